@@ -50,3 +50,16 @@ impl Default for TrunkPolicy {
         }
     }
 }
+
+/// A configured list without its repetitions; `fallback` where it is empty, since an audio
+/// line without formats is no audio line. (The settings refuse an empty list.)
+pub(super) fn distinct(codecs: &[Codec], fallback: &[Codec]) -> Vec<Codec> {
+    let source = if codecs.is_empty() { fallback } else { codecs };
+    let mut distinct = Vec::with_capacity(source.len());
+    for codec in source {
+        if !distinct.contains(codec) {
+            distinct.push(*codec);
+        }
+    }
+    distinct
+}

@@ -36,7 +36,7 @@ impl SessionIds {
     }
 
     /// An empty session description of ours, with `address` in `o=`.
-    pub(super) fn session(self, address: &str) -> Session {
+    pub(in crate::sdp) fn session(self, address: &str) -> Session {
         let addrtype = if address.contains(':') {
             AddrType::Ip6
         } else {
@@ -92,22 +92,22 @@ fn parse(text: &[u8]) -> Result<Session, Error> {
     if text.len() > MAX_LENGTH {
         return Err(Error::TooLong(text.len()));
     }
-    Session::parse(text).map_err(|error| Error::Malformed {
-        line: line_of(&error),
-        reason: error.to_string().to_lowercase(),
-    })
+    Session::parse(text).map_err(|error| malformed(&error))
 }
 
-/// The line that a parser's error is about; 1 where it names none.
-fn line_of(error: &ParserError) -> usize {
-    match error {
-        ParserError::InvalidLineFormat(line, _)
-        | ParserError::InvalidFieldEncoding(line, _)
-        | ParserError::InvalidFieldFormat(line, _)
-        | ParserError::MissingField(line, _)
-        | ParserError::FieldTrailingData(line, _)
-        | ParserError::InvalidVersion(line, _)
-        | ParserError::MultipleVersions(line)
+/// The parser's error in our words.
+fn malformed(error: &ParserError) -> Error {
+    let (line, reason) = match error {
+        ParserError::InvalidLineFormat(line, what) => (*line, (*what).to_owned()),
+        ParserError::InvalidFieldEncoding(line, field) => (*line, format!("{field} is not UTF-8")),
+        ParserError::InvalidFieldFormat(line, field) => (*line, format!("{field} is malformed")),
+        ParserError::MissingField(line, field) => (*line, format!("{field} is missing")),
+        ParserError::FieldTrailingData(line, field) => {
+            (*line, format!("{field} has too many fields"))
+        }
+        ParserError::InvalidVersion(line, _) => (*line, "version is not 0".to_owned()),
+        ParserError::NoVersion => (1, "version line is missing".to_owned()),
+        ParserError::MultipleVersions(line)
         | ParserError::MultipleOrigins(line)
         | ParserError::MultipleSessionNames(line)
         | ParserError::MultipleSessionDescription(line)
@@ -115,8 +115,12 @@ fn line_of(error: &ParserError) -> usize {
         | ParserError::MultipleConnections(line)
         | ParserError::MultipleTimeZones(line)
         | ParserError::MultipleMediaTitles(line)
-        | ParserError::MultipleKeys(line)
-        | ParserError::RepeatWithoutTime(line) => *line,
-        _ => 1,
-    }
+        | ParserError::MultipleKeys(line) => {
+            (*line, "a line that may stand once is repeated".to_owned())
+        }
+        ParserError::RepeatWithoutTime(line) => (*line, "repeat without a time".to_owned()),
+        // Variants that the parser no longer makes.
+        _ => (1, "not a session description".to_owned()),
+    };
+    Error::Malformed { line, reason }
 }
