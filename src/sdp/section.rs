@@ -1,6 +1,8 @@
 //! The media lines of a session description: found, looked up, and mirrored in an answer.
 
-use sdp_types::{Attribute, Media, Session};
+use std::net::{IpAddr, Ipv4Addr};
+
+use sdp_types::{Attribute, Connection, Media, Session};
 
 use crate::codec::Direction;
 
@@ -63,9 +65,13 @@ impl MediaLines {
                 continue;
             }
             let mut rejected = empty_media(&line.media, 0, &line.proto, line.formats.clone());
-            rejected
-                .attributes
-                .push(flag(Direction::Inactive.attribute()));
+            if session.connection.is_none() {
+                // Useless here, but Firefox refuses a description without it.
+                let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+                rejected.connections.push(Connection::from_ip_addr(nowhere));
+            }
+            let inactive = flag(Direction::Inactive.attribute());
+            rejected.attributes.push(inactive);
             if let Some(mid) = &line.mid {
                 rejected.attributes.push(attribute("mid", mid));
             }
