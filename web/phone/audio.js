@@ -1,0 +1,305 @@
+/**
+ * Sound at the page's end: the microphone, devices, level meters, measurement
+ * of what the far end sends, and the tones the phone makes itself.
+ *
+ * What the far end says is played by an <audio> element, not by WebAudio: the
+ * element may start by itself once a person has clicked, and it follows the
+ * choice of speaker. WebAudio only listens (AnalyserNode).
+ */
+
+/** Below this a meter shows nothing, in dB relative to full scale. */
+const METER_FLOOR_DB = -60;
+
+/** The pairs of ITU-T Q.23: [low, high] in Hz. */
+const KEY_FREQUENCIES = {
+  1: [697, 1209], 2: [697, 1336], 3: [697, 1477], A: [697, 1633],
+  4: [770, 1209], 5: [770, 1336], 6: [770, 1477], B: [770, 1633],
+  7: [852, 1209], 8: [852, 1336], 9: [852, 1477], C: [852, 1633],
+  "*": [941, 1209], 0: [941, 1336], "#": [941, 1477], D: [941, 1633],
+};
+
+/** The ringing tone as a caller knows it at home: seconds on, seconds off. */
+const RINGBACK_NORTH_AMERICA = { frequencies: [440, 480], on: 2, off: 4 };
+const RINGBACK_EUROPE = { frequencies: [425], on: 1, off: 4 };
+
+/** What an incoming call sounds like: [frequency in Hz, start in s] of each soft note. */
+const RING_NOTES = [
+  [659.3, 0], [784, 0.16], [987.8, 0.32], [784, 0.48],
+  [659.3, 0.9], [784, 1.06], [987.8, 1.22], [784, 1.38],
+];
+const RING_SECONDS = 3.2;
+
+/** How a person's region rings, by the language tag of the browser. */
+export function ringbackFor(language = navigator.language) {
+  return /-(US|CA|PR)\b/i.test(language) ? RINGBACK_NORTH_AMERICA : RINGBACK_EUROPE;
+}
+
+/**
+ * Asks for the microphone. Rejects with a DOMException whose `name` words.js explains.
+ * @param {{deviceId?: string, processing?: boolean}} wish `processing`: echo
+ *   cancellation, noise suppression and automatic gain, all or none
+ */
+export async function openMicrophone({ deviceId, processing = true } = {}) {
+  if (!navigator.mediaDevices?.getUserMedia) {
+    throw new DOMException("no media devices outside a secure context", "InsecureContextError");
+  }
+  const audio = {
+    echoCancellation: processing,
+    noiseSuppression: processing,
+    autoGainControl: processing,
+    channelCount: { ideal: 1 },
+  };
+  if (deviceId) {
+    try {
+      return await navigator.mediaDevices.getUserMedia({ audio: { ...audio, deviceId: { exact: deviceId } } });
+    } catch (error) {
+      // The chosen microphone was unplugged: any other is better than no call.
+      if (error.name !== "OverconstrainedError" && error.name !== "NotFoundError") throw error;
+    }
+  }
+  return navigator.mediaDevices.getUserMedia({ audio });
+}
+
+export function closeMicrophone(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
+/** @returns {Promise<{microphones: MediaDeviceInfo[], speakers: MediaDeviceInfo[]}>} */
+export async function listDevices() {
+  const devices = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
+  return {
+    microphones: devices.filter(({ kind }) => kind === "audioinput"),
+    speakers: devices.filter(({ kind }) => kind === "audiooutput"),
+  };
+}
+
+/** Reads one stream's level and spectrum. */
+class Listener {
+  #source;
+  #analyser;
+  #samples;
+  #spectrum;
+
+  constructor(context, stream, fftSize) {
+    this.#source = context.createMediaStreamSource(stream);
+    this.#analyser = context.createAnalyser();
+    this.#analyser.fftSize = fftSize;
+    this.#analyser.smoothingTimeConstant = 0;
+    this.#source.connect(this.#analyser);
+    this.#samples = new Float32Array(fftSize);
+    this.#spectrum = new Float32Array(this.#analyser.frequencyBinCount);
+  }
+
+  /** The mean square of the newest samples, 1.0 being full scale. */
+  power() {
+    this.#analyser.getFloatTimeDomainData(this.#samples);
+    let sum = 0;
+    for (const sample of this.#samples) sum += sample * sample;
+    return sum / this.#samples.length;
+  }
+
+  /** dB per bin of the newest samples; the array is used again by the next call. */
+  spectrum() {
+    this.#analyser.getFloatFrequencyData(this.#spectrum);
+    return this.#spectrum;
+  }
+
+  /** 0 (silent) to 1 (full scale), even steps in dB, for a meter. */
+  level() {
+    const decibels = 10 * Math.log10(this.power() || Number.MIN_VALUE);
+    return Math.min(1, Math.max(0, 1 - decibels / METER_FLOOR_DB));
+  }
+
+  close() {
+    this.#source.disconnect();
+  }
+}
+
+/** The largest window an AnalyserNode has: 16,384 bins, 1.5 Hz each at 48 kHz. */
+const MEASURE_WINDOW = 32_768;
+const METER_WINDOW = 1024;
+/** A tenth of 48 kHz's shortest packet: the newest 2.7 ms decide whether sound has begun. */
+const ONSET_WINDOW = 128;
+
+export class Sound {
+  #context = null;
+  #tone = null;
+  #listeners = new Map();
+
+  /** @param {HTMLAudioElement} element plays the far end */
+  constructor(element) {
+    this.element = element;
+  }
+
+  /** Must be called from a click or key press once, for browsers that insist on it. */
+  async wake() {
+    this.#context ??= new AudioContext({ latencyHint: "interactive" });
+    if (this.#context.state === "suspended") {
+      // Without a click this never settles in some browsers; nobody waits for it then.
+      await Promise.race([this.#context.resume(), new Promise((settle) => setTimeout(settle, 250))]);
+    }
+  }
+
+  get speakerChoice() {
+    return typeof this.element.setSinkId === "function";
+  }
+
+  async setSpeaker(deviceId) {
+    if (this.speakerChoice) await this.element.setSinkId(deviceId);
+    await this.#context?.setSinkId?.(deviceId);
+  }
+
+  play(stream) {
+    this.element.srcObject = stream;
+    return this.element.play();
+  }
+
+  stopPlaying() {
+    this.element.pause();
+    this.element.srcObject = null;
+  }
+
+  /** Listens to `stream` under a name of the caller's choice, "microphone" or "far-end". */
+  listen(name, stream) {
+    this.unlisten(name);
+    if (!this.#context) return;
+    this.#listeners.set(name, {
+      stream,
+      meter: new Listener(this.#context, stream, METER_WINDOW),
+    });
+  }
+
+  unlisten(name) {
+    this.#listeners.get(name)?.meter.close();
+    this.#listeners.delete(name);
+  }
+
+  /** 0 to 1; 0 for a name nobody listens to. */
+  level(name) {
+    return this.#listeners.get(name)?.meter.level() ?? 0;
+  }
+
+  /** A function that says whether sound is there right now. */
+  onsetDetector(name) {
+    const stream = this.#listeners.get(name)?.stream;
+    if (!stream) return null;
+    const listener = new Listener(this.#context, stream, ONSET_WINDOW);
+    // -70 dB: above the idle noise of G.711 companding, below any speech.
+    return { heard: () => listener.power() > 1e-7, close: () => listener.close() };
+  }
+
+  /**
+   * The strongest frequency of a stream and its level, over `seconds`.
+   * `level_dbfs`: a sine at full scale reads 0 (AES17), so its RMS value is 3.01 dB lower.
+   * @returns {Promise<{frequency: number, level_dbfs: number, rms: number}>}
+   */
+  async measure(name, seconds) {
+    const stream = this.#listeners.get(name)?.stream;
+    if (!stream) throw new Error(`nothing to measure: no ${name} stream`);
+    const listener = new Listener(this.#context, stream, MEASURE_WINDOW);
+    try {
+      const binWidth = this.#context.sampleRate / MEASURE_WINDOW;
+      const windowMilliseconds = (MEASURE_WINDOW / this.#context.sampleRate) * 1000;
+      const powers = new Float64Array(MEASURE_WINDOW / 2);
+      let meanSquare = 0;
+      let rounds = 0;
+      // The first reading waits until the whole window holds sound of after the call of this function.
+      const end = performance.now() + Math.max(seconds * 1000, windowMilliseconds + 100);
+      await pause(windowMilliseconds + 50);
+      do {
+        listener.spectrum().forEach((decibels, bin) => (powers[bin] += 10 ** (decibels / 10)));
+        meanSquare += listener.power();
+        rounds += 1;
+        await pause(100);
+      } while (performance.now() < end);
+      meanSquare /= rounds;
+      return {
+        frequency: peakFrequency(powers, binWidth),
+        level_dbfs: 10 * Math.log10(meanSquare * 2 || Number.MIN_VALUE),
+        rms: Math.sqrt(meanSquare),
+      };
+    } finally {
+      listener.close();
+    }
+  }
+
+  /** A key's own tone, for the person who pressed it; the far end hears nothing of it. */
+  playKey(digit) {
+    const frequencies = KEY_FREQUENCIES[digit];
+    if (!frequencies || !this.#context) return;
+    const now = this.#context.currentTime;
+    const gain = this.#context.createGain();
+    gain.gain.setValueAtTime(0, now);
+    gain.gain.linearRampToValueAtTime(0.06, now + 0.005);
+    gain.gain.setValueAtTime(0.06, now + 0.11);
+    gain.gain.linearRampToValueAtTime(0, now + 0.13);
+    gain.connect(this.#context.destination);
+    for (const frequency of frequencies) {
+      const oscillator = new OscillatorNode(this.#context, { frequency });
+      oscillator.connect(gain);
+      oscillator.start(now);
+      oscillator.stop(now + 0.14);
+    }
+  }
+
+  /** The ringing tone a caller hears while nobody answers yet. */
+  startRingback() {
+    const { frequencies, on, off } = ringbackFor();
+    this.#startLoop(on + off, (time) => {
+      if (time >= on) return 0;
+      const edge = Math.min(1, time / 0.01, (on - time) / 0.01);
+      const sum = frequencies.reduce((all, frequency) => all + Math.sin(2 * Math.PI * frequency * time), 0);
+      return (0.08 * edge * sum) / frequencies.length;
+    });
+  }
+
+  /** The bell of an incoming call. */
+  startRing() {
+    this.#startLoop(RING_SECONDS, (time) => {
+      let sum = 0;
+      for (const [frequency, start] of RING_NOTES) {
+        const age = time - start;
+        if (age < 0 || age > 0.9) continue;
+        sum += Math.sin(2 * Math.PI * frequency * age) * Math.exp(-6 * age) * Math.min(1, age / 0.004);
+      }
+      return 0.16 * sum;
+    });
+  }
+
+  stopTone() {
+    this.#tone?.stop();
+    this.#tone = null;
+  }
+
+  #startLoop(seconds, sampleAt) {
+    this.stopTone();
+    if (!this.#context) return;
+    const rate = this.#context.sampleRate;
+    const buffer = this.#context.createBuffer(1, Math.round(seconds * rate), rate);
+    const samples = buffer.getChannelData(0);
+    for (let index = 0; index < samples.length; index += 1) samples[index] = sampleAt(index / rate);
+    this.#tone = new AudioBufferSourceNode(this.#context, { buffer, loop: true });
+    this.#tone.connect(this.#context.destination);
+    this.#tone.start();
+  }
+}
+
+/**
+ * The strongest frequency in a power spectrum, between its bins: a parabola
+ * through the logarithms of the highest bin and its neighbours, which for the
+ * AnalyserNode's Blackman window is true to a few hundredths of a bin.
+ */
+export function peakFrequency(powers, binWidth) {
+  let peak = 1;
+  for (let bin = 2; bin < powers.length - 1; bin += 1) if (powers[bin] > powers[peak]) peak = bin;
+  const [left, middle, right] = [powers[peak - 1], powers[peak], powers[peak + 1]].map((power) =>
+    Math.log(power || Number.MIN_VALUE),
+  );
+  const curvature = left - 2 * middle + right;
+  const offset = curvature === 0 ? 0 : (left - right) / (2 * curvature);
+  return (peak + offset) * binWidth;
+}
+
+function pause(milliseconds) {
+  return new Promise((settle) => setTimeout(settle, milliseconds));
+}
