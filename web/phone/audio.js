@@ -118,7 +118,7 @@ class Listener {
 /** The largest window an AnalyserNode has: 16,384 bins, 1.5 Hz each at 48 kHz. */
 const MEASURE_WINDOW = 32_768;
 const METER_WINDOW = 1024;
-/** A tenth of 48 kHz's shortest packet: the newest 2.7 ms decide whether sound has begun. */
+/** The newest 2.7 ms at 48 kHz decide whether sound has begun. */
 const ONSET_WINDOW = 128;
 
 export class Sound {

@@ -50,7 +50,7 @@ export class Call extends EventTarget {
   answeredAt = 0;
   /** {reason, status?, text} once ended. */
   ending = null;
-  /** performance.now() of what happened when; see docs/signaling.md, "Call flows". */
+  /** performance.now() of what happened when; see Phone.marks. */
   marks = {};
 
   /**

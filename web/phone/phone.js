@@ -11,7 +11,7 @@ import { closeMicrophone, openMicrophone, Sound } from "./audio.js";
 import { Call } from "./call.js";
 import { newCallId, Trunkline } from "./signaling.js";
 import { ConnectionStatistics, watchFirstAudio } from "./statistics.js";
-import { errorText, microphoneText } from "./words.js";
+import { connectionText, errorText, microphoneText } from "./words.js";
 
 const STATISTICS_EVERY_MILLISECONDS = 2000;
 
@@ -90,6 +90,13 @@ export class Phone extends EventTarget {
   signIn(credentials = {}) {
     this.#credentials = credentials;
     this.signaling.connect(credentials);
+  }
+
+  /** Why the gateway did not let this person in, as a person would say it. */
+  get refusalText() {
+    const { user, password, token } = this.#credentials;
+    if (password || token) return connectionText("unauthorized");
+    return user ? `Enter the password of ${user}.` : "This gateway asks who you are.";
   }
 
   reconnect() {
@@ -296,7 +303,7 @@ export class Phone extends EventTarget {
       if (call.state === "ended") return false;
       const problem = this.#problem(microphoneText(error));
       if (call.direction === "incoming") call.reject();
-      else call.end("hangup-local");
+      else call.end("no-microphone");
       throw problem;
     }
     // Hung up while the browser was asking for permission.

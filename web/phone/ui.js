@@ -165,13 +165,15 @@ function showConnection({ state, reason }) {
     if (!text.textContent.endsWith("Trying again…")) text.textContent = "Connecting…";
   } else if (state === "waiting") {
     text.textContent = `${connectionText(reason)} Trying again…`;
+  } else if (reason === "unauthorized") {
+    text.textContent = "Not signed in";
   } else {
     text.textContent = reason === "closed" ? "Not connected" : connectionText(reason);
   }
   const button = byId("sign-in-open");
   button.textContent = reason === "replaced" ? "Connect again" : state === "signed-in" && phone.user !== "anonymous" ? "Change user" : "Sign in";
   button.onclick = () => (reason === "replaced" ? phone.reconnect() : signIn.open());
-  if (state === "refused" && reason === "unauthorized") signIn.open(connectionText(reason));
+  if (state === "refused" && reason === "unauthorized") signIn.open(phone.refusalText);
   else if (state === "signed-in") signIn.close();
 }
 
@@ -243,6 +245,7 @@ function render() {
   }
 
   const hadFocus = document.activeElement;
+  document.body.classList.toggle("talking", talking);
   byId("call").hidden = talking;
   for (const id of ["mute", "hold", "hang-up"]) byId(id).hidden = !talking;
   // A button that vanishes under the focus hands it to its successor.

@@ -22,6 +22,8 @@ const ENDINGS = {
   overload: "All lines are in use. Try again in a moment.",
   shutdown: "The gateway is being restarted.",
   "signaling-lost": "The connection to the gateway was lost.",
+  // The page's own: the problem itself is already on the screen.
+  "no-microphone": "",
   internal: "Something went wrong inside the gateway.",
 };
 
@@ -30,7 +32,7 @@ const ERRORS = {
   "bad-message": "The gateway did not understand what this page sent.",
   "too-large": "What this page sent was too large for the gateway.",
   "not-signed-in": "You are not signed in.",
-  unauthorized: "The user name or password is wrong.",
+  unauthorized: "The user name, password or token is wrong.",
   "unknown-call": "The gateway does not know this call any more.",
   "duplicate-call": "This call exists already.",
   "bad-state": "That is not possible at this moment of the call.",
@@ -68,7 +70,7 @@ export function endingText({ reason, status, text }) {
 
 /** Endings that nobody needs to be warned about. */
 export function isOrdinaryEnding(reason) {
-  return ["hangup-local", "hangup-remote", "cancelled", "answered-elsewhere"].includes(reason);
+  return ["hangup-local", "hangup-remote", "cancelled", "answered-elsewhere", "no-microphone"].includes(reason);
 }
 
 export function errorText({ code, message }) {
