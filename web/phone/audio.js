@@ -7,6 +7,8 @@
  * choice of speaker. WebAudio only listens (AnalyserNode).
  */
 
+import { meanSquare, measureStream } from "./measurement.js";
+
 /** Below this a meter shows nothing, in dB relative to full scale. */
 const METER_FLOOR_DB = -60;
 
@@ -73,35 +75,24 @@ export async function listDevices() {
   };
 }
 
-/** Reads one stream's level and spectrum. */
+/** Reads one stream's level. */
 class Listener {
   #source;
   #analyser;
   #samples;
-  #spectrum;
 
-  constructor(context, stream, fftSize) {
+  constructor(context, stream, windowSamples) {
     this.#source = context.createMediaStreamSource(stream);
     this.#analyser = context.createAnalyser();
-    this.#analyser.fftSize = fftSize;
-    this.#analyser.smoothingTimeConstant = 0;
+    this.#analyser.fftSize = windowSamples;
     this.#source.connect(this.#analyser);
-    this.#samples = new Float32Array(fftSize);
-    this.#spectrum = new Float32Array(this.#analyser.frequencyBinCount);
+    this.#samples = new Float32Array(windowSamples);
   }
 
-  /** The mean square of the newest samples, 1.0 being full scale. */
+  /** The mean square of the newest samples; a sine at full scale has 0.5. */
   power() {
     this.#analyser.getFloatTimeDomainData(this.#samples);
-    let sum = 0;
-    for (const sample of this.#samples) sum += sample * sample;
-    return sum / this.#samples.length;
-  }
-
-  /** dB per bin of the newest samples; the array is used again by the next call. */
-  spectrum() {
-    this.#analyser.getFloatFrequencyData(this.#spectrum);
-    return this.#spectrum;
+    return meanSquare(this.#samples);
   }
 
   /** 0 (silent) to 1 (full scale), even steps in dB, for a meter. */
@@ -115,8 +106,6 @@ class Listener {
   }
 }
 
-/** The largest window an AnalyserNode has: 16,384 bins, 1.5 Hz each at 48 kHz. */
-const MEASURE_WINDOW = 32_768;
 const METER_WINDOW = 1024;
 /** The newest 2.7 ms at 48 kHz decide whether sound has begun. */
 const ONSET_WINDOW = 128;
@@ -131,13 +120,13 @@ export class Sound {
     this.element = element;
   }
 
-  /** Must be called from a click or key press once, for browsers that insist on it. */
-  async wake() {
+  /**
+   * Lets the page make sound. Browsers insist on a click or key press before;
+   * until then (or without a sound card) the context sleeps and nobody waits for it.
+   */
+  wake() {
     this.#context ??= new AudioContext({ latencyHint: "interactive" });
-    if (this.#context.state === "suspended") {
-      // Without a click this never settles in some browsers; nobody waits for it then.
-      await Promise.race([this.#context.resume(), new Promise((settle) => setTimeout(settle, 250))]);
-    }
+    if (this.#context.state === "suspended") this.#context.resume().catch(() => {});
   }
 
   get speakerChoice() {
@@ -188,39 +177,11 @@ export class Sound {
     return { heard: () => listener.power() > 1e-7, close: () => listener.close() };
   }
 
-  /**
-   * The strongest frequency of a stream and its level, over `seconds`.
-   * `level_dbfs`: a sine at full scale reads 0 (AES17), so its RMS value is 3.01 dB lower.
-   * @returns {Promise<{frequency: number, level_dbfs: number, rms: number}>}
-   */
+  /** See measurement.js. */
   async measure(name, seconds) {
     const stream = this.#listeners.get(name)?.stream;
     if (!stream) throw new Error(`nothing to measure: no ${name} stream`);
-    const listener = new Listener(this.#context, stream, MEASURE_WINDOW);
-    try {
-      const binWidth = this.#context.sampleRate / MEASURE_WINDOW;
-      const windowMilliseconds = (MEASURE_WINDOW / this.#context.sampleRate) * 1000;
-      const powers = new Float64Array(MEASURE_WINDOW / 2);
-      let meanSquare = 0;
-      let rounds = 0;
-      // The first reading waits until the whole window holds sound of after the call of this function.
-      const end = performance.now() + Math.max(seconds * 1000, windowMilliseconds + 100);
-      await pause(windowMilliseconds + 50);
-      do {
-        listener.spectrum().forEach((decibels, bin) => (powers[bin] += 10 ** (decibels / 10)));
-        meanSquare += listener.power();
-        rounds += 1;
-        await pause(100);
-      } while (performance.now() < end);
-      meanSquare /= rounds;
-      return {
-        frequency: peakFrequency(powers, binWidth),
-        level_dbfs: 10 * Math.log10(meanSquare * 2 || Number.MIN_VALUE),
-        rms: Math.sqrt(meanSquare),
-      };
-    } finally {
-      listener.close();
-    }
+    return measureStream(this.#context, stream, seconds);
   }
 
   /** A key's own tone, for the person who pressed it; the far end hears nothing of it. */
@@ -282,24 +243,4 @@ export class Sound {
     this.#tone.connect(this.#context.destination);
     this.#tone.start();
   }
-}
-
-/**
- * The strongest frequency in a power spectrum, between its bins: a parabola
- * through the logarithms of the highest bin and its neighbours, which for the
- * AnalyserNode's Blackman window is true to a few hundredths of a bin.
- */
-export function peakFrequency(powers, binWidth) {
-  let peak = 1;
-  for (let bin = 2; bin < powers.length - 1; bin += 1) if (powers[bin] > powers[peak]) peak = bin;
-  const [left, middle, right] = [powers[peak - 1], powers[peak], powers[peak + 1]].map((power) =>
-    Math.log(power || Number.MIN_VALUE),
-  );
-  const curvature = left - 2 * middle + right;
-  const offset = curvature === 0 ? 0 : (left - right) / (2 * curvature);
-  return (peak + offset) * binWidth;
-}
-
-function pause(milliseconds) {
-  return new Promise((settle) => setTimeout(settle, milliseconds));
 }

@@ -154,7 +154,7 @@ export class Phone extends EventTarget {
     this.call?.sendDigits(digits);
   }
 
-  /** What the far end sends: see Sound.measure. */
+  /** What the far end sends: see measurement.js. */
   measure(seconds = 1) {
     return this.sound.measure("far-end", seconds);
   }
@@ -226,9 +226,8 @@ export class Phone extends EventTarget {
         offer: sdp,
       }),
     );
-    this.sound.wake().then(() => {
-      if (this.state === "incoming") this.sound.startRing();
-    });
+    this.sound.wake();
+    this.sound.startRing();
   }
 
   #onError(error) {
@@ -298,7 +297,8 @@ export class Phone extends EventTarget {
     const { microphone, processing } = this.settings;
     let stream;
     try {
-      [stream] = await Promise.all([openMicrophone({ deviceId: microphone, processing }), this.sound.wake()]);
+      this.sound.wake();
+      stream = await openMicrophone({ deviceId: microphone, processing });
     } catch (error) {
       if (call.state === "ended") return false;
       const problem = this.#problem(microphoneText(error));
