@@ -245,7 +245,7 @@ function render() {
   }
 
   const hadFocus = document.activeElement;
-  document.body.classList.toggle("talking", talking);
+  document.body.classList.toggle("in-call", talking);
   byId("call").hidden = talking;
   for (const id of ["mute", "hold", "hang-up"]) byId(id).hidden = !talking;
   // A button that vanishes under the focus hands it to its successor.
@@ -272,8 +272,10 @@ function animate() {
   animating = true;
   const step = () => {
     const { call } = phone;
-    byId("meter-microphone").style.setProperty("--level", call?.muted || call?.holding ? 0 : phone.sound.level("microphone"));
-    byId("meter-far-end").style.setProperty("--level", phone.sound.level("far-end"));
+    // What is held or muted is not heard, and so not shown.
+    const level = (name, silent) => (silent ? 0 : phone.sound.level(name));
+    byId("meter-microphone").style.setProperty("--level", level("microphone", call?.muted || call?.holding));
+    byId("meter-far-end").style.setProperty("--level", level("far-end", call?.holding));
     setText("timer", call?.answeredAt ? duration(Date.now() - call.answeredAt) : "");
     animating = call !== null;
     if (!animating) return;
