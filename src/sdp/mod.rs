@@ -1,1 +1,5 @@
-//! The sdp folder.
+//! Offer and answer values and the functions that bridge them.
+
+mod transport;
+
+pub use transport::*;
