@@ -77,6 +77,8 @@ pub struct Peer {
     dtls_deadline: Option<Instant>,
     /// Where DTLS came from last: the way of answers while there is no route.
     dtls_source: Option<Route>,
+    /// Whether [`Event::Connected`] was told.
+    announced: bool,
     unused_candidates: UnusedCandidates,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -113,6 +115,7 @@ impl Peer {
             agreed: None,
             dtls_deadline: None,
             dtls_source: None,
+            announced: false,
             unused_candidates: UnusedCandidates::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -409,23 +412,33 @@ impl Peer {
         };
         self.take_dtls_transmits();
         match news {
-            Some(DtlsEvent::Connected(srtp)) => self.secure(srtp),
+            Some(DtlsEvent::Connected(srtp)) => {
+                self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
+                    Stage::Securing { dtls } => Stage::Secured { dtls, srtp },
+                    other => other,
+                };
+            }
             Some(DtlsEvent::Failed(failure)) => self.end(Event::Failed(failure), now),
             Some(DtlsEvent::Closed) => self.end(Event::Closed, now),
             None => {}
         }
+        self.announce();
     }
 
-    fn secure(&mut self, srtp: Box<Session>) {
-        self.dtls_deadline = None;
-        self.events.push_back(Event::Connected {
-            profile: srtp.profile(),
-            round_trip: self.agent.round_trip(),
-        });
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Securing { dtls } => Stage::Secured { dtls, srtp },
-            other => other,
-        };
+    /// Tells once that media can flow. As a server we may have keys before a nomination came
+    /// through, since the other end's side of the path was up first.
+    fn announce(&mut self) {
+        if let Stage::Secured { srtp, .. } = &self.stage
+            && !self.announced
+            && self.agent.route().is_some()
+        {
+            self.announced = true;
+            self.dtls_deadline = None;
+            self.events.push_back(Event::Connected {
+                profile: srtp.profile(),
+                round_trip: self.agent.round_trip(),
+            });
+        }
     }
 
     /// Lets DTLS's datagrams go the way of media, or back where the last came from.
