@@ -153,6 +153,8 @@ fn the_transport_is_read_from_line_and_session() {
     assert_eq!(firefox.fingerprints[0].hash, "sha-256");
     assert_eq!(firefox.fingerprints[0].value.len(), 32);
     assert!(firefox.trickle && firefox.end_of_candidates);
+    // Half of its eight candidates are for RTCP on a port of its own.
+    assert_eq!(firefox.candidates.len(), 4);
 }
 
 #[test]
@@ -341,7 +343,7 @@ fn each_defect_has_its_error() {
     );
     assert_eq!(
         read(good.replace("t=0 0", "t=now")).map_err(|error| error.to_string()),
-        Err("malformed session description, line 4: Time start-time is malformed".into())
+        Err("malformed session description, line 4: time start-time is malformed".into())
     );
     assert_eq!(
         read(format!("{good}{}", "a=x\r\n".repeat(20_000))),

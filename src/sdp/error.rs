@@ -37,7 +37,7 @@ pub enum Error {
     /// `a=setup` with an unknown value, or one that an answer may not have.
     #[error("setup {0:?} is not possible here")]
     UnsupportedSetup(String),
-    /// RTCP on a port of its own, which the browser's side does not do (RFC 8829 section 5.1.1).
+    /// RTCP on a port of its own, which the browser's side does not do (RFC 8834 section 4.5).
     #[error("session description does not multiplex rtp and rtcp")]
     NoRtcpMux,
     /// No codec that both sides can do.

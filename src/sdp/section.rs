@@ -137,6 +137,11 @@ impl<'a> Section<'a> {
             .unwrap_or_default()
     }
 
+    /// The transport profile, short enough for an error message.
+    pub(super) fn proto_excerpt(&self) -> String {
+        self.media.proto.chars().take(80).collect()
+    }
+
     /// `a=ptime` in milliseconds.
     pub(super) fn ptime(&self) -> Option<u8> {
         self.value("ptime").and_then(milliseconds)

@@ -98,13 +98,20 @@ fn parse(text: &[u8]) -> Result<Session, Error> {
 /// The parser's error in our words.
 fn malformed(error: &ParserError) -> Error {
     let (line, reason) = match error {
-        ParserError::InvalidLineFormat(line, what) => (*line, (*what).to_owned()),
-        ParserError::InvalidFieldEncoding(line, field) => (*line, format!("{field} is not UTF-8")),
-        ParserError::InvalidFieldFormat(line, field) => (*line, format!("{field} is malformed")),
-        ParserError::MissingField(line, field) => (*line, format!("{field} is missing")),
-        ParserError::FieldTrailingData(line, field) => {
-            (*line, format!("{field} has too many fields"))
+        ParserError::InvalidLineFormat(line, what) => (*line, what.to_lowercase()),
+        ParserError::InvalidFieldEncoding(line, field) => {
+            (*line, format!("{} is not UTF-8", field.to_lowercase()))
         }
+        ParserError::InvalidFieldFormat(line, field) => {
+            (*line, format!("{} is malformed", field.to_lowercase()))
+        }
+        ParserError::MissingField(line, field) => {
+            (*line, format!("{} is missing", field.to_lowercase()))
+        }
+        ParserError::FieldTrailingData(line, field) => (
+            *line,
+            format!("{} has too many fields", field.to_lowercase()),
+        ),
         ParserError::InvalidVersion(line, _) => (*line, "version is not 0".to_owned()),
         ParserError::NoVersion => (1, "version line is missing".to_owned()),
         ParserError::MultipleVersions(line)

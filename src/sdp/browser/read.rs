@@ -7,6 +7,12 @@ use crate::sdp::{
     Answer, BrowserLocalOffer, Description, Error, Fingerprint, Offer, OfferedCodec, Setup,
 };
 
+/// Candidates kept of one description. A browser on a machine with four networks has a dozen.
+const MAX_CANDIDATES: usize = 64;
+
+/// Fingerprints kept of one description. Browsers write one.
+const MAX_FINGERPRINTS: usize = 8;
+
 /// A browser's offer, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrowserOffer {
@@ -69,7 +75,7 @@ pub fn accept_answer(
         return Err(Error::AudioRejected);
     }
     if !is_rtp(&section) {
-        return Err(Error::UnsupportedTransport(section.media.proto.clone()));
+        return Err(Error::UnsupportedTransport(section.proto_excerpt()));
     }
     let transport = transport(&section, Setup::Active)?;
     if transport.setup == Setup::ActPass {
@@ -150,8 +156,10 @@ fn transport(section: &Section<'_>, unsaid: Setup) -> Result<Description, Error>
     for attributes in levels {
         for text in values(attributes, "fingerprint") {
             match text.parse() {
-                Ok(fingerprint) if fingerprints.contains(&fingerprint) => {}
-                Ok(fingerprint) => fingerprints.push(fingerprint),
+                Ok(fingerprint) if fingerprints.len() < MAX_FINGERPRINTS => {
+                    fingerprints.push(fingerprint);
+                }
+                Ok(_) => {}
                 Err(error) => refused = Some(error),
             }
         }
@@ -174,8 +182,11 @@ fn transport(section: &Section<'_>, unsaid: Setup) -> Result<Description, Error>
     let mut candidates: Vec<String> = Vec::new();
     for attributes in &levels[..2] {
         for candidate in values(attributes, "candidate") {
+            // Component 2 is RTCP on a port of its own: Firefox gathers it until it has our
+            // answer, and it is never used (RFC 8839 section 5.1).
+            let is_rtp = candidate.split_ascii_whitespace().nth(1) == Some("1");
             let candidate = format!("candidate:{candidate}");
-            if !candidates.contains(&candidate) {
+            if is_rtp && candidates.len() < MAX_CANDIDATES && !candidates.contains(&candidate) {
                 candidates.push(candidate);
             }
         }

@@ -250,7 +250,7 @@ fn candidate(text: &str) -> Option<Attribute> {
 }
 
 /// The address and port in `m=` and `c=`: the first UDP candidate's, IPv4 before IPv6 (RFC
-/// 8839 section 4.2.1.2), else port 9 of 0.0.0.0 while there is none (RFC 8840 section 4.1.1).
+/// 8839 section 4.2.1), else port 9 of 0.0.0.0 while there is none (RFC 8840 section 4.1).
 fn default_candidate(candidates: &[String]) -> (IpAddr, u16) {
     let addresses: Vec<(IpAddr, u16)> = candidates
         .iter()

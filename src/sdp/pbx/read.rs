@@ -88,7 +88,7 @@ pub fn read_answer(offer: &LocalOffer, answer: &Answer) -> Result<(Remote, Audio
         return Err(Error::AudioRejected);
     }
     if !is_plain(&section) {
-        return Err(Error::UnsupportedTransport(section.media.proto.clone()));
+        return Err(Error::UnsupportedTransport(section.proto_excerpt()));
     }
     // We did not offer rtcp-mux, so an answer cannot accept it.
     let address = address(&section, false)?;
@@ -118,7 +118,7 @@ fn offered_audio(session: &Session) -> Result<Section<'_>, Error> {
         if is_plain(&section) {
             return Ok(section);
         }
-        refused = Error::UnsupportedTransport(section.media.proto.clone());
+        refused = Error::UnsupportedTransport(section.proto_excerpt());
     }
     Err(refused)
 }
