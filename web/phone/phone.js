@@ -17,6 +17,8 @@ const STATISTICS_EVERY_MILLISECONDS = 2000;
 
 /** Errors after which the call they name cannot go on. */
 const FATAL_CALL_ERRORS = new Set(["unknown-call"]);
+/** Details of what `ended` says next, or of an early answer that a later one makes good. */
+const EXPLANATIONS = new Set(["bad-offer", "bad-answer", "bad-pbx-description"]);
 /** Errors that refuse a call that is only being set up. */
 const FATAL_SETUP_ERRORS = new Set([
   "bad-message", "too-large", "duplicate-call", "too-many-calls", "not-signed-in", "rate-limited",
@@ -67,6 +69,10 @@ export class Phone extends EventTarget {
   get user() {
     return this.signaling.welcome?.user ?? null;
   }
+  /** Signed in without a name: the gateway made one up. */
+  get isGuest() {
+    return !this.#credentials.user && !this.#credentials.token;
+  }
   get peerConnection() {
     return this.call?.peerConnection ?? null;
   }
@@ -97,10 +103,6 @@ export class Phone extends EventTarget {
     const { user, password, token } = this.#credentials;
     if (password || token) return connectionText("unauthorized");
     return user ? `Enter the password of ${user}.` : "This gateway asks who you are.";
-  }
-
-  reconnect() {
-    this.signaling.connect(this.#credentials);
   }
 
   /** Resolves when the call is under way, rejects with an Error that has a readable message. */
@@ -144,9 +146,7 @@ export class Phone extends EventTarget {
 
   setHold(on) {
     this.call?.setHold(on);
-    // A held call says nothing in either direction: no music meant for the other side.
-    this.sound.element.muted = this.call?.holding ?? false;
-    this.#changed();
+    this.#showHold(this.call);
   }
 
   /** Keys during a call, with their sound. Throws a TypeError for anything but 0-9 * # A-D. */
@@ -235,9 +235,19 @@ export class Phone extends EventTarget {
     const settingUp = call && (call.state === "calling" || call.state === "accepting");
     if (call && (FATAL_CALL_ERRORS.has(error.code) || (settingUp && FATAL_SETUP_ERRORS.has(error.code)))) {
       call.end(error.code);
+    } else if (EXPLANATIONS.has(error.code)) {
+      console.warn(`the gateway says ${error.code}: ${error.message}`);
     } else if (this.connection === "signed-in" && (call || error.call === undefined)) {
+      if (error.code === "hold-refused") this.#showHold(call, !call?.holding);
       this.#problem(errorText(error));
     }
+  }
+
+  /** A held call says nothing in either direction: no music that is meant for the other side. */
+  #showHold(call, on = call?.holding) {
+    call?.markHolding(on);
+    this.sound.element.muted = on === true;
+    this.#changed();
   }
 
   /** Makes `call` the present one. */

@@ -48,6 +48,7 @@ byId("reject").addEventListener("click", () => phone.reject());
 byId("hang-up").addEventListener("click", () => phone.hangUp());
 byId("mute").addEventListener("click", () => phone.setMuted(!phone.call?.muted));
 byId("hold").addEventListener("click", () => phone.setHold(!phone.call?.holding));
+byId("sign-in-open").addEventListener("click", () => signIn.open());
 byId("problem-close").addEventListener("click", () => showProblem(""));
 
 // Browsers let a page make sound after a first click or key; a ringing call needs it ready by then.
@@ -159,7 +160,8 @@ function showConnection({ state, reason }) {
   byId("connection").dataset.state = state;
   const text = byId("connection-text");
   if (state === "signed-in") {
-    text.textContent = phone.user && phone.user !== "anonymous" ? `Ready as ${phone.user}` : "Ready";
+    text.textContent = phone.isGuest ? "Ready" : `Ready as ${phone.user}`;
+    text.title = `Others reach you as ${phone.user}`;
   } else if (state === "connecting") {
     // A new attempt after a failed one keeps saying what is wrong.
     if (!text.textContent.endsWith("Trying again…")) text.textContent = "Connecting…";
@@ -171,8 +173,7 @@ function showConnection({ state, reason }) {
     text.textContent = reason === "closed" ? "Not connected" : connectionText(reason);
   }
   const button = byId("sign-in-open");
-  button.textContent = reason === "replaced" ? "Connect again" : state === "signed-in" && phone.user !== "anonymous" ? "Change user" : "Sign in";
-  button.onclick = () => (reason === "replaced" ? phone.reconnect() : signIn.open());
+  button.textContent = state === "signed-in" && !phone.isGuest ? "Change user" : "Sign in";
   if (state === "refused" && reason === "unauthorized") signIn.open(phone.refusalText);
   else if (state === "signed-in") signIn.close();
 }
