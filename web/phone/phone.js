@@ -1,5 +1,6 @@
 /**
- * The telephone: one signed-in connection, at most one call, and its sound.
+ * The telephone: one signed-in connection, at most one call (and one more that
+ * waits for it to be answered), and its sound.
  * It has no view; ui.js shows it, and a test can drive it by `window.trunkline.phone`.
  *
  * Events: `change` (anything a view shows), `ended` (a call's ending), `problem`
@@ -31,6 +32,8 @@ export class Phone extends EventTarget {
 
   /** @type {Call | null} */
   call = null;
+  /** A second caller, while there is a call. @type {Call | null} */
+  waiting = null;
   /** The last call's ending: {reason, status, text, number, name, direction, answered}. */
   lastEnding = null;
   /** The browser's own view of the call, as ConnectionStatistics reads it. */
@@ -50,7 +53,7 @@ export class Phone extends EventTarget {
       "answer", "ringing", "early-media", "answered", "candidate", "held", "dtmf", "statistics", "ended",
     ]) {
       this.signaling.addEventListener(type, ({ detail }) => {
-        if (detail.call === this.call?.id) this.call.receive(detail);
+        for (const call of [this.call, this.waiting]) if (call?.id === detail.call) call.receive(detail);
       });
     }
   }
@@ -72,6 +75,10 @@ export class Phone extends EventTarget {
   /** Signed in without a name: the gateway made one up. */
   get isGuest() {
     return !this.#credentials.user && !this.#credentials.token;
+  }
+  /** The call that asks to be answered, if there is one. */
+  get ringing() {
+    return this.waiting ?? (this.call?.state === "incoming" ? this.call : null);
   }
   get peerConnection() {
     return this.call?.peerConnection ?? null;
@@ -122,17 +129,19 @@ export class Phone extends EventTarget {
     if (await this.#openMicrophoneFor(call)) await this.#guarded(call, () => call.start(this.#microphone));
   }
 
-  /** Takes the incoming call. */
+  /** Takes the incoming call; a call that is going on ends for it. */
   async answer() {
-    const call = this.call;
-    if (call?.state !== "incoming") return;
+    const call = this.ringing;
+    if (!call) return;
+    // The end of the present call makes the waiting one the present one.
+    if (call === this.waiting) this.call.hangUp();
     call.marks.dialled = performance.now();
     call.beginAccepting();
     if (await this.#openMicrophoneFor(call)) await this.#guarded(call, () => call.accept(this.#microphone));
   }
 
   reject(reason) {
-    this.call?.reject(reason);
+    this.ringing?.reject(reason);
   }
 
   hangUp() {
@@ -206,28 +215,46 @@ export class Phone extends EventTarget {
   }
 
   #onConnection(detail) {
-    if (detail.state !== "signed-in") this.call?.end("signaling-lost");
+    if (detail.state !== "signed-in") {
+      this.waiting?.end("signaling-lost");
+      this.call?.end("signaling-lost");
+    }
     this.dispatchEvent(new CustomEvent("connection", { detail }));
     this.#changed();
   }
 
   #onIncoming({ call: id, from, sdp }) {
-    if (this.call) {
+    if (this.waiting) {
       this.signaling.reject(id, "busy");
       return;
     }
-    this.#adopt(
-      new Call({
-        signaling: this.signaling,
-        id,
-        number: from?.number ?? "",
-        name: from?.name,
-        iceServers: this.signaling.welcome?.iceServers ?? [],
-        offer: sdp,
-      }),
-    );
-    this.sound.wake();
-    this.sound.startRing();
+    const call = new Call({
+      signaling: this.signaling,
+      id,
+      number: from?.number ?? "",
+      name: from?.name,
+      iceServers: this.signaling.welcome?.iceServers ?? [],
+      offer: sdp,
+    });
+    if (this.call) {
+      this.#letWait(call);
+    } else {
+      this.#adopt(call);
+      this.sound.wake();
+      this.sound.startRing();
+    }
+  }
+
+  #letWait(call) {
+    this.waiting = call;
+    call.addEventListener("ended", () => {
+      if (this.waiting !== call) return;
+      this.waiting = null;
+      if (this.state === "in-call") this.sound.stopTone();
+      this.#changed();
+    });
+    if (this.state === "in-call") this.sound.startCallWaiting();
+    this.#changed();
   }
 
   #onError(error) {
@@ -300,6 +327,12 @@ export class Phone extends EventTarget {
     const { number, name, direction, answeredAt } = call;
     this.lastEnding = { ...call.ending, number, name, direction, answered: answeredAt > 0 };
     this.dispatchEvent(new CustomEvent("ended", { detail: this.lastEnding }));
+    const waiting = this.waiting;
+    this.waiting = null;
+    if (waiting) {
+      this.#adopt(waiting);
+      this.sound.startRing();
+    }
     this.#changed();
   }
 
