@@ -227,6 +227,14 @@ export class Sound {
     });
   }
 
+  /** A quiet double beep in a call, for a second caller. */
+  startCallWaiting() {
+    this.#startLoop(5, (time) => {
+      const sounding = time < 0.15 || (time > 0.3 && time < 0.45);
+      return sounding ? 0.03 * Math.sin(2 * Math.PI * 425 * time) : 0;
+    });
+  }
+
   stopTone() {
     this.#tone?.stop();
     this.#tone = null;

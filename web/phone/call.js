@@ -146,10 +146,13 @@ export class Call extends EventTarget {
   /** Holds or resumes the far end; the gateway tells the PBX by re-INVITE. */
   setHold(on) {
     if (this.state !== "in-call" || on === this.holding) return;
-    if (!this.#signaling.hold(this.id, on)) return;
+    if (this.#signaling.hold(this.id, on)) this.markHolding(on);
+  }
+
+  /** What the gateway was asked for, or what is left when it could not. */
+  markHolding(on) {
     this.holding = on;
     this.#applyMicrophone();
-    this.dispatchEvent(new CustomEvent("held", { detail: { on: this.held } }));
   }
 
   /** Puts another microphone in the place of the present one, without a new offer. */

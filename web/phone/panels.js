@@ -67,8 +67,11 @@ export class SoundPanel {
   #keyboard = document.getElementById("keyboard");
   #remembered;
 
-  /** @param {{processing: ?string}} options "off" or "on" overrides what is remembered */
-  constructor(phone, { processing }) {
+  /**
+   * @param {import("./phone.js").Phone} phone
+   * @param {?string} processing "off" or "on" overrides what is remembered
+   */
+  constructor(phone, processing) {
     this.#phone = phone;
     this.#remembered = recall();
     this.#processing.checked = processing ? processing !== "off" : this.#remembered.processing !== false;

@@ -1,5 +1,6 @@
 /**
- * The telephone: one signed-in connection, at most one call, and its sound.
+ * The telephone: one signed-in connection, at most one call (and one more that
+ * waits for it to be answered), and its sound.
  * It has no view; ui.js shows it, and a test can drive it by `window.trunkline.phone`.
  *
  * Events: `change` (anything a view shows), `ended` (a call's ending), `problem`
@@ -17,6 +18,8 @@ const STATISTICS_EVERY_MILLISECONDS = 2000;
 
 /** Errors after which the call they name cannot go on. */
 const FATAL_CALL_ERRORS = new Set(["unknown-call"]);
+/** Details of what `ended` says next, or of an early answer that a later one makes good. */
+const EXPLANATIONS = new Set(["bad-offer", "bad-answer", "bad-pbx-description"]);
 /** Errors that refuse a call that is only being set up. */
 const FATAL_SETUP_ERRORS = new Set([
   "bad-message", "too-large", "duplicate-call", "too-many-calls", "not-signed-in", "rate-limited",
@@ -29,6 +32,8 @@ export class Phone extends EventTarget {
 
   /** @type {Call | null} */
   call = null;
+  /** A second caller, while there is a call. @type {Call | null} */
+  waiting = null;
   /** The last call's ending: {reason, status, text, number, name, direction, answered}. */
   lastEnding = null;
   /** The browser's own view of the call, as ConnectionStatistics reads it. */
@@ -48,7 +53,7 @@ export class Phone extends EventTarget {
       "answer", "ringing", "early-media", "answered", "candidate", "held", "dtmf", "statistics", "ended",
     ]) {
       this.signaling.addEventListener(type, ({ detail }) => {
-        if (detail.call === this.call?.id) this.call.receive(detail);
+        for (const call of [this.call, this.waiting]) if (call?.id === detail.call) call.receive(detail);
       });
     }
   }
@@ -66,6 +71,14 @@ export class Phone extends EventTarget {
   }
   get user() {
     return this.signaling.welcome?.user ?? null;
+  }
+  /** Signed in without a name: the gateway made one up. */
+  get isGuest() {
+    return !this.#credentials.user && !this.#credentials.token;
+  }
+  /** The call that asks to be answered, if there is one. */
+  get ringing() {
+    return this.waiting ?? (this.call?.state === "incoming" ? this.call : null);
   }
   get peerConnection() {
     return this.call?.peerConnection ?? null;
@@ -99,10 +112,6 @@ export class Phone extends EventTarget {
     return user ? `Enter the password of ${user}.` : "This gateway asks who you are.";
   }
 
-  reconnect() {
-    this.signaling.connect(this.#credentials);
-  }
-
   /** Resolves when the call is under way, rejects with an Error that has a readable message. */
   async dial(number) {
     const to = number.trim();
@@ -120,17 +129,19 @@ export class Phone extends EventTarget {
     if (await this.#openMicrophoneFor(call)) await this.#guarded(call, () => call.start(this.#microphone));
   }
 
-  /** Takes the incoming call. */
+  /** Takes the incoming call; a call that is going on ends for it. */
   async answer() {
-    const call = this.call;
-    if (call?.state !== "incoming") return;
+    const call = this.ringing;
+    if (!call) return;
+    // The end of the present call makes the waiting one the present one.
+    if (call === this.waiting) this.call.hangUp();
     call.marks.dialled = performance.now();
     call.beginAccepting();
     if (await this.#openMicrophoneFor(call)) await this.#guarded(call, () => call.accept(this.#microphone));
   }
 
   reject(reason) {
-    this.call?.reject(reason);
+    this.ringing?.reject(reason);
   }
 
   hangUp() {
@@ -144,9 +155,7 @@ export class Phone extends EventTarget {
 
   setHold(on) {
     this.call?.setHold(on);
-    // A held call says nothing in either direction: no music meant for the other side.
-    this.sound.element.muted = this.call?.holding ?? false;
-    this.#changed();
+    this.#showHold(this.call);
   }
 
   /** Keys during a call, with their sound. Throws a TypeError for anything but 0-9 * # A-D. */
@@ -206,28 +215,46 @@ export class Phone extends EventTarget {
   }
 
   #onConnection(detail) {
-    if (detail.state !== "signed-in") this.call?.end("signaling-lost");
+    if (detail.state !== "signed-in") {
+      this.waiting?.end("signaling-lost");
+      this.call?.end("signaling-lost");
+    }
     this.dispatchEvent(new CustomEvent("connection", { detail }));
     this.#changed();
   }
 
   #onIncoming({ call: id, from, sdp }) {
-    if (this.call) {
+    if (this.waiting) {
       this.signaling.reject(id, "busy");
       return;
     }
-    this.#adopt(
-      new Call({
-        signaling: this.signaling,
-        id,
-        number: from?.number ?? "",
-        name: from?.name,
-        iceServers: this.signaling.welcome?.iceServers ?? [],
-        offer: sdp,
-      }),
-    );
-    this.sound.wake();
-    this.sound.startRing();
+    const call = new Call({
+      signaling: this.signaling,
+      id,
+      number: from?.number ?? "",
+      name: from?.name,
+      iceServers: this.signaling.welcome?.iceServers ?? [],
+      offer: sdp,
+    });
+    if (this.call) {
+      this.#letWait(call);
+    } else {
+      this.#adopt(call);
+      this.sound.wake();
+      this.sound.startRing();
+    }
+  }
+
+  #letWait(call) {
+    this.waiting = call;
+    call.addEventListener("ended", () => {
+      if (this.waiting !== call) return;
+      this.waiting = null;
+      if (this.state === "in-call") this.sound.stopTone();
+      this.#changed();
+    });
+    if (this.state === "in-call") this.sound.startCallWaiting();
+    this.#changed();
   }
 
   #onError(error) {
@@ -235,9 +262,19 @@ export class Phone extends EventTarget {
     const settingUp = call && (call.state === "calling" || call.state === "accepting");
     if (call && (FATAL_CALL_ERRORS.has(error.code) || (settingUp && FATAL_SETUP_ERRORS.has(error.code)))) {
       call.end(error.code);
+    } else if (EXPLANATIONS.has(error.code)) {
+      console.warn(`the gateway says ${error.code}: ${error.message}`);
     } else if (this.connection === "signed-in" && (call || error.call === undefined)) {
+      if (error.code === "hold-refused") this.#showHold(call, !call?.holding);
       this.#problem(errorText(error));
     }
+  }
+
+  /** A held call says nothing in either direction: no music that is meant for the other side. */
+  #showHold(call, on = call?.holding) {
+    call?.markHolding(on);
+    this.sound.element.muted = on === true;
+    this.#changed();
   }
 
   /** Makes `call` the present one. */
@@ -290,6 +327,12 @@ export class Phone extends EventTarget {
     const { number, name, direction, answeredAt } = call;
     this.lastEnding = { ...call.ending, number, name, direction, answered: answeredAt > 0 };
     this.dispatchEvent(new CustomEvent("ended", { detail: this.lastEnding }));
+    const waiting = this.waiting;
+    this.waiting = null;
+    if (waiting) {
+      this.#adopt(waiting);
+      this.sound.startRing();
+    }
     this.#changed();
   }
 

@@ -166,9 +166,7 @@ export class Trunkline extends EventTarget {
     if (message.type === "error" && beforeWelcome && FINAL_ERRORS.has(message.code)) {
       this.#stop("refused", message.code);
     } else if (message.type === "goodbye") {
-      // Another page of the same user took the place: taking it back at once would be a quarrel.
-      if (message.reason === "replaced") this.#stop("refused", "replaced");
-      else this.#broken(socket, message.reason);
+      this.#broken(socket, message.reason);
     }
   }
 

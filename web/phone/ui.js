@@ -18,7 +18,7 @@ const KEYS = [
   ["7", "PQRS"], ["8", "TUV"], ["9", "WXYZ"],
   ["*", ""], ["0", "+"], ["#", ""],
 ];
-const SPOKEN = { "*": "star", "#": "pound", 0: "0, hold for plus" };
+const SPOKEN = { "*": "* star", "#": "# pound" };
 const LONG_PRESS_MILLISECONDS = 600;
 
 const byId = (id) => document.getElementById(id);
@@ -32,7 +32,7 @@ door.search = door.hash = "";
 const phone = new Phone({ url: door.href, element: byId("far-end") });
 window.trunkline = { phone };
 
-const soundPanel = new SoundPanel(phone, { processing: query.get("processing") });
+const soundPanel = new SoundPanel(phone, query.get("processing"));
 const signIn = new SignInDialog(phone);
 
 /* What a person does */
@@ -48,6 +48,7 @@ byId("reject").addEventListener("click", () => phone.reject());
 byId("hang-up").addEventListener("click", () => phone.hangUp());
 byId("mute").addEventListener("click", () => phone.setMuted(!phone.call?.muted));
 byId("hold").addEventListener("click", () => phone.setHold(!phone.call?.holding));
+byId("sign-in-open").addEventListener("click", () => signIn.open());
 byId("problem-close").addEventListener("click", () => showProblem(""));
 
 // Browsers let a page make sound after a first click or key; a ringing call needs it ready by then.
@@ -96,7 +97,7 @@ function buildPad() {
     const key = document.createElement("button");
     key.type = "button";
     key.dataset.digit = digit;
-    key.setAttribute("aria-label", SPOKEN[digit] ?? digit);
+    if (SPOKEN[digit]) key.setAttribute("aria-label", SPOKEN[digit]);
     key.append(digit, Object.assign(document.createElement("small"), { textContent: letters }));
     let longPress = 0;
     let plus = false;
@@ -159,7 +160,8 @@ function showConnection({ state, reason }) {
   byId("connection").dataset.state = state;
   const text = byId("connection-text");
   if (state === "signed-in") {
-    text.textContent = phone.user && phone.user !== "anonymous" ? `Ready as ${phone.user}` : "Ready";
+    text.textContent = phone.isGuest ? "Ready" : `Ready as ${phone.user}`;
+    text.title = `Others reach you as ${phone.user}`;
   } else if (state === "connecting") {
     // A new attempt after a failed one keeps saying what is wrong.
     if (!text.textContent.endsWith("Trying again…")) text.textContent = "Connecting…";
@@ -171,8 +173,7 @@ function showConnection({ state, reason }) {
     text.textContent = reason === "closed" ? "Not connected" : connectionText(reason);
   }
   const button = byId("sign-in-open");
-  button.textContent = reason === "replaced" ? "Connect again" : state === "signed-in" && phone.user !== "anonymous" ? "Change user" : "Sign in";
-  button.onclick = () => (reason === "replaced" ? phone.reconnect() : signIn.open());
+  button.textContent = state === "signed-in" && !phone.isGuest ? "Account" : "Sign in";
   if (state === "refused" && reason === "unauthorized") signIn.open(phone.refusalText);
   else if (state === "signed-in") signIn.close();
 }
@@ -225,9 +226,14 @@ function render() {
   const { call, state } = phone;
   const talking = call !== null && state !== "incoming";
 
-  byId("incoming").hidden = state !== "incoming";
-  if (state === "incoming") setText("incoming-who", call.name ? `${call.name} (${call.number})` : call.number || "Unknown number");
-  document.title = state === "incoming" ? "☎ Incoming call" : talking ? `${call.name || call.number} – Trunkline` : "Trunkline phone";
+  const { ringing } = phone;
+  byId("incoming").hidden = !ringing;
+  if (ringing) {
+    const { name, number } = ringing;
+    setText("incoming-who", name ? `${name} (${number})` : number || "Unknown number");
+    setText("answer-text", ringing === phone.waiting ? "End and answer" : "Answer");
+  }
+  document.title = ringing ? "☎ Incoming call" : talking ? `${call.name || call.number} – Trunkline` : "Trunkline phone";
 
   byId("entry").hidden = talking;
   byId("talking").hidden = !talking;

@@ -8,6 +8,7 @@ const ENDINGS = {
   "no-answer": "Nobody answered.",
   cancelled: "The call was cancelled.",
   "not-found": "This number does not exist.",
+  unavailable: "The other side is not available.",
   forbidden: "You are not allowed to call this number.",
   unauthorized: "The phone system did not accept the gateway's credentials.",
   "answered-elsewhere": "Answered on another device.",
@@ -16,6 +17,7 @@ const ENDINGS = {
   "dtls-failed": "The encrypted sound path could not be set up.",
   "bad-offer": "This browser and the gateway could not agree on a call.",
   "bad-answer": "This browser and the gateway could not agree on a call.",
+  "bad-pbx-description": "The gateway and the phone system could not agree on a call.",
   "no-common-codec": "The two sides have no audio format in common.",
   "trunk-unreachable": "The phone system cannot be reached.",
   "trunk-refused": "The phone system refused the call.",
@@ -36,6 +38,7 @@ const ERRORS = {
   "unknown-call": "The gateway does not know this call any more.",
   "duplicate-call": "This call exists already.",
   "bad-state": "That is not possible at this moment of the call.",
+  "hold-refused": "The phone system refused to change the hold.",
   "too-many-calls": "You have too many calls at once.",
   "unsupported-version": "This page is too old or too new for the gateway. Reload it.",
   "rate-limited": "Too much at once. Wait a moment.",
@@ -47,7 +50,7 @@ const CONNECTIONS = {
   "no-pong": "The gateway does not answer.",
   shutdown: "The gateway is being restarted.",
   idle: "The gateway closed a quiet connection.",
-  replaced: "You signed in somewhere else.",
+  error: "The gateway closed the connection.",
   "bad-address": "The address of the gateway is wrong.",
 };
 
