@@ -42,7 +42,12 @@ struct Candidate {
 
 impl Candidate {
     fn new(source: SocketAddr, now: Instant) -> Self {
-        Candidate { source, packets: 1, first: now, last: now }
+        Candidate {
+            source,
+            packets: 1,
+            first: now,
+            last: now,
+        }
     }
 
     /// Counts a packet; whether the source is settled now.
@@ -65,7 +70,10 @@ enum Latch {
     /// One source is proving itself.
     Settling(Candidate),
     /// One source is settled; the signalled address may be proving that it is the right one.
-    Locked { source: SocketAddr, rival: Option<Candidate> },
+    Locked {
+        source: SocketAddr,
+        rival: Option<Candidate>,
+    },
 }
 
 /// What to do with a packet that arrived.
@@ -97,7 +105,11 @@ impl Default for Endpoint {
 impl Endpoint {
     /// An endpoint that nothing is known of.
     pub const fn new() -> Self {
-        Endpoint { signalled: None, latch: Latch::Open, rtcp_source: None }
+        Endpoint {
+            signalled: None,
+            latch: Latch::Open,
+            rtcp_source: None,
+        }
     }
 
     /// Takes the addresses of the PBX's SDP. Without `rtcp` it is the port above RTP's
@@ -105,7 +117,10 @@ impl Endpoint {
     /// Another RTP address than before opens the latch again.
     pub fn set_remote(&mut self, rtp: SocketAddr, rtcp: Option<SocketAddr>) {
         let moved = self.signalled.is_none_or(|signalled| signalled.rtp != rtp);
-        let signalled = Signalled { rtp, rtcp: rtcp.unwrap_or_else(|| port_above(rtp)) };
+        let signalled = Signalled {
+            rtp,
+            rtcp: rtcp.unwrap_or_else(|| port_above(rtp)),
+        };
         if moved {
             self.latch = Latch::Open;
         }
@@ -138,7 +153,10 @@ impl Endpoint {
                 Arrival::Accepted
             }
             Latch::Locked { source: locked, .. } if *locked == source => Arrival::Accepted,
-            Latch::Locked { source: locked, rival } => {
+            Latch::Locked {
+                source: locked,
+                rival,
+            } => {
                 if signalled != Some(source) {
                     return Arrival::Stranger;
                 }
@@ -156,6 +174,15 @@ impl Endpoint {
         }
     }
 
+    /// Whether RTP from `source` has been accepted last: it is settling, or settled.
+    pub fn is_source(&self, source: SocketAddr) -> bool {
+        match self.latch {
+            Latch::Open => false,
+            Latch::Settling(candidate) => candidate.source == source,
+            Latch::Locked { source: locked, .. } => locked == source,
+        }
+    }
+
     /// Takes an RTCP packet from `source`, on whichever port it came.
     ///
     /// RTCP has no payload type to go by, so it never moves RTP: it is the PBX's when it comes
@@ -164,7 +191,9 @@ impl Endpoint {
         if self.rtcp_source == Some(source) {
             return Arrival::Accepted;
         }
-        let named = self.signalled.is_some_and(|s| s.rtcp == source || s.rtp == source);
+        let named = self
+            .signalled
+            .is_some_and(|s| s.rtcp == source || s.rtp == source);
         let beside_rtp = match self.latch {
             Latch::Locked { source: locked, .. } => locked.ip() == source.ip(),
             Latch::Open | Latch::Settling(_) => false,
@@ -201,21 +230,36 @@ impl Endpoint {
         if let Some(source) = self.rtcp_source {
             return Some(source);
         }
-        let rtcp = if rtp == signalled.rtp { signalled.rtcp } else { port_above(rtp) };
+        let rtcp = if rtp == signalled.rtp {
+            signalled.rtcp
+        } else {
+            port_above(rtp)
+        };
         Some(rtcp).filter(|address| !is_nowhere(*address))
     }
 
     /// Whether RTCP shares the RTP port (RFC 5761).
     pub fn shares_port(&self) -> bool {
-        self.signalled.is_some_and(|signalled| signalled.rtp == signalled.rtcp)
+        self.signalled
+            .is_some_and(|signalled| signalled.rtp == signalled.rtcp)
     }
 
     fn lock(&mut self, source: SocketAddr, before: Option<SocketAddr>) -> Arrival {
-        self.latch = Latch::Locked { source, rival: None };
-        if self.rtcp_source.is_some_and(|rtcp| rtcp.ip() != source.ip()) {
+        self.latch = Latch::Locked {
+            source,
+            rival: None,
+        };
+        if self
+            .rtcp_source
+            .is_some_and(|rtcp| rtcp.ip() != source.ip())
+        {
             self.rtcp_source = None;
         }
-        if before == Some(source) { Arrival::Accepted } else { Arrival::Latched(source) }
+        if before == Some(source) {
+            Arrival::Accepted
+        } else {
+            Arrival::Latched(source)
+        }
     }
 }
 
@@ -228,6 +272,10 @@ fn is_nowhere(address: SocketAddr) -> bool {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests begin their virtual time somewhere"
+)]
 mod tests {
     use super::*;
 
@@ -256,7 +304,10 @@ mod tests {
         assert_eq!(endpoint.destination(), Some(at(NAMED)));
         assert_eq!(endpoint.rtcp_destination(), Some(at("192.0.2.1:4001")));
 
-        assert_eq!(packets(&mut endpoint, BEHIND_NAT, 4, now), Arrival::Accepted);
+        assert_eq!(
+            packets(&mut endpoint, BEHIND_NAT, 4, now),
+            Arrival::Accepted
+        );
         assert_eq!(endpoint.destination(), Some(at(NAMED)));
         let fifth = endpoint.handle_rtp(at(BEHIND_NAT), now + Duration::from_millis(80));
         assert_eq!(fifth, Arrival::Latched(at(BEHIND_NAT)));
@@ -295,7 +346,10 @@ mod tests {
         let now = Instant::now();
         let mut endpoint = Endpoint::new();
         endpoint.set_remote(at(NAMED), None);
-        assert_eq!(packets(&mut endpoint, STRANGER, 5, now), Arrival::Latched(at(STRANGER)));
+        assert_eq!(
+            packets(&mut endpoint, STRANGER, 5, now),
+            Arrival::Latched(at(STRANGER))
+        );
         let later = now + Duration::from_secs(1);
         assert_eq!(packets(&mut endpoint, NAMED, 4, later), Arrival::Stranger);
         let fifth = endpoint.handle_rtp(at(NAMED), later + Duration::from_millis(80));
@@ -312,7 +366,10 @@ mod tests {
         let soon = now + Duration::from_millis(20);
         assert_eq!(endpoint.handle_rtp(at(BEHIND_NAT), soon), Arrival::Stranger);
         let later = now + SETTLE_TIME;
-        assert_eq!(endpoint.handle_rtp(at(BEHIND_NAT), later), Arrival::Accepted);
+        assert_eq!(
+            endpoint.handle_rtp(at(BEHIND_NAT), later),
+            Arrival::Accepted
+        );
         assert_eq!(
             packets(&mut endpoint, BEHIND_NAT, 4, later),
             Arrival::Latched(at(BEHIND_NAT))
@@ -331,7 +388,10 @@ mod tests {
         assert_eq!(endpoint.destination(), Some(at("192.0.2.9:5000")));
         let later = now + Duration::from_secs(1);
         packets(&mut endpoint, "192.0.2.9:5000", 5, later);
-        assert_eq!(endpoint.handle_rtp(at(BEHIND_NAT), later), Arrival::Stranger);
+        assert_eq!(
+            endpoint.handle_rtp(at(BEHIND_NAT), later),
+            Arrival::Stranger
+        );
     }
 
     #[test]
@@ -341,7 +401,10 @@ mod tests {
         endpoint.set_remote(at(NAMED), None);
         packets(&mut endpoint, NAMED, 5, now);
         endpoint.set_remote(at("0.0.0.0:4000"), None);
-        assert_eq!((endpoint.destination(), endpoint.rtcp_destination()), (None, None));
+        assert_eq!(
+            (endpoint.destination(), endpoint.rtcp_destination()),
+            (None, None)
+        );
         endpoint.set_remote(at(NAMED), None);
         assert_eq!(endpoint.destination(), Some(at(NAMED)));
     }
@@ -352,9 +415,15 @@ mod tests {
         let mut endpoint = Endpoint::new();
         endpoint.set_remote(at(NAMED), Some(at("192.0.2.1:4009")));
         assert_eq!(endpoint.rtcp_destination(), Some(at("192.0.2.1:4009")));
-        assert_eq!(endpoint.handle_rtcp(at("198.51.100.7:7")), Arrival::Stranger);
+        assert_eq!(
+            endpoint.handle_rtcp(at("198.51.100.7:7")),
+            Arrival::Stranger
+        );
         packets(&mut endpoint, BEHIND_NAT, 5, now);
-        assert_eq!(endpoint.handle_rtcp(at("198.51.100.7:7")), Arrival::Accepted);
+        assert_eq!(
+            endpoint.handle_rtcp(at("198.51.100.7:7")),
+            Arrival::Accepted
+        );
         assert_eq!(endpoint.rtcp_destination(), Some(at("198.51.100.7:7")));
 
         endpoint.set_remote(at("192.0.2.9:5000"), Some(at("192.0.2.9:5000")));

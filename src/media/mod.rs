@@ -20,4 +20,4 @@ pub use error::Error;
 pub use handle::{CallKey, CloseReason, Command, MediaEvent, Side, WorkerConfig, WorkerHandle};
 pub use leg::{Received, Route, SecureLeg};
 pub use ports::{DEFAULT_DRAIN, Lease, Ports, PortsConfig, RtpSockets};
-pub use statistics::{CallStatistics, SideStatistics};
+pub use statistics::{CallStatistics, Drops, SideStatistics};

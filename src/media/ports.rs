@@ -74,7 +74,11 @@ impl Pairs {
 
     /// Puts back a pair that some other process holds: no rest, but the end of the queue.
     fn postpone(&mut self, port: u16, now: Instant) {
-        let ready = self.idle.back().and_then(|(_, until)| *until).filter(|until| *until > now);
+        let ready = self
+            .idle
+            .back()
+            .and_then(|(_, until)| *until)
+            .filter(|until| *until > now);
         self.idle.push_back((port, ready));
     }
 }
@@ -121,9 +125,16 @@ impl Ports {
         let pairs = Pairs::new(config.range.clone(), config.drain);
         let range = (*config.range.start(), *config.range.end());
         if pairs.idle.is_empty() {
-            return Err(Error::PortRange { first: range.0, last: range.1 });
+            return Err(Error::PortRange {
+                first: range.0,
+                last: range.1,
+            });
         }
-        Ok(Ports { address: config.address, range, pairs: Arc::new(Mutex::new(pairs)) })
+        Ok(Ports {
+            address: config.address,
+            range,
+            pairs: Arc::new(Mutex::new(pairs)),
+        })
     }
 
     /// The local address.
@@ -147,12 +158,22 @@ impl Ports {
         let mut pairs = lock(&self.pairs);
         let attempts = pairs.idle.len().min(SKIP_LIMIT);
         for _ in 0..attempts {
-            let Some(port) = pairs.take(Instant::now()) else { break };
+            let Some(port) = pairs.take(Instant::now()) else {
+                break;
+            };
             match bind_pair(self.address, port) {
                 Ok((rtp, rtcp)) => {
-                    let lease = Lease { port, pairs: Arc::clone(&self.pairs) };
+                    let lease = Lease {
+                        port,
+                        pairs: Arc::clone(&self.pairs),
+                    };
                     let local = SocketAddr::new(self.address, port);
-                    return Ok(RtpSockets { rtp, rtcp, local, lease });
+                    return Ok(RtpSockets {
+                        rtp,
+                        rtcp,
+                        local,
+                        lease,
+                    });
                 }
                 Err(error) => {
                     pairs.postpone(port, Instant::now());
@@ -161,7 +182,10 @@ impl Ports {
                         && error.kind() != io::ErrorKind::PermissionDenied
                     {
                         let address = SocketAddr::new(self.address, port);
-                        return Err(Error::Socket { address, source: error });
+                        return Err(Error::Socket {
+                            address,
+                            source: error,
+                        });
                     }
                 }
             }
@@ -196,7 +220,13 @@ mod tests {
 
     #[test]
     fn a_range_is_cut_to_whole_pairs_that_begin_even() {
-        let ports = |range| pool(range).idle.iter().map(|(port, _)| *port).collect::<Vec<_>>();
+        let ports = |range| {
+            pool(range)
+                .idle
+                .iter()
+                .map(|(port, _)| *port)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(ports(10_001..=10_006), [10_002, 10_004]);
         assert_eq!(ports(10_000..=10_003), [10_000, 10_002]);
         assert_eq!(ports(10_000..=10_000), []);

@@ -55,7 +55,9 @@ impl Drops {
 
     /// How many packets `reason` has cost.
     pub fn of(&self, reason: &str) -> u64 {
-        self.iter().find(|(known, _)| *known == reason).map_or(0, |(_, count)| count)
+        self.iter()
+            .find(|(known, _)| *known == reason)
+            .map_or(0, |(_, count)| count)
     }
 
     /// Packets dropped for any reason.

@@ -91,7 +91,9 @@ impl Deadlines {
     fn sink(&mut self, mut position: usize) {
         loop {
             let left = 2 * position + 1;
-            let Some(first) = self.heap.get(left) else { return };
+            let Some(first) = self.heap.get(left) else {
+                return;
+            };
             let right = left + 1;
             let least = match self.heap.get(right) {
                 Some(second) if second.0 < first.0 => right,
@@ -107,6 +109,10 @@ impl Deadlines {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests begin their virtual time somewhere"
+)]
 mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;

@@ -36,8 +36,8 @@ impl Unknown {
     /// The name of the counter.
     pub const fn reason(self) -> &'static str {
         match self {
-            Unknown::Ufrag => "unknown ufrag",
-            Unknown::Address => "unknown address",
+            Unknown::Ufrag => "unknown_ufrag",
+            Unknown::Address => "unknown_address",
         }
     }
 }
@@ -160,8 +160,14 @@ impl Demultiplexer {
     /// address that is not mapped yet, its response will come from where nothing else finds
     /// the call.
     pub fn note_request(&mut self, slot: usize, remote: SocketAddr, datagram: &[u8]) {
-        let Some(id) = request_transaction(datagram) else { return };
-        if self.addresses.get(&remote).is_some_and(|owner| owner.slot == slot) {
+        let Some(id) = request_transaction(datagram) else {
+            return;
+        };
+        if self
+            .addresses
+            .get(&remote)
+            .is_some_and(|owner| owner.slot == slot)
+        {
             return;
         }
         if self.transactions.insert(id, slot).is_some() {
@@ -177,18 +183,25 @@ impl Demultiplexer {
 
     /// Forgets a call.
     pub fn remove(&mut self, slot: usize) {
-        let Some(traces) = self.traces.remove(&slot) else { return };
+        let Some(traces) = self.traces.remove(&slot) else {
+            return;
+        };
         self.ufrags.remove(&traces.ufrag);
         for address in &traces.addresses {
             self.addresses.remove(address);
         }
         self.transactions.retain(|_, owner| *owner != slot);
         let transactions = &self.transactions;
-        self.transaction_order.retain(|id| transactions.contains_key(id));
+        self.transaction_order
+            .retain(|id| transactions.contains_key(id));
     }
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests begin their virtual time somewhere"
+)]
 mod tests {
     use super::*;
 
@@ -212,13 +225,19 @@ mod tests {
         assert!(calls.set_ufrag(3, "abcd"));
         assert!(!calls.set_ufrag(4, "abcd"));
         assert_eq!(calls.find(at(1), Some("abcd"), &stun(1, 9), now), Ok(3));
-        assert_eq!(calls.find(at(1), Some("efgh"), &stun(1, 9), now), Err(Unknown::Ufrag));
+        assert_eq!(
+            calls.find(at(1), Some("efgh"), &stun(1, 9), now),
+            Err(Unknown::Ufrag)
+        );
         assert_eq!(calls.find(at(1), None, RTP, now), Err(Unknown::Address));
         calls.map(3, at(1), now);
         assert_eq!(calls.find(at(1), None, RTP, now), Ok(3));
         calls.remove(3);
         assert_eq!(calls.find(at(1), None, RTP, now), Err(Unknown::Address));
-        assert_eq!(calls.find(at(1), Some("abcd"), &stun(1, 9), now), Err(Unknown::Ufrag));
+        assert_eq!(
+            calls.find(at(1), Some("abcd"), &stun(1, 9), now),
+            Err(Unknown::Ufrag)
+        );
     }
 
     #[test]
@@ -227,7 +246,10 @@ mod tests {
         let mut calls = Demultiplexer::default();
         assert!(calls.set_ufrag(0, "old"));
         assert!(calls.set_ufrag(0, "new"));
-        assert_eq!(calls.find(at(1), Some("old"), &stun(1, 9), now), Err(Unknown::Ufrag));
+        assert_eq!(
+            calls.find(at(1), Some("old"), &stun(1, 9), now),
+            Err(Unknown::Ufrag)
+        );
         assert_eq!(calls.find(at(1), Some("new"), &stun(1, 9), now), Ok(0));
     }
 
@@ -237,9 +259,15 @@ mod tests {
         let mut calls = Demultiplexer::default();
         assert!(calls.set_ufrag(5, "abcd"));
         calls.note_request(5, at(1), &stun(0x0001, 7));
-        assert_eq!(calls.find(at(1), None, &stun(0x0101, 8), now), Err(Unknown::Address));
+        assert_eq!(
+            calls.find(at(1), None, &stun(0x0101, 8), now),
+            Err(Unknown::Address)
+        );
         assert_eq!(calls.find(at(1), None, &stun(0x0101, 7), now), Ok(5));
-        assert_eq!(calls.find(at(1), None, &stun(0x0101, 7), now), Err(Unknown::Address));
+        assert_eq!(
+            calls.find(at(1), None, &stun(0x0101, 7), now),
+            Err(Unknown::Address)
+        );
     }
 
     #[test]
