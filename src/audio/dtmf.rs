@@ -1,6 +1,6 @@
 //! DTMF as sound: the frequencies of the keys and a detector (ITU-T Q.23, Q.24).
 
-use super::tone::level_at;
+use super::tone::{amplitude_of, level_at};
 
 const ROWS: [f64; 4] = [697.0, 770.0, 852.0, 941.0];
 const COLUMNS: [f64; 4] = [1_209.0, 1_336.0, 1_477.0, 1_633.0];
@@ -111,7 +111,7 @@ impl DtmfDetector {
             .map(|sample| f64::from(*sample).powi(2))
             .sum();
         let whole = square / self.block.len() as f64;
-        let share = |level: f64| (32_767_f64 * 10_f64.powf((level - 3.14) / 20.0)).powi(2) / 2.0;
+        let share = |level| amplitude_of(level).powi(2) / 2.0;
         (share(low) + share(high) > whole * 0.6).then_some(KEYS[row][column])
     }
 }

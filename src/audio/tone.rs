@@ -2,9 +2,14 @@
 
 use std::f64::consts::TAU;
 
-/// Level of a sine wave of full scale, in dBm0: the overload point of G.711 A-law is 3.14
-/// (ITU-T G.711 table 5), and the difference to mu-law (3.17) is not heard.
-const FULL_SCALE_DBM0: f64 = 3.14;
+/// Level of a sine wave of full scale, in dBm0: the overload point of G.711 mu-law (ITU-T G.711
+/// table 5; that of A-law is 0.03 dB lower).
+const FULL_SCALE_DBM0: f64 = 3.17;
+
+/// Peak of a sine wave of a level in dBm0, on the scale of 16-bit samples.
+pub(super) fn amplitude_of(level: f64) -> f64 {
+    32_767.0 * 10_f64.powf((level - FULL_SCALE_DBM0) / 20.0)
+}
 
 /// Sine waves added up, endless.
 #[derive(Clone, Debug)]
@@ -26,7 +31,7 @@ impl Tone {
         let mut partials = [Partial::default(); 2];
         for (partial, (frequency, level)) in partials.iter_mut().zip(frequencies) {
             *partial = Partial {
-                amplitude: 32_767.0 * 10_f64.powf((level - FULL_SCALE_DBM0) / 20.0),
+                amplitude: amplitude_of(*level),
                 step: TAU * frequency / f64::from(sample_rate),
                 phase: 0.0,
             };

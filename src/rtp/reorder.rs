@@ -47,6 +47,11 @@ impl Reorder {
         }
     }
 
+    /// Changes how many packets wait at most; with one, none does.
+    pub fn set_depth(&mut self, depth: usize) {
+        self.depth = depth.max(1);
+    }
+
     /// Takes a packet.
     pub fn push(&mut self, number: u64, bytes: &[u8], now: Instant) -> Admission {
         let next = *self.next.get_or_insert(number);
