@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(reorder.push(1, &[1], now), Admission::Next);
         assert_eq!(reorder.push(3, &[3], now), Admission::Held);
         assert_eq!(reorder.push(3, &[3], now), Admission::Duplicate);
-        assert_eq!(drain(&mut reorder, now), []);
+        assert!(drain(&mut reorder, now).is_empty());
         assert_eq!(reorder.push(2, &[2], now), Admission::Next);
         assert_eq!(drain(&mut reorder, now), [3]);
         assert_eq!(reorder.push(2, &[2], now), Admission::Late);
@@ -168,7 +168,7 @@ mod tests {
         reorder.push(1, &[1], now);
         reorder.push(5, &[5], now);
         reorder.push(3, &[3], now);
-        assert_eq!(drain(&mut reorder, now), []);
+        assert!(drain(&mut reorder, now).is_empty());
         reorder.push(4, &[4], now);
         assert_eq!(drain(&mut reorder, now), [3, 4, 5]);
     }
@@ -181,7 +181,7 @@ mod tests {
         reorder.push(3, &[3], start + Duration::from_millis(20));
         let due = start + Duration::from_millis(60);
         assert_eq!(reorder.poll_timeout(), Some(due));
-        assert_eq!(drain(&mut reorder, due - Duration::from_millis(1)), []);
+        assert!(drain(&mut reorder, due - Duration::from_millis(1)).is_empty());
         assert_eq!(drain(&mut reorder, due), [3]);
         assert_eq!(reorder.poll_timeout(), None);
     }
