@@ -1,0 +1,69 @@
+// baresip, the phone 2001 that is registered to Asterisk. It answers by itself, says a tone of
+// its own and writes what it hears to a WAV.
+
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { addresses } from "./network.mjs";
+import { Process, until } from "./process.mjs";
+
+/** What the phone says, in Hz. */
+export const PHONE_TONE = 620;
+const CONTROL_PORT = 4444;
+
+export class Baresip {
+  /** @param {object} place { root, id, network, logs } */
+  static async start(place) {
+    const phone = new Baresip();
+    phone.network = place.network;
+    phone.inside = `/run/trunkline-interop/${place.id}-baresip`;
+    phone.outside = join(place.root, phone.inside);
+    rmSync(phone.outside, { recursive: true, force: true });
+    mkdirSync(phone.outside, { recursive: true });
+    writeFileSync(join(phone.outside, "config"), [
+      `sip_listen ${addresses.sipp}:5062`,
+      // Smaller buffers than these make 40 ms jumps.
+      "audio_buffer 80-400",
+      `audio_source ausine,${PHONE_TONE}`,
+      "audio_player aubridge,nowhere",
+      "audio_alert aubridge,nowhere",
+      "audio_level no",
+      "rtp_ports 33000-33100",
+      `snd_path ${phone.inside}`,
+      "ctrl_tcp_listen 127.0.0.1:" + CONTROL_PORT,
+      "module_path /usr/lib/baresip/modules",
+      ...["g711", "ausine", "aubridge", "sndfile", "ctrl_tcp"].map((name) => `module ${name}.so`),
+      ...["account", "menu"].map((name) => `module_app ${name}.so`),
+    ].join("\n") + "\n");
+    writeFileSync(join(phone.outside, "accounts"),
+      `<sip:2001@${addresses.asterisk}>;auth_pass=phone;answermode=auto;audio_codecs=PCMU/8000/1;regint=60;ptime=20\n`);
+    writeFileSync(join(phone.outside, "contacts"), "");
+    phone.process = new Process(
+      place.network.inside(place.network.pbx, "chroot", place.root, "baresip", "-f", phone.inside),
+      { log: join(place.logs, "baresip.log") });
+    await phone.process.says(/200 OK|All 1 useragent registered/i);
+    return phone;
+  }
+
+  /** A command of baresip's menu: "hold", "resume", "hangup", "dial" with a number, ... */
+  command(command, parameters) {
+    const text = JSON.stringify({ command, ...(parameters ? { params: parameters } : {}) });
+    const result = spawnSync("ip", ["netns", "exec", this.network.pbx, "bash", "-c",
+      `exec 3<>/dev/tcp/127.0.0.1/${CONTROL_PORT}; printf '%s' "$1" >&3; read -r -t 1 -n 400 answer <&3; echo "$answer"`,
+      "bash", `${Buffer.byteLength(text)}:${text},`], { encoding: "utf8" });
+    if (result.status !== 0) throw new Error(`baresip ${command}: ${result.stderr}`);
+    return result.stdout;
+  }
+
+  /** What the phone heard, once its call is over. */
+  async recording() {
+    return join(this.outside, await until(
+      () => readdirSync(this.outside).filter((one) => /dec.*\.wav$/.test(one)).sort().at(-1),
+      "baresip's recording"));
+  }
+
+  async stop() {
+    await this.process.stop();
+    rmSync(this.outside, { recursive: true, force: true });
+  }
+}
