@@ -49,7 +49,7 @@ async function microphoneOf(world, open) {
     const page = await open({ url: `http://${addresses.browser}:8099/` });
     return await page.evaluate(async () => {
       const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
-      const context = new AudioContext({ sampleRate: 48000 });
+      const context = new AudioContext();
       await context.resume();
       const analyser = new AnalyserNode(context, { fftSize: 16384, smoothingTimeConstant: 0 });
       context.createMediaStreamSource(stream).connect(analyser);
@@ -57,7 +57,7 @@ async function microphoneOf(world, open) {
       const bins = new Float32Array(analyser.frequencyBinCount);
       analyser.getFloatFrequencyData(bins);
       const peak = bins.indexOf(Math.max(...bins));
-      return { frequency: (peak * 48000) / 16384, level: bins[peak], origin: isSecureContext };
+      return { frequency: (peak * context.sampleRate) / 16384, level: bins[peak], origin: isSecureContext };
     });
   } finally {
     server.close();

@@ -21,7 +21,7 @@ export class Baresip {
     rmSync(phone.outside, { recursive: true, force: true });
     mkdirSync(phone.outside, { recursive: true });
     writeFileSync(join(phone.outside, "config"), [
-      `sip_listen ${addresses.sipp}:5062`,
+      `sip_listen ${addresses.phone}:5062`,
       // Smaller buffers than these make 40 ms jumps.
       "audio_buffer 80-400",
       `audio_source ausine,${PHONE_TONE}`,

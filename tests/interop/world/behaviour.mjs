@@ -27,7 +27,7 @@ class World {
   #only(name, make) {
     if (!this.#once.has(name)) {
       this.#once.set(name, make().then((made) => {
-        this.#ending.push(() => made.stop());
+        this.#ending.push({ name, stop: () => made.stop() });
         return made;
       }));
     }
@@ -48,15 +48,14 @@ class World {
 
   /** Ends this file's gateway, so that the next one can have another configuration. */
   async stopGateway() {
-    const gateway = await this.#once.get("gateway");
     this.#once.delete("gateway");
-    this.#ending = this.#ending.filter((_, index) => index !== this.#ending.findIndex((end) => end.of === gateway));
-    await gateway.stop();
+    const [{ stop }] = this.#ending.splice(this.#ending.findIndex(({ name }) => name === "gateway"), 1);
+    await stop();
   }
 
   sipp(scenario, options) {
     const process = sipp(this.place, scenario, options);
-    this.#ending.push(() => process.stop());
+    this.#ending.push({ name: scenario, stop: () => process.stop() });
     return process;
   }
 
@@ -98,8 +97,8 @@ class World {
   async close() {
     await this.closePages();
     const failures = [];
-    for (const end of this.#ending.splice(0).reverse()) {
-      try { await end(); } catch (error) { failures.push(error); }
+    for (const { stop } of this.#ending.splice(0).reverse()) {
+      try { await stop(); } catch (error) { failures.push(error); }
     }
     if (failures.length > 0) throw failures[0];
   }

@@ -24,6 +24,8 @@ export async function openFirefox({ url, codecs }) {
       "dom.securecontext.allowlist": new URL(url).hostname,
       "media.devices.insecure.enabled": true,
       "media.getusermedia.insecure.enabled": true,
+      // Without a sound card an AudioContext never runs: this is Firefox's own stand-in for one.
+      "media.cubeb.force_mock_context": true,
       "network.proxy.type": 0,
       "app.update.enabled": false,
     },

@@ -50,9 +50,9 @@ function table(header, entries) {
 /**
  * The configuration file.
  * @param {object} options sipAddress: where the gateway talks to the PBX from;
- *   trunks, routes, users: lists; more: { section: { key: value } } laid over the sections
+ *   trunks, routes, users, inbound: lists; more: { section: { key: value } } laid over the sections
  */
-export function configuration({ sipAddress = addresses.gateway, trunks: lines, routes: rules, users = [alice], more = {} }) {
+export function configuration({ sipAddress = addresses.gateway, trunks: lines, routes: rules, users = [alice], inbound = [{ match: "^web-(.*)$", user: "$1" }], more = {} }) {
   const sections = {
     http: { listen: `${addresses.gatewayForBrowser}:${HTTP_PORT}` },
     sip: { listen: [`udp:${sipAddress}:5060`, `tcp:${sipAddress}:5060`] },
@@ -66,7 +66,7 @@ export function configuration({ sipAddress = addresses.gateway, trunks: lines, r
     ...users.map((user) => table("[[user]]", user)),
     ...lines.map((trunk) => table("[[trunk]]", trunk)),
     ...rules.map((route) => table("[[route]]", route)),
-    table("[[inbound]]", { match: "^web-(.*)$", user: "$1" }),
+    ...inbound.map((rule) => table("[[inbound]]", rule)),
   ].join("\n");
 }
 

@@ -11,9 +11,10 @@ export const addresses = {
   gateway: "10.77.2.1",
   gatewayOpus: "10.77.2.3",
   gatewayUnknown: "10.77.2.5",
-  // Asterisk, and a second address of its machine for sipp.
+  // Asterisk, and other addresses of its machine for sipp and for the phone.
   asterisk: "10.77.2.2",
   sipp: "10.77.2.22",
+  phone: "10.77.2.42",
 };
 
 const LINK_TO_BROWSER = "to-browser";
@@ -58,7 +59,7 @@ export class Network {
     link(gateway, LINK_TO_PBX,
       [addresses.gateway, addresses.gatewayOpus, addresses.gatewayUnknown].map((one) => `${one}/24`).concat("fd77:2::1/64"),
       pbx, LINK_TO_GATEWAY,
-      [addresses.asterisk, addresses.sipp].map((one) => `${one}/24`).concat("fd77:2::2/64"));
+      [addresses.asterisk, addresses.sipp, addresses.phone].map((one) => `${one}/24`).concat("fd77:2::2/64"));
   }
 
   /** Ends what still runs in the namespaces and removes them. Never throws: it is the last resort. */
