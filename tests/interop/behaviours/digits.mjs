@@ -18,7 +18,8 @@ for (const codec of ["audio/opus", "audio/PCMU"]) {
     const heard = pbx.digits().slice(before);
     assert.equal(heard.map(({ digit }) => digit).join(""), ALL);
     for (const { digit, duration } of heard) {
-      assert.ok(duration >= 60 && duration <= 160, `${digit} lasted ${duration} ms`);
+      // Asterisk itself measures up to 180 ms of its own 100 ms digits: see equipment.mjs.
+      assert.ok(duration >= 60 && duration <= 260, `${digit} lasted ${duration} ms`);
     }
   });
 

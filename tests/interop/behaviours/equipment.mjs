@@ -7,7 +7,7 @@ import { behaviour } from "../world/behaviour.mjs";
 import { FIREFOX_TONE } from "../world/firefox.mjs";
 import { addresses } from "../world/network.mjs";
 import { PHONE_TONE } from "../world/baresip.mjs";
-import { sleep } from "../world/process.mjs";
+import { sleep, until } from "../world/process.mjs";
 
 const asterisk = `${addresses.asterisk}:5060`;
 
@@ -30,14 +30,44 @@ behaviour("Asterisk answers, refuses and does not know numbers as its dial plan 
 
 behaviour("the phone behind Asterisk says its tone, and is called from there", async (world) => {
   const pbx = await world.asterisk();
-  await world.phone();
-  assert.match(pbx.contacts(), /2001\/sip:2001@/);
+  const phone = await world.phone();
+  assert.match(pbx.contacts(), /2001\/sip:2001/);
   pbx.command("channel originate PJSIP/2001 extension 602@from-gateway");
-  await sleep(4000);
+  await phone.inCall();
+  await sleep(500);
+  // For the tests of hold.
+  phone.command("hold");
+  await sleep(500);
+  phone.command("resume");
+  await sleep(3000);
   pbx.hangUpAll();
   const tone = await world.audio.tone(await pbx.recording());
   assert.ok(Math.abs(tone.frequency - PHONE_TONE) < 2, JSON.stringify(tone));
 });
+
+behaviour("Asterisk sends itself every digit once", async (world) => {
+  const pbx = await world.asterisk();
+  const before = pbx.digits().length;
+  pbx.command("channel originate PJSIP/603@itself extension 604@from-gateway");
+  await until(() => pbx.digits().length >= before + 16, "16 digits", 10000);
+  pbx.hangUpAll();
+  await pbx.allCallsEnded();
+  const heard = pbx.digits().slice(before);
+  assert.equal(heard.map(({ digit }) => digit).join(""), "0123456789*#ABCD");
+  assert.ok(heard.every(({ duration }) => duration >= 80 && duration <= 260), JSON.stringify(heard));
+});
+
+for (const scenario of ["hold_sendonly", "hold_inactive", "hold_address"]) {
+  behaviour(`Asterisk is content with the re-INVITEs of ${scenario}`, async (world) => {
+    const pbx = await world.asterisk();
+    const far = world.sipp(scenario, { milliseconds: 300 });
+    await sleep(500);
+    pbx.command("channel originate PJSIP/700@sipp extension 600@from-gateway");
+    await sleep(3500);
+    pbx.hangUpAll();
+    assert.deepEqual(await far.exit, { code: 0, signal: null }, far.output.slice(-2000));
+  });
+}
 
 async function microphoneOf(world, open) {
   const server = createServer((_, response) => {

@@ -35,6 +35,7 @@ behaviour("a phone behind Asterisk holds and resumes", async (world) => {
   const phone = await world.phone();
   const page = await world.chromium();
   await page.call("610");
+  await phone.inCall();
   for (let round = 0; round < 3; round += 1) {
     await sleep(700);
     phone.command("hold");
