@@ -9,14 +9,25 @@
 //! - [`peer`]: the WebRTC side of a call: ICE, DTLS, SRTP.
 //! - [`sip`]: the SIP user agent.
 //! - [`media`]: a call's running media and the workers that carry it.
+//! - [`call`]: the one place that decides: state machine, routing, endings, one task per call.
+//! - [`signaling`]: the browser's doors.
+//! - [`agent`]: the built-in numbers, a SIP user agent behind real SIP and RTP.
+//! - [`settings`], [`telemetry`]: the configuration as written; logs and metrics.
+//! - [`gateway`]: the composition root.
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod audio;
+pub mod call;
 pub mod codec;
+pub mod gateway;
 pub mod media;
 pub mod peer;
 pub mod redacted;
 pub mod rtp;
 pub mod sdp;
+pub mod settings;
+pub mod signaling;
 pub mod sip;
+pub mod telemetry;

@@ -1,1 +1,17 @@
-//! The audio folder.
+//! Audio coders and signals: samples are 16-bit, mono; no clocks, no sockets.
+
+mod concealment;
+mod dtmf;
+mod error;
+mod g711;
+mod opus;
+mod tone;
+
+pub use self::opus::{
+    EncoderSettings, MAXIMUM_PACKET, OpusDecoder, OpusEncoder, has_fec, packet_samples,
+};
+pub use concealment::Concealment;
+pub use dtmf::{DtmfDetector, digit_frequencies, digit_of_frequencies};
+pub use error::Error;
+pub use g711::{Law, decode, encode};
+pub use tone::{Cadence, Measured, Tone, level_at, measure};

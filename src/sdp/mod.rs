@@ -1,1 +1,27 @@
-//! The sdp folder.
+//! Session descriptions: offers, answers and the functions that join a browser's with a PBX's.
+//!
+//! Everything here is a function over values: no socket, clock or randomness. The browser's
+//! side is [`browser`], the PBX's is [`pbx`], the decisions that need both are [`bridge`].
+//! `docs/sdp.md` shows what is offered and answered, and where reality differs from the RFCs.
+//!
+//! Directions ([`crate::codec::Direction`]) are always seen from the gateway.
+
+pub mod bridge;
+pub mod browser;
+pub mod pbx;
+
+mod error;
+mod format;
+mod opus;
+mod policy;
+mod section;
+mod session;
+mod transport;
+
+pub use browser::{BrowserLocalOffer, BrowserOffer};
+pub use error::Error;
+pub use format::OfferedCodec;
+pub use pbx::{LocalOffer, PbxOffer, Remote, RtpAddress};
+pub use policy::{BrowserPolicy, TrunkPolicy};
+pub use session::{Answer, MAX_LENGTH, Offer, SessionIds};
+pub use transport::{Description, Fingerprint, Setup};

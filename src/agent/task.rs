@@ -1,0 +1,322 @@
+//! Runs the built-in agent: its SIP user agent, and a task for each call.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: starts tasks, draws ids"
+)]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::number::Number;
+use super::party::Party;
+use crate::codec::{AudioFormat, Direction};
+use crate::{sdp, sip};
+
+/// The trunk's name inside the agent: the way back to the gateway.
+const GATEWAY: &str = "gateway";
+
+/// Calls at once; one more is told that the agent is busy.
+const MOST_CALLS: usize = 200;
+
+/// The longest call.
+const LONGEST_CALL: Duration = Duration::from_secs(3_600);
+
+/// How long the agent waits before it calls back.
+const CALLBACK_DELAY: Duration = Duration::from_secs(2);
+
+/// How long it lets a page ring.
+const CALLBACK_RINGS: Duration = Duration::from_secs(45);
+
+/// What can go wrong in the agent.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its SIP side.
+    #[error("built-in agent: {0}")]
+    Sip(#[from] sip::Error),
+    /// Its sockets.
+    #[error("built-in agent: {0}")]
+    Socket(#[from] std::io::Error),
+    /// What the gateway offered or answered.
+    #[error("built-in agent: {0}")]
+    Description(#[from] sdp::Error),
+    /// The gateway did not do what a call needs.
+    #[error("built-in agent: the call ended early")]
+    EndedEarly,
+}
+
+/// The running agent.
+pub struct Agent {
+    sip: sip::Handle,
+    incoming: mpsc::Receiver<sip::Incoming>,
+}
+
+impl Agent {
+    /// Opens the agent's SIP socket on loopback; `gateway` is where it calls back.
+    pub async fn bind(gateway: SocketAddr) -> Result<Self, Error> {
+        let (sender, incoming) = mpsc::channel(64);
+        let host = if gateway.ip().is_unspecified() {
+            IpAddr::V4(Ipv4Addr::LOCALHOST)
+        } else {
+            gateway.ip()
+        };
+        let config = sip::Config {
+            listen: vec![sip::Listen {
+                transport: sip::Transport::Udp,
+                address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            }],
+            advertised: None,
+            user_agent: concat!("Trunkline-agent/", env!("CARGO_PKG_VERSION")).to_owned(),
+            trunks: vec![sip::Trunk {
+                name: GATEWAY.to_owned(),
+                target: sip::Target {
+                    host: host.to_string(),
+                    port: gateway.port(),
+                    transport: sip::Transport::Udp,
+                },
+                domain: host.to_string(),
+                credentials: None,
+                accept_from: vec![host.into()],
+                registration: None,
+                request_timeout: Duration::from_secs(32),
+            }],
+            limits: sip::Limits::default(),
+        };
+        let sip = sip::start(config, sender).await?;
+        Ok(Agent { sip, incoming })
+    }
+
+    /// Where its numbers are reached.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.sip
+            .local_addresses()
+            .first()
+            .map(|listen| listen.address)
+    }
+
+    /// Answers calls until the gateway stops.
+    pub async fn run(mut self) {
+        let room = Arc::new(Semaphore::new(MOST_CALLS));
+        while let Some(incoming) = self.incoming.recv().await {
+            let sip = self.sip.clone();
+            let permit = Arc::clone(&room).try_acquire_owned();
+            tokio::spawn(async move {
+                let leg = incoming.leg;
+                let Ok(_permit) = permit else {
+                    refuse(&sip, leg, 486).await;
+                    return;
+                };
+                if let Err(error) = answer(&sip, incoming).await {
+                    tracing::debug!(%error, "built-in call failed");
+                    let _ = sip.command(leg, sip::Command::Hangup { cause: None }).await;
+                }
+            });
+        }
+    }
+}
+
+async fn refuse(sip: &sip::Handle, leg: sip::LegId, status: u16) {
+    let _ = sip
+        .command(
+            leg,
+            sip::Command::Reject {
+                status,
+                reason: None,
+            },
+        )
+        .await;
+}
+
+async fn answer(sip: &sip::Handle, incoming: sip::Incoming) -> Result<(), Error> {
+    let leg = incoming.leg;
+    let (sender, mut events) = mpsc::channel(32);
+    sip.attach(leg, sender).await;
+    let number = match Number::from_dialled(&incoming.request_user) {
+        None => {
+            refuse(sip, leg, 404).await;
+            return Ok(());
+        }
+        Some(Number::Busy) => {
+            refuse(sip, leg, 486).await;
+            return Ok(());
+        }
+        Some(Number::Ring) => {
+            sip.command(
+                leg,
+                sip::Command::Progress {
+                    status: 180,
+                    body: None,
+                },
+            )
+            .await?;
+            while events.recv().await.is_some_and(|event| !event.is_final()) {}
+            return Ok(());
+        }
+        Some(number) => number,
+    };
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let offer = sdp::Offer::parse(incoming.body.unwrap_or_default())?;
+    let offer = sdp::pbx::read_offer(&offer)?;
+    let (answer, remote, format) = sdp::pbx::answer(
+        &offer,
+        socket.local_addr()?,
+        &sdp::TrunkPolicy::default(),
+        sdp::SessionIds::new(rand::random::<u32>().into()),
+        Direction::SendRecv,
+    )?;
+    sip.command(
+        leg,
+        sip::Command::Accept {
+            body: Bytes::from(answer.to_string()),
+        },
+    )
+    .await?;
+    let party = match number {
+        Number::Echo => Party::echo(format, rand::random()),
+        Number::Digits => Party::digits(format, rand::random()),
+        Number::Tone | Number::Callback | Number::Busy | Number::Ring => {
+            Party::tone(format, rand::random())
+        }
+    };
+    if number == Number::Callback {
+        let short = Duration::from_millis(600);
+        let _ = tokio::time::timeout(
+            short,
+            talk(sip, leg, &mut events, &socket, remote.address.rtp, party),
+        )
+        .await;
+        sip.command(leg, sip::Command::Hangup { cause: Some(16) })
+            .await?;
+        tokio::time::sleep(CALLBACK_DELAY).await;
+        return call_back(sip, incoming.from_user).await;
+    }
+    talk(sip, leg, &mut events, &socket, remote.address.rtp, party).await
+}
+
+/// Calls the page and sends back what it says.
+async fn call_back(sip: &sip::Handle, user: String) -> Result<(), Error> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let offer = sdp::pbx::offer(
+        socket.local_addr()?,
+        &sdp::TrunkPolicy::default(),
+        sdp::SessionIds::new(rand::random::<u32>().into()),
+        Direction::SendRecv,
+    );
+    let (sender, mut events) = mpsc::channel(32);
+    let outgoing = sip::Outgoing {
+        trunk: GATEWAY.to_owned(),
+        to_user: user,
+        from_user: Number::Callback.dialled().to_owned(),
+        from_name: Some("Built-in callback".to_owned()),
+        body: Bytes::from(offer.offer.to_string()),
+        headers: Vec::new(),
+    };
+    let leg = sip.invite(outgoing, sender).await?;
+    let answered = tokio::time::timeout(CALLBACK_RINGS, async {
+        loop {
+            match events.recv().await {
+                Some(sip::Event::Accepted { body }) => return Ok(body),
+                Some(event) if event.is_final() => return Err(Error::EndedEarly),
+                Some(_) => {}
+                None => return Err(Error::EndedEarly),
+            }
+        }
+    })
+    .await;
+    let Ok(body) = answered else {
+        sip.command(leg, sip::Command::Hangup { cause: Some(19) })
+            .await?;
+        return Ok(());
+    };
+    let answer = sdp::Answer::parse(body?.unwrap_or_default())?;
+    let (remote, format) = sdp::pbx::read_answer(&offer, &answer)?;
+    let party = Party::echo(format, rand::random());
+    talk(sip, leg, &mut events, &socket, remote.address.rtp, party).await
+}
+
+/// Carries audio until the call ends.
+async fn talk(
+    sip: &sip::Handle,
+    leg: sip::LegId,
+    events: &mut mpsc::Receiver<sip::Event>,
+    socket: &UdpSocket,
+    mut remote: SocketAddr,
+    mut party: Party,
+) -> Result<(), Error> {
+    let mut ticks = interval(Duration::from_millis(20));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let until = Instant::now() + LONGEST_CALL;
+    let mut received = [0_u8; 1_500];
+    let mut out = Vec::with_capacity(1_500);
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                None => return Ok(()),
+                Some(event) if event.is_final() => return Ok(()),
+                Some(sip::Event::Reinvited { body }) => {
+                    remote = reoffered(sip, leg, body, socket, remote).await?;
+                }
+                Some(_) => {}
+            },
+            packet = socket.recv_from(&mut received) => {
+                // An error is the gateway's closed port, which BYE follows.
+                if let Ok((length, _)) = packet
+                    && party.handle_packet(&received[..length], &mut out)
+                {
+                    let _ = socket.send_to(&out, remote).await;
+                }
+            }
+            _ = ticks.tick() => {
+                if party.tick(&mut out) {
+                    let _ = socket.send_to(&out, remote).await;
+                }
+            }
+            () = tokio::time::sleep_until(until) => {
+                sip.command(leg, sip::Command::Hangup { cause: Some(16) }).await?;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Answers a new offer of the gateway: hold and resume.
+async fn reoffered(
+    sip: &sip::Handle,
+    leg: sip::LegId,
+    body: Option<Bytes>,
+    socket: &UdpSocket,
+    remote: SocketAddr,
+) -> Result<SocketAddr, Error> {
+    let answered: Result<(sdp::Answer, sdp::Remote, AudioFormat), sdp::Error> =
+        sdp::Offer::parse(body.unwrap_or_default())
+            .and_then(|offer| sdp::pbx::read_offer(&offer))
+            .and_then(|offer| {
+                let local = socket.local_addr().unwrap_or(remote);
+                let ids = sdp::SessionIds::new(rand::random::<u32>().into());
+                sdp::pbx::answer(
+                    &offer,
+                    local,
+                    &sdp::TrunkPolicy::default(),
+                    ids,
+                    Direction::SendRecv,
+                )
+            });
+    match answered {
+        Ok((answer, new, _)) => {
+            let body = Bytes::from(answer.to_string());
+            sip.command(leg, sip::Command::AnswerReinvite { body })
+                .await?;
+            Ok(new.address.rtp)
+        }
+        Err(_) => {
+            sip.command(leg, sip::Command::RefuseReinvite { status: 488 })
+                .await?;
+            Ok(remote)
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Who is signed in: users and the connections of their pages.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::handle::CallHandle;
+use super::message::{Notice, SocketId};
+
+/// Pages of one user that ring at once; further ones are signed in but do not ring.
+const MOST_PAGES: usize = 16;
+
+/// What a page's connection is given.
+#[derive(Clone, Debug)]
+pub enum Delivery {
+    /// A call that the page has not heard of.
+    Begin {
+        /// The gateway's name for it.
+        call: String,
+        /// How the page's wishes reach it.
+        handle: CallHandle,
+        /// [`Notice::Incoming`].
+        notice: Notice,
+    },
+    /// More of a call that the page knows.
+    Notice {
+        /// Which.
+        call: String,
+        /// What.
+        notice: Notice,
+    },
+    /// The gateway is stopping; the connection says goodbye.
+    ShutDown,
+}
+
+/// How deliveries reach a page's connection.
+pub type SocketSender = mpsc::Sender<Delivery>;
+
+/// Users and their pages. Held only for look-ups, never across a wait.
+#[derive(Debug, Default)]
+pub struct Directory {
+    known: HashSet<String>,
+    pages: Mutex<HashMap<String, Vec<(SocketId, SocketSender)>>>,
+}
+
+/// What the directory says of a user.
+#[derive(Debug)]
+pub enum LookUp {
+    /// Nobody has that name.
+    Unknown,
+    /// The user exists, no page is signed in.
+    Absent,
+    /// The user's pages.
+    Pages(Vec<(SocketId, SocketSender)>),
+}
+
+impl Directory {
+    /// A directory in which `known` users exist even while no page is signed in.
+    pub fn new(known: HashSet<String>) -> Self {
+        Directory {
+            known,
+            pages: Mutex::default(),
+        }
+    }
+
+    /// A page has signed in.
+    pub fn sign_in(&self, user: &str, socket: SocketId, sender: SocketSender) {
+        self.pages()
+            .entry(user.to_owned())
+            .or_default()
+            .push((socket, sender));
+    }
+
+    /// A page has gone.
+    pub fn sign_out(&self, user: &str, socket: SocketId) {
+        let mut pages = self.pages();
+        if let Some(of_user) = pages.get_mut(user) {
+            of_user.retain(|(id, _)| *id != socket);
+            if of_user.is_empty() {
+                pages.remove(user);
+            }
+        }
+    }
+
+    /// The pages of `user`.
+    pub fn look_up(&self, user: &str) -> LookUp {
+        match self.pages().get(user) {
+            Some(pages) => LookUp::Pages(pages.iter().take(MOST_PAGES).cloned().collect()),
+            None if self.known.contains(user) => LookUp::Absent,
+            None => LookUp::Unknown,
+        }
+    }
+
+    /// Every page, to say goodbye to.
+    pub fn everybody(&self) -> Vec<SocketSender> {
+        let pages = self.pages();
+        pages
+            .values()
+            .flatten()
+            .map(|(_, sender)| sender.clone())
+            .collect()
+    }
+
+    fn pages(&self) -> MutexGuard<'_, HashMap<String, Vec<(SocketId, SocketSender)>>> {
+        // Nothing here can panic halfway through a change, so a poisoned lock is still whole.
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_rings_on_every_page_until_the_last_has_gone() {
+        let directory = Directory::new(HashSet::from(["alice".to_owned()]));
+        assert!(matches!(directory.look_up("bob"), LookUp::Unknown));
+        assert!(matches!(directory.look_up("alice"), LookUp::Absent));
+        let (sender, _receiver) = mpsc::channel(1);
+        directory.sign_in("alice", SocketId(1), sender.clone());
+        directory.sign_in("alice", SocketId(2), sender);
+        assert!(matches!(directory.look_up("alice"), LookUp::Pages(pages) if pages.len() == 2));
+        directory.sign_out("alice", SocketId(1));
+        assert!(matches!(directory.look_up("alice"), LookUp::Pages(pages) if pages.len() == 1));
+        directory.sign_out("alice", SocketId(2));
+        assert!(matches!(directory.look_up("alice"), LookUp::Absent));
+    }
+}

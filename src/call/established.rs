@@ -1,0 +1,227 @@
+//! Both sides are there: hold and resume from either side, new offers, the end.
+
+use std::time::{Duration, Instant};
+
+use super::machine::{Call, State, Step};
+use super::message::{Action, Event, Notice, remote_rtp};
+use crate::codec::{AudioFormat, Direction};
+use crate::sdp::{self, bridge};
+
+/// How long we wait after glare before we offer again. RFC 3261 section 14.1 lets the owner of
+/// the Call-ID wait 2.1 to 4 s and the other side 0 to 2 s; both fit between.
+const GLARE_WAIT: Duration = Duration::from_millis(2_100);
+
+/// SIP status of a new offer while another is open (RFC 3261 section 14.2).
+const REQUEST_PENDING: u16 = 491;
+
+/// What exists while both sides talk.
+#[derive(Debug)]
+pub(super) struct Established {
+    browser: AudioFormat,
+    pbx: AudioFormat,
+    basis: Basis,
+    /// The page wishes the PBX to be held.
+    hold_wished: bool,
+    /// What the PBX was last told of it.
+    hold_told: bool,
+    held_by_pbx: bool,
+    reoffer: Reoffer,
+}
+
+/// The description that the next offer of ours grows from, so that lines and payload types keep
+/// their meaning (RFC 3264 section 8).
+#[derive(Debug)]
+pub(super) enum Basis {
+    /// We made the last offer.
+    Ours(sdp::LocalOffer),
+    /// The PBX did.
+    Theirs(sdp::PbxOffer),
+}
+
+/// Our own new offer.
+#[derive(Debug)]
+enum Reoffer {
+    None,
+    Sent(Box<sdp::LocalOffer>),
+    /// Our 2xx to a re-INVITE without description carried this offer; the ACK has the answer.
+    InResponse(Box<sdp::LocalOffer>),
+    /// Glare: again then.
+    Waiting(Instant),
+}
+
+impl Established {
+    pub(super) fn new(browser: AudioFormat, pbx: AudioFormat, basis: Basis) -> Self {
+        Established {
+            browser,
+            pbx,
+            basis,
+            hold_wished: false,
+            hold_told: false,
+            held_by_pbx: false,
+            reoffer: Reoffer::None,
+        }
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        match self.reoffer {
+            Reoffer::Waiting(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The page holds or resumes.
+    pub(super) fn hold(&mut self, call: &mut Call, on: bool) {
+        self.hold_wished = on;
+        self.settle_hold(call);
+    }
+
+    /// Offers anew if the PBX does not know yet what the page wishes.
+    fn settle_hold(&mut self, call: &mut Call) {
+        if matches!(self.reoffer, Reoffer::None) && self.hold_wished != self.hold_told {
+            self.offer(call);
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, call: &mut Call, now: Instant) {
+        if let Reoffer::Waiting(at) = self.reoffer
+            && at <= now
+        {
+            self.reoffer = Reoffer::None;
+            self.settle_hold(call);
+        }
+    }
+
+    pub(super) fn handle(mut self: Box<Self>, call: &mut Call, event: Event, now: Instant) -> Step {
+        match event {
+            Event::Reoffered { sdp: Some(sdp) } => self.take_offer(call, &sdp),
+            Event::Reoffered { sdp: None } => {
+                let offer = self.make_offer(call);
+                call.push(Action::AnswerReoffer {
+                    answer: offer.offer.to_string(),
+                });
+                self.reoffer = Reoffer::InResponse(Box::new(offer));
+            }
+            Event::ReofferAnswered { sdp } => {
+                if let Reoffer::Sent(offer) = std::mem::replace(&mut self.reoffer, Reoffer::None) {
+                    self.take_answer(call, *offer, &sdp);
+                }
+            }
+            Event::Confirmed { sdp: Some(sdp) } => {
+                if let Reoffer::InResponse(offer) =
+                    std::mem::replace(&mut self.reoffer, Reoffer::None)
+                {
+                    self.take_answer(call, *offer, &sdp);
+                }
+            }
+            Event::ReofferRefused {
+                status: REQUEST_PENDING,
+            } => {
+                self.hold_told = !self.hold_wished;
+                self.reoffer = Reoffer::Waiting(now + GLARE_WAIT);
+            }
+            Event::ReofferRefused { status } => {
+                self.reoffer = Reoffer::None;
+                self.hold_told = !self.hold_told;
+                self.hold_wished = self.hold_told;
+                let message = format!("the PBX refused to change the call: {status}");
+                call.notify(Notice::Refused {
+                    code: "hold-refused",
+                    message,
+                });
+            }
+            _ => {}
+        }
+        Step::Stay(State::Established(self))
+    }
+
+    /// What we are willing to do: nothing is taken from a party that the page holds.
+    fn direction(&self) -> Direction {
+        if self.hold_wished {
+            Direction::SendOnly
+        } else {
+            Direction::SendRecv
+        }
+    }
+
+    fn make_offer(&mut self, call: &mut Call) -> sdp::LocalOffer {
+        call.local.pbx_session = call.local.pbx_session.next();
+        self.hold_told = self.hold_wished;
+        let direction = self.direction();
+        match &self.basis {
+            Basis::Ours(offer) => offer.again(call.local.pbx_session, direction),
+            Basis::Theirs(offer) => {
+                offer.turned(call.local.rtp, &self.pbx, call.local.pbx_session, direction)
+            }
+        }
+    }
+
+    fn offer(&mut self, call: &mut Call) {
+        let offer = self.make_offer(call);
+        call.push(Action::Reoffer {
+            offer: offer.offer.to_string(),
+        });
+        self.reoffer = Reoffer::Sent(Box::new(offer));
+    }
+
+    fn take_answer(&mut self, call: &mut Call, offer: sdp::LocalOffer, sdp: &str) {
+        let answered =
+            sdp::Answer::parse(sdp).and_then(|answer| sdp::pbx::read_answer(&offer, &answer));
+        match answered {
+            Ok((remote, pbx)) => {
+                self.basis = Basis::Ours(offer);
+                self.apply(call, &remote, pbx);
+            }
+            Err(error) => {
+                // What was agreed before stays in force (RFC 3261 section 14.1).
+                call.notify(Notice::Refused {
+                    code: "bad-pbx-description",
+                    message: error.to_string(),
+                });
+            }
+        }
+        self.settle_hold(call);
+    }
+
+    fn take_offer(&mut self, call: &mut Call, sdp: &str) {
+        if matches!(self.reoffer, Reoffer::Sent(_) | Reoffer::InResponse(_)) {
+            call.push(Action::RefuseReoffer {
+                status: REQUEST_PENDING,
+            });
+            return;
+        }
+        let mut policy = call.rules.trunk.clone();
+        policy.codecs = bridge::answer_to_pbx(&self.browser, &call.rules.trunk);
+        let session = call.local.pbx_session.next();
+        let answered = sdp::Offer::parse(sdp)
+            .and_then(|offer| sdp::pbx::read_offer(&offer))
+            .and_then(|offer| {
+                sdp::pbx::answer(&offer, call.local.rtp, &policy, session, self.direction())
+                    .map(|answered| (offer, answered))
+            });
+        match answered {
+            Ok((offer, (answer, remote, pbx))) => {
+                call.local.pbx_session = session;
+                self.basis = Basis::Theirs(offer);
+                self.hold_told = self.hold_wished;
+                call.push(Action::AnswerReoffer {
+                    answer: answer.to_string(),
+                });
+                self.apply(call, &remote, pbx);
+            }
+            Err(_) => call.push(Action::RefuseReoffer { status: 488 }),
+        }
+    }
+
+    fn apply(&mut self, call: &mut Call, remote: &sdp::Remote, pbx: AudioFormat) {
+        call.push(remote_rtp(remote));
+        call.push(Action::SetFormats {
+            browser: Box::new(self.browser.clone()),
+            pbx: Box::new(pbx.clone()),
+        });
+        self.pbx = pbx;
+        if self.held_by_pbx != remote.held {
+            self.held_by_pbx = remote.held;
+            call.notify(Notice::Held { on: remote.held });
+        }
+    }
+}

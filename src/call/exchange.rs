@@ -1,0 +1,377 @@
+//! Where calls begin: from a page's wish or a PBX's INVITE to a running call task.
+//!
+//! Takes what a call needs from the parts that do not know each other (a peer, an RTP port
+//! pair, a media worker, a SIP leg) and hands it to the call's task.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: starts call tasks, draws session ids, reads the clock"
+)]
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::EndReason;
+use super::directory::{Directory, LookUp, SocketSender};
+use super::handle::{CallHandle, QUEUE};
+use super::incoming::Invitation;
+use super::leg::PeerLeg;
+use super::machine::{Call, Local, Rules};
+use super::message::SocketId;
+use super::routing::Routes;
+use super::task::{Audience, CallTask, SipSide};
+use crate::media::{CallKey, Ports, RtpSockets, WorkerHandle};
+use crate::peer::{self, Peer, Role};
+use crate::{sdp, sip};
+
+/// Media events that may wait for a call's task.
+const MEDIA_QUEUE: usize = 64;
+
+/// SIP events that may wait for a call's task.
+const SIP_QUEUE: usize = 32;
+
+/// What calls through one trunk go by.
+#[derive(Clone, Debug)]
+pub struct TrunkRules {
+    /// Codec policy and times.
+    pub rules: Rules,
+    /// The user part of From; none: the page's user.
+    pub from_user: Option<String>,
+}
+
+/// What the exchange works with; the gateway puts it together.
+pub struct Resources {
+    /// The SIP user agent.
+    pub sip: sip::Handle,
+    /// The media workers, each with the peer configuration of its own address.
+    pub workers: Vec<(WorkerHandle<PeerLeg>, Arc<peer::Config>)>,
+    /// The RTP port pool.
+    pub ports: Ports,
+    /// The address to write into SDP in place of the pool's own.
+    pub rtp_advertise: Option<IpAddr>,
+    /// Who is signed in.
+    pub directory: Arc<Directory>,
+    /// Where calls go.
+    pub routes: Routes,
+    /// By name.
+    pub trunks: HashMap<String, TrunkRules>,
+    /// Calls at once.
+    pub max_calls: usize,
+}
+
+/// Begins calls and knows how many there are.
+pub struct Exchange {
+    resources: Resources,
+    open: Arc<AtomicUsize>,
+    next: AtomicU64,
+    draining: AtomicBool,
+    /// Told when the gateway stops: every call task listens.
+    stop: tokio::sync::watch::Sender<bool>,
+}
+
+/// A page's wish to call.
+#[derive(Clone, Debug)]
+pub struct Placing {
+    /// Who.
+    pub user: String,
+    /// The name that the called party sees.
+    pub name: Option<String>,
+    /// The page's connection.
+    pub socket: SocketId,
+    /// Likewise.
+    pub sender: SocketSender,
+    /// The page's name for the call.
+    pub call: String,
+    /// The dialled string.
+    pub to: String,
+    /// The JSEP offer.
+    pub sdp: String,
+}
+
+/// What a call is made from.
+struct Parts {
+    key: CallKey,
+    worker: WorkerHandle<PeerLeg>,
+    leg: PeerLeg,
+    rtp: RtpSockets,
+    local: Local,
+}
+
+/// Counts a call as open as long as it lives.
+pub(super) struct OpenCall(Arc<AtomicUsize>);
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+        metrics::gauge!("trunkline_calls_open").decrement(1);
+    }
+}
+
+impl Exchange {
+    /// An exchange without calls.
+    pub fn new(resources: Resources) -> Self {
+        Exchange {
+            resources,
+            open: Arc::default(),
+            next: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            stop: tokio::sync::watch::Sender::new(false),
+        }
+    }
+
+    /// Calls that are open now.
+    pub fn open_calls(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Takes no new calls any more.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether no new calls are taken.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Ends all calls.
+    pub fn stop(&self) {
+        self.drain();
+        self.stop.send_replace(true);
+    }
+
+    /// Begins a call from a page.
+    pub fn place(&self, placing: Placing) -> Result<CallHandle, EndReason> {
+        let destination = self
+            .resources
+            .routes
+            .outbound(&placing.user, &placing.to)
+            .ok_or(EndReason::NotFound)?;
+        let trunk = self
+            .resources
+            .trunks
+            .get(&destination.trunk)
+            .ok_or(EndReason::Internal)?;
+        let open = self.admit()?;
+        let parts = self.parts(Role::Answerer)?;
+        let call = Call::outgoing(
+            trunk.rules.clone(),
+            parts.local.clone(),
+            &placing.sdp,
+            Instant::now(),
+        );
+        let outgoing = sip::Outgoing {
+            trunk: destination.trunk.clone(),
+            to_user: destination.number,
+            from_user: trunk
+                .from_user
+                .clone()
+                .unwrap_or_else(|| placing.user.clone()),
+            from_name: placing.name,
+            body: bytes::Bytes::new(),
+            headers: Vec::new(),
+        };
+        let audience = Audience::new(placing.call, vec![(placing.socket, placing.sender)]);
+        let (sip_sender, sip_events) = mpsc::channel(SIP_QUEUE);
+        let side = SipSide::outgoing(self.resources.sip.clone(), outgoing, sip_sender);
+        self.start(
+            parts,
+            call,
+            audience,
+            side,
+            sip_events,
+            open,
+            destination.trunk,
+            placing.user,
+        )
+    }
+
+    /// Begins a call from a PBX, or refuses it.
+    pub async fn receive(&self, incoming: sip::Incoming) {
+        let leg = incoming.leg;
+        if let Err(reason) = self.ring(incoming).await {
+            let row = reason.ending();
+            metrics::counter!("trunkline_calls_total", "direction" => "incoming", "reason" => row.code)
+                .increment(1);
+            let refusal = sip::Command::Reject {
+                status: row.sip_status,
+                reason: None,
+            };
+            if let Err(error) = self.resources.sip.command(leg, refusal).await {
+                tracing::debug!(%error, "refusal of an incoming call not sent");
+            }
+        }
+    }
+
+    async fn ring(&self, incoming: sip::Incoming) -> Result<(), EndReason> {
+        let called = incoming.request_user.clone();
+        let refuse = |reason: EndReason| {
+            tracing::info!(
+                source = %incoming.source,
+                sip_call_id = %incoming.call_id,
+                called = %called,
+                reason = reason.code(),
+                "incoming call refused"
+            );
+            reason
+        };
+        let name = incoming
+            .trunk
+            .clone()
+            .ok_or_else(|| refuse(EndReason::Forbidden))?;
+        let trunk = self
+            .resources
+            .trunks
+            .get(&name)
+            .ok_or_else(|| refuse(EndReason::Internal))?;
+        let user = self
+            .resources
+            .routes
+            .inbound(&name, &called)
+            .ok_or_else(|| refuse(EndReason::NotFound))?;
+        let pages = match self.resources.directory.look_up(&user) {
+            LookUp::Unknown => return Err(refuse(EndReason::NotFound)),
+            LookUp::Absent => return Err(refuse(EndReason::Unavailable)),
+            LookUp::Pages(pages) => pages,
+        };
+        let open = self.admit().map_err(&refuse)?;
+        let parts = self.parts(Role::Offerer).map_err(&refuse)?;
+        let offer = incoming
+            .body
+            .as_ref()
+            .map(|body| String::from_utf8(body.to_vec()))
+            .transpose()
+            .map_err(|_| refuse(EndReason::BadPbxDescription))?;
+        let invitation = Invitation {
+            from: incoming.from_user.clone(),
+            name: incoming.from_name.clone(),
+            to: called.clone(),
+            offer,
+        };
+        let call = Call::incoming(
+            trunk.rules.clone(),
+            parts.local.clone(),
+            invitation,
+            Instant::now(),
+        );
+        let audience = Audience::new(format!("in-{}", parts.key.0), pages);
+        let (sip_sender, sip_events) = mpsc::channel(SIP_QUEUE);
+        let sip = self.resources.sip.clone();
+        sip.attach(incoming.leg, sip_sender).await;
+        let side = SipSide::incoming(sip, incoming.leg, incoming.call_id);
+        self.start(parts, call, audience, side, sip_events, open, name, user)
+            .map(|_| ())
+    }
+
+    fn admit(&self) -> Result<OpenCall, EndReason> {
+        if self.is_draining() {
+            return Err(EndReason::Shutdown);
+        }
+        let before = self.open.fetch_add(1, Ordering::AcqRel);
+        metrics::gauge!("trunkline_calls_open").increment(1);
+        let open = OpenCall(Arc::clone(&self.open));
+        if before >= self.resources.max_calls {
+            Err(EndReason::Overload)
+        } else {
+            Ok(open)
+        }
+    }
+
+    fn parts(&self, role: Role) -> Result<Parts, EndReason> {
+        let (worker, config) = self
+            .resources
+            .workers
+            .iter()
+            .min_by_key(|(worker, _)| worker.load())
+            .ok_or(EndReason::Internal)?;
+        let rtp = self.resources.ports.reserve().map_err(|error| {
+            tracing::warn!(%error, "no RTP port for a call");
+            EndReason::Overload
+        })?;
+        let peer = Peer::new(config, role, Instant::now()).map_err(|error| {
+            tracing::error!(%error, "no peer for a call");
+            EndReason::Internal
+        })?;
+        let mut rtp_address = rtp.local;
+        if let Some(advertise) = self.resources.rtp_advertise {
+            rtp_address.set_ip(advertise);
+        }
+        let local = Local {
+            rtp: rtp_address,
+            description: peer.local_description(),
+            browser_session: sdp::SessionIds::new(rand::random()),
+            pbx_session: sdp::SessionIds::new(rand::random::<u32>().into()),
+        };
+        let key = CallKey(self.next.fetch_add(1, Ordering::Relaxed));
+        Ok(Parts {
+            key,
+            worker: worker.clone(),
+            leg: PeerLeg::new(peer),
+            rtp,
+            local,
+        })
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the one place where a call's parts meet"
+    )]
+    fn start(
+        &self,
+        parts: Parts,
+        call: Call,
+        audience: Audience,
+        side: SipSide,
+        sip_events: mpsc::Receiver<sip::Event>,
+        open: OpenCall,
+        trunk: String,
+        user: String,
+    ) -> Result<CallHandle, EndReason> {
+        let (commands, command_queue) = mpsc::channel(QUEUE);
+        let (media_sender, media_events) = mpsc::channel(MEDIA_QUEUE);
+        let handle = CallHandle::new(commands);
+        parts
+            .worker
+            .open(parts.key, parts.leg, media_sender)
+            .map_err(|error| {
+                tracing::error!(%error, "media worker refused a call");
+                EndReason::Overload
+            })?;
+        let task = CallTask {
+            key: parts.key,
+            call,
+            handle: handle.clone(),
+            audience,
+            side,
+            worker: parts.worker,
+            commands: command_queue,
+            sip_events,
+            media_events,
+            stop: self.stop.subscribe(),
+            _open: open,
+            trunk,
+            user,
+            began: Instant::now(),
+            answered: None,
+            quality: None,
+        };
+        tokio::spawn(task.run(parts.rtp));
+        Ok(handle)
+    }
+
+    /// Waits until the last call has ended, or `deadline` has passed.
+    pub async fn wait_until_empty(&self, deadline: Duration) -> bool {
+        let until = tokio::time::Instant::now() + deadline;
+        while self.open_calls() > 0 {
+            if tokio::time::Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        true
+    }
+}

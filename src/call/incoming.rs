@@ -1,0 +1,184 @@
+//! The PBX calls a page: from the INVITE to the page's answer.
+
+use std::time::Instant;
+
+use super::EndReason;
+use super::established::{Basis, Established};
+use super::machine::{Call, Local, Rules, State, Step};
+use super::message::{Action, Event, Notice, SocketId, remote_rtp};
+use crate::codec::{AudioFormat, Direction};
+use crate::sdp::{self, bridge};
+
+/// What exists while pages ring.
+#[derive(Debug)]
+pub(super) struct Offering {
+    browser_offer: sdp::BrowserLocalOffer,
+    /// None where the INVITE came without a description.
+    pbx_offer: Option<sdp::PbxOffer>,
+    pub(super) ring_deadline: Instant,
+}
+
+/// What exists between our 2xx with an offer and its ACK with the answer.
+#[derive(Debug)]
+pub(super) struct Confirming {
+    browser: AudioFormat,
+    pbx_offer: sdp::LocalOffer,
+}
+
+/// Who calls whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// The caller's number.
+    pub from: String,
+    /// The caller's name.
+    pub name: Option<String>,
+    /// The called number.
+    pub to: String,
+    /// The PBX's offer.
+    pub offer: Option<String>,
+}
+
+impl Call {
+    /// Begins a call from a PBX's INVITE.
+    pub fn incoming(rules: Rules, local: Local, invitation: Invitation, now: Instant) -> Self {
+        let mut call = Call::new(rules, local);
+        let parsed = invitation
+            .offer
+            .as_deref()
+            .map(|offer| sdp::Offer::parse(offer).and_then(|offer| sdp::pbx::read_offer(&offer)))
+            .transpose();
+        let pbx_offer = match parsed {
+            Ok(offer) => offer,
+            Err(_) => {
+                call.settle(Step::End(EndReason::BadPbxDescription, None));
+                return call;
+            }
+        };
+        let mut policy = call.rules.browser.clone();
+        if let Some(offer) = &pbx_offer {
+            policy.codecs = bridge::offer_to_browser(offer, &call.rules.browser, &call.rules.trunk);
+        }
+        let browser_offer = sdp::browser::offer(
+            &call.local.description,
+            &policy,
+            bridge::is_narrowband(&call.rules.trunk.codecs),
+            call.local.browser_session,
+        );
+        call.notify(Notice::Incoming {
+            from: invitation.from,
+            name: invitation.name,
+            to: invitation.to,
+            offer: browser_offer.offer.to_string(),
+        });
+        call.push(Action::Progress { status: 180 });
+        let ring_deadline = now + call.rules.ring_timeout;
+        call.begin(State::Offering(Box::new(Offering {
+            browser_offer,
+            pbx_offer,
+            ring_deadline,
+        })));
+        call
+    }
+}
+
+impl Offering {
+    pub(super) fn handle(self: Box<Self>, event: Event) -> Step {
+        match event {
+            Event::Cancelled => Step::End(EndReason::Cancelled, None),
+            _ => Step::Stay(State::Offering(self)),
+        }
+    }
+
+    pub(super) fn accept(
+        self: Box<Self>,
+        call: &mut Call,
+        socket: SocketId,
+        sdp: &str,
+        now: Instant,
+    ) -> Step {
+        let answered = sdp::Answer::parse(sdp)
+            .and_then(|answer| sdp::browser::accept_answer(&self.browser_offer, &answer));
+        let (description, browser) = match answered {
+            Ok(answered) => answered,
+            Err(error) => {
+                call.notify(Notice::Refused {
+                    code: "bad-answer",
+                    message: error.to_string(),
+                });
+                return Step::End(EndReason::BadAnswer, None);
+            }
+        };
+        call.push(Action::Keep(socket));
+        call.connect_peer(description, now);
+        let Some(pbx_offer) = self.pbx_offer else {
+            let pbx_offer = sdp::pbx::offer(
+                call.local.rtp,
+                &call.rules.trunk,
+                call.local.pbx_session,
+                Direction::SendRecv,
+            );
+            call.push(Action::Accept {
+                sdp: pbx_offer.offer.to_string(),
+            });
+            return Step::Stay(State::Confirming(Box::new(Confirming {
+                browser,
+                pbx_offer,
+            })));
+        };
+        let mut policy = call.rules.trunk.clone();
+        policy.codecs = bridge::answer_to_pbx(&browser, &call.rules.trunk);
+        let answered = sdp::pbx::answer(
+            &pbx_offer,
+            call.local.rtp,
+            &policy,
+            call.local.pbx_session,
+            Direction::SendRecv,
+        );
+        match answered {
+            Ok((answer, remote, pbx)) => {
+                call.push(remote_rtp(&remote));
+                call.push(Action::SetFormats {
+                    browser: Box::new(browser.clone()),
+                    pbx: Box::new(pbx.clone()),
+                });
+                call.push(Action::Accept {
+                    sdp: answer.to_string(),
+                });
+                call.notify(Notice::Answered);
+                Step::Stay(State::Established(Box::new(Established::new(
+                    browser,
+                    pbx,
+                    Basis::Theirs(pbx_offer),
+                ))))
+            }
+            Err(sdp::Error::NoCommonCodec(_)) => Step::End(EndReason::NoCommonCodec, None),
+            Err(_) => Step::End(EndReason::BadPbxDescription, None),
+        }
+    }
+}
+
+impl Confirming {
+    pub(super) fn handle(self: Box<Self>, call: &mut Call, event: Event) -> Step {
+        let Event::Confirmed { sdp } = event else {
+            return Step::Stay(State::Confirming(self));
+        };
+        let answered = sdp.as_deref().map(|sdp| {
+            sdp::Answer::parse(sdp)
+                .and_then(|answer| sdp::pbx::read_answer(&self.pbx_offer, &answer))
+        });
+        let Some(Ok((remote, pbx))) = answered else {
+            return Step::End(EndReason::BadPbxDescription, None);
+        };
+        call.push(remote_rtp(&remote));
+        call.push(Action::SetFormats {
+            browser: Box::new(self.browser.clone()),
+            pbx: Box::new(pbx.clone()),
+        });
+        call.notify(Notice::Answered);
+        Step::Stay(State::Established(Box::new(Established::new(
+            self.browser,
+            pbx,
+            Basis::Ours(self.pbx_offer),
+        ))))
+    }
+}

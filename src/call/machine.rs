@@ -1,0 +1,307 @@
+//! One call as a pure state machine: events and the time in, actions out.
+//!
+//! ```text
+//! outgoing   Calling ---------2xx--------> Established ---> Ended
+//! incoming   Offering --page's answer----> Established ---> Ended
+//!            Offering --page's answer--> Confirming --ACK--> Established   (INVITE without SDP)
+//! ```
+//!
+//! No sockets, clock or randomness: what is random (session ids) and what the network gave
+//! (ports, candidates) comes in with [`Local`]. Each state owns what exists only while it lasts.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::EndReason;
+use super::established::Established;
+use super::incoming::{Confirming, Offering};
+use super::message::{Action, Command, Event, Notice, Side};
+use super::outgoing::Calling;
+use crate::sdp;
+
+/// What configuration says about calls of this trunk.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Towards browsers.
+    pub browser: sdp::BrowserPolicy,
+    /// Towards the PBX.
+    pub trunk: sdp::TrunkPolicy,
+    /// How long a call may ring.
+    pub ring_timeout: Duration,
+    /// How long ICE and DTLS may take once both descriptions are there.
+    pub connect_timeout: Duration,
+}
+
+/// What was made ready for this call before it began.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// The address for RTP from the PBX, as the PBX reaches it.
+    pub rtp: SocketAddr,
+    /// The peer's side: ufrag, password, fingerprint, candidates.
+    pub description: sdp::Description,
+    /// Ids of the two session descriptions.
+    pub browser_session: sdp::SessionIds,
+    /// Likewise.
+    pub pbx_session: sdp::SessionIds,
+}
+
+/// Where a call stands.
+#[derive(Debug)]
+pub(super) enum State {
+    /// We called the PBX for a page.
+    Calling(Box<Calling>),
+    /// The PBX called, pages ring.
+    Offering(Box<Offering>),
+    /// The page has answered, our 2xx carries our offer, the ACK will carry the answer.
+    Confirming(Box<Confirming>),
+    /// Both sides are there.
+    Established(Box<Established>),
+    /// Over.
+    Ended,
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    pub(super) rules: Rules,
+    pub(super) local: Local,
+    state: State,
+    actions: VecDeque<Action>,
+    /// When ICE and DTLS must be through; none before both descriptions are there, and after.
+    connect_deadline: Option<Instant>,
+    peer_connected: bool,
+}
+
+/// What a state makes of an input.
+pub(super) enum Step {
+    /// It goes on.
+    Stay(State),
+    /// It is over.
+    End(EndReason, Option<u16>),
+}
+
+impl Call {
+    pub(super) fn new(rules: Rules, local: Local) -> Self {
+        Call {
+            rules,
+            local,
+            state: State::Ended,
+            actions: VecDeque::new(),
+            connect_deadline: None,
+            peer_connected: false,
+        }
+    }
+
+    /// Takes what a page asks.
+    pub fn handle_command(&mut self, command: Command, now: Instant) {
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        let step = match (state, command) {
+            (State::Ended, _) => return,
+            (state, Command::Trickle { candidate }) => {
+                if let Some(candidate) = candidate {
+                    self.push(Action::AddRemoteCandidate(candidate));
+                }
+                Step::Stay(state)
+            }
+            (state, Command::LosePage { .. }) => Step::Stay(state),
+            (State::Offering(offering), Command::Accept { socket, sdp }) => {
+                offering.accept(self, socket, &sdp, now)
+            }
+            (State::Offering(_), Command::Reject { reason }) => Step::End(reason, None),
+            (State::Offering(_), Command::HangUp) => Step::End(EndReason::Declined, None),
+            (State::Calling(_), Command::HangUp) => Step::End(EndReason::Cancelled, None),
+            (_, Command::HangUp) => Step::End(EndReason::HangupLocal, None),
+            (_, Command::LoseSignaling) => Step::End(EndReason::SignalingLost, None),
+            (_, Command::ShutDown) => Step::End(EndReason::Shutdown, None),
+            (State::Established(mut established), Command::Hold { on }) => {
+                established.hold(self, on);
+                Step::Stay(State::Established(established))
+            }
+            (state, Command::SendDigits { digits, duration }) if state.has_media() => {
+                self.push(Action::SendDigits {
+                    to: Side::Pbx,
+                    digits,
+                    duration,
+                });
+                Step::Stay(state)
+            }
+            (state, command) => {
+                let message = format!(
+                    "{} does not fit a call that is {}",
+                    command.name(),
+                    state.name()
+                );
+                self.notify(Notice::Refused {
+                    code: "bad-state",
+                    message,
+                });
+                Step::Stay(state)
+            }
+        };
+        self.settle(step);
+    }
+
+    /// Takes what happened.
+    pub fn handle_event(&mut self, event: Event, now: Instant) {
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        let step = match (state, event) {
+            (State::Ended, _) => return,
+            (state, Event::PeerConnected) => {
+                self.peer_connected = true;
+                self.connect_deadline = None;
+                Step::Stay(state)
+            }
+            (_, Event::PeerFailed { reason }) => Step::End(reason, None),
+            (_, Event::PeerClosed) => Step::End(EndReason::HangupLocal, None),
+            (_, Event::MediaLost) => Step::End(EndReason::Internal, None),
+            (state, Event::Measured(quality)) => {
+                self.notify(Notice::Quality(quality));
+                Step::Stay(state)
+            }
+            (
+                state,
+                Event::DigitHeard {
+                    from,
+                    digit,
+                    duration,
+                },
+            ) => {
+                if from == Side::Pbx {
+                    self.notify(Notice::Digit { digit, duration });
+                }
+                Step::Stay(state)
+            }
+            (_, Event::Ended { reason }) => Step::End(reason, None),
+            (State::Calling(calling), event) => calling.handle(self, event, now),
+            (State::Offering(offering), event) => offering.handle(event),
+            (State::Confirming(confirming), event) => confirming.handle(self, event),
+            (State::Established(established), event) => established.handle(self, event, now),
+        };
+        self.settle(step);
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Call::handle_timeout`] wants to be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let own = match &self.state {
+            State::Calling(calling) => Some(calling.ring_deadline),
+            State::Offering(offering) => Some(offering.ring_deadline),
+            State::Established(established) => established.retry_at(),
+            State::Confirming(_) | State::Ended => None,
+        };
+        match (own, self.connect_deadline) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self
+            .connect_deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.connect_deadline = None;
+            self.settle(Step::End(EndReason::IceFailed, None));
+            return;
+        }
+        let state = std::mem::replace(&mut self.state, State::Ended);
+        let step = match state {
+            State::Calling(calling) if calling.ring_deadline <= now => {
+                Step::End(EndReason::NoAnswer, None)
+            }
+            State::Offering(offering) if offering.ring_deadline <= now => {
+                Step::End(EndReason::NoAnswer, None)
+            }
+            State::Established(mut established) => {
+                established.handle_timeout(self, now);
+                Step::Stay(State::Established(established))
+            }
+            state => Step::Stay(state),
+        };
+        self.settle(step);
+    }
+
+    /// Whether everything is over; no action follows the last [`Action::Finish`].
+    pub fn is_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    /// The state's name, for logs.
+    pub fn state_name(&self) -> &'static str {
+        self.state.name()
+    }
+
+    pub(super) fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    pub(super) fn notify(&mut self, notice: Notice) {
+        self.push(Action::Notify(notice));
+    }
+
+    /// The browser's description is known: the peer can begin, and has so long.
+    pub(super) fn connect_peer(&mut self, remote: sdp::Description, now: Instant) {
+        self.push(Action::SetRemoteDescription(Box::new(remote)));
+        if !self.peer_connected {
+            self.connect_deadline = Some(now + self.rules.connect_timeout);
+        }
+    }
+
+    pub(super) fn begin(&mut self, state: State) {
+        self.state = state;
+    }
+
+    pub(super) fn settle(&mut self, step: Step) {
+        match step {
+            Step::Stay(state) => self.state = state,
+            Step::End(reason, status) => {
+                self.state = State::Ended;
+                self.connect_deadline = None;
+                self.push(Action::EndPbx { reason });
+                self.push(Action::Finish { reason, status });
+            }
+        }
+    }
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            State::Calling(_) => "calling",
+            State::Offering(_) => "ringing",
+            State::Confirming(_) => "being confirmed",
+            State::Established(_) => "established",
+            State::Ended => "ended",
+        }
+    }
+
+    /// Whether audio to the PBX can flow.
+    fn has_media(&self) -> bool {
+        match self {
+            State::Calling(calling) => calling.has_media(),
+            State::Established(_) => true,
+            State::Offering(_) | State::Confirming(_) | State::Ended => false,
+        }
+    }
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Command::Accept { .. } => "accept",
+            Command::Reject { .. } => "reject",
+            Command::Trickle { .. } => "candidate",
+            Command::SendDigits { .. } => "dtmf",
+            Command::Hold { .. } => "hold",
+            Command::HangUp => "hangup",
+            Command::LosePage { .. } | Command::LoseSignaling => "loss of signalling",
+            Command::ShutDown => "shutdown",
+        }
+    }
+}

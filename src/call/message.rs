@@ -1,0 +1,311 @@
+//! The four closed enums that tell a call's whole story: [`Command`] (asked), [`Event`]
+//! (happened), [`Action`] (to do), [`Notice`] (told).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::EndReason;
+use crate::codec::AudioFormat;
+use crate::sdp;
+
+/// One signed-in page's connection, unique in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u64);
+
+/// A side of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The WebRTC side.
+    Browser,
+    /// The SIP side.
+    Pbx,
+}
+
+/// What the person at the page asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Take the incoming call, with the page's answer.
+    Accept {
+        /// Who takes it, where several pages ring.
+        socket: SocketId,
+        /// The JSEP answer.
+        sdp: String,
+    },
+    /// Refuse the incoming call.
+    Reject {
+        /// [`EndReason::Busy`] or [`EndReason::Declined`].
+        reason: EndReason,
+    },
+    /// A candidate of the page; none is the end of candidates.
+    Trickle {
+        /// `candidate:...`
+        candidate: Option<String>,
+    },
+    /// Send digits to the PBX.
+    SendDigits {
+        /// Of 0-9, *, # and A-D.
+        digits: String,
+        /// Of each digit.
+        duration: Duration,
+    },
+    /// Hold or resume the PBX.
+    Hold {
+        /// Whether to hold.
+        on: bool,
+    },
+    /// End the call.
+    HangUp,
+    /// A page that had heard of this call has gone. The task turns it into
+    /// [`Command::LoseSignaling`] when it was the last.
+    LosePage {
+        /// Which.
+        socket: SocketId,
+    },
+    /// The last page that could hear of this call has gone.
+    LoseSignaling,
+    /// The gateway is stopping.
+    ShutDown,
+}
+
+/// What happened on either side.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A provisional response to our INVITE.
+    Progressed {
+        /// 101 to 199.
+        status: u16,
+        /// The session description, where there was one.
+        sdp: Option<String>,
+    },
+    /// A 2xx to our INVITE.
+    Accepted {
+        /// The PBX's answer.
+        sdp: Option<String>,
+    },
+    /// A final refusal of our INVITE, or what amounts to one.
+    Refused {
+        /// 300 to 699.
+        status: u16,
+        /// Whether the PBX said it, or we concluded it (no response, no connection).
+        from_pbx: bool,
+    },
+    /// The ACK of our 2xx.
+    Confirmed {
+        /// The answer, where our 2xx carried the offer.
+        sdp: Option<String>,
+    },
+    /// The PBX offers anew.
+    Reoffered {
+        /// Its offer; none asks us to make one.
+        sdp: Option<String>,
+    },
+    /// The PBX answered our new offer.
+    ReofferAnswered {
+        /// Its answer.
+        sdp: String,
+    },
+    /// The PBX refused our new offer; what was agreed stays.
+    ReofferRefused {
+        /// 491 is glare.
+        status: u16,
+    },
+    /// The PBX gave up calling us.
+    Cancelled,
+    /// The PBX ended the dialog, or it was lost.
+    Ended {
+        /// Why.
+        reason: EndReason,
+    },
+    /// ICE and DTLS are through.
+    PeerConnected,
+    /// The browser is gone for good, or never came.
+    PeerFailed {
+        /// [`EndReason::IceFailed`] or [`EndReason::DtlsFailed`].
+        reason: EndReason,
+    },
+    /// The browser closed its side.
+    PeerClosed,
+    /// A digit was heard.
+    DigitHeard {
+        /// On which side.
+        from: Side,
+        /// Which.
+        digit: char,
+        /// How long it was pressed.
+        duration: Duration,
+    },
+    /// Fresh figures.
+    Measured(Box<Quality>),
+    /// The media worker gave up on the call.
+    MediaLost,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Give the peer the browser's side.
+    SetRemoteDescription(Box<sdp::Description>),
+    /// Give the peer one more candidate.
+    AddRemoteCandidate(String),
+    /// Call the PBX.
+    Invite {
+        /// The session description.
+        offer: String,
+    },
+    /// Answer the PBX provisionally.
+    Progress {
+        /// 180 or 183.
+        status: u16,
+    },
+    /// Answer the PBX.
+    Accept {
+        /// The session description.
+        sdp: String,
+    },
+    /// Refuse or end the SIP side, whichever its state calls for.
+    EndPbx {
+        /// Why; gives the status and the cause.
+        reason: EndReason,
+    },
+    /// Offer anew to the PBX.
+    Reoffer {
+        /// The session description.
+        offer: String,
+    },
+    /// Answer the PBX's new offer.
+    AnswerReoffer {
+        /// The session description.
+        answer: String,
+    },
+    /// Refuse the PBX's new offer; what was agreed stays.
+    RefuseReoffer {
+        /// The SIP status.
+        status: u16,
+    },
+    /// Where RTP to the PBX goes from now on.
+    SetRemoteRtp {
+        /// RTP.
+        rtp: SocketAddr,
+        /// RTCP; the same as `rtp` where both share a port.
+        rtcp: SocketAddr,
+    },
+    /// What both sides agreed on.
+    SetFormats {
+        /// With the browser.
+        browser: Box<AudioFormat>,
+        /// With the PBX.
+        pbx: Box<AudioFormat>,
+    },
+    /// Send digits.
+    SendDigits {
+        /// To which side.
+        to: Side,
+        /// Which.
+        digits: String,
+        /// Of each.
+        duration: Duration,
+    },
+    /// Tell the page, or all pages that ring.
+    Notify(Notice),
+    /// This page has the call; tell the others that they do not.
+    Keep(SocketId),
+    /// Release everything and tell the page why. Always the last action.
+    Finish {
+        /// Why.
+        reason: EndReason,
+        /// The SIP status from the PBX, where that was the reason.
+        status: Option<u16>,
+    },
+}
+
+/// Points RTP at what the PBX's description says.
+pub(super) fn remote_rtp(remote: &sdp::Remote) -> Action {
+    let rtp = remote.address.rtp;
+    Action::SetRemoteRtp {
+        rtp,
+        rtcp: remote.address.rtcp.unwrap_or(rtp),
+    }
+}
+
+/// What a page is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// Somebody calls.
+    Incoming {
+        /// The caller's number.
+        from: String,
+        /// The caller's name.
+        name: Option<String>,
+        /// The number that was called.
+        to: String,
+        /// Our offer.
+        offer: String,
+    },
+    /// Our answer to the page's offer; comes once.
+    Answer {
+        /// The JSEP answer.
+        sdp: String,
+    },
+    /// The PBX rings; the page makes its own ringback.
+    Ringing,
+    /// The PBX sends audio before the answer.
+    EarlyMedia,
+    /// The called party is there.
+    Answered,
+    /// The PBX holds or resumes the call.
+    Held {
+        /// Whether it is held.
+        on: bool,
+    },
+    /// A digit came from the PBX.
+    Digit {
+        /// Which.
+        digit: char,
+        /// How long it was pressed.
+        duration: Duration,
+    },
+    /// Fresh figures.
+    Quality(Box<Quality>),
+    /// What was asked cannot be done; the call goes on.
+    Refused {
+        /// A stable code.
+        code: &'static str,
+        /// For people.
+        message: String,
+    },
+    /// It is over.
+    Ended {
+        /// Why.
+        reason: EndReason,
+        /// The SIP status from the PBX, where that was the reason.
+        status: Option<u16>,
+    },
+}
+
+/// How well one side's audio travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SideQuality {
+    /// The codec's name.
+    pub codec: Option<&'static str>,
+    /// Fraction lost on the way to us, 0 to 1.
+    pub loss_in: Option<f64>,
+    /// Fraction lost on the way from us, as the far end reports it.
+    pub loss_out: Option<f64>,
+    /// Interarrival jitter (RFC 3550 section 6.4.1), milliseconds.
+    pub jitter: Option<f64>,
+    /// Milliseconds.
+    pub round_trip: Option<f64>,
+    /// Packets received.
+    pub packets_in: u64,
+    /// Packets sent.
+    pub packets_out: u64,
+}
+
+/// How well the audio of a call travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quality {
+    /// The WebRTC side.
+    pub browser: SideQuality,
+    /// The SIP side.
+    pub pbx: SideQuality,
+}

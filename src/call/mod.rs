@@ -1,0 +1,32 @@
+//! Call control: the one place that decides.
+//!
+//! [`Call`] is a pure state machine; its task carries its actions out and is the only owner.
+//! The four enums of [`message`] tell the whole story. Who is signed in is in [`Directory`],
+//! where calls go in [`Routes`], why they end in [`EndReason`].
+
+pub mod message;
+
+mod directory;
+mod end_reason;
+mod error;
+mod established;
+mod exchange;
+mod handle;
+mod incoming;
+mod leg;
+mod machine;
+mod outgoing;
+mod routing;
+mod task;
+mod translate;
+
+pub use directory::{Delivery, Directory, LookUp, SocketSender};
+pub use end_reason::{EndReason, Ending, Fault};
+pub use error::Error;
+pub use exchange::{Exchange, Placing, Resources, TrunkRules};
+pub use handle::CallHandle;
+pub use incoming::Invitation;
+pub use leg::{PeerCommand, PeerLeg};
+pub use machine::{Call, Local, Rules};
+pub use message::{Action, Command, Event, Notice, Quality, Side, SideQuality, SocketId};
+pub use routing::{Destination, InboundRoute, OutboundRoute, Rewrite, Routes};

@@ -1,0 +1,444 @@
+//! One call's task: the only owner of its [`Call`]. Takes events from the page, the SIP leg and
+//! the media worker to the machine, and carries its actions out.
+#![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::EndReason;
+use super::directory::{Delivery, SocketSender};
+use super::exchange::OpenCall;
+use super::handle::CallHandle;
+use super::leg::{PeerCommand, PeerEvent, PeerLeg};
+use super::machine::Call;
+use super::message::{Action, Command, Event, Notice, Quality, Side, SocketId};
+use super::translate;
+use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
+use crate::sip;
+
+/// The pages that hear of the call.
+pub(super) struct Audience {
+    /// The call's name towards the pages.
+    call: String,
+    pages: Vec<(SocketId, SocketSender)>,
+}
+
+impl Audience {
+    pub(super) fn new(call: String, pages: Vec<(SocketId, SocketSender)>) -> Self {
+        Audience { call, pages }
+    }
+
+    /// Tells all pages. A page that does not take what it is told is dropped: it is gone, or
+    /// too slow to be of use.
+    fn tell(&mut self, delivery: &Delivery) {
+        self.pages
+            .retain(|(_, sender)| sender.try_send(delivery.clone()).is_ok());
+    }
+}
+
+/// The SIP leg and what is known of it.
+pub(super) struct SipSide {
+    sip: sip::Handle,
+    stage: Stage,
+    call_id: String,
+}
+
+enum Stage {
+    /// Not called yet.
+    Ready {
+        outgoing: Box<sip::Outgoing>,
+        events: mpsc::Sender<sip::Event>,
+    },
+    /// We called.
+    Inviting(sip::LegId),
+    /// We are called and have not answered.
+    Invited(sip::LegId),
+    /// Answered.
+    Dialog(sip::LegId),
+    /// Over.
+    Gone,
+}
+
+impl SipSide {
+    pub(super) fn outgoing(
+        sip: sip::Handle,
+        outgoing: sip::Outgoing,
+        events: mpsc::Sender<sip::Event>,
+    ) -> Self {
+        SipSide {
+            sip,
+            stage: Stage::Ready {
+                outgoing: Box::new(outgoing),
+                events,
+            },
+            call_id: String::new(),
+        }
+    }
+
+    pub(super) fn incoming(sip: sip::Handle, leg: sip::LegId, call_id: String) -> Self {
+        SipSide {
+            sip,
+            stage: Stage::Invited(leg),
+            call_id,
+        }
+    }
+
+    fn leg(&self) -> Option<sip::LegId> {
+        match self.stage {
+            Stage::Inviting(leg) | Stage::Invited(leg) | Stage::Dialog(leg) => Some(leg),
+            Stage::Ready { .. } | Stage::Gone => None,
+        }
+    }
+
+    async fn command(&self, command: sip::Command) {
+        if let Some(leg) = self.leg()
+            && let Err(error) = self.sip.command(leg, command).await
+        {
+            tracing::debug!(%error, "SIP leg does not take a command");
+        }
+    }
+}
+
+/// All that can wake a call's task.
+enum Stimulus {
+    Asked(Command),
+    Sip(sip::Event),
+    Media(media::MediaEvent<PeerEvent>),
+    MediaGone,
+    Time,
+}
+
+/// Everything that one call owns.
+pub(super) struct CallTask {
+    pub(super) key: CallKey,
+    pub(super) call: Call,
+    pub(super) handle: CallHandle,
+    pub(super) audience: Audience,
+    pub(super) side: SipSide,
+    pub(super) worker: WorkerHandle<PeerLeg>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) sip_events: mpsc::Receiver<sip::Event>,
+    pub(super) media_events: mpsc::Receiver<media::MediaEvent<PeerEvent>>,
+    pub(super) stop: watch::Receiver<bool>,
+    /// Counted as open until the task ends.
+    pub(super) _open: OpenCall,
+    pub(super) trunk: String,
+    pub(super) user: String,
+    pub(super) began: Instant,
+    pub(super) answered: Option<Instant>,
+    pub(super) quality: Option<Quality>,
+}
+
+impl CallTask {
+    /// Runs the call to its end.
+    pub(super) async fn run(mut self, rtp: RtpSockets) {
+        self.tell_worker(media::Command::AttachRtp(rtp));
+        self.act().await;
+        while !self.call.is_ended() {
+            match self.next().await {
+                Stimulus::Asked(command) => {
+                    if let Command::LosePage { socket } = command {
+                        self.audience.pages.retain(|(id, _)| *id != socket);
+                    }
+                    self.call.handle_command(command, Instant::now());
+                }
+                Stimulus::Sip(event) => self.take_sip(event),
+                Stimulus::Media(event) => self.take_media(event),
+                Stimulus::MediaGone => self.call.handle_event(Event::MediaLost, Instant::now()),
+                Stimulus::Time => self.call.handle_timeout(Instant::now()),
+            }
+            self.act().await;
+            if self.audience.pages.is_empty() && !self.call.is_ended() {
+                self.call
+                    .handle_command(Command::LoseSignaling, Instant::now());
+                self.act().await;
+            }
+        }
+        self.tell_worker(media::Command::Close);
+    }
+
+    /// Waits for whatever comes first.
+    async fn next(&mut self) -> Stimulus {
+        let deadline = self.call.poll_timeout();
+        tokio::select! {
+            Some(command) = self.commands.recv() => Stimulus::Asked(command),
+            Some(event) = self.sip_events.recv() => Stimulus::Sip(event),
+            event = self.media_events.recv() => event.map_or(Stimulus::MediaGone, Stimulus::Media),
+            () = until(deadline) => Stimulus::Time,
+            _ = self.stop.wait_for(|stop| *stop) => Stimulus::Asked(Command::ShutDown),
+        }
+    }
+
+    fn take_sip(&mut self, event: sip::Event) {
+        match &event {
+            sip::Event::Accepted { .. } => {
+                if let Stage::Inviting(leg) = self.side.stage {
+                    self.side.stage = Stage::Dialog(leg);
+                }
+            }
+            sip::Event::Refused { .. } | sip::Event::Cancelled | sip::Event::Ended { .. } => {
+                self.side.stage = Stage::Gone;
+            }
+            _ => {}
+        }
+        if let Some(event) = translate::from_sip(event) {
+            self.call.handle_event(event, Instant::now());
+        }
+    }
+
+    fn take_media(&mut self, event: media::MediaEvent<PeerEvent>) {
+        match &event {
+            media::MediaEvent::Leg(event) => {
+                tracing::debug!(call = self.key.0, ?event, "peer");
+            }
+            media::MediaEvent::FirstAudio { from } => {
+                tracing::info!(
+                    call = self.key.0,
+                    from = ?from,
+                    after_ms = self.began.elapsed().as_millis(),
+                    "first audio"
+                );
+            }
+            media::MediaEvent::Silent { from } => {
+                tracing::warn!(call = self.key.0, from = ?from, "no audio arrives");
+                let side = match from {
+                    media::Side::Browser => "browser",
+                    media::Side::Pbx => "pbx",
+                };
+                metrics::counter!("trunkline_silence_total", "from" => side).increment(1);
+            }
+            media::MediaEvent::DigitsRefused(error) => {
+                tracing::warn!(call = self.key.0, %error, "digits not sent");
+            }
+            media::MediaEvent::Closed { reason, statistics } => {
+                tracing::debug!(call = self.key.0, %reason, ?statistics, "media closed");
+            }
+            media::MediaEvent::RemoteLatched { rtp } => {
+                tracing::debug!(call = self.key.0, %rtp, "RTP latched");
+            }
+            _ => {}
+        }
+        if let Some(event) = translate::from_media(event) {
+            if let Event::Measured(quality) = &event {
+                self.quality = Some(**quality);
+            }
+            self.call.handle_event(event, Instant::now());
+        }
+    }
+
+    async fn act(&mut self) {
+        while let Some(action) = self.call.poll_action() {
+            self.carry_out(action).await;
+        }
+    }
+
+    async fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::SetRemoteDescription(description) => {
+                self.tell_worker(media::Command::Leg(PeerCommand::SetRemote(description)));
+            }
+            Action::AddRemoteCandidate(candidate) => {
+                self.tell_worker(media::Command::Leg(PeerCommand::AddRemoteCandidate(
+                    candidate,
+                )));
+            }
+            Action::Invite { offer } => self.invite(offer).await,
+            Action::Progress { status } => {
+                self.side
+                    .command(sip::Command::Progress { status, body: None })
+                    .await;
+            }
+            Action::Accept { sdp } => {
+                self.side
+                    .command(sip::Command::Accept {
+                        body: Bytes::from(sdp),
+                    })
+                    .await;
+                if let Stage::Invited(leg) = self.side.stage {
+                    self.side.stage = Stage::Dialog(leg);
+                }
+            }
+            Action::EndPbx { reason } => {
+                let row = reason.ending();
+                let command = match self.side.stage {
+                    Stage::Invited(_) => sip::Command::Reject {
+                        status: row.sip_status,
+                        reason: None,
+                    },
+                    _ => sip::Command::Hangup {
+                        cause: Some(row.cause),
+                    },
+                };
+                self.side.command(command).await;
+                self.side.stage = Stage::Gone;
+            }
+            Action::Reoffer { offer } => {
+                self.side
+                    .command(sip::Command::Reinvite {
+                        body: Bytes::from(offer),
+                    })
+                    .await;
+            }
+            Action::AnswerReoffer { answer } => {
+                self.side
+                    .command(sip::Command::AnswerReinvite {
+                        body: Bytes::from(answer),
+                    })
+                    .await;
+            }
+            Action::RefuseReoffer { status } => {
+                self.side
+                    .command(sip::Command::RefuseReinvite { status })
+                    .await;
+            }
+            Action::SetRemoteRtp { rtp, rtcp } => {
+                self.tell_worker(media::Command::SetRemoteRtp {
+                    rtp,
+                    rtcp: Some(rtcp),
+                });
+            }
+            Action::SetFormats { browser, pbx } => {
+                tracing::info!(
+                    call = self.key.0,
+                    browser = %browser.send.codec,
+                    pbx = %pbx.send.codec,
+                    direction = pbx.direction.attribute(),
+                    "audio agreed"
+                );
+                self.tell_worker(media::Command::SetFormats {
+                    browser: *browser,
+                    pbx: *pbx,
+                });
+            }
+            Action::SendDigits {
+                to,
+                digits,
+                duration,
+            } => {
+                let to = match to {
+                    Side::Browser => media::Side::Browser,
+                    Side::Pbx => media::Side::Pbx,
+                };
+                self.tell_worker(media::Command::SendDigits {
+                    to,
+                    digits,
+                    duration,
+                });
+            }
+            Action::Notify(notice) => self.notify(notice),
+            Action::Keep(socket) => self.keep(socket),
+            Action::Finish { reason, status } => self.finish(reason, status),
+        }
+    }
+
+    async fn invite(&mut self, offer: String) {
+        let stage = std::mem::replace(&mut self.side.stage, Stage::Gone);
+        let Stage::Ready {
+            mut outgoing,
+            events,
+        } = stage
+        else {
+            self.side.stage = stage;
+            return;
+        };
+        outgoing.body = Bytes::from(offer);
+        match self.side.sip.invite(*outgoing, events).await {
+            Ok(leg) => self.side.stage = Stage::Inviting(leg),
+            Err(error) => {
+                tracing::warn!(call = self.key.0, trunk = %self.trunk, %error, "call to the trunk failed");
+                let refused = Event::Refused {
+                    status: 503,
+                    from_pbx: false,
+                };
+                self.call.handle_event(refused, Instant::now());
+            }
+        }
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        if matches!(notice, Notice::Answered) {
+            self.answered = Some(Instant::now());
+        }
+        let call = self.audience.call.clone();
+        let delivery = match notice {
+            notice @ Notice::Incoming { .. } => Delivery::Begin {
+                call,
+                handle: self.handle.clone(),
+                notice,
+            },
+            notice => Delivery::Notice { call, notice },
+        };
+        self.audience.tell(&delivery);
+    }
+
+    /// One page has taken the call: the others stop ringing.
+    fn keep(&mut self, socket: SocketId) {
+        let elsewhere = Delivery::Notice {
+            call: self.audience.call.clone(),
+            notice: Notice::Ended {
+                reason: EndReason::AnsweredElsewhere,
+                status: None,
+            },
+        };
+        self.audience.pages.retain(|(id, sender)| {
+            // A full queue is that page's loss: it is told nothing of a call that it does not have.
+            *id == socket || sender.try_send(elsewhere.clone()).is_err_and(|_| false)
+        });
+    }
+
+    fn finish(&mut self, reason: EndReason, status: Option<u16>) {
+        self.notify(Notice::Ended { reason, status });
+        let direction = if self.audience.call.starts_with("in-") {
+            "incoming"
+        } else {
+            "outgoing"
+        };
+        let row = reason.ending();
+        metrics::counter!("trunkline_calls_total", "direction" => direction, "reason" => row.code)
+            .increment(1);
+        let talked = self.answered.map(|answered| answered.elapsed());
+        if let Some(talked) = talked {
+            metrics::histogram!("trunkline_call_seconds").record(talked.as_secs_f64());
+        }
+        let quality = self.quality.unwrap_or_default();
+        tracing::info!(
+            call = self.key.0,
+            page_call = %self.audience.call,
+            sip_call_id = %self.side.call_id,
+            direction,
+            user = %self.user,
+            trunk = %self.trunk,
+            reason = row.code,
+            fault = row.fault.name(),
+            sip_status = status,
+            seconds = talked.map(|talked| talked.as_secs_f64()),
+            browser_packets_in = quality.browser.packets_in,
+            browser_packets_out = quality.browser.packets_out,
+            browser_loss_in = quality.browser.loss_in,
+            pbx_packets_in = quality.pbx.packets_in,
+            pbx_packets_out = quality.pbx.packets_out,
+            pbx_loss_in = quality.pbx.loss_in,
+            "call ended"
+        );
+    }
+
+    fn tell_worker(&mut self, command: media::Command<PeerCommand>) {
+        if let Err(error) = self.worker.command(self.key, command) {
+            tracing::error!(call = self.key.0, %error, "media worker does not take a command");
+            self.call.handle_event(Event::MediaLost, Instant::now());
+        }
+    }
+}
+
+/// Sleeps until `deadline`; for ever where there is none.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long an INFO digit lasts that does not say so, milliseconds.
+pub(super) const INFO_DIGIT: Duration = Duration::from_millis(100);

@@ -1,0 +1,179 @@
+//! From what the SIP leg and the media worker say to what the call's machine understands.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::EndReason;
+use super::leg::PeerEvent;
+use super::message::{Event, Quality, Side, SideQuality};
+use super::task::INFO_DIGIT;
+use crate::{media, peer, sip};
+
+/// What a SIP event means for the call.
+pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
+    Some(match event {
+        sip::Event::Progress { status, body } => Event::Progressed {
+            status,
+            sdp: body.map(text),
+        },
+        sip::Event::Accepted { body } => Event::Accepted {
+            sdp: body.map(text),
+        },
+        sip::Event::Refused { status, local, .. } => Event::Refused {
+            status,
+            from_pbx: !local,
+        },
+        sip::Event::Reinvited { body } => Event::Reoffered {
+            sdp: body.map(text),
+        },
+        sip::Event::ReinviteAnswered { body } => Event::ReofferAnswered { sdp: text(body) },
+        sip::Event::ReinviteRefused { status } => Event::ReofferRefused { status },
+        sip::Event::Confirmed { body } => Event::Confirmed {
+            sdp: body.map(text),
+        },
+        sip::Event::Info { content_type, body } => {
+            let (digit, duration) = info_digit(&content_type, &body)?;
+            Event::DigitHeard {
+                from: Side::Pbx,
+                digit,
+                duration,
+            }
+        }
+        sip::Event::Cancelled => Event::Cancelled,
+        sip::Event::Ended { why, .. } => Event::Ended {
+            reason: match why {
+                sip::EndedBy::Bye => EndReason::HangupRemote,
+                sip::EndedBy::AckMissing
+                | sip::EndedBy::SessionTimeout
+                | sip::EndedBy::TransportLost => EndReason::TrunkUnreachable,
+            },
+        },
+    })
+}
+
+/// What a media event means for the call; statistics and failures of the peer among them.
+pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
+    Some(match event {
+        media::MediaEvent::Leg(PeerEvent::Refused) => Event::PeerFailed {
+            reason: EndReason::BadOffer,
+        },
+        media::MediaEvent::Leg(PeerEvent::Peer(event)) => match event {
+            peer::Event::Connected { .. } => Event::PeerConnected,
+            peer::Event::Closed => Event::PeerClosed,
+            peer::Event::Failed(failure) => Event::PeerFailed {
+                reason: match failure {
+                    peer::Failure::IceTimeout => EndReason::IceFailed,
+                    peer::Failure::DtlsFailed
+                    | peer::Failure::DtlsTimeout
+                    | peer::Failure::FingerprintMismatch => EndReason::DtlsFailed,
+                },
+            },
+            peer::Event::IceConnected
+            | peer::Event::RouteChanged { .. }
+            | peer::Event::Disconnected
+            | peer::Event::Reconnected => return None,
+        },
+        media::MediaEvent::Digit {
+            from,
+            digit,
+            duration,
+        } => {
+            let from = match from {
+                media::Side::Browser => Side::Browser,
+                media::Side::Pbx => Side::Pbx,
+            };
+            Event::DigitHeard {
+                from,
+                digit,
+                duration,
+            }
+        }
+        media::MediaEvent::Statistics(statistics) => Event::Measured(Box::new(Quality {
+            browser: side(&statistics.browser),
+            pbx: side(&statistics.pbx),
+        })),
+        media::MediaEvent::Closed { .. } => Event::MediaLost,
+        media::MediaEvent::FirstAudio { .. }
+        | media::MediaEvent::Silent { .. }
+        | media::MediaEvent::DigitsRefused(_)
+        | media::MediaEvent::RemoteLatched { .. } => return None,
+    })
+}
+
+fn side(statistics: &media::SideStatistics) -> SideQuality {
+    SideQuality {
+        codec: statistics.codec.map(|codec| codec.name()),
+        loss_in: Some(statistics.loss_in.into()),
+        loss_out: Some(statistics.loss_out.into()),
+        jitter: Some(statistics.jitter_ms.into()),
+        round_trip: statistics
+            .round_trip
+            .map(|trip| trip.as_secs_f64() * 1_000.0),
+        packets_in: statistics.packets_in,
+        packets_out: statistics.packets_out,
+    }
+}
+
+/// A body as text. Session descriptions are ASCII in all that matters; what is not UTF-8 in a
+/// session name must not lose the call.
+fn text(body: Bytes) -> String {
+    String::from_utf8_lossy(&body).into_owned()
+}
+
+/// The digit of an INFO: `application/dtmf-relay` (`Signal=5`, `Duration=160`) or
+/// `application/dtmf` (`5`).
+fn info_digit(content_type: &str, body: &[u8]) -> Option<(char, Duration)> {
+    let body = std::str::from_utf8(body).ok()?;
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/dtmf") {
+        return digit(body).map(|digit| (digit, INFO_DIGIT));
+    }
+    if !media_type.eq_ignore_ascii_case("application/dtmf-relay") {
+        return None;
+    }
+    let mut signal = None;
+    let mut duration = INFO_DIGIT;
+    for line in body.lines() {
+        let Some((name, value)) = line.split_once('=') else {
+            continue;
+        };
+        match name.trim().to_ascii_lowercase().as_str() {
+            "signal" => signal = digit(value),
+            "duration" => {
+                if let Ok(milliseconds) = value.trim().parse::<u16>() {
+                    duration = Duration::from_millis(milliseconds.into());
+                }
+            }
+            _ => {}
+        }
+    }
+    signal.map(|digit| (digit, duration))
+}
+
+fn digit(text: &str) -> Option<char> {
+    let mut symbols = text.trim().chars();
+    let digit = symbols.next()?.to_ascii_uppercase();
+    let known = matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D');
+    (known && symbols.next().is_none()).then_some(digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_info_digit_is_read_in_both_forms() {
+        let relay = info_digit("application/dtmf-relay", b"Signal=5\r\nDuration=160\r\n");
+        assert_eq!(relay, Some(('5', Duration::from_millis(160))));
+        let spaced = info_digit("Application/DTMF-Relay; x=1", b"Signal= *\nDuration= 250\n");
+        assert_eq!(spaced, Some(('*', Duration::from_millis(250))));
+        assert_eq!(
+            info_digit("application/dtmf", b"#"),
+            Some(('#', INFO_DIGIT))
+        );
+        assert_eq!(info_digit("application/dtmf", b"12"), None);
+        assert_eq!(info_digit("text/plain", b"5"), None);
+        assert_eq!(info_digit("application/dtmf-relay", &[0xff, 0xfe]), None);
+    }
+}

@@ -1,0 +1,358 @@
+//! The composition root: binds, starts and joins the parts, and stops them in order.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: starts the gateway's tasks"
+)]
+
+mod plan;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::agent::{self, Agent};
+use crate::call::{Delivery, Directory, Exchange, PeerLeg, Resources};
+use crate::media::{DEFAULT_DRAIN, Ports, PortsConfig, WorkerConfig, WorkerHandle};
+use crate::peer::{self, Certificate, LocalCandidate};
+use crate::settings::{self, Settings};
+use crate::signaling::{self, Door, DoorLimits};
+use crate::{media, sip};
+use plan::Plan;
+
+/// Incoming SIP calls that may wait to be routed.
+const INCOMING_QUEUE: usize = 256;
+
+/// How long a new page may take to say hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long everything may take to end once it was told to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A gateway that could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    /// The SIP side.
+    #[error("SIP: {0}")]
+    Sip(#[from] sip::Error),
+    /// The media workers.
+    #[error("media: {0}")]
+    Media(#[from] media::Error),
+    /// The WebRTC side.
+    #[error("WebRTC: {0}")]
+    Peer(#[from] peer::Error),
+    /// The built-in agent.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    /// A file of the configuration.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The HTTP listener.
+    #[error("http.listen {address}: {source}")]
+    Http {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A running gateway.
+pub struct Gateway {
+    exchange: Arc<Exchange>,
+    directory: Arc<Directory>,
+    sip: sip::Handle,
+    workers: Vec<WorkerHandle<PeerLeg>>,
+    http: SocketAddr,
+    stop: watch::Sender<bool>,
+    drain_timeout: Duration,
+}
+
+/// Checks what the shape of the configuration does not say, without opening anything.
+pub fn check(settings: &Settings) -> Result<(), settings::Error> {
+    Plan::new(settings).map(|_| ())
+}
+
+impl Gateway {
+    /// Starts everything. `metrics` writes the metrics for `/metrics`.
+    pub async fn start(
+        settings: Settings,
+        metrics: Box<dyn Fn() -> String + Send + Sync>,
+    ) -> Result<Self, Error> {
+        let plan = Plan::new(&settings)?;
+        let http_error = |source| Error::Http {
+            address: settings.http.listen,
+            source,
+        };
+        let listener = TcpListener::bind(settings.http.listen)
+            .await
+            .map_err(http_error)?;
+        let http = listener.local_addr().map_err(http_error)?;
+        let (workers, handles) = start_workers(&settings)?;
+
+        let mut trunks = plan.trunks;
+        let agent = start_agent(&settings, &plan.listen, &mut trunks).await?;
+        let (incoming_sender, mut incoming) = mpsc::channel(INCOMING_QUEUE);
+        let config = sip::Config {
+            listen: plan.listen,
+            advertised: settings.sip.advertise,
+            user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
+            trunks,
+            limits: sip::Limits::default(),
+        };
+        let sip = sip::start(config, incoming_sender).await?;
+        if let Some(agent) = agent {
+            tokio::spawn(agent.run());
+        }
+
+        let directory = Arc::new(Directory::new(plan.known));
+        let exchange = Arc::new(Exchange::new(Resources {
+            sip: sip.clone(),
+            workers,
+            ports: Ports::new(&PortsConfig {
+                address: plan.rtp_address,
+                range: plan.rtp_ports,
+                drain: DEFAULT_DRAIN,
+            })?,
+            rtp_advertise: settings.media.rtp_advertise,
+            directory: Arc::clone(&directory),
+            routes: plan.routes,
+            trunks: plan.rules,
+            max_calls: settings.calls.max,
+        }));
+        let receiving = Arc::clone(&exchange);
+        tokio::spawn(async move {
+            while let Some(call) = incoming.recv().await {
+                receiving.receive(call).await;
+            }
+        });
+
+        let registrations = sip.clone();
+        let door = Door {
+            exchange: Arc::clone(&exchange),
+            directory: Arc::clone(&directory),
+            sign_in: plan.sign_in,
+            ice_servers: plan.ice_servers,
+            numbers: built_in_numbers(&settings),
+            limits: DoorLimits {
+                sockets: settings.http.max_sockets,
+                sockets_per_address: settings.http.max_sockets_per_address,
+                calls_per_socket: settings.calls.max_per_socket,
+                idle: Duration::from_secs(settings.http.idle_timeout),
+                hello: HELLO_TIMEOUT,
+            },
+            allowed_origins: settings.http.allowed_origins.clone(),
+            metrics,
+            health: Box::new(move || health(&registrations)),
+            open: Arc::default(),
+        };
+        let stop = watch::Sender::new(false);
+        let routes = signaling::router(Arc::new(door));
+        let most = settings.http.max_sockets.saturating_mul(2);
+        tokio::spawn(signaling::serve(listener, routes, most, stop.subscribe()));
+        let sip_addresses: Vec<String> = sip
+            .local_addresses()
+            .iter()
+            .map(|listen| format!("{}:{}", listen.transport, listen.address))
+            .collect();
+        let media_addresses: Vec<_> = handles
+            .iter()
+            .flat_map(|worker| worker.local_addresses().to_vec())
+            .collect();
+        tracing::info!(%http, sip = ?sip_addresses, media = ?media_addresses, "gateway is up");
+        Ok(Gateway {
+            exchange,
+            directory,
+            sip,
+            workers: handles,
+            http,
+            stop,
+            drain_timeout: Duration::from_secs(settings.calls.drain_timeout),
+        })
+    }
+
+    /// Where the page is.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where SIP is spoken.
+    pub fn sip_addresses(&self) -> Vec<sip::Listen> {
+        self.sip.local_addresses().to_vec()
+    }
+
+    /// Takes no new calls, and waits until the last has ended or the deadline has passed.
+    pub async fn drain(&self) {
+        self.exchange.drain();
+        if !self.exchange.wait_until_empty(self.drain_timeout).await {
+            tracing::warn!(
+                calls = self.exchange.open_calls(),
+                "drain deadline passed, ending calls"
+            );
+        }
+    }
+
+    /// Ends what is left, unregisters, says goodbye.
+    pub async fn stop(self) {
+        self.exchange.stop();
+        self.exchange.wait_until_empty(STOP_TIMEOUT).await;
+        for page in self.directory.everybody() {
+            let _ = page.try_send(Delivery::ShutDown);
+        }
+        if tokio::time::timeout(STOP_TIMEOUT, self.sip.shut_down())
+            .await
+            .is_err()
+        {
+            tracing::warn!("SIP side did not stop in time");
+        }
+        self.stop.send_replace(true);
+        for worker in self.workers {
+            worker.shut_down();
+        }
+        tracing::info!("gateway is down");
+    }
+}
+
+fn health(sip: &sip::Handle) -> serde_json::Value {
+    let registrations: serde_json::Map<String, serde_json::Value> = sip
+        .registrations()
+        .into_iter()
+        .map(|(trunk, state)| {
+            let state = match state {
+                sip::RegistrationState::Unregistered => "unregistered".to_owned(),
+                sip::RegistrationState::Registering => "registering".to_owned(),
+                sip::RegistrationState::Registered => "registered".to_owned(),
+                sip::RegistrationState::Failed { status } => format!("failed: {status}"),
+            };
+            (trunk, state.into())
+        })
+        .collect();
+    serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "registrations": registrations })
+}
+
+fn built_in_numbers(settings: &Settings) -> Vec<signaling::Number> {
+    if !settings.built_in.enabled {
+        return Vec::new();
+    }
+    agent::Number::ALL
+        .into_iter()
+        .map(|number| signaling::Number {
+            number: number.dialled().to_owned(),
+            description: number.description().to_owned(),
+        })
+        .collect()
+}
+
+/// The agent, and the trunk that leads to it.
+async fn start_agent(
+    settings: &Settings,
+    listen: &[sip::Listen],
+    trunks: &mut Vec<sip::Trunk>,
+) -> Result<Option<Agent>, Error> {
+    let gateway = listen
+        .iter()
+        .find(|listen| listen.transport == sip::Transport::Udp);
+    let Some(gateway) = gateway.filter(|_| settings.built_in.enabled) else {
+        return Ok(None);
+    };
+    let agent = Agent::bind(gateway.address).await?;
+    if let Some(address) = agent.address() {
+        trunks.push(sip::Trunk {
+            name: agent::TRUNK.to_owned(),
+            target: sip::Target {
+                host: address.ip().to_string(),
+                port: address.port(),
+                transport: sip::Transport::Udp,
+            },
+            domain: address.ip().to_string(),
+            credentials: None,
+            accept_from: Vec::new(),
+            registration: None,
+            request_timeout: Duration::from_secs(32),
+        });
+    }
+    Ok(Some(agent))
+}
+
+/// A worker with the configuration of the peers that live on it.
+type Worker = (WorkerHandle<PeerLeg>, Arc<peer::Config>);
+
+fn start_workers(settings: &Settings) -> Result<(Vec<Worker>, Vec<WorkerHandle<PeerLeg>>), Error> {
+    let certificate = Arc::new(certificate(settings)?);
+    let machine: Vec<IpAddr> = if_addrs::get_if_addrs()
+        .unwrap_or_default()
+        .iter()
+        .map(if_addrs::Interface::ip)
+        .collect();
+    let addresses = plan::browser_addresses(settings, &machine);
+    let count = match settings.media.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    };
+    let mut workers = Vec::with_capacity(count);
+    let mut handles = Vec::with_capacity(count);
+    for index in 0..count {
+        let offset = u16::try_from(index).unwrap_or(u16::MAX);
+        let port = match settings.webrtc.port {
+            0 => 0,
+            first => first.saturating_add(offset),
+        };
+        let config = WorkerConfig {
+            addresses: addresses.clone(),
+            port,
+            path: media::path::Config {
+                opus_complexity: settings.media.opus_complexity,
+                reorder_window: Duration::from_millis(settings.media.reorder_window),
+                ..media::path::Config::default()
+            },
+            media_timeout: Duration::from_secs(settings.media.silence_timeout),
+            ..WorkerConfig::default()
+        };
+        let (worker, _thread) = WorkerHandle::start(config)?;
+        let candidates = worker
+            .local_addresses()
+            .iter()
+            .map(|bound| {
+                let public = addresses.iter().position(|address| *address == bound.ip());
+                let advertised = public.and_then(|at| settings.webrtc.advertise.get(at));
+                LocalCandidate {
+                    bound: *bound,
+                    advertised: SocketAddr::new(*advertised.unwrap_or(&bound.ip()), bound.port()),
+                }
+            })
+            .collect();
+        let mut peers = peer::Config::new(Arc::clone(&certificate), candidates);
+        peers.lite = settings.webrtc.lite;
+        handles.push(worker.clone());
+        workers.push((worker, Arc::new(peers)));
+    }
+    Ok((workers, handles))
+}
+
+fn certificate(settings: &Settings) -> Result<Certificate, Error> {
+    let (Some(certificate), Some(key)) = (
+        &settings.webrtc.certificate,
+        &settings.webrtc.certificate_key,
+    ) else {
+        return Ok(Certificate::generate()?);
+    };
+    let read = |path: &std::path::Path| {
+        std::fs::read_to_string(path).map_err(|source| Error::File {
+            path: path.display().to_string(),
+            source,
+        })
+    };
+    Ok(Certificate::from_pem(&read(certificate)?, &read(key)?)?)
+}

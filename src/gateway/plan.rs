@@ -1,0 +1,394 @@
+//! From the configuration as written to what each part is given. No network.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::agent;
+use crate::call::{InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
+use crate::codec::Codec;
+use crate::redacted::Redacted;
+use crate::settings::{self, Error, Settings};
+use crate::signaling::{IceServer, SignIn, StaticUser, TokenVerifier};
+use crate::{sdp, sip};
+
+/// What the settings mean.
+pub(super) struct Plan {
+    /// SIP listeners.
+    pub(super) listen: Vec<sip::Listen>,
+    /// Trunks of the SIP user agent.
+    pub(super) trunks: Vec<sip::Trunk>,
+    /// Trunks of the calls.
+    pub(super) rules: HashMap<String, TrunkRules>,
+    /// Where calls go.
+    pub(super) routes: Routes,
+    /// Who may sign in.
+    pub(super) sign_in: SignIn,
+    /// Users that exist.
+    pub(super) known: HashSet<String>,
+    /// For pages.
+    pub(super) ice_servers: Vec<IceServer>,
+    /// RTP ports.
+    pub(super) rtp_ports: RangeInclusive<u16>,
+    /// RTP address.
+    pub(super) rtp_address: IpAddr,
+}
+
+/// How long a request to a trunk may go unanswered (RFC 3261 section 17.1.1.2: 64 * T1).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(32);
+
+/// A value that cannot be meant.
+fn unusable(key: impl Into<String>, value: &str, expected: &str) -> Error {
+    Error::Value {
+        file: "configuration".to_owned(),
+        key: key.into(),
+        value: format!("{value:?}"),
+        expected: expected.to_owned(),
+    }
+}
+
+impl Plan {
+    /// Reads the settings.
+    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+        let listen = settings
+            .sip
+            .listen
+            .iter()
+            .map(|text| {
+                parse_listen(text).ok_or_else(|| {
+                    unusable("sip.listen", text, "udp:ADDRESS:PORT or tcp:ADDRESS:PORT")
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let first = listen
+            .first()
+            .ok_or_else(|| unusable("sip.listen", "[]", "at least one listener"))?;
+        let rtp_address = settings.media.rtp_address.unwrap_or(first.address.ip());
+        if rtp_address.is_unspecified() && settings.media.rtp_advertise.is_none() {
+            return Err(unusable(
+                "media.rtp_address",
+                &rtp_address.to_string(),
+                "an address that PBXs reach, or media.rtp_advertise beside it",
+            ));
+        }
+        let browser = sdp::BrowserPolicy {
+            codecs: codecs("webrtc.codecs", &settings.webrtc.codecs)?,
+            ..sdp::BrowserPolicy::default()
+        };
+        let mut trunks = Vec::new();
+        let mut rules = HashMap::new();
+        for (index, trunk) in settings.trunk.iter().enumerate() {
+            let policy = sdp::TrunkPolicy {
+                codecs: codecs(&format!("trunk[{index}].codecs"), &trunk.codecs)?,
+                ptime: trunk.ptime,
+                prefer_passthrough: trunk.passthrough,
+                telephone_event: trunk.telephone_event,
+            };
+            let registered = trunk.username.clone().filter(|_| trunk.register);
+            let of_trunk = TrunkRules {
+                rules: call_rules(settings, browser.clone(), policy),
+                from_user: trunk.from_user.clone().or(registered),
+            };
+            rules.insert(trunk.name.clone(), of_trunk);
+            trunks.push(sip_trunk(index, trunk)?);
+        }
+        if settings.built_in.enabled {
+            let of_agent = TrunkRules {
+                rules: call_rules(settings, browser, sdp::TrunkPolicy::default()),
+                from_user: None,
+            };
+            rules.insert(agent::TRUNK.to_owned(), of_agent);
+        }
+        Ok(Plan {
+            listen,
+            trunks,
+            rules,
+            routes: routes(settings)?,
+            sign_in: sign_in(settings)?,
+            known: settings.user.iter().map(|user| user.name.clone()).collect(),
+            ice_servers: settings.webrtc.ice_servers.iter().map(ice_server).collect(),
+            rtp_ports: parse_ports(&settings.media.rtp_ports)?,
+            rtp_address,
+        })
+    }
+}
+
+fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::TrunkPolicy) -> Rules {
+    Rules {
+        browser,
+        trunk,
+        ring_timeout: Duration::from_secs(settings.calls.ring_timeout),
+        connect_timeout: Duration::from_secs(settings.calls.connect_timeout),
+    }
+}
+
+fn codecs(key: &str, names: &[String]) -> Result<Vec<Codec>, Error> {
+    if names.is_empty() {
+        return Err(unusable(key, "[]", "at least one of opus, PCMU, PCMA"));
+    }
+    names
+        .iter()
+        .map(|name| {
+            name.parse()
+                .map_err(|_| unusable(key, name, "opus, PCMU or PCMA"))
+        })
+        .collect()
+}
+
+fn parse_listen(text: &str) -> Option<sip::Listen> {
+    let (transport, address) = text.split_once(':')?;
+    Some(sip::Listen {
+        transport: parse_transport(transport)?,
+        address: address.parse().ok()?,
+    })
+}
+
+fn parse_transport(text: &str) -> Option<sip::Transport> {
+    match text.to_ascii_lowercase().as_str() {
+        "udp" => Some(sip::Transport::Udp),
+        "tcp" => Some(sip::Transport::Tcp),
+        _ => None,
+    }
+}
+
+/// `sip:HOST[:PORT][;transport=udp|tcp]`
+fn parse_target(text: &str) -> Option<sip::Target> {
+    let rest = text.strip_prefix("sip:")?;
+    let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
+    let mut transport = sip::Transport::Udp;
+    for parameter in parameters
+        .split(';')
+        .filter(|parameter| !parameter.is_empty())
+    {
+        let (name, value) = parameter.split_once('=')?;
+        if !name.eq_ignore_ascii_case("transport") {
+            return None;
+        }
+        transport = parse_transport(value)?;
+    }
+    let (host, port) = match place.strip_prefix('[') {
+        Some(v6) => {
+            let (host, rest) = v6.split_once(']')?;
+            let port = if rest.is_empty() {
+                5060
+            } else {
+                rest.strip_prefix(':')?.parse().ok()?
+            };
+            (host, port)
+        }
+        None => match place.split_once(':') {
+            Some((host, port)) => (host, port.parse().ok()?),
+            None => (place, 5060),
+        },
+    };
+    let usable = !host.is_empty()
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'));
+    usable.then(|| sip::Target {
+        host: host.to_owned(),
+        port,
+        transport,
+    })
+}
+
+fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Trunk, Error> {
+    let target = parse_target(&trunk.target).ok_or_else(|| {
+        let expected = "sip:HOST:PORT;transport=udp or tcp";
+        unusable(format!("trunk[{index}].target"), &trunk.target, expected)
+    })?;
+    let credentials = match (&trunk.username, &trunk.password) {
+        (Some(username), Some(password)) => Some(sip::Credentials {
+            username: username.clone(),
+            password: password.0.clone(),
+        }),
+        _ => None,
+    };
+    let registration = trunk
+        .username
+        .as_ref()
+        .filter(|_| trunk.register)
+        .map(|user| sip::Registration {
+            user: user.clone(),
+            expires: trunk.register_expires,
+        });
+    let accept_from = trunk
+        .accept_from
+        .iter()
+        .map(|text| {
+            text.parse()
+                .or_else(|_| text.parse::<IpAddr>().map(ipnet::IpNet::from))
+                .map_err(|_| {
+                    let expected = "an address, or a range such as 192.0.2.0/24";
+                    unusable(format!("trunk[{index}].accept_from"), text, expected)
+                })
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(sip::Trunk {
+        name: trunk.name.clone(),
+        domain: trunk.domain.clone().unwrap_or_else(|| target.host.clone()),
+        target,
+        credentials,
+        accept_from,
+        registration,
+        request_timeout: REQUEST_TIMEOUT,
+    })
+}
+
+fn routes(settings: &Settings) -> Result<Routes, Error> {
+    let rewrite = |key: String, pattern: &str, template: &str| {
+        Rewrite::new(pattern, template)
+            .map_err(|error| unusable(key, pattern, &format!("a regular expression ({error})")))
+    };
+    let mut routes = Routes::default();
+    if settings.built_in.enabled {
+        for number in agent::Number::ALL {
+            routes.outbound.push(OutboundRoute {
+                number: rewrite("built_in".to_owned(), number.dialled(), "$0")?,
+                users: Vec::new(),
+                trunk: agent::TRUNK.to_owned(),
+            });
+        }
+        routes.inbound.push(InboundRoute {
+            user: rewrite("built_in".to_owned(), ".+", "$0")?,
+            trunk: Some(agent::TRUNK.to_owned()),
+        });
+    }
+    for (index, route) in settings.route.iter().enumerate() {
+        routes.outbound.push(OutboundRoute {
+            number: rewrite(format!("route[{index}].match"), &route.pattern, &route.to)?,
+            users: route.users.clone(),
+            trunk: route.trunk.clone(),
+        });
+    }
+    for (index, route) in settings.inbound.iter().enumerate() {
+        routes.inbound.push(InboundRoute {
+            user: rewrite(
+                format!("inbound[{index}].match"),
+                &route.pattern,
+                &route.user,
+            )?,
+            trunk: route.trunk.clone(),
+        });
+    }
+    Ok(routes)
+}
+
+fn sign_in(settings: &Settings) -> Result<SignIn, Error> {
+    let users = settings.user.iter().map(|user| {
+        let password: Redacted<String> = user.password.0.clone();
+        let display_name = user.display_name.clone();
+        (
+            user.name.clone(),
+            StaticUser {
+                password,
+                display_name,
+            },
+        )
+    });
+    let tokens = settings
+        .sign_in
+        .jwt_key
+        .as_ref()
+        .map(|key| {
+            let audience = settings.sign_in.jwt_audience.as_deref();
+            TokenVerifier::new(&key.0, &settings.sign_in.jwt_user_claim, audience)
+                .map_err(|error| unusable("sign_in.jwt_key", "***", &error.to_string()))
+        })
+        .transpose()?;
+    Ok(SignIn {
+        anonymous: settings.sign_in.anonymous,
+        users: users.collect(),
+        tokens,
+    })
+}
+
+fn ice_server(server: &settings::IceServer) -> IceServer {
+    IceServer {
+        urls: server.urls.clone(),
+        username: server.username.clone(),
+        credential: server
+            .credential
+            .as_ref()
+            .map(|secret| secret.0.reveal().clone()),
+    }
+}
+
+fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, Error> {
+    text.split_once('-')
+        .and_then(|(first, last)| {
+            let first: u16 = first.trim().parse().ok()?;
+            let last: u16 = last.trim().parse().ok()?;
+            (first >= 1_024 && first < last).then_some(first..=last)
+        })
+        .ok_or_else(|| {
+            unusable(
+                "media.rtp_ports",
+                text,
+                "FIRST-LAST, both from 1024 to 65535",
+            )
+        })
+}
+
+/// The local addresses that browsers reach.
+pub(super) fn browser_addresses(settings: &Settings, machine: &[IpAddr]) -> Vec<IpAddr> {
+    if !settings.webrtc.addresses.is_empty() {
+        return settings.webrtc.addresses.clone();
+    }
+    let page: SocketAddr = settings.http.listen;
+    if !page.ip().is_unspecified() && !page.ip().is_loopback() {
+        return vec![page.ip()];
+    }
+    // A page from loopback is this machine's own browser, which leaves loopback out of its
+    // candidates and comes from one of the machine's other addresses.
+    let usable = |address: &&IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    };
+    machine.iter().filter(usable).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_in_every_form() {
+        let target =
+            |text| parse_target(text).map(|target| (target.host, target.port, target.transport));
+        let udp = sip::Transport::Udp;
+        assert_eq!(
+            target("sip:pbx.example"),
+            Some(("pbx.example".to_owned(), 5060, udp))
+        );
+        assert_eq!(
+            target("sip:192.0.2.1:5080;transport=tcp"),
+            Some(("192.0.2.1".to_owned(), 5080, sip::Transport::Tcp))
+        );
+        assert_eq!(
+            target("sip:[2001:db8::1]:5061"),
+            Some(("2001:db8::1".to_owned(), 5061, udp))
+        );
+        for wrong in [
+            "pbx.example",
+            "sip:",
+            "sip:a b",
+            "sip:a:99999",
+            "sip:a;transport=smoke",
+        ] {
+            assert_eq!(target(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_embedded_default_makes_a_plan_and_reaches_the_built_in_numbers() {
+        let plan = Plan::new(&Settings::default()).expect("the default is usable");
+        let echo = plan
+            .routes
+            .outbound("anybody", "echo")
+            .expect("echo is built in");
+        assert_eq!(echo.trunk, agent::TRUNK);
+        assert!(plan.routes.outbound("anybody", "600").is_none());
+    }
+}

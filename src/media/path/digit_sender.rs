@@ -1,0 +1,250 @@
+//! Digits that we make: as telephone events where the other side has them, else as tones.
+
+use super::output::{EventStream, Output};
+use crate::audio::{Tone, digit_frequencies};
+use crate::codec::EventFormat;
+use crate::rtp::{event_of_digit, scale};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Digits that may wait.
+pub(super) const LIMIT: usize = 64;
+/// A comma waits this long (as in WebRTC's `insertDTMF`).
+const COMMA: Duration = Duration::from_secs(2);
+/// A key that is passed on as a tone sounds at least so long: receivers need 40 ms
+/// (ITU-T Q.24) and lose some of it to the codec.
+const SHORTEST_TONE: Duration = Duration::from_millis(80);
+/// A press whose end never comes.
+const LONGEST_TONE: Duration = Duration::from_secs(10);
+/// The end is sent three times (RFC 4733 section 2.5.1.4).
+const ENDS: u8 = 3;
+/// Power of our events and tones, -dBm0: the low group 2 dB below the high one.
+const EVENT_VOLUME: u8 = 7;
+const LOW_LEVEL: f64 = -9.0;
+const HIGH_LEVEL: f64 = -7.0;
+/// Packets that one late wake-up makes up for.
+const CATCH_UP: u32 = 10;
+
+#[derive(Clone, Copy, Debug)]
+struct Queued {
+    /// `None`: a pause.
+    digit: Option<char>,
+    /// `None`: until the key is released.
+    length: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Event {
+        stream: EventStream,
+        format: EventFormat,
+        length: Duration,
+        /// How much of it the packets sent so far tell.
+        told: Duration,
+        next: Instant,
+        ends: u8,
+    },
+    Tone {
+        tone: Box<Tone>,
+        timestamp: u32,
+        length: Option<Duration>,
+        sounded: Duration,
+        next: Instant,
+    },
+    /// Silence after a digit.
+    Pause {
+        until: Instant,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct DigitSender {
+    queue: VecDeque<Queued>,
+    state: State,
+    pause: Duration,
+}
+
+impl DigitSender {
+    pub(super) fn new(pause: Duration) -> Self {
+        DigitSender {
+            queue: VecDeque::with_capacity(LIMIT),
+            state: State::Idle,
+            pause,
+        }
+    }
+
+    /// Queues digits (checked by the caller) of `length` each.
+    pub(super) fn queue(&mut self, digits: &str, length: Duration) {
+        self.queue.extend(digits.chars().map(|digit| match digit {
+            ',' => Queued {
+                digit: None,
+                length: Some(COMMA),
+            },
+            digit => Queued {
+                digit: Some(digit),
+                length: Some(length),
+            },
+        }));
+    }
+
+    /// How many digits wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// A key of the source went down, to be passed on as a tone.
+    pub(super) fn press(&mut self, digit: char) {
+        if self.queue.len() < LIMIT {
+            self.queue.push_back(Queued {
+                digit: Some(digit),
+                length: None,
+            });
+        }
+    }
+
+    /// That key was released after `lasted`.
+    pub(super) fn release(&mut self, lasted: Duration) {
+        let lasted = Some(lasted.clamp(SHORTEST_TONE, LONGEST_TONE));
+        // The one that sounds went down before those that wait.
+        if let State::Tone { length, .. } = &mut self.state
+            && length.is_none()
+        {
+            *length = lasted;
+            return;
+        }
+        if let Some(queued) = self.queue.iter_mut().find(|queued| queued.length.is_none()) {
+            queued.length = lasted;
+        }
+    }
+
+    /// Whether digits are being sent: audio is held back until they are done.
+    pub(super) fn is_busy(&self) -> bool {
+        match self.state {
+            State::Idle | State::Pause { .. } => !self.queue.is_empty(),
+            State::Event { .. } | State::Tone { .. } => true,
+        }
+    }
+
+    /// Forgets what is being sent and what waits.
+    pub(super) fn cancel(&mut self) {
+        self.queue.clear();
+        self.state = State::Idle;
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Idle => None,
+            State::Event { next, .. } | State::Tone { next, .. } => Some(next),
+            State::Pause { until } => (!self.queue.is_empty()).then_some(until),
+        }
+    }
+
+    /// Sends what is due.
+    pub(super) fn run(&mut self, now: Instant, events: Option<EventFormat>, output: &mut Output) {
+        let mut made = 0;
+        loop {
+            match &mut self.state {
+                State::Idle => {
+                    let Some(queued) = self.queue.pop_front() else {
+                        return;
+                    };
+                    self.begin(queued, now, events, output);
+                }
+                State::Pause { until } if *until <= now => self.state = State::Idle,
+                State::Event { next, .. } | State::Tone { next, .. } if *next <= now => {
+                    made += 1;
+                    if made > CATCH_UP {
+                        *next = now + output.packet_time();
+                        return;
+                    }
+                    self.send(output, now);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn begin(
+        &mut self,
+        queued: Queued,
+        now: Instant,
+        events: Option<EventFormat>,
+        output: &mut Output,
+    ) {
+        let Some(digit) = queued.digit else {
+            let until = now + queued.length.unwrap_or(COMMA);
+            self.state = State::Pause { until };
+            return;
+        };
+        output.flush(now);
+        let timestamp = output.timeline().digits_begin(now);
+        let event = event_of_digit(digit);
+        self.state = match (events, queued.length, event, digit_frequencies(digit)) {
+            (Some(format), Some(length), Some(event), _) => State::Event {
+                stream: output.event(format, event, EVENT_VOLUME, timestamp),
+                format,
+                length,
+                told: Duration::ZERO,
+                next: now,
+                ends: 0,
+            },
+            (_, length, _, Some((low, high))) => State::Tone {
+                tone: Box::new(Tone::new(
+                    &[(low, LOW_LEVEL), (high, HIGH_LEVEL)],
+                    super::decoding::SAMPLE_RATE,
+                )),
+                timestamp,
+                length,
+                sounded: Duration::ZERO,
+                next: now,
+            },
+            // No key: the caller checks, so there is nothing to send.
+            _ => State::Idle,
+        };
+    }
+
+    fn send(&mut self, output: &mut Output, now: Instant) {
+        let step = output.packet_time();
+        let pause = self.pause;
+        match &mut self.state {
+            State::Idle | State::Pause { .. } => {}
+            State::Event {
+                stream,
+                format,
+                length,
+                told,
+                next,
+                ends,
+            } => {
+                *told = (*told + step).min(*length);
+                let end = *told == *length;
+                let ticks = scale(told.as_micros() as i64, 1_000_000, format.clock_rate);
+                output.send_event(stream, ticks as u32, end, now);
+                *ends += u8::from(end);
+                *next += step;
+                if *ends == ENDS {
+                    // The pause runs from the end of the key, not from its last report.
+                    let reported = step * u32::from(ENDS - 1);
+                    let until = *next + pause.saturating_sub(reported);
+                    self.state = State::Pause { until };
+                }
+            }
+            State::Tone {
+                tone,
+                timestamp,
+                length,
+                sounded,
+                next,
+            } => {
+                *timestamp = output.send_tone(tone, *timestamp, now);
+                *sounded += step;
+                *next += step;
+                if *sounded >= length.unwrap_or(LONGEST_TONE) {
+                    let until = *next + pause;
+                    self.state = State::Pause { until };
+                }
+            }
+        }
+    }
+}

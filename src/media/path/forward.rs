@@ -1,0 +1,573 @@
+//! The path itself: what comes in is told apart, put in order and given to the parts.
+
+use super::digit_sender::{self, DigitSender};
+use super::key_press::{KeyPresses, Press, Update};
+use super::output::{EventStream, Output};
+use super::source::{Distance, Passed, Payload, Source};
+use super::transcode::{Incoming, Transcode};
+use super::{Config, PathEvent, PathStatistics, StreamIdentity, decoding};
+use crate::codec::{AudioFormat, Codec, EventFormat};
+use crate::media::Error;
+use crate::rtp::{
+    Admission, Arrival, Compound, NtpTime, Packet, ReportBlock, RtcpPacket, RtpTimestampExt,
+    SenderInfo, TelephoneEvent, digit_of_event, event_of_digit, scale, write_receiver_report,
+    write_sender_report,
+};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Longer than any audio packet that fits a network without fragments.
+const LARGEST_PACKET: usize = 2_048;
+/// Events that wait to be fetched; more are key presses of somebody who tries us.
+const EVENT_LIMIT: usize = 64;
+/// By the wall clock, less than this much of a second between packets is jitter.
+const SHORTEST_SILENCE_PER_SECOND: i64 = 10;
+/// Keys shorter than this are not recognised by receivers (RFC 4733 section 2.5.2.3).
+const SHORTEST_DIGIT: Duration = Duration::from_millis(40);
+/// Longer ones are a mistake.
+const LONGEST_DIGIT: Duration = Duration::from_secs(10);
+
+/// One direction of a call's audio.
+#[derive(Debug)]
+pub struct Path {
+    config: Config,
+    source: Source,
+    transcode: Transcode,
+    output: Output,
+    presses: KeyPresses,
+    /// The press that is being passed on as events.
+    pressed: Option<EventStream>,
+    sender: DigitSender,
+    to_events: Option<EventFormat>,
+    to_sends: Option<&'static str>,
+    statistics: PathStatistics,
+    events: VecDeque<PathEvent>,
+    heard: bool,
+    /// Buffer that packets from the reorder window are moved into.
+    released: Vec<u8>,
+    last_now: Option<Instant>,
+    sent_at_report: u64,
+}
+
+impl Path {
+    /// A path that takes what the `from` side sends us and sends it to the `to` side.
+    pub fn new(
+        config: &Config,
+        from: &AudioFormat,
+        to: &AudioFormat,
+        identity: StreamIdentity,
+    ) -> Result<Self, Error> {
+        Ok(Path {
+            source: Source::new(config, from.clone()),
+            transcode: Transcode::new(config, from, to)?,
+            output: Output::new(config, from, to, identity)?,
+            presses: KeyPresses::default(),
+            pressed: None,
+            sender: DigitSender::new(config.digit_pause),
+            to_events: to.send_events,
+            to_sends: refusal(to),
+            statistics: PathStatistics::default(),
+            events: VecDeque::with_capacity(EVENT_LIMIT),
+            heard: false,
+            released: Vec::with_capacity(LARGEST_PACKET),
+            last_now: None,
+            sent_at_report: 0,
+            config: config.clone(),
+        })
+    }
+
+    /// Takes newly negotiated formats: SSRC, sequence numbers and timestamps go on.
+    pub fn reconfigure(&mut self, from: &AudioFormat, to: &AudioFormat) -> Result<(), Error> {
+        self.output.reconfigure(from, to, self.last_now)?;
+        self.transcode.prepare(from, to)?;
+        self.source.set_format(from);
+        self.to_sends = refusal(to);
+        if self.to_sends.is_some() || self.to_events != to.send_events {
+            self.sender.cancel();
+            self.pressed = None;
+        }
+        self.to_events = to.send_events;
+        Ok(())
+    }
+
+    /// Takes a plain RTP packet of the `from` side.
+    pub fn handle_packet(&mut self, packet: &[u8], now: Instant) {
+        self.last_now = Some(now);
+        if packet.len() > LARGEST_PACKET {
+            self.statistics.dropped.oversize += 1;
+            return;
+        }
+        let bytes = packet;
+        let Ok(packet) = Packet::parse(bytes) else {
+            self.statistics.dropped.malformed += 1;
+            return;
+        };
+        let Some(payload) = self.source.payload(packet.payload_type) else {
+            self.statistics.dropped.unknown_payload_type += 1;
+            return;
+        };
+        if self.source.change(packet.ssrc) {
+            self.begin_source(now);
+        }
+        let Some(reception) = &mut self.source.reception else {
+            return;
+        };
+        let arrival = reception.receive(packet.sequence);
+        let (number, behind) = match arrival {
+            Arrival::Ahead(number) | Arrival::Restarted(number) => (number, false),
+            Arrival::Behind(number) => (number, true),
+            Arrival::Duplicate => {
+                self.statistics.duplicate += 1;
+                return;
+            }
+            Arrival::Suspect => {
+                self.statistics.dropped.stray += 1;
+                return;
+            }
+        };
+        if let Payload::Audio(codec) = payload {
+            reception.measure_jitter(packet.timestamp, codec.clock_rate(), now);
+            let waits = codec != self.output.codec() || !self.output.passes(codec, packet.payload);
+            self.source.set_waiting(waits);
+        }
+        self.statistics.received += 1;
+        self.statistics.received_octets += packet.payload.len() as u64;
+        if matches!(arrival, Arrival::Restarted(_)) {
+            self.source.restart();
+            self.begin_source(now);
+        }
+        if !self.source.receives() || self.to_sends.is_some() {
+            self.statistics.dropped.direction += 1;
+            self.source.pause();
+            return;
+        }
+        match self.source.reorder.push(number, bytes, now) {
+            Admission::Next => {
+                self.statistics.reordered += u64::from(behind);
+                self.forward(number, &packet, payload, now);
+            }
+            Admission::Held => {}
+            Admission::Duplicate => self.statistics.duplicate += 1,
+            Admission::Late => self.forward_late(number, &packet, payload),
+        }
+        self.release(now);
+    }
+
+    /// Takes a plain compound RTCP packet of the `from` side, for its sender reports.
+    pub fn handle_source_rtcp(&mut self, packet: &[u8], now: Instant) {
+        for packet in Compound::new(packet).flatten() {
+            if let RtcpPacket::SenderReport { ssrc, info, .. } = packet
+                && let Some(reception) = &mut self.source.reception
+                && reception.ssrc() == ssrc
+            {
+                reception.handle_sender_report(info.ntp, now);
+            }
+        }
+    }
+
+    /// Takes a plain compound RTCP packet of the `to` side, for what it reports about our
+    /// stream: loss drives the FEC of our encoder. `arrived` is the wall-clock time.
+    pub fn handle_receiver_rtcp(&mut self, packet: &[u8], arrived: NtpTime) {
+        for packet in Compound::new(packet).flatten() {
+            let (RtcpPacket::SenderReport { reports, .. }
+            | RtcpPacket::ReceiverReport { reports, .. }) = packet
+            else {
+                continue;
+            };
+            let ssrc = self.ssrc();
+            for report in reports.iter().filter(|report| report.ssrc == ssrc) {
+                self.set_reported_loss(f32::from(report.fraction_lost) / 256.0);
+                let rate = self.output.timeline().clock_rate();
+                let jitter = u64::from(report.jitter) * 1_000_000 / u64::from(rate);
+                self.statistics.reported_jitter = Duration::from_micros(jitter);
+                if let Some(round_trip) = report.round_trip(arrived) {
+                    self.statistics.round_trip = Some(round_trip);
+                }
+            }
+        }
+    }
+
+    /// Takes the loss that the receiver of our packets reports, 0 to 1. It counts at once when
+    /// it rises and fades when it falls: loss comes in bursts, and FEC for a burst that has
+    /// passed is ready for the next.
+    pub fn set_reported_loss(&mut self, fraction: f32) {
+        let fraction = if fraction.is_finite() {
+            fraction.clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        self.statistics.reported_loss = fraction;
+        let loss = self.output.loss();
+        self.output
+            .set_loss(fraction.max(loss * 0.75 + fraction * 0.25));
+    }
+
+    /// The next plain RTP packet for the `to` side, into `out`, which is cleared first. False
+    /// when there is none.
+    pub fn poll_packet(&mut self, out: &mut Vec<u8>) -> bool {
+        self.output.pop(out)
+    }
+
+    /// What there is to tell.
+    pub fn poll_event(&mut self) -> Option<PathEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.source.reorder.poll_timeout(),
+            self.presses.poll_timeout(self.config.event_timeout),
+            self.sender.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time has come: for packets that wait for a lost one, for a key whose end is lost, for
+    /// digits of our own.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.last_now = Some(now);
+        self.release(now);
+        if let Some(press) = self.presses.give_up(now, self.config.event_timeout) {
+            self.finish(&press, true, now);
+        }
+        self.sender.run(now, self.to_events, &mut self.output);
+    }
+
+    /// Sends digits (`0-9*#A-D`, a comma pauses 2 s) towards `to`, each for `duration`: as
+    /// telephone events, or as tones when `to` knows none. Audio is held back until they are
+    /// sent.
+    pub fn send_digits(
+        &mut self,
+        digits: &str,
+        duration: Duration,
+        now: Instant,
+    ) -> Result<(), Error> {
+        self.last_now = Some(now);
+        if let Some(direction) = self.to_sends {
+            return Err(Error::NotSending(direction));
+        }
+        let unknown = |digit: &char| *digit != ',' && event_of_digit(*digit).is_none();
+        if let Some(digit) = digits.chars().find(unknown) {
+            return Err(Error::Digit(digit));
+        }
+        let requested = self.sender.waiting() + digits.chars().count();
+        if requested > digit_sender::LIMIT {
+            return Err(Error::TooManyDigits {
+                requested,
+                limit: digit_sender::LIMIT,
+            });
+        }
+        let duration = duration.clamp(SHORTEST_DIGIT, LONGEST_DIGIT);
+        self.sender.queue(digits, duration);
+        self.sender.run(now, self.to_events, &mut self.output);
+        Ok(())
+    }
+
+    /// The report about what came from the `from` side since the last call, for the RTCP that
+    /// goes back to that side. `None` before the first packet.
+    pub fn reception_report(&mut self, now: Instant) -> Option<ReportBlock> {
+        self.source.reception.as_mut()?.report(now)
+    }
+
+    /// Appends the compound RTCP towards the `to` side: a sender report (a receiver report
+    /// when nothing was sent since the last) with `report`, which is what the path of the
+    /// other direction says by [`Self::reception_report`], and SDES with `cname`.
+    pub fn sender_report(
+        &mut self,
+        now: Instant,
+        ntp: NtpTime,
+        report: Option<&ReportBlock>,
+        cname: &str,
+        out: &mut Vec<u8>,
+    ) {
+        let sent = self.output.sent();
+        let ssrc = self.ssrc();
+        let timestamp = self.output.timeline().timestamp_at(now);
+        match timestamp {
+            Some(rtp_timestamp) if sent.packets > self.sent_at_report => {
+                self.sent_at_report = sent.packets;
+                let info = SenderInfo {
+                    ntp,
+                    rtp_timestamp,
+                    packet_count: sent.packets as u32,
+                    octet_count: sent.octets as u32,
+                };
+                write_sender_report(out, ssrc, &info, report, cname);
+            }
+            _ => write_receiver_report(out, ssrc, report, cname),
+        }
+    }
+
+    /// The SSRC of what we send.
+    pub fn ssrc(&self) -> u32 {
+        self.output.timeline().ssrc()
+    }
+
+    /// The counters.
+    pub fn statistics(&self) -> PathStatistics {
+        let sent = self.output.sent();
+        let mut statistics = self.statistics;
+        statistics.lost = self.source.lost();
+        statistics.sent_packets = sent.packets;
+        statistics.sent_octets = sent.octets;
+        statistics.dropped.overflow = sent.overflow;
+        if let Some(reception) = &self.source.reception {
+            statistics.jitter = reception.jitter();
+        }
+        statistics
+    }
+
+    /// Another source: what was heard and pressed before does not go on.
+    fn begin_source(&mut self, now: Instant) {
+        self.statistics.source_changes += 1;
+        self.transcode.reset();
+        self.output.timeline_mut().begin_talkspurt();
+        if let Some(press) = self.presses.reset() {
+            self.finish(&press, true, now);
+        }
+    }
+
+    /// Forwards packets that need not wait any more.
+    fn release(&mut self, now: Instant) {
+        let mut buffer = std::mem::take(&mut self.released);
+        while let Some(number) = self.source.reorder.poll(now, &mut buffer) {
+            // Formats may have changed while it waited.
+            if let Ok(packet) = Packet::parse(&buffer)
+                && let Some(payload) = self.source.payload(packet.payload_type)
+            {
+                self.forward(number, &packet, payload, now);
+            }
+        }
+        self.released = buffer;
+    }
+
+    fn forward(&mut self, number: u64, packet: &Packet<'_>, payload: Payload, now: Instant) {
+        self.source.take_turn(number);
+        match payload {
+            Payload::Audio(codec) => self.forward_audio(number, packet, codec, now),
+            Payload::Event(clock_rate) => self.forward_event(packet, clock_rate, now),
+            Payload::ComfortNoise => {
+                self.statistics.comfort_noise += 1;
+                self.source.interrupt();
+            }
+        }
+    }
+
+    fn forward_audio(&mut self, number: u64, packet: &Packet<'_>, codec: Codec, now: Instant) {
+        let Some(ticks) = decoding::duration(codec, packet.payload) else {
+            self.statistics.dropped.undecodable += 1;
+            self.source.passed = None;
+            self.source.missing += 1;
+            return;
+        };
+        if !self.heard {
+            self.heard = true;
+            self.tell(PathEvent::FirstAudio);
+        }
+        if self.sender.is_busy() || self.presses.covers(packet.timestamp) {
+            self.statistics.dropped.suppressed += 1;
+            self.source.interrupt();
+            return;
+        }
+        if self.statistics.codec != Some(codec) {
+            self.statistics.codec = Some(codec);
+            self.transcode.reset();
+        }
+        let clock_rate = codec.clock_rate();
+        let gap = self.gap_before(packet.timestamp, clock_rate, now);
+        if self.output.passes(codec, packet.payload) {
+            let missing = self.source.missing;
+            let first = self.source.passed.map_or(number, |passed| passed.first);
+            self.output.pass(packet, missing, gap, ticks, now);
+            let timeline = self.output.timeline();
+            self.source.passed = Some(Passed {
+                first,
+                number,
+                timestamp: packet.timestamp,
+                sent_sequence: timeline.next_sequence().wrapping_sub(1),
+                sent_timestamp: timeline.position().wrapping_sub(ticks),
+            });
+        } else {
+            let lost = if self.source.interrupted {
+                0
+            } else {
+                self.source.missing
+            };
+            let incoming = Incoming {
+                codec,
+                payload: packet.payload,
+                ticks,
+                gap,
+                lost,
+                lost_ticks: self.source.last_ticks().unwrap_or(ticks),
+            };
+            let repair = self.transcode.run(incoming, &mut self.output, now);
+            self.statistics.concealed += repair.concealed;
+            self.statistics.recovered_by_fec += repair.recovered_by_fec;
+            self.statistics.dropped.undecodable += repair.undecodable;
+            self.source.passed = None;
+        }
+        self.source.heard(packet.timestamp, ticks, clock_rate, now);
+    }
+
+    /// A packet whose turn was given up: of use only where packets are passed on, for the far
+    /// end may still have the time.
+    fn forward_late(&mut self, number: u64, packet: &Packet<'_>, payload: Payload) {
+        let codec = self.output.codec();
+        match self.source.passed {
+            Some(passed)
+                if payload == Payload::Audio(codec)
+                    && (passed.first..passed.number).contains(&number)
+                    && self.output.passes(codec, packet.payload) =>
+            {
+                let back = (passed.number - number) as u16;
+                let earlier = passed.timestamp.since(packet.timestamp);
+                self.statistics.reordered += 1;
+                self.output.pass_late(
+                    packet,
+                    passed.sent_sequence.wrapping_sub(back),
+                    passed.sent_timestamp.wrapping_sub(earlier as u32),
+                );
+            }
+            _ => self.statistics.late += 1,
+        }
+    }
+
+    /// Time without audio before a packet, in ticks of the output: by its timestamp, or by the
+    /// clock on the wall where that does not say.
+    fn gap_before(&self, timestamp: u32, clock_rate: u32, now: Instant) -> i64 {
+        let timeline = self.output.timeline();
+        match self.source.distance(timestamp, clock_rate, now) {
+            Distance::Ticks(ticks) => scale(ticks, clock_rate, timeline.clock_rate()),
+            Distance::Unknown => {
+                let behind = timeline.behind(now) - self.output.pending_ticks();
+                let shortest = i64::from(timeline.clock_rate()) / SHORTEST_SILENCE_PER_SECOND;
+                if behind < shortest { 0 } else { behind }
+            }
+        }
+    }
+
+    fn forward_event(&mut self, packet: &Packet<'_>, clock_rate: u32, now: Instant) {
+        self.source.interrupt();
+        let Ok(event) = TelephoneEvent::parse(packet.payload) else {
+            self.statistics.dropped.malformed += 1;
+            return;
+        };
+        let Some(digit) = digit_of_event(event.event) else {
+            self.statistics.dropped.unknown_event += 1;
+            return;
+        };
+        let timestamp_rate = self.source.clock_rate().unwrap_or(clock_rate);
+        let timestamp = packet.timestamp;
+        let update = self
+            .presses
+            .handle(event, timestamp, timestamp_rate, clock_rate, now);
+        match update {
+            Update::Stale => {}
+            Update::Began { unfinished } => {
+                if let Some(press) = unfinished {
+                    self.finish(&press, true, now);
+                }
+                self.begin_press(event, digit, timestamp, timestamp_rate, now);
+                self.update_press(now);
+            }
+            Update::Goes { ended } => self.pass_press(ended, now),
+            Update::Ended => self.update_press(now),
+        }
+    }
+
+    /// Begins to pass a press on: as events, else as a tone; not at all while digits of our
+    /// own are being sent.
+    fn begin_press(
+        &mut self,
+        event: TelephoneEvent,
+        digit: char,
+        timestamp: u32,
+        timestamp_rate: u32,
+        now: Instant,
+    ) {
+        self.pressed = None;
+        match self.to_events {
+            Some(_) if self.sender.is_busy() => {}
+            Some(format) => {
+                self.output.flush(now);
+                let gap = self.gap_before(timestamp, timestamp_rate, now);
+                let timeline = self.output.timeline();
+                let begin = timeline.position().wrapping_add(gap as u32);
+                let earliest = timeline.floor().unwrap_or(begin);
+                let begin = if earliest.since(begin) > 0 {
+                    earliest
+                } else {
+                    begin
+                };
+                let stream = self.output.event(format, event.event, event.volume, begin);
+                self.pressed = Some(stream);
+            }
+            None => {
+                self.sender.press(digit);
+                self.sender.run(now, None, &mut self.output);
+            }
+        }
+    }
+
+    /// Passes on what the present press has come to.
+    fn update_press(&mut self, now: Instant) {
+        let Some(press) = self.presses.present().copied() else {
+            return;
+        };
+        if self.presses.is_released() {
+            self.finish(&press, false, now);
+        } else {
+            self.pass_press(false, now);
+        }
+    }
+
+    fn pass_press(&mut self, end: bool, now: Instant) {
+        if let Some(press) = self.presses.present()
+            && let Some(stream) = &mut self.pressed
+        {
+            let ticks = converted(press, stream);
+            self.output.send_event(stream, ticks, end, now);
+        }
+    }
+
+    /// A press is over. Its end is passed on as often as the source repeats it; when none was
+    /// seen we say it three times ourselves (RFC 4733 section 2.5.1.4).
+    fn finish(&mut self, press: &Press, unseen: bool, now: Instant) {
+        self.statistics.digits += 1;
+        self.sender.release(press.lasted());
+        if let Some(stream) = &mut self.pressed {
+            let ticks = converted(press, stream);
+            for _ in 0..if unseen { 3 } else { 1 } {
+                self.output.send_event(stream, ticks, true, now);
+            }
+            if unseen {
+                self.pressed = None;
+            }
+        }
+        if let Some(digit) = digit_of_event(press.event) {
+            let duration_ms = press.lasted().as_millis().min(u128::from(u32::MAX)) as u32;
+            self.tell(PathEvent::Digit { digit, duration_ms });
+        }
+    }
+
+    fn tell(&mut self, event: PathEvent) {
+        if self.events.len() < EVENT_LIMIT {
+            self.events.push_back(event);
+        }
+    }
+}
+
+/// The press's length on the clock of the event that it is passed on as.
+fn converted(press: &Press, stream: &EventStream) -> u32 {
+    let ticks = i64::from(press.ticks());
+    scale(ticks, press.clock_rate, stream.clock_rate()) as u32
+}
+
+/// Why nothing may be sent to a side, when that is so.
+fn refusal(to: &AudioFormat) -> Option<&'static str> {
+    (!to.direction.sends()).then(|| to.direction.attribute())
+}

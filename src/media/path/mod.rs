@@ -1,0 +1,30 @@
+//! One direction of a call's audio: RTP of one side in, RTP for the other side out.
+//!
+//! Pure: packets, times and identities are arguments. Packets are forwarded when they come, no
+//! clock of our own re-times them; only the reorder window and digits of our own need
+//! [`Path::poll_timeout`].
+//!
+//! ```text
+//! packet -> reception (order, loss, jitter) -> reorder -> forward -+- audio: pass or transcode -> output
+//!                                                                  +- event: key press ---------> output
+//!                                          digits asked for: digit sender ----------------------> output
+//! ```
+
+mod config;
+mod decoding;
+mod digit_sender;
+mod forward;
+mod key_press;
+mod outbox;
+mod output;
+mod source;
+mod statistics;
+mod timeline;
+mod transcode;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, PathEvent, StreamIdentity};
+pub use forward::Path;
+pub use statistics::{Dropped, PathStatistics};

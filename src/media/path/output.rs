@@ -1,0 +1,420 @@
+//! What goes to the other side: audio passed on or encoded, telephone events, tones.
+
+use super::decoding::{SAMPLE_RATE, law_of};
+use super::key_press::LONGEST_SEGMENT;
+use super::outbox::Outbox;
+use super::timeline::Timeline;
+use super::{Config, StreamIdentity};
+use crate::audio::{self, EncoderSettings, Law, OpusEncoder, Tone};
+use crate::codec::{AudioFormat, Codec, EventFormat, SendFormat};
+use crate::rtp::{Header, Packet, TelephoneEvent, scale};
+use std::time::{Duration, Instant};
+
+/// Packets of 10 to 120 ms are made; what SDP asks beyond is not.
+const SHORTEST_PTIME: u8 = 10;
+const LONGEST_PTIME: u8 = 120;
+
+#[derive(Debug)]
+enum Encoder {
+    /// Both sides speak the same: nothing is encoded.
+    None,
+    G711(Law),
+    Opus(Box<OpusEncoder>),
+}
+
+/// A telephone event that is being sent: one key from press to release.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EventStream {
+    format: EventFormat,
+    event: u8,
+    volume: u8,
+    /// Timestamp of the present segment.
+    timestamp: u32,
+    /// Ticks of the segments before it.
+    earlier: u32,
+    begun: bool,
+}
+
+impl EventStream {
+    /// Clock of its durations.
+    pub(super) fn clock_rate(&self) -> u32 {
+        self.format.clock_rate
+    }
+}
+
+/// Counts of what was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    pub(super) packets: u64,
+    pub(super) octets: u64,
+    pub(super) overflow: u64,
+}
+
+/// The sending half of a path.
+#[derive(Debug)]
+pub(super) struct Output {
+    timeline: Timeline,
+    format: SendFormat,
+    encoder: Encoder,
+    /// Samples of the packet that is not full yet; the position is that of the first.
+    pending: Vec<i16>,
+    /// Ticks of silence that filled the last packet: a gap after it is that much shorter.
+    filled: i64,
+    outbox: Outbox,
+    sent: Sent,
+    loss: f32,
+    opus_complexity: u8,
+}
+
+impl Output {
+    pub(super) fn new(
+        config: &Config,
+        from: &AudioFormat,
+        to: &AudioFormat,
+        identity: StreamIdentity,
+    ) -> Result<Self, audio::Error> {
+        let mut output = Output {
+            timeline: Timeline::new(identity, to.send.codec.clock_rate()),
+            format: to.send,
+            encoder: Encoder::None,
+            pending: Vec::with_capacity(2 * samples_of(LONGEST_PTIME)),
+            filled: 0,
+            outbox: Outbox::new(),
+            sent: Sent::default(),
+            loss: 0.0,
+            opus_complexity: config.opus_complexity,
+        };
+        output.prepare(from, to)?;
+        Ok(output)
+    }
+
+    /// Takes new formats; the stream goes on.
+    pub(super) fn reconfigure(
+        &mut self,
+        from: &AudioFormat,
+        to: &AudioFormat,
+        now: Option<Instant>,
+    ) -> Result<(), audio::Error> {
+        match now {
+            Some(now) if to.send != self.format => self.flush(now),
+            _ => {}
+        }
+        self.prepare(from, to)
+    }
+
+    fn prepare(&mut self, from: &AudioFormat, to: &AudioFormat) -> Result<(), audio::Error> {
+        self.encoder = match law_of(to.send.codec) {
+            Some(law) => Encoder::G711(law),
+            None => {
+                let settings = EncoderSettings {
+                    complexity: self.opus_complexity,
+                    maximum_bitrate: to.send.opus.max_average_bitrate,
+                    inband_fec: to.send.opus.inband_fec,
+                    constant_bitrate: to.send.opus.constant_bitrate,
+                };
+                let transcodes = from.receive.iter().any(|one| one.codec != Codec::Opus);
+                match std::mem::replace(&mut self.encoder, Encoder::None) {
+                    Encoder::Opus(mut opus) => {
+                        opus.set_settings(settings)?;
+                        Encoder::Opus(opus)
+                    }
+                    // Digits are sounds where the other side knows no events.
+                    _ if transcodes || to.send_events.is_none() => {
+                        let mut opus = OpusEncoder::new(SAMPLE_RATE, settings)?;
+                        opus.set_loss(self.loss)?;
+                        Encoder::Opus(Box::new(opus))
+                    }
+                    _ => Encoder::None,
+                }
+            }
+        };
+        if self.format.codec != to.send.codec {
+            self.timeline.begin_talkspurt();
+        }
+        self.timeline.set_clock_rate(to.send.codec.clock_rate());
+        self.format = to.send;
+        Ok(())
+    }
+
+    pub(super) fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    pub(super) fn timeline_mut(&mut self) -> &mut Timeline {
+        &mut self.timeline
+    }
+
+    pub(super) fn codec(&self) -> Codec {
+        self.format.codec
+    }
+
+    pub(super) fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    pub(super) fn pop(&mut self, out: &mut Vec<u8>) -> bool {
+        self.outbox.pop(out)
+    }
+
+    /// Loss that the encoder reckons with, 0 to 1.
+    pub(super) fn loss(&self) -> f32 {
+        self.loss
+    }
+
+    /// Loss that the encoder shall reckon with, 0 to 1.
+    pub(super) fn set_loss(&mut self, fraction: f32) {
+        self.loss = fraction;
+        if let Encoder::Opus(opus) = &mut self.encoder
+            && opus.set_loss(fraction).is_err()
+        {
+            // libopus refuses values out of range only, and the encoder clamps them.
+            debug_assert!(false, "opus encoder loss");
+        }
+    }
+
+    /// What a packet of ours lasts.
+    pub(super) fn packet_time(&self) -> Duration {
+        Duration::from_millis(self.frame_samples() as u64 * 1_000 / u64::from(SAMPLE_RATE))
+    }
+
+    /// Ticks that wait in the packet that is not full yet.
+    pub(super) fn pending_ticks(&self) -> i64 {
+        self.ticks(self.pending.len())
+    }
+
+    /// Whether a payload of the same codec can be passed on as it is. Opus says itself how
+    /// long it is; G.711 is cut and joined where the other side asked for another ptime.
+    pub(super) fn passes(&self, codec: Codec, payload: &[u8]) -> bool {
+        codec == self.format.codec
+            && (codec == Codec::Opus
+                || (self.pending.is_empty() && payload.len() == self.frame_samples()))
+    }
+
+    /// Passes a packet on after `gap` ticks, with `lost` sequence numbers missing before it.
+    pub(super) fn pass(
+        &mut self,
+        packet: &Packet<'_>,
+        lost: u64,
+        gap: i64,
+        ticks: u32,
+        now: Instant,
+    ) {
+        self.timeline.skip_sequence(lost);
+        self.advance_over_gap(gap);
+        self.timeline.settle();
+        let header = self
+            .timeline
+            .audio_header(self.format.payload_type, packet.marker, now);
+        self.timeline.advance(i64::from(ticks));
+        self.send(header, packet.payload);
+    }
+
+    /// Passes on a packet that was overtaken, with the numbers that were left free for it.
+    pub(super) fn pass_late(&mut self, packet: &Packet<'_>, sequence: u16, timestamp: u32) {
+        let header = Header {
+            marker: packet.marker,
+            payload_type: self.format.payload_type,
+            sequence,
+            timestamp,
+            ssrc: self.timeline.ssrc(),
+        };
+        self.send(header, packet.payload);
+    }
+
+    /// Takes samples that follow those before; sends each packet that is full.
+    pub(super) fn play(&mut self, samples: &[i16], now: Instant) {
+        self.filled = 0;
+        self.timeline.settle();
+        let frame = self.frame_samples();
+        let mut rest = samples;
+        while self.pending.len() + rest.len() >= frame {
+            let (part, after) = rest.split_at(frame.saturating_sub(self.pending.len()));
+            self.pending.extend_from_slice(part);
+            rest = after;
+            self.send_frame(now);
+        }
+        self.pending.extend_from_slice(rest);
+    }
+
+    /// Nothing for `ticks`: what waits is sent, filled up with silence.
+    pub(super) fn gap(&mut self, ticks: i64, now: Instant) {
+        if ticks <= 0 {
+            return;
+        }
+        let missing = self.frame_samples().saturating_sub(self.pending.len());
+        if !self.pending.is_empty() && ticks < self.ticks(missing) {
+            let silence = scale(ticks, self.timeline.clock_rate(), SAMPLE_RATE) as usize;
+            self.pending.resize(self.pending.len() + silence, 0);
+            return;
+        }
+        self.flush(now);
+        self.advance_over_gap(ticks);
+        self.timeline.begin_talkspurt();
+    }
+
+    /// Sends what waits, filled up with silence.
+    pub(super) fn flush(&mut self, now: Instant) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let frame = self.frame_samples();
+        let silence = frame.saturating_sub(self.pending.len());
+        self.filled = self.ticks(silence);
+        self.timeline.settle();
+        self.pending.resize(frame, 0);
+        self.send_frame(now);
+    }
+
+    /// Begins an event at `timestamp` of our stream.
+    pub(super) fn event(
+        &self,
+        format: EventFormat,
+        event: u8,
+        volume: u8,
+        timestamp: u32,
+    ) -> EventStream {
+        EventStream {
+            format,
+            event,
+            volume,
+            timestamp,
+            earlier: 0,
+            begun: false,
+        }
+    }
+
+    /// Sends an update: the key has been down for `ticks` of the event's clock. A press longer
+    /// than a segment can tell goes on in another (RFC 4733 section 2.5.1.3).
+    pub(super) fn send_event(
+        &mut self,
+        stream: &mut EventStream,
+        ticks: u32,
+        end: bool,
+        now: Instant,
+    ) {
+        while ticks.saturating_sub(stream.earlier) > LONGEST_SEGMENT {
+            self.send_event_packet(stream, LONGEST_SEGMENT as u16, false, now);
+            stream.earlier += LONGEST_SEGMENT;
+            stream.timestamp = self.after(stream, LONGEST_SEGMENT);
+        }
+        let duration = ticks.saturating_sub(stream.earlier);
+        self.send_event_packet(stream, duration as u16, end, now);
+        let reached = self.after(stream, duration);
+        self.timeline.raise_floor(reached);
+    }
+
+    fn after(&self, stream: &EventStream, ticks: u32) -> u32 {
+        let rate = self.timeline.clock_rate();
+        let ticks = scale(i64::from(ticks), stream.format.clock_rate, rate);
+        stream.timestamp.wrapping_add(ticks as u32)
+    }
+
+    fn send_event_packet(
+        &mut self,
+        stream: &mut EventStream,
+        duration: u16,
+        end: bool,
+        now: Instant,
+    ) {
+        let marker = !std::mem::replace(&mut stream.begun, true);
+        let payload_type = stream.format.payload_type;
+        let header = self
+            .timeline
+            .header(payload_type, marker, stream.timestamp, now);
+        let event = TelephoneEvent {
+            event: stream.event,
+            end,
+            volume: stream.volume,
+            duration,
+        };
+        let mut packet = self.outbox.buffer();
+        header.write(&mut packet);
+        event.write(&mut packet);
+        self.queue(packet);
+    }
+
+    /// Sends one packet of `tone` at `timestamp`; returns the timestamp after it.
+    pub(super) fn send_tone(&mut self, tone: &mut Tone, timestamp: u32, now: Instant) -> u32 {
+        let frame = self.frame_samples();
+        // The caller has flushed: what waits is empty and lends its buffer.
+        self.pending.resize(frame, 0);
+        tone.fill(&mut self.pending);
+        let header = self
+            .timeline
+            .header(self.format.payload_type, false, timestamp, now);
+        self.encode(header);
+        let reached = timestamp.wrapping_add(self.ticks(frame) as u32);
+        self.timeline.raise_floor(reached);
+        reached
+    }
+
+    fn send_frame(&mut self, now: Instant) {
+        let header = self
+            .timeline
+            .audio_header(self.format.payload_type, false, now);
+        let ticks = self.ticks(self.pending.len());
+        self.timeline.advance(ticks);
+        self.encode(header);
+    }
+
+    /// Encodes what waits as one packet.
+    fn encode(&mut self, header: Header) {
+        let mut packet = self.outbox.buffer();
+        header.write(&mut packet);
+        let encoded = match &mut self.encoder {
+            Encoder::G711(law) => {
+                audio::encode(*law, &self.pending, &mut packet);
+                true
+            }
+            Encoder::Opus(opus) => opus.encode(&self.pending, &mut packet).is_ok(),
+            Encoder::None => false,
+        };
+        self.pending.clear();
+        if encoded {
+            self.queue(packet);
+        } else {
+            self.outbox.give_back(packet);
+        }
+    }
+
+    fn send(&mut self, header: Header, payload: &[u8]) {
+        let mut packet = self.outbox.buffer();
+        header.write(&mut packet);
+        packet.extend_from_slice(payload);
+        self.queue(packet);
+    }
+
+    fn queue(&mut self, packet: Vec<u8>) {
+        self.sent.packets += 1;
+        self.sent.octets += packet.len().saturating_sub(crate::rtp::HEADER_LENGTH) as u64;
+        self.sent.overflow += u64::from(self.outbox.push(packet));
+    }
+
+    fn advance_over_gap(&mut self, ticks: i64) {
+        let filled = std::mem::take(&mut self.filled);
+        self.timeline.advance((ticks - filled).max(0));
+    }
+
+    fn ticks(&self, samples: usize) -> i64 {
+        scale(samples as i64, SAMPLE_RATE, self.timeline.clock_rate())
+    }
+
+    fn frame_samples(&self) -> usize {
+        let ptime = match self.format.ptime {
+            0 => 20,
+            ptime => ptime.clamp(SHORTEST_PTIME, LONGEST_PTIME),
+        };
+        samples_of(match self.format.codec {
+            Codec::Pcmu | Codec::Pcma => ptime,
+            // The frames that Opus has (RFC 6716 section 2.1.4), the next shorter one.
+            Codec::Opus => [120, 100, 80, 60, 40, 20, 10]
+                .into_iter()
+                .find(|frame| *frame <= ptime)
+                .unwrap_or(SHORTEST_PTIME),
+        })
+    }
+}
+
+const fn samples_of(milliseconds: u8) -> usize {
+    milliseconds as usize * SAMPLE_RATE as usize / 1_000
+}

@@ -1,0 +1,493 @@
+//! One call on a worker: the leg of the browser, two paths, the endpoint of the PBX. Pure: the
+//! worker brings datagrams and the time, and carries away what [`Bridge::poll_transmit`] and
+//! [`Bridge::poll_event`] hand out.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::reporter::{Reporter, WallClock};
+use super::watch::Watch;
+use crate::codec::AudioFormat;
+use crate::media::path::{self, Path, PathEvent, StreamIdentity};
+use crate::media::statistics::Drops;
+use crate::media::{
+    Arrival, CallStatistics, Endpoint, Error, MediaEvent, Received, Route, SecureLeg, Side,
+    SideStatistics,
+};
+use crate::rtp::{ReportBlock, is_rtcp, write_bye};
+
+/// Settings and randomness of one call.
+#[derive(Clone, Debug)]
+pub struct BridgeConfig {
+    /// Settings of both paths.
+    pub path: path::Config,
+    /// See [`crate::media::WorkerConfig::media_timeout`].
+    pub media_timeout: Duration,
+    /// See [`crate::media::WorkerConfig::report_interval`].
+    pub report_interval: Duration,
+    /// See [`crate::media::WorkerConfig::statistics_interval`].
+    pub statistics_interval: Duration,
+    /// The stream that we send to the browser.
+    pub to_browser: StreamIdentity,
+    /// The stream that we send to the PBX.
+    pub to_pbx: StreamIdentity,
+    /// Our canonical name in RTCP (RFC 7022): random, says nothing of the machine.
+    pub cname: String,
+    /// Spreads the reports.
+    pub seed: u32,
+    /// The worker's wall clock.
+    pub clock: WallClock,
+}
+
+/// One of the two sockets of the PBX side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// The even port.
+    Rtp,
+    /// The odd port above.
+    Rtcp,
+}
+
+/// Where a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// From a WebRTC socket to the browser.
+    Browser(Route),
+    /// From one of the call's own sockets to the PBX.
+    Pbx {
+        /// From which.
+        from: Channel,
+        /// Where to.
+        to: SocketAddr,
+    },
+}
+
+/// A report that waits to be polled.
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    now: Instant,
+    block: Option<ReportBlock>,
+    bye: bool,
+}
+
+/// The two directions of audio.
+#[derive(Debug)]
+struct Paths {
+    to_pbx: Path,
+    to_browser: Path,
+    /// Bit n: payload type n was negotiated with the PBX.
+    pbx_payload_types: u128,
+    report_to_browser: Option<Report>,
+    report_to_pbx: Option<Report>,
+}
+
+/// Whether audio runs yet.
+#[derive(Debug)]
+enum Audio {
+    /// Nothing is negotiated.
+    Waiting,
+    /// Formats are set.
+    Running(Box<Paths>),
+}
+
+/// What belongs to one side.
+#[derive(Debug)]
+struct SideState {
+    watch: Watch,
+    drops: Drops,
+    loss_in: f32,
+}
+
+impl SideState {
+    fn new(timeout: Duration) -> Self {
+        SideState {
+            watch: Watch::new(timeout),
+            drops: Drops::default(),
+            loss_in: 0.0,
+        }
+    }
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Bridge<L: SecureLeg> {
+    leg: L,
+    /// Asked for only when the leg has been told something: not with every audio packet.
+    leg_deadline: Option<Instant>,
+    audio: Audio,
+    endpoint: Endpoint,
+    browser: SideState,
+    pbx: SideState,
+    reporter: Reporter,
+    next_statistics: Instant,
+    events: VecDeque<MediaEvent<L::Event>>,
+    config: BridgeConfig,
+}
+
+impl<L: SecureLeg> Bridge<L> {
+    /// A call of which only the leg is known.
+    pub fn new(leg: L, config: BridgeConfig, now: Instant) -> Self {
+        Bridge {
+            leg_deadline: leg.poll_timeout(),
+            leg,
+            audio: Audio::Waiting,
+            endpoint: Endpoint::new(),
+            browser: SideState::new(config.media_timeout),
+            pbx: SideState::new(config.media_timeout),
+            reporter: Reporter::new(config.report_interval, config.seed),
+            next_statistics: now + config.statistics_interval,
+            events: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// See [`SecureLeg::local_ufrag`].
+    pub fn local_ufrag(&self) -> &str {
+        self.leg.local_ufrag()
+    }
+
+    /// Passes a command on to the leg.
+    pub fn command_leg(&mut self, command: L::Command, now: Instant) {
+        self.leg.handle_command(command, now);
+        self.leg_deadline = self.leg.poll_timeout();
+    }
+
+    /// Takes the addresses of the PBX's SDP.
+    pub fn set_remote_rtp(&mut self, rtp: SocketAddr, rtcp: Option<SocketAddr>) {
+        self.endpoint.set_remote(rtp, rtcp);
+    }
+
+    /// Starts both paths, or changes them.
+    pub fn set_formats(
+        &mut self,
+        browser: &AudioFormat,
+        pbx: &AudioFormat,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let pbx_payload_types = payload_types(pbx);
+        match &mut self.audio {
+            Audio::Waiting => {
+                let config = &self.config;
+                let paths = Paths {
+                    to_pbx: Path::new(&config.path, browser, pbx, config.to_pbx)?,
+                    to_browser: Path::new(&config.path, pbx, browser, config.to_browser)?,
+                    pbx_payload_types,
+                    report_to_browser: None,
+                    report_to_pbx: None,
+                };
+                self.audio = Audio::Running(Box::new(paths));
+            }
+            Audio::Running(paths) => {
+                paths.to_pbx.reconfigure(browser, pbx)?;
+                paths.to_browser.reconfigure(pbx, browser)?;
+                paths.pbx_payload_types = pbx_payload_types;
+            }
+        }
+        self.reporter.start(now);
+        self.browser.watch.expect(browser.direction.receives(), now);
+        self.pbx.watch.expect(pbx.direction.receives(), now);
+        Ok(())
+    }
+
+    /// Sends digits. A refusal becomes an event.
+    pub fn send_digits(&mut self, to: Side, digits: &str, duration: Duration, now: Instant) {
+        let sent = match (&mut self.audio, to) {
+            (Audio::Waiting, _) => Err(Error::NotSending("not negotiated yet")),
+            (Audio::Running(paths), Side::Pbx) => paths.to_pbx.send_digits(digits, duration, now),
+            (Audio::Running(paths), Side::Browser) => {
+                paths.to_browser.send_digits(digits, duration, now)
+            }
+        };
+        if let Err(error) = sent {
+            self.events.push_back(MediaEvent::DigitsRefused(error));
+        }
+    }
+
+    /// Takes a datagram from a WebRTC socket; `plain` is scratch. True when `remote` may stand
+    /// for this call from now on.
+    pub fn handle_browser_datagram(
+        &mut self,
+        route: Route,
+        datagram: &[u8],
+        plain: &mut Vec<u8>,
+        now: Instant,
+    ) -> bool {
+        let Route { local, remote } = route;
+        match self
+            .leg
+            .handle_datagram(local, remote, datagram, plain, now)
+        {
+            Received::Handled => {
+                self.leg_deadline = self.leg.poll_timeout();
+                return self.leg.validated(remote);
+            }
+            Received::Rtp => match &mut self.audio {
+                Audio::Running(paths) => {
+                    self.browser.watch.heard(now);
+                    paths.to_pbx.handle_packet(plain, now);
+                }
+                Audio::Waiting => self.browser.drops.count("not_negotiated"),
+            },
+            Received::Rtcp => match &mut self.audio {
+                Audio::Running(paths) => {
+                    paths.to_pbx.handle_source_rtcp(plain, now);
+                    paths
+                        .to_browser
+                        .handle_receiver_rtcp(plain, self.config.clock.at(now));
+                }
+                Audio::Waiting => self.browser.drops.count("not_negotiated"),
+            },
+            Received::Dropped(reason) => self.browser.drops.count(reason),
+        }
+        false
+    }
+
+    /// Takes a datagram from one of the call's own sockets.
+    pub fn handle_pbx_datagram(
+        &mut self,
+        channel: Channel,
+        source: SocketAddr,
+        datagram: &[u8],
+        now: Instant,
+    ) {
+        let drops = &mut self.pbx.drops;
+        let Audio::Running(paths) = &mut self.audio else {
+            drops.count("not_negotiated");
+            return;
+        };
+        if is_rtcp(datagram) {
+            if self.endpoint.handle_rtcp(source) == Arrival::Stranger {
+                drops.count("stranger_rtcp");
+                return;
+            }
+            paths.to_browser.handle_source_rtcp(datagram, now);
+            paths
+                .to_pbx
+                .handle_receiver_rtcp(datagram, self.config.clock.at(now));
+            return;
+        }
+        // STUN, T.38, a port scanner: never RTP version 2. The path checks the rest.
+        if channel == Channel::Rtcp || datagram.len() < 12 || datagram[0] >> 6 != 2 {
+            drops.count("not_rtp");
+            return;
+        }
+        let negotiated = paths.pbx_payload_types >> (datagram[1] & 0x7f) & 1 != 0;
+        let arrival = if negotiated {
+            self.endpoint.handle_rtp(source, now)
+        } else if self.endpoint.is_source(source) {
+            // Comfort noise, or a codec that was not agreed: the path knows which.
+            Arrival::Accepted
+        } else {
+            Arrival::Stranger
+        };
+        match arrival {
+            Arrival::Stranger => {
+                drops.count("stranger");
+                return;
+            }
+            Arrival::Latched(rtp) => self.events.push_back(MediaEvent::RemoteLatched { rtp }),
+            Arrival::Accepted => {}
+        }
+        self.pbx.watch.heard(now);
+        paths.to_browser.handle_packet(datagram, now);
+    }
+
+    /// When [`Bridge::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let paths = match &self.audio {
+            Audio::Waiting => [None, None],
+            Audio::Running(paths) => [paths.to_pbx.poll_timeout(), paths.to_browser.poll_timeout()],
+        };
+        [
+            paths[0],
+            paths[1],
+            self.leg_deadline,
+            self.reporter.poll_timeout(),
+            self.browser.watch.poll_timeout(),
+            self.pbx.watch.poll_timeout(),
+            Some(self.next_statistics),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.leg_deadline) {
+            self.leg.handle_timeout(now);
+            self.leg_deadline = self.leg.poll_timeout();
+        }
+        if let Audio::Running(paths) = &mut self.audio {
+            for path in [&mut paths.to_pbx, &mut paths.to_browser] {
+                if due(path.poll_timeout()) {
+                    path.handle_timeout(now);
+                }
+            }
+        }
+        if self.reporter.handle_timeout(now) {
+            self.report(now, false);
+        }
+        if self.browser.watch.handle_timeout(now) {
+            self.events.push_back(MediaEvent::Silent {
+                from: Side::Browser,
+            });
+        }
+        if self.pbx.watch.handle_timeout(now) {
+            self.events
+                .push_back(MediaEvent::Silent { from: Side::Pbx });
+        }
+        if self.next_statistics <= now {
+            self.next_statistics = now + self.config.statistics_interval;
+            self.events
+                .push_back(MediaEvent::Statistics(self.statistics()));
+        }
+    }
+
+    /// Says goodbye to both sides.
+    pub fn close(&mut self, now: Instant) {
+        self.report(now, true);
+        self.leg.close(now);
+    }
+
+    fn report(&mut self, now: Instant, bye: bool) {
+        let Audio::Running(paths) = &mut self.audio else {
+            return;
+        };
+        let about_browser = paths.to_pbx.reception_report(now);
+        let about_pbx = paths.to_browser.reception_report(now);
+        let fraction = |block: &Option<ReportBlock>| {
+            block.map_or(0.0, |block| f32::from(block.fraction_lost) / 256.0)
+        };
+        self.browser.loss_in = fraction(&about_browser);
+        self.pbx.loss_in = fraction(&about_pbx);
+        paths.report_to_browser = Some(Report {
+            now,
+            block: about_browser,
+            bye,
+        });
+        paths.report_to_pbx = Some(Report {
+            now,
+            block: about_pbx,
+            bye,
+        });
+    }
+
+    /// The next datagram, in `out`; `plain` is scratch.
+    pub fn poll_transmit(&mut self, plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<Outgoing> {
+        if let Audio::Running(paths) = &mut self.audio {
+            while paths.to_pbx.poll_packet(out) {
+                match self.endpoint.destination() {
+                    Some(to) => {
+                        return Some(Outgoing::Pbx {
+                            from: Channel::Rtp,
+                            to,
+                        });
+                    }
+                    None => self.pbx.drops.count("no_address"),
+                }
+            }
+            while paths.to_browser.poll_packet(plain) {
+                match self.leg.protect_rtp(plain, out) {
+                    Some(route) => return Some(Outgoing::Browser(route)),
+                    None => self.browser.drops.count("not_connected"),
+                }
+            }
+            if let Some(report) = paths.report_to_pbx.take() {
+                if let Some(to) = self.endpoint.rtcp_destination() {
+                    let from = if self.endpoint.shares_port() {
+                        Channel::Rtp
+                    } else {
+                        Channel::Rtcp
+                    };
+                    write_report(&mut paths.to_pbx, report, &self.config, out);
+                    return Some(Outgoing::Pbx { from, to });
+                }
+            }
+            if let Some(report) = paths.report_to_browser.take() {
+                write_report(&mut paths.to_browser, report, &self.config, plain);
+                if let Some(route) = self.leg.protect_rtcp(plain, out) {
+                    return Some(Outgoing::Browser(route));
+                }
+            }
+        }
+        // Last, so that a goodbye's close_notify follows the RTCP that still needs the keys.
+        self.leg.poll_transmit(out).map(Outgoing::Browser)
+    }
+
+    /// The next thing that the owner should know.
+    pub fn poll_event(&mut self) -> Option<MediaEvent<L::Event>> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        if let Some(event) = self.leg.poll_event() {
+            return Some(MediaEvent::Leg(event));
+        }
+        let Audio::Running(paths) = &mut self.audio else {
+            return None;
+        };
+        if let Some(event) = paths.to_pbx.poll_event() {
+            return Some(told(event, Side::Browser));
+        }
+        paths
+            .to_browser
+            .poll_event()
+            .map(|event| told(event, Side::Pbx))
+    }
+
+    /// Counts a packet for `side` that the system would not take.
+    pub fn count_unsent(&mut self, side: Side, reason: &'static str) {
+        match side {
+            Side::Browser => self.browser.drops.count(reason),
+            Side::Pbx => self.pbx.drops.count(reason),
+        }
+    }
+
+    /// What the call's media has been like so far.
+    pub fn statistics(&self) -> CallStatistics {
+        let (to_pbx, to_browser) = match &self.audio {
+            Audio::Waiting => Default::default(),
+            Audio::Running(paths) => (paths.to_pbx.statistics(), paths.to_browser.statistics()),
+        };
+        CallStatistics {
+            browser: SideStatistics::of_paths(
+                &to_pbx,
+                &to_browser,
+                self.browser.loss_in,
+                &self.browser.drops,
+            ),
+            pbx: SideStatistics::of_paths(&to_browser, &to_pbx, self.pbx.loss_in, &self.pbx.drops),
+        }
+    }
+}
+
+fn told<E>(event: PathEvent, from: Side) -> MediaEvent<E> {
+    match event {
+        PathEvent::FirstAudio => MediaEvent::FirstAudio { from },
+        PathEvent::Digit { digit, duration_ms } => MediaEvent::Digit {
+            from,
+            digit,
+            duration: Duration::from_millis(u64::from(duration_ms)),
+        },
+    }
+}
+
+fn write_report(path: &mut Path, report: Report, config: &BridgeConfig, out: &mut Vec<u8>) {
+    out.clear();
+    let ntp = config.clock.at(report.now);
+    path.sender_report(report.now, ntp, report.block.as_ref(), &config.cname, out);
+    if report.bye {
+        write_bye(out, path.ssrc());
+    }
+}
+
+/// What may arrive from a side, as a set of bits.
+fn payload_types(format: &AudioFormat) -> u128 {
+    let audio = format.receive.iter().map(|receive| receive.payload_type);
+    let events = format.receive_events.iter().map(|event| event.payload_type);
+    audio
+        .chain(events)
+        .fold(0, |set, payload_type| set | 1 << (payload_type & 0x7f))
+}

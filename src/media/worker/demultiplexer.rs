@@ -1,0 +1,308 @@
+//! Which call a datagram on the shared WebRTC port belongs to.
+//!
+//! In this order: a STUN request by the user name fragment in it; a STUN response by the
+//! transaction that it answers; everything else by the address that it came from, once an
+//! authenticated connectivity check has come from there. What fits nowhere is dropped.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How many addresses one call may have mapped: a browser has a few interfaces and, behind a
+/// NAT, a new port now and then. The oldest gives way.
+const ADDRESSES_PER_CALL: usize = 16;
+
+/// How many outstanding STUN transactions are remembered for the whole worker.
+const TRANSACTIONS: usize = 4096;
+
+/// How long an address must have been silent before a check of another call may take it over:
+/// a browser that calls again from the same port has left the old call, while somebody with a
+/// call of his own cannot take a living call's address by forging it.
+const TAKE_OVER: Duration = Duration::from_secs(1);
+
+/// A STUN transaction id (RFC 8489 section 5).
+type TransactionId = [u8; 12];
+
+/// Why a datagram found no call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// A STUN request for a user name fragment that no call has.
+    Ufrag,
+    /// No call is known at the address.
+    Address,
+}
+
+impl Unknown {
+    /// The name of the counter.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Unknown::Ufrag => "unknown_ufrag",
+            Unknown::Address => "unknown_address",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Owner {
+    slot: usize,
+    seen: Instant,
+}
+
+/// What finds one call, kept to be forgotten with it.
+#[derive(Debug, Default)]
+struct Traces {
+    ufrag: String,
+    addresses: VecDeque<SocketAddr>,
+}
+
+/// The tables of one worker.
+#[derive(Debug, Default)]
+pub struct Demultiplexer {
+    ufrags: HashMap<String, usize>,
+    addresses: HashMap<SocketAddr, Owner>,
+    transactions: HashMap<TransactionId, usize>,
+    /// The same transactions, the oldest at the front.
+    transaction_order: VecDeque<TransactionId>,
+    traces: HashMap<usize, Traces>,
+}
+
+/// Whether a datagram is STUN (RFC 7983 section 7).
+pub fn is_stun(datagram: &[u8]) -> bool {
+    datagram.len() >= 20 && datagram[0] <= 3
+}
+
+/// The id of a STUN message of class `class` (the bits 0x0110 of its type).
+fn transaction_of_class(datagram: &[u8], class: u16) -> Option<TransactionId> {
+    if !is_stun(datagram) {
+        return None;
+    }
+    let kind = u16::from_be_bytes([datagram[0], datagram[1]]);
+    (kind & 0x0110 == class).then(|| datagram[8..20].try_into().expect("a slice of 12 octets"))
+}
+
+/// The id of a STUN request.
+fn request_transaction(datagram: &[u8]) -> Option<TransactionId> {
+    transaction_of_class(datagram, 0x0000)
+}
+
+/// The id of a STUN success or error response.
+fn response_transaction(datagram: &[u8]) -> Option<TransactionId> {
+    transaction_of_class(datagram, 0x0100).or_else(|| transaction_of_class(datagram, 0x0110))
+}
+
+impl Demultiplexer {
+    /// Makes `ufrag` stand for `slot`, in place of the one it had. False if another call has it.
+    pub fn set_ufrag(&mut self, slot: usize, ufrag: &str) -> bool {
+        match self.ufrags.get(ufrag) {
+            Some(owner) if *owner == slot => return true,
+            Some(_) => return false,
+            None => {}
+        }
+        let traces = self.traces.entry(slot).or_default();
+        self.ufrags.remove(&traces.ufrag);
+        ufrag.clone_into(&mut traces.ufrag);
+        self.ufrags.insert(ufrag.to_owned(), slot);
+        true
+    }
+
+    /// The call of a datagram from `remote`; `ufrag` is what the STUN request names, if it is
+    /// one.
+    pub fn find(
+        &mut self,
+        remote: SocketAddr,
+        ufrag: Option<&str>,
+        datagram: &[u8],
+        now: Instant,
+    ) -> Result<usize, Unknown> {
+        if let Some(ufrag) = ufrag {
+            return self.ufrags.get(ufrag).copied().ok_or(Unknown::Ufrag);
+        }
+        if let Some(owner) = self.addresses.get_mut(&remote) {
+            // Without the check of `seen` here every packet would write; it need not be exact.
+            if now.saturating_duration_since(owner.seen) > TAKE_OVER / 4 {
+                owner.seen = now;
+            }
+            return Ok(owner.slot);
+        }
+        if let Some(id) = response_transaction(datagram) {
+            if let Some(slot) = self.transactions.remove(&id) {
+                return Ok(slot);
+            }
+        }
+        Err(Unknown::Address)
+    }
+
+    /// Makes `remote`, from which an authenticated check came, stand for `slot`.
+    pub fn map(&mut self, slot: usize, remote: SocketAddr, now: Instant) {
+        if let Some(owner) = self.addresses.get_mut(&remote) {
+            if owner.slot == slot {
+                owner.seen = now;
+                return;
+            }
+            if now.saturating_duration_since(owner.seen) < TAKE_OVER {
+                return;
+            }
+            if let Some(traces) = self.traces.get_mut(&owner.slot) {
+                traces.addresses.retain(|address| *address != remote);
+            }
+        }
+        self.addresses.insert(remote, Owner { slot, seen: now });
+        let traces = self.traces.entry(slot).or_default();
+        traces.addresses.push_back(remote);
+        if traces.addresses.len() > ADDRESSES_PER_CALL {
+            if let Some(oldest) = traces.addresses.pop_front() {
+                self.addresses.remove(&oldest);
+            }
+        }
+    }
+
+    /// Remembers a datagram of `slot` that goes to `remote`: if it is a STUN request to an
+    /// address that is not mapped yet, its response will come from where nothing else finds
+    /// the call.
+    pub fn note_request(&mut self, slot: usize, remote: SocketAddr, datagram: &[u8]) {
+        let Some(id) = request_transaction(datagram) else {
+            return;
+        };
+        if self
+            .addresses
+            .get(&remote)
+            .is_some_and(|owner| owner.slot == slot)
+        {
+            return;
+        }
+        if self.transactions.insert(id, slot).is_some() {
+            return;
+        }
+        self.transaction_order.push_back(id);
+        if self.transaction_order.len() > TRANSACTIONS {
+            if let Some(oldest) = self.transaction_order.pop_front() {
+                self.transactions.remove(&oldest);
+            }
+        }
+    }
+
+    /// Forgets a call.
+    pub fn remove(&mut self, slot: usize) {
+        let Some(traces) = self.traces.remove(&slot) else {
+            return;
+        };
+        self.ufrags.remove(&traces.ufrag);
+        for address in &traces.addresses {
+            self.addresses.remove(address);
+        }
+        self.transactions.retain(|_, owner| *owner != slot);
+        let transactions = &self.transactions;
+        self.transaction_order
+            .retain(|id| transactions.contains_key(id));
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests begin their virtual time somewhere"
+)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
+    }
+
+    fn stun(kind: u16, id: u8) -> Vec<u8> {
+        let mut datagram = kind.to_be_bytes().to_vec();
+        datagram.extend_from_slice(&[0, 0, 0x21, 0x12, 0xa4, 0x42]);
+        datagram.extend_from_slice(&[id; 12]);
+        datagram
+    }
+
+    const RTP: &[u8] = &[0x80, 0, 0, 1];
+
+    #[test]
+    fn a_request_finds_its_call_by_ufrag_and_the_rest_by_address() {
+        let now = Instant::now();
+        let mut calls = Demultiplexer::default();
+        assert!(calls.set_ufrag(3, "abcd"));
+        assert!(!calls.set_ufrag(4, "abcd"));
+        assert_eq!(calls.find(at(1), Some("abcd"), &stun(1, 9), now), Ok(3));
+        assert_eq!(
+            calls.find(at(1), Some("efgh"), &stun(1, 9), now),
+            Err(Unknown::Ufrag)
+        );
+        assert_eq!(calls.find(at(1), None, RTP, now), Err(Unknown::Address));
+        calls.map(3, at(1), now);
+        assert_eq!(calls.find(at(1), None, RTP, now), Ok(3));
+        calls.remove(3);
+        assert_eq!(calls.find(at(1), None, RTP, now), Err(Unknown::Address));
+        assert_eq!(
+            calls.find(at(1), Some("abcd"), &stun(1, 9), now),
+            Err(Unknown::Ufrag)
+        );
+    }
+
+    #[test]
+    fn an_ice_restart_replaces_the_ufrag() {
+        let now = Instant::now();
+        let mut calls = Demultiplexer::default();
+        assert!(calls.set_ufrag(0, "old"));
+        assert!(calls.set_ufrag(0, "new"));
+        assert_eq!(
+            calls.find(at(1), Some("old"), &stun(1, 9), now),
+            Err(Unknown::Ufrag)
+        );
+        assert_eq!(calls.find(at(1), Some("new"), &stun(1, 9), now), Ok(0));
+    }
+
+    #[test]
+    fn a_response_finds_the_call_that_asked_once() {
+        let now = Instant::now();
+        let mut calls = Demultiplexer::default();
+        assert!(calls.set_ufrag(5, "abcd"));
+        calls.note_request(5, at(1), &stun(0x0001, 7));
+        assert_eq!(
+            calls.find(at(1), None, &stun(0x0101, 8), now),
+            Err(Unknown::Address)
+        );
+        assert_eq!(calls.find(at(1), None, &stun(0x0101, 7), now), Ok(5));
+        assert_eq!(
+            calls.find(at(1), None, &stun(0x0101, 7), now),
+            Err(Unknown::Address)
+        );
+    }
+
+    #[test]
+    fn the_memory_of_requests_and_of_addresses_is_bounded() {
+        let now = Instant::now();
+        let mut calls = Demultiplexer::default();
+        assert!(calls.set_ufrag(0, "abcd"));
+        for n in 0..2 * TRANSACTIONS as u32 {
+            let mut request = stun(0x0001, 0);
+            request[8..12].copy_from_slice(&n.to_be_bytes());
+            calls.note_request(0, at(1), &request);
+        }
+        assert_eq!(calls.transactions.len(), TRANSACTIONS);
+        assert_eq!(calls.transaction_order.len(), TRANSACTIONS);
+        for port in 1..1000 {
+            calls.map(0, at(port), now);
+        }
+        assert_eq!(calls.addresses.len(), ADDRESSES_PER_CALL);
+        assert_eq!(calls.find(at(999), None, RTP, now), Ok(0));
+        calls.remove(0);
+        assert!(calls.addresses.is_empty() && calls.transactions.is_empty());
+        assert!(calls.transaction_order.is_empty() && calls.ufrags.is_empty());
+    }
+
+    #[test]
+    fn a_living_calls_address_cannot_be_taken_over_but_a_silent_ones_can() {
+        let now = Instant::now();
+        let mut calls = Demultiplexer::default();
+        calls.map(1, at(1), now);
+        calls.map(2, at(1), now + TAKE_OVER / 2);
+        assert_eq!(calls.find(at(1), None, RTP, now + TAKE_OVER / 2), Ok(1));
+        let later = now + TAKE_OVER * 3;
+        calls.map(2, at(1), later);
+        assert_eq!(calls.find(at(1), None, RTP, later), Ok(2));
+        calls.remove(1);
+        assert_eq!(calls.find(at(1), None, RTP, later), Ok(2));
+    }
+}

@@ -1,0 +1,55 @@
+//! What a peer is told by its owner at the start.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Certificate;
+
+/// An address on which the other end can reach us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalCandidate {
+    /// The address that the socket is bound to.
+    pub bound: SocketAddr,
+    /// The address that goes into the description: another one behind 1:1 NAT.
+    pub advertised: SocketAddr,
+}
+
+/// Who made the offer. Decides the ICE role (RFC 8445 section 6.1.1) and who chooses the DTLS
+/// role (RFC 8842 section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// We offer, the browser answers.
+    Offerer,
+    /// The browser offers, we answer.
+    Answerer,
+}
+
+/// What all peers of a media worker have in common.
+#[derive(Clone)]
+pub struct Config {
+    /// Our certificate.
+    pub certificate: Arc<Certificate>,
+    /// Whether we are an ICE-lite agent (RFC 8445 section 2.5): answer checks, make none.
+    pub lite: bool,
+    /// The addresses of our sockets.
+    pub local_candidates: Vec<LocalCandidate>,
+    /// How long nothing authentic may arrive before [`Event::Disconnected`](super::Event).
+    pub disconnect_timeout: Duration,
+    /// How long nothing authentic may arrive, or ICE and DTLS may take, before
+    /// [`Event::Failed`](super::Event).
+    pub failure_timeout: Duration,
+}
+
+impl Config {
+    /// Full ICE with the usual times: disconnected after 5 s, failed after 30 s.
+    pub fn new(certificate: Arc<Certificate>, local_candidates: Vec<LocalCandidate>) -> Self {
+        Config {
+            certificate,
+            lite: false,
+            local_candidates,
+            disconnect_timeout: Duration::from_secs(5),
+            failure_timeout: Duration::from_secs(30),
+        }
+    }
+}

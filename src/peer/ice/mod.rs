@@ -1,0 +1,11 @@
+//! A lean ICE agent (RFC 8445) for one component on a shared port: full or lite, one stream, host
+//! candidates, trickle, consent freshness (RFC 7675), and media that follows nomination.
+//! `docs/decisions/0001-webrtc-parts.md` says why it is ours.
+
+mod agent;
+mod checks;
+mod liveness;
+mod pair;
+mod selection;
+
+pub(super) use agent::{Agent, AgentEvent, Settings};

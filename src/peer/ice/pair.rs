@@ -1,0 +1,94 @@
+//! One candidate pair: its checks under way, its last answer, who nominated it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::peer::Route;
+use crate::peer::stun::TransactionId;
+
+/// Checks of one pair that may still be answered.
+const MAX_OUTSTANDING: usize = 8;
+
+/// A check that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Check {
+    pub id: TransactionId,
+    pub sent: Instant,
+    /// The role that the check claimed: a 487 asks for the other one.
+    pub controlling: bool,
+}
+
+/// A candidate pair.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub route: Route,
+    /// Place of our candidate in the configuration.
+    pub local_index: usize,
+    /// RFC 8445 section 6.1.2.3.
+    pub priority: u64,
+    /// When the last check of ours was answered.
+    pub succeeded: Option<Instant>,
+    pub round_trip: Option<Duration>,
+    /// The number of the other end's newest check on this pair with USE-CANDIDATE.
+    pub nominated: Option<u64>,
+    /// Checks sent since the last answer.
+    pub unanswered: u32,
+    /// When the next check is due. None: no check is planned.
+    pub next_check: Option<Instant>,
+    outstanding: VecDeque<Check>,
+}
+
+impl Pair {
+    pub(super) fn new(route: Route, local_index: usize, priority: u64) -> Self {
+        Pair {
+            route,
+            local_index,
+            priority,
+            succeeded: None,
+            round_trip: None,
+            nominated: None,
+            unanswered: 0,
+            next_check: None,
+            outstanding: VecDeque::new(),
+        }
+    }
+
+    /// Remembers a check that goes out now.
+    pub(super) fn sent(&mut self, check: Check) {
+        if self.outstanding.len() == MAX_OUTSTANDING {
+            self.outstanding.pop_front();
+        }
+        self.outstanding.push_back(check);
+        self.unanswered = self.unanswered.saturating_add(1);
+    }
+
+    /// The check that a response belongs to.
+    pub(super) fn outstanding(&self, id: &TransactionId) -> Option<Check> {
+        self.outstanding
+            .iter()
+            .find(|check| check.id == *id)
+            .copied()
+    }
+
+    /// Takes an authentic answer to `check`.
+    pub(super) fn answered(&mut self, check: &Check, now: Instant) {
+        self.outstanding.retain(|other| other.id != check.id);
+        self.round_trip = Some(now.saturating_duration_since(check.sent));
+        self.succeeded = Some(now);
+        self.unanswered = 0;
+    }
+
+    /// How long to wait for an answer to the check just sent before the next: doubling from 50 ms
+    /// (browsers start there too) to 1.6 s, and never faster than answers can come.
+    pub(super) fn retry_delay(&self) -> Duration {
+        let doublings = self.unanswered.saturating_sub(1).min(5);
+        let delay = Duration::from_millis(50 << doublings);
+        delay.max(self.round_trip.unwrap_or_default() * 2)
+    }
+}
+
+/// RFC 8445 section 6.1.2.3, for the controlling agent's candidate priority first.
+pub(super) fn pair_priority(controlling: u32, controlled: u32) -> u64 {
+    let (low, high) = (controlling.min(controlled), controlling.max(controlled));
+    (u64::from(low) << 32) + 2 * u64::from(high) + u64::from(controlling > controlled)
+}

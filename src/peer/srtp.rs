@@ -1,0 +1,199 @@
+//! SRTP and SRTCP (RFC 3711, RFC 7714) with keys from DTLS (RFC 5764), by `rtc-srtp`.
+//!
+//! `rtc-srtp` makes a state for each SSRC that it is shown, authentic or not, and lets the first
+//! packet place its replay window even if it is forged. So packets of unknown streams go to a
+//! context of their own first, which is thrown away from time to time; only a stream that proved
+//! itself there reaches the real one.
+
+use std::sync::Arc;
+
+use rtc_crypto::RTCCryptoProvider;
+use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_dtls::state::State;
+use rtc_shared::error::Error as RtcError;
+use rtc_srtp::config::{Config, LABEL_EXTRACTOR_DTLS_SRTP};
+use rtc_srtp::context::Context;
+use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
+use rtc_srtp::protection_profile::ProtectionProfile;
+
+use super::{Drop, NotReady, SrtpProfile};
+
+/// Packets that may come late, per stream: 2.5 s of audio.
+const REPLAY_WINDOW: usize = 128;
+/// Streams of the other end. A browser has one per track and may replace it a few times.
+const MAX_STREAMS: usize = 32;
+/// Unknown streams after which their context is made anew.
+const MAX_STRANGERS: u32 = 64;
+
+/// Which of the two protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packet {
+    Rtp,
+    Rtcp,
+}
+
+/// Keys in use, both directions.
+pub(in crate::peer) struct Session {
+    profile: SrtpProfile,
+    outgoing: Context,
+    incoming: Context,
+    strangers: Context,
+    stranger_count: u32,
+    rtp_streams: Vec<u32>,
+    rtcp_streams: Vec<u32>,
+    keys: Config,
+    provider: Arc<dyn RTCCryptoProvider>,
+}
+
+impl Session {
+    /// Takes the keys of a finished handshake. None if it agreed on no protection of ours.
+    pub(super) fn from_dtls(
+        state: &State,
+        client: bool,
+        provider: Arc<dyn RTCCryptoProvider>,
+    ) -> Option<Self> {
+        let profile = match state.srtp_protection_profile() {
+            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => SrtpProfile::AeadAes128Gcm,
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => SrtpProfile::Aes128CmSha1_80,
+            _ => return None,
+        };
+        let mut keys = keys_for(profile);
+        let material = state
+            .export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], keys.keying_material_len())
+            .ok()?;
+        keys.set_session_keys_from_keying_material(material.as_ref(), client)
+            .ok()?;
+        Self::new(profile, keys, provider).ok()
+    }
+
+    fn new(
+        profile: SrtpProfile,
+        keys: Config,
+        provider: Arc<dyn RTCCryptoProvider>,
+    ) -> Result<Self, RtcError> {
+        let outgoing = Context::new(
+            &keys.keys.local_master_key,
+            &keys.keys.local_master_salt,
+            keys.profile,
+            None,
+            None,
+            provider.crypto(),
+        )?;
+        let incoming = Context::new(
+            &keys.keys.remote_master_key,
+            &keys.keys.remote_master_salt,
+            keys.profile,
+            Some(srtp_replay_protection(REPLAY_WINDOW)),
+            Some(srtcp_replay_protection(REPLAY_WINDOW)),
+            provider.crypto(),
+        )?;
+        Ok(Session {
+            profile,
+            outgoing,
+            incoming,
+            strangers: strangers(&keys, provider.as_ref())?,
+            stranger_count: 0,
+            rtp_streams: Vec::new(),
+            rtcp_streams: Vec::new(),
+            keys,
+            provider,
+        })
+    }
+
+    /// The protection agreed on.
+    pub(super) fn profile(&self) -> SrtpProfile {
+        self.profile
+    }
+
+    /// Leaves the plain packet in `plain`.
+    pub(super) fn unprotect(
+        &mut self,
+        packet: Packet,
+        datagram: &[u8],
+        plain: &mut Vec<u8>,
+    ) -> Result<(), Drop> {
+        let (at, streams) = match packet {
+            Packet::Rtp => (8, &self.rtp_streams),
+            Packet::Rtcp => (4, &self.rtcp_streams),
+        };
+        let stream = datagram.get(at..at + 4).ok_or(Drop::SrtpForged)?;
+        let stream = u32::from_be_bytes([stream[0], stream[1], stream[2], stream[3]]);
+        if !streams.contains(&stream) {
+            self.introduce(packet, stream, datagram)?;
+        }
+        let result = match packet {
+            Packet::Rtp => self.incoming.decrypt_rtp(datagram),
+            Packet::Rtcp => self.incoming.decrypt_rtcp(datagram),
+        };
+        let decrypted = result.map_err(|error| match error {
+            RtcError::SrtpSsrcDuplicated(..) | RtcError::SrtcpSsrcDuplicated(..) => {
+                Drop::SrtpReplayed
+            }
+            _ => Drop::SrtpForged,
+        })?;
+        plain.clear();
+        plain.extend_from_slice(&decrypted);
+        Ok(())
+    }
+
+    /// Makes a stream known whose packet is authentic.
+    fn introduce(&mut self, packet: Packet, stream: u32, datagram: &[u8]) -> Result<(), Drop> {
+        if self.stranger_count == MAX_STRANGERS {
+            self.strangers =
+                strangers(&self.keys, self.provider.as_ref()).map_err(|_| Drop::SrtpForged)?;
+            self.stranger_count = 0;
+        }
+        self.stranger_count += 1;
+        let (result, streams) = match packet {
+            Packet::Rtp => (self.strangers.decrypt_rtp(datagram), &mut self.rtp_streams),
+            Packet::Rtcp => (
+                self.strangers.decrypt_rtcp(datagram),
+                &mut self.rtcp_streams,
+            ),
+        };
+        if result.is_err() || streams.len() == MAX_STREAMS {
+            return Err(Drop::SrtpForged);
+        }
+        streams.push(stream);
+        Ok(())
+    }
+
+    /// Leaves the protected packet in `secured`.
+    pub(super) fn protect(
+        &mut self,
+        packet: Packet,
+        plain: &[u8],
+        secured: &mut Vec<u8>,
+    ) -> Result<(), NotReady> {
+        let result = match packet {
+            Packet::Rtp => self.outgoing.encrypt_rtp(plain),
+            Packet::Rtcp => self.outgoing.encrypt_rtcp(plain),
+        };
+        let encrypted = result.map_err(|_| NotReady::Refused)?;
+        secured.clear();
+        secured.extend_from_slice(&encrypted);
+        Ok(())
+    }
+}
+
+fn keys_for(profile: SrtpProfile) -> Config {
+    Config {
+        profile: match profile {
+            SrtpProfile::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
+            SrtpProfile::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
+        },
+        ..Config::default()
+    }
+}
+
+/// A context without replay protection, which is not its business.
+fn strangers(keys: &Config, provider: &dyn RTCCryptoProvider) -> Result<Context, RtcError> {
+    Context::new(
+        &keys.keys.remote_master_key,
+        &keys.keys.remote_master_salt,
+        keys.profile,
+        None,
+        None,
+        provider.crypto(),
+    )
+}

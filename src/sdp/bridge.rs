@@ -1,0 +1,119 @@
+//! The decisions that need to know both sides of a call.
+
+use crate::codec::{AudioFormat, Codec};
+
+use super::policy::distinct;
+use super::{BrowserOffer, BrowserPolicy, Error, OfferedCodec, PbxOffer, TrunkPolicy};
+
+/// The codecs that the browser offered and its policy allows, in the policy's order. An error
+/// where there are none: ask this before the PBX is called.
+pub fn common_browser_codecs(
+    offer: &BrowserOffer,
+    browser: &BrowserPolicy,
+) -> Result<Vec<Codec>, Error> {
+    common(&offer.codecs, &browser.codecs)
+}
+
+/// The codecs that the PBX offered and its trunk's policy allows, in the policy's order. An
+/// error where there are none: ask this before the browser is called.
+pub fn common_pbx_codecs(offer: &PbxOffer, trunk: &TrunkPolicy) -> Result<Vec<Codec>, Error> {
+    common(&offer.codecs, &trunk.codecs)
+}
+
+/// Whether every codec in the list is G.711, so that nothing above 4 kHz will ever be heard:
+/// the `narrowband` of [`super::browser::answer`] and [`super::browser::offer`], asked of
+/// what the PBX's side may use.
+pub fn is_narrowband(pbx_side: &[Codec]) -> bool {
+    pbx_side.iter().all(|codec| codec.clock_rate() == 8_000)
+}
+
+/// The browser's codec, when it does not depend on what the PBX will answer: then the browser
+/// can be answered at once, and ICE and DTLS are done while the phone rings.
+pub fn browser_codec_is_settled(
+    offer: &BrowserOffer,
+    browser: &BrowserPolicy,
+    trunk: &TrunkPolicy,
+) -> Option<Codec> {
+    let common = common_browser_codecs(offer, browser).ok()?;
+    let mut outcomes = trunk.codecs.iter().map(|pbx| choose(&common, *pbx, trunk));
+    let first = outcomes.next()??;
+    outcomes
+        .all(|outcome| outcome == Some(first))
+        .then_some(first)
+}
+
+/// The codec that goes first in the browser's answer once the PBX has answered. Hand it to
+/// [`super::browser::answer`] as it is. `None` where browser and policy share nothing.
+pub fn preferred_browser_codec(
+    offer: &BrowserOffer,
+    browser: &BrowserPolicy,
+    pbx: &AudioFormat,
+    trunk: &TrunkPolicy,
+) -> Option<Codec> {
+    let common = common_browser_codecs(offer, browser).ok()?;
+    choose(&common, pbx.send.codec, trunk)
+}
+
+/// Browser calls: the codecs to offer to the PBX, in order; they go into
+/// [`TrunkPolicy::codecs`] of [`super::pbx::offer`]. The trunk's order; with
+/// `prefer_passthrough` what the browser can do too goes first.
+pub fn offer_to_pbx(
+    offer: &BrowserOffer,
+    browser: &BrowserPolicy,
+    trunk: &TrunkPolicy,
+) -> Vec<Codec> {
+    let shared = common_browser_codecs(offer, browser).unwrap_or_default();
+    shared_first(&trunk.codecs, &shared, trunk)
+}
+
+/// PBX calls: the codecs to offer to the browser, in order; they go into
+/// [`BrowserPolicy::codecs`] of [`super::browser::offer`]. The browser policy's order; with
+/// `prefer_passthrough` what the PBX can do too goes first.
+pub fn offer_to_browser(
+    offer: &PbxOffer,
+    browser: &BrowserPolicy,
+    trunk: &TrunkPolicy,
+) -> Vec<Codec> {
+    let shared = common_pbx_codecs(offer, trunk).unwrap_or_default();
+    shared_first(&browser.codecs, &shared, trunk)
+}
+
+/// PBX calls: the codecs to answer the PBX with once the browser has answered, in order; they
+/// go into [`TrunkPolicy::codecs`] of [`super::pbx::answer`], which takes the first that was
+/// offered. The trunk's order; with `prefer_passthrough` the browser's codec goes first.
+pub fn answer_to_pbx(browser: &AudioFormat, trunk: &TrunkPolicy) -> Vec<Codec> {
+    shared_first(&trunk.codecs, &[browser.send.codec], trunk)
+}
+
+/// What an offer and a policy share, in the policy's order.
+fn common(offered: &[OfferedCodec], policy: &[Codec]) -> Result<Vec<Codec>, Error> {
+    let mut common = distinct(policy, &[]);
+    common.retain(|codec| offered.iter().any(|offered| offered.codec == *codec));
+    match common.is_empty() {
+        true => {
+            let names: Vec<_> = offered.iter().map(|codec| codec.codec.name()).collect();
+            Err(Error::NoCommonCodec(names.join(", ")))
+        }
+        false => Ok(common),
+    }
+}
+
+/// The browser's codec when the PBX uses `pbx`.
+fn choose(common: &[Codec], pbx: Codec, trunk: &TrunkPolicy) -> Option<Codec> {
+    let shared = trunk.prefer_passthrough && common.contains(&pbx);
+    if shared {
+        Some(pbx)
+    } else {
+        common.first().copied()
+    }
+}
+
+/// `order`, with what is `shared` moved to its front where the trunk wants that.
+fn shared_first(order: &[Codec], shared: &[Codec], trunk: &TrunkPolicy) -> Vec<Codec> {
+    let mut codecs = distinct(order, &[]);
+    if trunk.prefer_passthrough {
+        // The sort is stable: within both halves the order stays.
+        codecs.sort_by_key(|codec| !shared.contains(codec));
+    }
+    codecs
+}

@@ -1,0 +1,272 @@
+//! What we say to a browser.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use sdp_types::{Attribute, Connection, Media, Session};
+
+use crate::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat};
+use crate::sdp::format::{self, PacketTime};
+use crate::sdp::opus;
+use crate::sdp::policy::distinct;
+use crate::sdp::section::{MediaLines, attribute, empty_media, flag};
+use crate::sdp::{
+    Answer, BrowserOffer, BrowserPolicy, Description, Error, Offer, OfferedCodec, SessionIds, Setup,
+};
+
+/// The transport profile of WebRTC (RFC 8829 section 5.1.2).
+const PROTO: &str = "UDP/TLS/RTP/SAVPF";
+
+/// Our `a=mid` in an offer of our own.
+const MID: &str = "0";
+
+/// Stream and track in `a=msid` (RFC 8830), so that the page's `ontrack` has a stream.
+const MSID: &str = "trunkline audio";
+
+/// Our offer to a browser, with what is needed to read its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrowserLocalOffer {
+    /// The offer to send.
+    pub offer: Offer,
+    /// The codecs in it, in order.
+    pub codecs: Vec<ReceiveFormat>,
+    /// The telephone-event payload types in it.
+    pub events: Vec<EventFormat>,
+    /// Which way audio may flow, seen from the gateway.
+    pub direction: Direction,
+    /// Milliseconds of audio in a packet that we would like.
+    pub ptime: u8,
+}
+
+/// Answers a browser's offer.
+///
+/// `preferred` goes first among the codecs that both can do, `narrowband` says that the other
+/// leg is G.711, `direction` is what the call wants of this side; the answer has what is left
+/// of it after the offer. The `AudioFormat` is what now holds on this side.
+pub fn answer(
+    offer: &BrowserOffer,
+    local: &Description,
+    policy: &BrowserPolicy,
+    preferred: Option<Codec>,
+    narrowband: bool,
+    session: SessionIds,
+    direction: Direction,
+) -> Result<(Answer, AudioFormat), Error> {
+    let usable = usable(offer, policy, preferred);
+    let Some(first) = usable.first() else {
+        let names: Vec<_> = offer
+            .codecs
+            .iter()
+            .map(|codec| codec.codec.name())
+            .collect();
+        return Err(Error::NoCommonCodec(names.join(", ")));
+    };
+    let events = match policy.telephone_event {
+        true => offer.events.as_slice(),
+        false => &[],
+    };
+    let packet_time = PacketTime {
+        asked: offer.ptime,
+        most: offer.max_ptime,
+        ours: policy.ptime,
+    };
+    let direction = offer.direction.intersect(direction);
+    let format = format::answered(first, &usable, events, packet_time, direction);
+
+    let setup = match (local.setup, offer.transport.setup) {
+        // The role is the transport's to choose; where it left it open, we are the server
+        // unless the browser is, so that nobody waits for us to open the association.
+        (Setup::ActPass, Setup::Passive) => Setup::Active,
+        (Setup::ActPass, _) => Setup::Passive,
+        (chosen, _) => chosen,
+    };
+    let audio = AudioLine {
+        local,
+        setup,
+        proto: offer.lines.audio_proto(),
+        mid: offer.mid.as_deref(),
+        codecs: &format.receive,
+        events,
+        narrowband,
+        ptime: policy.ptime,
+        direction,
+    };
+    let bundled = offer.mid.as_deref().filter(|_| offer.bundled);
+    let mut description = session_lines(session, local, bundled);
+    offer.lines.write(&mut description, audio.write());
+    Ok((Answer(description), format))
+}
+
+/// Makes an offer to a browser: `policy.codecs` in their order. Always `sendrecv`.
+pub fn offer(
+    local: &Description,
+    policy: &BrowserPolicy,
+    narrowband: bool,
+    session: SessionIds,
+) -> BrowserLocalOffer {
+    let direction = Direction::SendRecv;
+    let codecs: Vec<_> = distinct(&policy.codecs, &Codec::ALL)
+        .into_iter()
+        .map(|codec| ReceiveFormat {
+            codec,
+            payload_type: codec.static_payload_type().unwrap_or(111),
+        })
+        .collect();
+    let mut events = Vec::new();
+    for (clock_rate, payload_type) in [(48_000, 110), (8_000, 126)] {
+        let wanted = codecs
+            .iter()
+            .any(|format| format.codec.clock_rate() == clock_rate);
+        // Firefox knows telephone-event/8000 only, whatever the codec.
+        if policy.telephone_event && (wanted || clock_rate == 8_000) {
+            events.push(EventFormat {
+                payload_type,
+                clock_rate,
+            });
+        }
+    }
+    let audio = AudioLine {
+        local,
+        setup: local.setup,
+        proto: PROTO,
+        mid: Some(MID),
+        codecs: &codecs,
+        events: &events,
+        narrowband,
+        ptime: policy.ptime,
+        direction,
+    };
+    let mut description = session_lines(session, local, Some(MID));
+    MediaLines::audio_only(PROTO, Some(MID)).write(&mut description, audio.write());
+    BrowserLocalOffer {
+        offer: Offer(description),
+        codecs,
+        events,
+        direction,
+        ptime: policy.ptime,
+    }
+}
+
+/// What both can do: the preferred codec first, then in the policy's order.
+fn usable(
+    offer: &BrowserOffer,
+    policy: &BrowserPolicy,
+    preferred: Option<Codec>,
+) -> Vec<OfferedCodec> {
+    let policy = distinct(&policy.codecs, &Codec::ALL);
+    let first = preferred.filter(|codec| policy.contains(codec));
+    let others = policy.iter().copied().filter(|codec| Some(*codec) != first);
+    first
+        .into_iter()
+        .chain(others)
+        .flat_map(|codec| {
+            offer
+                .codecs
+                .iter()
+                .filter(move |offered| offered.codec == codec)
+        })
+        .copied()
+        .collect()
+}
+
+/// The session level. `o=` has 0.0.0.0 as in RFC 8829 section 5.2.1: addresses are ICE's.
+fn session_lines(session: SessionIds, local: &Description, bundled: Option<&str>) -> Session {
+    let mut description = session.session("0.0.0.0");
+    if let Some(mid) = bundled {
+        let group = format!("BUNDLE {mid}");
+        description.attributes.push(attribute("group", group));
+    }
+    if local.lite {
+        description.attributes.push(flag("ice-lite"));
+    }
+    if local.trickle {
+        description
+            .attributes
+            .push(attribute("ice-options", "trickle"));
+    }
+    description
+        .attributes
+        .push(attribute("msid-semantic", " WMS *"));
+    description
+}
+
+/// Everything that goes into our audio line.
+struct AudioLine<'a> {
+    local: &'a Description,
+    setup: Setup,
+    proto: &'a str,
+    mid: Option<&'a str>,
+    codecs: &'a [ReceiveFormat],
+    events: &'a [EventFormat],
+    narrowband: bool,
+    ptime: u8,
+    direction: Direction,
+}
+
+impl AudioLine<'_> {
+    fn write(&self) -> Media {
+        let opus_parameters = match self.narrowband {
+            true => opus::NARROWBAND,
+            false => opus::FULL_BAND,
+        };
+        let (list, formats) = format::write(
+            self.codecs,
+            self.events,
+            opus_parameters,
+            self.ptime,
+            self.direction,
+        );
+        let (address, port) = default_candidate(&self.local.candidates);
+        let mut media = empty_media("audio", port, self.proto, list);
+        media.connections.push(Connection::from_ip_addr(address));
+        let attributes = &mut media.attributes;
+        attributes.extend(self.mid.map(|mid| attribute("mid", mid)));
+        attributes.push(flag("rtcp-mux"));
+        attributes.push(attribute("ice-ufrag", &self.local.ufrag));
+        attributes.push(attribute("ice-pwd", &self.local.pwd));
+        attributes.extend(
+            self.local
+                .fingerprints
+                .iter()
+                .map(|it| attribute("fingerprint", it)),
+        );
+        attributes.push(attribute("setup", self.setup));
+        attributes.extend(self.local.candidates.iter().filter_map(|it| candidate(it)));
+        if self.local.end_of_candidates {
+            attributes.push(flag("end-of-candidates"));
+        }
+        attributes.extend(formats);
+        if self.direction.sends() {
+            attributes.push(attribute("msid", MSID));
+        }
+        media
+    }
+}
+
+/// `candidate:...`, with or without `a=`, as an attribute.
+fn candidate(text: &str) -> Option<Attribute> {
+    let text = text.strip_prefix("a=").unwrap_or(text);
+    text.strip_prefix("candidate:")
+        .map(|value| attribute("candidate", value))
+}
+
+/// The address and port in `m=` and `c=`: the first UDP candidate's, IPv4 before IPv6 (RFC
+/// 8839 section 4.2.1), else port 9 of 0.0.0.0 while there is none (RFC 8840 section 4.1).
+fn default_candidate(candidates: &[String]) -> (IpAddr, u16) {
+    let addresses: Vec<(IpAddr, u16)> = candidates
+        .iter()
+        .filter_map(|candidate| {
+            let fields: Vec<&str> = candidate.split_ascii_whitespace().collect();
+            let [_, _, protocol, _, address, port, ..] = fields.as_slice() else {
+                return None;
+            };
+            let udp = protocol.eq_ignore_ascii_case("udp");
+            udp.then_some((address.parse().ok()?, port.parse().ok()?))
+        })
+        .collect();
+    addresses
+        .iter()
+        .find(|(address, _)| address.is_ipv4())
+        .or(addresses.first())
+        .copied()
+        .unwrap_or((IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9))
+}

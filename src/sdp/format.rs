@@ -1,0 +1,340 @@
+//! The payload formats of one audio line: read, chosen among, written.
+
+use sdp_types::{Attribute, Media};
+
+use crate::codec::{
+    AudioFormat, Codec, Direction, EventFormat, OpusParameters, ReceiveFormat, SendFormat,
+};
+
+use super::opus;
+use super::section::{Section, attribute, flag, values};
+
+/// A codec that the other end offered, by its payload type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OfferedCodec {
+    /// The codec.
+    pub codec: Codec,
+    /// The payload type that the other end gave it.
+    pub payload_type: u8,
+    /// For Opus, what its `a=fmtp` asks of our encoder.
+    pub opus: OpusParameters,
+}
+
+impl OfferedCodec {
+    fn receive(&self) -> ReceiveFormat {
+        ReceiveFormat {
+            codec: self.codec,
+            payload_type: self.payload_type,
+        }
+    }
+}
+
+/// What one audio line lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Formats {
+    /// The codecs that we know, in order.
+    pub(super) codecs: Vec<OfferedCodec>,
+    /// The telephone events, in order.
+    pub(super) events: Vec<EventFormat>,
+    /// Every format as a reader of an error should see it: `opus/48000/2, 18`.
+    pub(super) listed: String,
+}
+
+/// An encoding as `a=rtpmap` names it.
+struct Encoding<'a> {
+    name: &'a str,
+    clock_rate: u32,
+    channels: u32,
+}
+
+impl<'a> Encoding<'a> {
+    /// Reads `opus/48000/2`.
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.trim().split('/');
+        let name = parts.next()?.trim();
+        let clock_rate = parts.next()?.trim().parse().ok()?;
+        let channels = match parts.next() {
+            Some(channels) => channels.trim().parse().ok()?,
+            None => 1,
+        };
+        Some(Encoding {
+            name,
+            clock_rate,
+            channels,
+        })
+    }
+
+    /// The codec that it is. Name and clock rate must both fit; Opus is always `/2` (RFC 7587
+    /// section 7), which some leave out.
+    fn codec(&self) -> Option<Codec> {
+        let codec: Codec = self.name.parse().ok()?;
+        let channels_fit = match codec {
+            Codec::Opus => self.channels <= 2,
+            Codec::Pcmu | Codec::Pcma => self.channels == 1,
+        };
+        (codec.clock_rate() == self.clock_rate && channels_fit).then_some(codec)
+    }
+
+    fn is_event(&self) -> bool {
+        self.name.eq_ignore_ascii_case("telephone-event")
+            && (8_000..=192_000).contains(&self.clock_rate)
+    }
+}
+
+/// The rest of an attribute whose value starts with this payload type.
+fn of_payload_type<'a>(media: &'a Media, name: &str, payload_type: u8) -> Option<&'a str> {
+    values(&media.attributes, name).find_map(|value| {
+        let (number, rest) = value.trim().split_once(' ')?;
+        (number.parse() == Ok(payload_type)).then_some(rest)
+    })
+}
+
+/// Reads the formats of an audio line. A payload type listed twice counts once; an unknown or
+/// unreadable one is passed over.
+pub(super) fn read(section: &Section<'_>) -> Formats {
+    /// An error message need not repeat a long list.
+    const LISTED: usize = 200;
+
+    let media = section.media;
+    let mut formats = Formats::default();
+    let mut seen = [false; 128];
+    for text in media.fmt.split_ascii_whitespace() {
+        let mapped = text.parse::<u8>().ok().and_then(|payload_type| {
+            let first = !std::mem::replace(seen.get_mut(usize::from(payload_type))?, true);
+            first.then_some(payload_type)
+        });
+        let Some(payload_type) = mapped else { continue };
+        let rtpmap = of_payload_type(media, "rtpmap", payload_type);
+        if formats.listed.len() < LISTED {
+            let separator = if formats.listed.is_empty() { "" } else { ", " };
+            let name: String = rtpmap.unwrap_or(text).chars().take(32).collect();
+            formats.listed.push_str(separator);
+            formats.listed.push_str(&name);
+        }
+        let encoding = rtpmap.and_then(Encoding::parse);
+        let codec = match (&encoding, rtpmap) {
+            (Some(encoding), _) => encoding.codec(),
+            (None, Some(_)) => None,
+            // RFC 3551 section 6: a static payload type needs no rtpmap.
+            (None, None) => Codec::ALL
+                .into_iter()
+                .find(|codec| codec.static_payload_type() == Some(payload_type)),
+        };
+        if let Some(codec) = codec {
+            let parameters = match codec {
+                Codec::Opus => of_payload_type(media, "fmtp", payload_type),
+                Codec::Pcmu | Codec::Pcma => None,
+            };
+            formats.codecs.push(OfferedCodec {
+                codec,
+                payload_type,
+                opus: parameters.map(opus::read).unwrap_or_default(),
+            });
+        } else if let Some(encoding) = encoding.filter(Encoding::is_event) {
+            formats.events.push(EventFormat {
+                payload_type,
+                clock_rate: encoding.clock_rate,
+            });
+        }
+    }
+    formats
+}
+
+/// Writes codecs and events into an audio line: its format list, `rtpmap`, `fmtp`, `ptime`.
+pub(super) fn write(
+    codecs: &[ReceiveFormat],
+    events: &[EventFormat],
+    opus_parameters: &str,
+    ptime: u8,
+    direction: Direction,
+) -> (String, Vec<Attribute>) {
+    let mut list = Vec::new();
+    let mut attributes = vec![flag(direction.attribute())];
+    for format in codecs {
+        let payload_type = format.payload_type;
+        list.push(payload_type.to_string());
+        let channels = match format.codec {
+            Codec::Opus => "/2",
+            Codec::Pcmu | Codec::Pcma => "",
+        };
+        attributes.push(attribute(
+            "rtpmap",
+            format!(
+                "{payload_type} {}/{}{channels}",
+                format.codec.name(),
+                format.codec.clock_rate()
+            ),
+        ));
+        if format.codec == Codec::Opus {
+            attributes.push(attribute(
+                "fmtp",
+                format!("{payload_type} {opus_parameters}"),
+            ));
+        }
+    }
+    for event in events {
+        let payload_type = event.payload_type;
+        list.push(payload_type.to_string());
+        attributes.push(attribute(
+            "rtpmap",
+            format!("{payload_type} telephone-event/{}", event.clock_rate),
+        ));
+        attributes.push(attribute("fmtp", format!("{payload_type} 0-15")));
+    }
+    attributes.push(attribute("ptime", ptime));
+    (list.join(" "), attributes)
+}
+
+/// What the other end says about the length of packets, and what we would like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PacketTime {
+    /// Its `a=ptime`.
+    pub(super) asked: Option<u8>,
+    /// Its `a=maxptime`.
+    pub(super) most: Option<u8>,
+    /// Ours, from the policy.
+    pub(super) ours: u8,
+}
+
+impl PacketTime {
+    /// The milliseconds in a packet that we send: what the other end asks for, never above its
+    /// maximum, rounded down to a length that the codec can make. 10 at least: nobody hears
+    /// the difference, and half of it doubles the packets.
+    pub(super) fn for_codec(self, codec: Codec) -> u8 {
+        let lengths: &[u8] = match codec {
+            // One Opus frame has 10, 20, 40 or 60 ms, never 30 (RFC 6716 section 2.1.4).
+            Codec::Opus => &[60, 40, 20],
+            Codec::Pcmu | Codec::Pcma => &[60, 40, 30, 20],
+        };
+        let wanted = self
+            .asked
+            .unwrap_or(self.ours)
+            .min(self.most.unwrap_or(u8::MAX));
+        lengths
+            .iter()
+            .copied()
+            .find(|length| *length <= wanted)
+            .unwrap_or(10)
+    }
+}
+
+/// How we send digits: on the codec's clock where the other end has one (RFC 4733 section
+/// 2.2), else on whichever it has.
+pub(super) fn events_for(events: &[EventFormat], codec: Codec) -> Option<EventFormat> {
+    events
+        .iter()
+        .find(|event| event.clock_rate == codec.clock_rate())
+        .or(events.first())
+        .copied()
+}
+
+/// What holds after we answered an offer: `usable` are the offered codecs that we accept, the
+/// one that we send first.
+pub(super) fn answered(
+    first: &OfferedCodec,
+    usable: &[OfferedCodec],
+    events: &[EventFormat],
+    packet_time: PacketTime,
+    direction: Direction,
+) -> AudioFormat {
+    AudioFormat {
+        send: send(first, packet_time),
+        receive: usable.iter().map(OfferedCodec::receive).collect(),
+        send_events: events_for(events, first.codec),
+        receive_events: events.to_vec(),
+        direction,
+    }
+}
+
+/// What holds after our offer (`codecs`, `events`) was answered with `formats`; `None` where
+/// nothing that we offered was accepted.
+///
+/// The answer's payload types count for what we send. What may arrive is everything that we
+/// offered by our own payload types, and the answer's where they mean nothing else to us: an
+/// end that renumbers usually sends by its own numbers (RFC 3264 section 6.1).
+pub(super) fn accepted(
+    codecs: &[ReceiveFormat],
+    events: &[EventFormat],
+    formats: &Formats,
+    packet_time: PacketTime,
+    direction: Direction,
+) -> Option<AudioFormat> {
+    let first = formats
+        .codecs
+        .iter()
+        .find(|answered| codecs.iter().any(|offered| offered.codec == answered.codec))?;
+    let mut receive = codecs.to_vec();
+    let mut receive_events = events.to_vec();
+    let ours = |payload_type: u8| {
+        codecs
+            .iter()
+            .any(|format| format.payload_type == payload_type)
+            || events
+                .iter()
+                .any(|event| event.payload_type == payload_type)
+    };
+    for answered in &formats.codecs {
+        let offered = codecs.iter().any(|format| format.codec == answered.codec);
+        if offered && !ours(answered.payload_type) {
+            receive.push(answered.receive());
+        }
+    }
+    for answered in &formats.events {
+        if !events.is_empty() && !ours(answered.payload_type) {
+            receive_events.push(*answered);
+        }
+    }
+    let send_events = match events.is_empty() {
+        true => None,
+        false => events_for(&formats.events, first.codec),
+    };
+    Some(AudioFormat {
+        send: send(first, packet_time),
+        receive,
+        send_events,
+        receive_events,
+        direction,
+    })
+}
+
+fn send(codec: &OfferedCodec, packet_time: PacketTime) -> SendFormat {
+    SendFormat {
+        codec: codec.codec,
+        payload_type: codec.payload_type,
+        ptime: packet_time.for_codec(codec.codec),
+        opus: codec.opus,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_codec_is_its_name_and_its_clock_rate() {
+        let codec = |text| Encoding::parse(text).and_then(|encoding| encoding.codec());
+        assert_eq!(codec("opus/48000/2"), Some(Codec::Opus));
+        assert_eq!(codec("OPUS/48000"), Some(Codec::Opus));
+        assert_eq!(codec("opus/16000/2"), None);
+        assert_eq!(codec("pcma/8000/1"), Some(Codec::Pcma));
+        assert_eq!(codec("PCMU/16000"), None);
+        assert_eq!(codec("PCMU/8000/2"), None);
+        assert_eq!(codec("PCMU"), None);
+    }
+
+    #[test]
+    fn a_packet_is_as_long_as_the_other_end_asks_and_the_codec_allows() {
+        let packet_time = |asked, most| PacketTime {
+            asked,
+            most,
+            ours: 20,
+        };
+        assert_eq!(packet_time(None, None).for_codec(Codec::Pcmu), 20);
+        assert_eq!(packet_time(Some(30), None).for_codec(Codec::Pcmu), 30);
+        assert_eq!(packet_time(Some(30), None).for_codec(Codec::Opus), 20);
+        assert_eq!(packet_time(Some(60), Some(40)).for_codec(Codec::Opus), 40);
+        assert_eq!(packet_time(None, Some(10)).for_codec(Codec::Pcma), 10);
+        assert_eq!(packet_time(Some(2), None).for_codec(Codec::Pcma), 10);
+        assert_eq!(packet_time(Some(255), None).for_codec(Codec::Pcma), 60);
+    }
+}

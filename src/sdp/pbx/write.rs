@@ -1,0 +1,223 @@
+//! What we say to a PBX.
+
+use std::net::SocketAddr;
+
+use sdp_types::{Connection, Session};
+
+use crate::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat};
+use crate::sdp::format::{self, PacketTime};
+use crate::sdp::opus;
+use crate::sdp::policy::distinct;
+use crate::sdp::section::{MediaLines, empty_media, flag};
+use crate::sdp::{Answer, Error, Offer, PbxOffer, Remote, SessionIds, TrunkPolicy};
+
+/// The transport profile that every PBX speaks (RFC 3551).
+const PROTO: &str = "RTP/AVP";
+
+/// What is offered when configuration names no codec.
+const FALLBACK: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
+
+/// Our offer to a PBX, with what is needed to read its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalOffer {
+    /// The offer to send.
+    pub offer: Offer,
+    /// The codecs in it, in order.
+    pub codecs: Vec<ReceiveFormat>,
+    /// The telephone-event payload types in it.
+    pub events: Vec<EventFormat>,
+    /// Which way audio may flow, seen from the gateway.
+    pub direction: Direction,
+    /// Milliseconds of audio in a packet that we would like.
+    pub ptime: u8,
+    pub(in crate::sdp) local: SocketAddr,
+    pub(in crate::sdp) lines: MediaLines,
+}
+
+impl LocalOffer {
+    /// Our next offer in the same dialog, after this one was answered: the same lines, codecs
+    /// and payload types with another direction (hold, resume). `session` is one version on.
+    ///
+    /// When the PBX has made an offer since, its lines hold: [`PbxOffer::turned`].
+    pub fn again(&self, session: SessionIds, direction: Direction) -> LocalOffer {
+        LocalOffer {
+            direction,
+            ..self.clone()
+        }
+        .written(session)
+    }
+
+    /// With its text made new from its parts.
+    fn written(mut self, session: SessionIds) -> LocalOffer {
+        self.offer = Offer(describe(
+            session,
+            &self.lines,
+            &Audio {
+                local: self.local,
+                codecs: &self.codecs,
+                events: &self.events,
+                ptime: self.ptime,
+                direction: self.direction,
+                rtcp_mux: false,
+            },
+        ));
+        self
+    }
+}
+
+impl PbxOffer {
+    /// Our first offer in a dialog that began with the PBX's: its lines and payload types, as
+    /// far as `format` (what we answered) has them. `session` is one version on.
+    pub fn turned(
+        &self,
+        local: SocketAddr,
+        format: &AudioFormat,
+        session: SessionIds,
+        direction: Direction,
+    ) -> LocalOffer {
+        LocalOffer {
+            offer: Offer(session.session("")),
+            codecs: format.receive.clone(),
+            events: format.receive_events.clone(),
+            direction,
+            ptime: format.send.ptime,
+            local,
+            lines: self.lines.clone(),
+        }
+        .written(session)
+    }
+}
+
+/// Makes an offer to a PBX: `policy.codecs` in their order, at `local` (RTCP on the next port).
+pub fn offer(
+    local: SocketAddr,
+    policy: &TrunkPolicy,
+    session: SessionIds,
+    direction: Direction,
+) -> LocalOffer {
+    let codecs: Vec<_> = distinct(&policy.codecs, &FALLBACK)
+        .into_iter()
+        .map(|codec| ReceiveFormat {
+            codec,
+            payload_type: codec.static_payload_type().unwrap_or(107),
+        })
+        .collect();
+    let mut events = Vec::new();
+    // 101 is what phones and PBXs expect it to be, so it is first and always there.
+    for (clock_rate, payload_type) in [(8_000, 101), (48_000, 110)] {
+        let wanted = codecs
+            .iter()
+            .any(|format| format.codec.clock_rate() == clock_rate);
+        if policy.telephone_event && (wanted || clock_rate == 8_000) {
+            events.push(EventFormat {
+                payload_type,
+                clock_rate,
+            });
+        }
+    }
+    LocalOffer {
+        offer: Offer(session.session("")),
+        codecs,
+        events,
+        direction,
+        ptime: policy.ptime,
+        local,
+        lines: MediaLines::audio_only(PROTO, None),
+    }
+    .written(session)
+}
+
+/// Answers a PBX's offer or re-offer with one codec, the first of `policy.codecs` that was
+/// offered, and telephone events.
+///
+/// `direction` is what the call wants of this side; the answer has what is left of it after
+/// the offer.
+pub fn answer(
+    offer: &PbxOffer,
+    local: SocketAddr,
+    policy: &TrunkPolicy,
+    session: SessionIds,
+    direction: Direction,
+) -> Result<(Answer, Remote, AudioFormat), Error> {
+    let usable: Vec<_> = distinct(&policy.codecs, &FALLBACK)
+        .into_iter()
+        .flat_map(|codec| {
+            offer
+                .codecs
+                .iter()
+                .filter(move |offered| offered.codec == codec)
+        })
+        .copied()
+        .collect();
+    let Some(first) = usable.first() else {
+        let names: Vec<_> = offer
+            .codecs
+            .iter()
+            .map(|codec| codec.codec.name())
+            .collect();
+        return Err(Error::NoCommonCodec(names.join(", ")));
+    };
+    let events = match policy.telephone_event {
+        true => offer.events.as_slice(),
+        false => &[],
+    };
+    let packet_time = PacketTime {
+        asked: offer.ptime,
+        most: offer.max_ptime,
+        ours: policy.ptime,
+    };
+    let direction = offer.direction.intersect(direction);
+    let format = format::answered(first, &usable, events, packet_time, direction);
+
+    // One codec: with several, some phones send a second offer to settle on one. The others
+    // stay in `receive`, for a PBX that changes among what it offered all the same.
+    let chosen = ReceiveFormat {
+        codec: format.send.codec,
+        payload_type: format.send.payload_type,
+    };
+    let answered_events: Vec<_> = format.send_events.into_iter().collect();
+    let description = describe(
+        session,
+        &offer.lines,
+        &Audio {
+            local,
+            codecs: &[chosen],
+            events: &answered_events,
+            ptime: format.send.ptime,
+            direction,
+            rtcp_mux: offer.rtcp_mux,
+        },
+    );
+    Ok((Answer(description), offer.remote, format))
+}
+
+/// Everything that goes into our audio line.
+struct Audio<'a> {
+    local: SocketAddr,
+    codecs: &'a [ReceiveFormat],
+    events: &'a [EventFormat],
+    ptime: u8,
+    direction: Direction,
+    rtcp_mux: bool,
+}
+
+/// Writes a description with `audio` in its place among `lines`.
+fn describe(session: SessionIds, lines: &MediaLines, audio: &Audio<'_>) -> Session {
+    let ip = audio.local.ip();
+    let mut description = session.session(&ip.to_string());
+    description.connection = Some(Connection::from_ip_addr(ip));
+    let (list, attributes) = format::write(
+        audio.codecs,
+        audio.events,
+        opus::FULL_BAND,
+        audio.ptime,
+        audio.direction,
+    );
+    let mut media = empty_media("audio", audio.local.port(), lines.audio_proto(), list);
+    media.attributes = attributes;
+    if audio.rtcp_mux {
+        media.attributes.push(flag("rtcp-mux"));
+    }
+    lines.write(&mut description, media);
+    description
+}

@@ -1,0 +1,133 @@
+//! Offers and answers as values: parsed, bounded, and impossible to take for one another.
+
+use std::fmt;
+
+use sdp_types::{AddrType, NetType, Origin, ParserError, Session};
+
+use super::Error;
+
+/// The longest text that is parsed, in bytes. Chromium with video, simulcast and every
+/// extension writes about 10 KiB.
+pub const MAX_LENGTH: usize = 64 * 1024;
+
+/// The numbers in our `o=` line (RFC 8866 section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionIds {
+    /// `sess-id`: the same in every description of one side of a call. Only the lower 63 bits
+    /// are written (RFC 8829 section 5.2.1).
+    pub id: u64,
+    /// `sess-version`: one more in every description that differs from the last (RFC 3264
+    /// section 8).
+    pub version: u64,
+}
+
+impl SessionIds {
+    /// The first description of a session.
+    pub const fn new(id: u64) -> Self {
+        SessionIds { id, version: 1 }
+    }
+
+    /// The description after this one.
+    pub const fn next(self) -> Self {
+        SessionIds {
+            id: self.id,
+            version: self.version.wrapping_add(1),
+        }
+    }
+
+    /// An empty session description of ours, with `address` in `o=`.
+    pub(in crate::sdp) fn session(self, address: &str) -> Session {
+        let addrtype = if address.contains(':') {
+            AddrType::Ip6
+        } else {
+            AddrType::Ip4
+        };
+        let origin = Origin::new(
+            self.id & (u64::MAX >> 1),
+            self.version,
+            NetType::In,
+            addrtype,
+            address,
+        );
+        Session::new(origin, "-")
+    }
+}
+
+/// An offer (RFC 3264): somebody's proposal. It is read by `read_offer` of the side that it
+/// came from, or was made by `offer` of the side that it goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer(pub(super) Session);
+
+/// An answer (RFC 3264): what is left of an offer after the other end has spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer(pub(super) Session);
+
+impl Offer {
+    /// Reads the text of an offer: a JSON string's or a SIP body's.
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, Error> {
+        parse(text.as_ref()).map(Offer)
+    }
+}
+
+impl Answer {
+    /// Reads the text of an answer: a JSON string's or a SIP body's.
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, Error> {
+        parse(text.as_ref()).map(Answer)
+    }
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn parse(text: &[u8]) -> Result<Session, Error> {
+    if text.len() > MAX_LENGTH {
+        return Err(Error::TooLong(text.len()));
+    }
+    Session::parse(text).map_err(|error| malformed(&error))
+}
+
+/// The parser's error in our words.
+fn malformed(error: &ParserError) -> Error {
+    let (line, reason) = match error {
+        ParserError::InvalidLineFormat(line, what) => (*line, what.to_lowercase()),
+        ParserError::InvalidFieldEncoding(line, field) => {
+            (*line, format!("{} is not UTF-8", field.to_lowercase()))
+        }
+        ParserError::InvalidFieldFormat(line, field) => {
+            (*line, format!("{} is malformed", field.to_lowercase()))
+        }
+        ParserError::MissingField(line, field) => {
+            (*line, format!("{} is missing", field.to_lowercase()))
+        }
+        ParserError::FieldTrailingData(line, field) => (
+            *line,
+            format!("{} has too many fields", field.to_lowercase()),
+        ),
+        ParserError::InvalidVersion(line, _) => (*line, "version is not 0".to_owned()),
+        ParserError::NoVersion => (1, "version line is missing".to_owned()),
+        ParserError::MultipleVersions(line)
+        | ParserError::MultipleOrigins(line)
+        | ParserError::MultipleSessionNames(line)
+        | ParserError::MultipleSessionDescription(line)
+        | ParserError::MultipleUris(line)
+        | ParserError::MultipleConnections(line)
+        | ParserError::MultipleTimeZones(line)
+        | ParserError::MultipleMediaTitles(line)
+        | ParserError::MultipleKeys(line) => {
+            (*line, "a line that may stand once is repeated".to_owned())
+        }
+        ParserError::RepeatWithoutTime(line) => (*line, "repeat without a time".to_owned()),
+        // Variants that the parser no longer makes.
+        _ => (1, "not a session description".to_owned()),
+    };
+    Error::Malformed { line, reason }
+}

@@ -1,0 +1,621 @@
+//! The configuration as written: one TOML file, environment variables over it.
+//!
+//! `TRUNKLINE_HTTP__LISTEN` overrides `listen` of `[http]`, and so on. Every key, its default
+//! and what it means stand in `config/trunkline.toml`, which a test compares with the defaults
+//! here. What the values mean for the parts of the gateway is in [`crate::gateway`].
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::redacted::Redacted;
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file or a variable does not have the expected shape.
+    #[error("{file}: {message}")]
+    Shape {
+        /// The file, or `environment`.
+        file: String,
+        /// Which key, what was found and what was expected.
+        message: String,
+    },
+    /// A value has the right shape but cannot be meant.
+    #[error("{file}: {key}: {value} is not usable, expected {expected}")]
+    Value {
+        /// The file.
+        file: String,
+        /// The key, with its table.
+        key: String,
+        /// As written.
+        value: String,
+        /// In words.
+        expected: String,
+    },
+}
+
+/// A credential: read as text, written as `***`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret(pub Redacted<String>);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Secret(Redacted::new(text)))
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Who may use the doors, and where they are.
+    pub http: Http,
+    /// How pages sign in.
+    pub sign_in: SignIn,
+    /// The SIP side.
+    pub sip: Sip,
+    /// The WebRTC side.
+    pub webrtc: WebRtc,
+    /// RTP, workers, coders.
+    pub media: Media,
+    /// Limits of calls.
+    pub calls: Calls,
+    /// The built-in numbers.
+    pub built_in: BuiltIn,
+    /// Logging.
+    pub log: Log,
+    /// The users of the pages.
+    pub user: Vec<User>,
+    /// The PBXs and trunks.
+    pub trunk: Vec<Trunk>,
+    /// From a dialled string to a trunk.
+    pub route: Vec<Route>,
+    /// From a called number to a user.
+    pub inbound: Vec<Inbound>,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Where the page, `/rtc`, `/health` and `/metrics` are served.
+    pub listen: SocketAddr,
+    /// Origins of pages that may open `/rtc`; empty: the page's own host only; `*`: any.
+    pub allowed_origins: Vec<String>,
+    /// Open sockets at most.
+    pub max_sockets: usize,
+    /// Open sockets of one address at most.
+    pub max_sockets_per_address: usize,
+    /// Seconds until a socket that says nothing is closed.
+    pub idle_timeout: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            allowed_origins: Vec::new(),
+            max_sockets: 10_000,
+            max_sockets_per_address: 500,
+            idle_timeout: 60,
+        }
+    }
+}
+
+/// `[sign_in]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SignIn {
+    /// Whether a page may come in without a name.
+    pub anonymous: bool,
+    /// The key that signs JSON Web Tokens: a secret (HS256), or a PEM public key (RS256, ES256).
+    pub jwt_key: Option<Secret>,
+    /// The claim that names the user.
+    pub jwt_user_claim: String,
+    /// The audience that a token must be for.
+    pub jwt_audience: Option<String>,
+}
+
+impl Default for SignIn {
+    fn default() -> Self {
+        SignIn {
+            anonymous: true,
+            jwt_key: None,
+            jwt_user_claim: "sub".to_owned(),
+            jwt_audience: None,
+        }
+    }
+}
+
+/// `[sip]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sip {
+    /// `udp:ADDRESS:PORT` and `tcp:ADDRESS:PORT`.
+    pub listen: Vec<String>,
+    /// The address to write into Via and Contact behind 1:1 NAT.
+    pub advertise: Option<IpAddr>,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Sip {
+            listen: vec![
+                "udp:127.0.0.1:5060".to_owned(),
+                "tcp:127.0.0.1:5060".to_owned(),
+            ],
+            advertise: None,
+        }
+    }
+}
+
+/// `[webrtc]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WebRtc {
+    /// Local addresses that browsers reach; empty: that of `http.listen`, or all of the
+    /// machine's where that is unspecified.
+    pub addresses: Vec<IpAddr>,
+    /// The first worker's UDP port, the next worker's is one higher; 0: any.
+    pub port: u16,
+    /// Public addresses in front of `addresses`, in the same order, behind 1:1 NAT.
+    pub advertise: Vec<IpAddr>,
+    /// ICE-lite: answer connectivity checks, never send any.
+    pub lite: bool,
+    /// STUN and TURN servers that pages are told to use.
+    pub ice_servers: Vec<IceServer>,
+    /// A PEM certificate (ECDSA P-256) instead of one made at start.
+    pub certificate: Option<PathBuf>,
+    /// Its PEM key.
+    pub certificate_key: Option<PathBuf>,
+    /// The browser's codecs, the preferred first.
+    pub codecs: Vec<String>,
+}
+
+impl Default for WebRtc {
+    fn default() -> Self {
+        WebRtc {
+            addresses: Vec::new(),
+            port: 0,
+            advertise: Vec::new(),
+            lite: false,
+            ice_servers: Vec::new(),
+            certificate: None,
+            certificate_key: None,
+            codecs: vec!["opus".to_owned(), "PCMU".to_owned(), "PCMA".to_owned()],
+        }
+    }
+}
+
+/// One of `webrtc.ice_servers`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct IceServer {
+    /// `stun:` and `turn:` URLs.
+    pub urls: Vec<String>,
+    /// For TURN.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// For TURN.
+    #[serde(default)]
+    pub credential: Option<Secret>,
+}
+
+/// `[media]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Media {
+    /// Worker threads; 0: one for each core.
+    pub workers: usize,
+    /// The local address of RTP to PBXs; absent: that of the first `sip.listen`.
+    pub rtp_address: Option<IpAddr>,
+    /// The address to write into SDP behind 1:1 NAT.
+    pub rtp_advertise: Option<IpAddr>,
+    /// First and last UDP port of RTP.
+    pub rtp_ports: String,
+    /// Complexity of our Opus encoder, 0 to 10.
+    pub opus_complexity: u8,
+    /// Milliseconds that a packet may wait for one that should come before it.
+    pub reorder_window: u64,
+    /// Seconds without audio until the log says so.
+    pub silence_timeout: u64,
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Media {
+            workers: 0,
+            rtp_address: None,
+            rtp_advertise: None,
+            rtp_ports: "20000-29999".to_owned(),
+            opus_complexity: 0,
+            reorder_window: 40,
+            silence_timeout: 10,
+        }
+    }
+}
+
+/// `[calls]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Calls {
+    /// At once.
+    pub max: usize,
+    /// At once from one page.
+    pub max_per_socket: usize,
+    /// Seconds that a call may ring.
+    pub ring_timeout: u64,
+    /// Seconds that ICE and DTLS may take.
+    pub connect_timeout: u64,
+    /// Seconds that calls may go on after SIGTERM.
+    pub drain_timeout: u64,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Calls {
+            max: 5_000,
+            max_per_socket: 8,
+            ring_timeout: 120,
+            connect_timeout: 30,
+            drain_timeout: 30,
+        }
+    }
+}
+
+/// `[built_in]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BuiltIn {
+    /// Whether `echo`, `tone`, `digits`, `busy`, `ring` and `callback` are answered.
+    pub enabled: bool,
+}
+
+impl Default for BuiltIn {
+    fn default() -> Self {
+        BuiltIn { enabled: true }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `human` or `json`.
+    pub format: String,
+    /// A filter in the syntax of `tracing-subscriber`, such as `info` or `trunkline::sip=debug`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log {
+            format: "human".to_owned(),
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+/// One `[[user]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The name, which is also the number that the PBX sees.
+    pub name: String,
+    /// The password.
+    pub password: Secret,
+    /// The name that the called party sees.
+    #[serde(default)]
+    pub display_name: Option<String>,
+}
+
+/// One `[[trunk]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    /// Used by routes, logs and metrics.
+    pub name: String,
+    /// `sip:HOST:PORT;transport=udp` or `tcp`.
+    pub target: String,
+    /// The host part of From and To; absent: that of `target`.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// For digest authentication and registration.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Likewise.
+    #[serde(default)]
+    pub password: Option<Secret>,
+    /// Register `username` at the PBX.
+    #[serde(default)]
+    pub register: bool,
+    /// Seconds that a registration is asked for.
+    #[serde(default = "default_register_expires")]
+    pub register_expires: u32,
+    /// The user part of From; absent: the page's user, or `username` where we register.
+    #[serde(default)]
+    pub from_user: Option<String>,
+    /// Addresses, beside the target's own, whose calls belong to this trunk.
+    #[serde(default)]
+    pub accept_from: Vec<String>,
+    /// Offered to the PBX in this order.
+    #[serde(default = "default_trunk_codecs")]
+    pub codecs: Vec<String>,
+    /// Prefer a codec that both sides share over transcoding.
+    #[serde(default)]
+    pub passthrough: bool,
+    /// Milliseconds of audio in a packet.
+    #[serde(default = "default_ptime")]
+    pub ptime: u8,
+    /// Offer RFC 4733 digits.
+    #[serde(default = "default_true")]
+    pub telephone_event: bool,
+}
+
+const fn default_register_expires() -> u32 {
+    300
+}
+
+const fn default_ptime() -> u8 {
+    20
+}
+
+const fn default_true() -> bool {
+    true
+}
+
+fn default_trunk_codecs() -> Vec<String> {
+    vec!["PCMU".to_owned(), "PCMA".to_owned()]
+}
+
+/// One `[[route]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// A regular expression that the whole dialled string must match.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// The trunk's name.
+    pub trunk: String,
+    /// The number that the trunk is asked for, with `$0`, `$1`...
+    #[serde(default = "default_template")]
+    pub to: String,
+    /// Who may take it; empty: everybody.
+    #[serde(default)]
+    pub users: Vec<String>,
+}
+
+fn default_template() -> String {
+    "$0".to_owned()
+}
+
+/// One `[[inbound]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inbound {
+    /// A regular expression that the whole called number must match.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// The user, with `$0`, `$1`...
+    #[serde(default = "default_template")]
+    pub user: String,
+    /// The trunk that the call must come from; absent: any trunk.
+    #[serde(default)]
+    pub trunk: Option<String>,
+}
+
+impl Settings {
+    /// Reads `file` (none: the embedded defaults) and the environment, and checks what can be
+    /// checked without the network.
+    pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+        let name = file.map_or_else(|| "defaults".to_owned(), |path| path.display().to_string());
+        let shape = |message: String| Error::Shape {
+            file: name.clone(),
+            message,
+        };
+        let mut builder = config::Config::builder();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path).map_err(|error| shape(error.to_string()))?;
+            builder = builder.add_source(config::File::from_str(&text, config::FileFormat::Toml));
+        }
+        let environment = config::Environment::with_prefix("TRUNKLINE")
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true);
+        let settings: Settings = builder
+            .add_source(environment)
+            .build()
+            .and_then(config::Config::try_deserialize)
+            .map_err(|error| shape(error.to_string()))?;
+        settings.check(&name)?;
+        Ok(settings)
+    }
+
+    /// The effective configuration as TOML, credentials as `***`.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(self)
+    }
+
+    /// What the shape alone does not say.
+    fn check(&self, file: &str) -> Result<(), Error> {
+        let refuse = |key: &str, value: &str, expected: &str| {
+            Err(Error::Value {
+                file: file.to_owned(),
+                key: key.to_owned(),
+                value: format!("{value:?}"),
+                expected: expected.to_owned(),
+            })
+        };
+        if !matches!(self.log.format.as_str(), "human" | "json") {
+            return refuse("log.format", &self.log.format, "\"human\" or \"json\"");
+        }
+        if self.media.opus_complexity > 10 {
+            let written = self.media.opus_complexity.to_string();
+            return refuse("media.opus_complexity", &written, "0 to 10");
+        }
+        if self.webrtc.certificate.is_some() != self.webrtc.certificate_key.is_some() {
+            return refuse(
+                "webrtc.certificate",
+                "one of two",
+                "certificate and certificate_key together",
+            );
+        }
+        if !self.webrtc.advertise.is_empty()
+            && self.webrtc.advertise.len() != self.webrtc.addresses.len()
+        {
+            let written = format!("{:?}", self.webrtc.advertise);
+            return refuse(
+                "webrtc.advertise",
+                &written,
+                "one for each of webrtc.addresses, or none",
+            );
+        }
+        let mut names = HashSet::new();
+        for (index, trunk) in self.trunk.iter().enumerate() {
+            if trunk.name == crate::agent::TRUNK || !names.insert(trunk.name.as_str()) {
+                return refuse(
+                    &format!("trunk[{index}].name"),
+                    &trunk.name,
+                    "a name of its own",
+                );
+            }
+            if !matches!(trunk.ptime, 10 | 20 | 30 | 40 | 60) {
+                let written = trunk.ptime.to_string();
+                return refuse(
+                    &format!("trunk[{index}].ptime"),
+                    &written,
+                    "10, 20, 30, 40 or 60",
+                );
+            }
+            if trunk.register && (trunk.username.is_none() || trunk.password.is_none()) {
+                return refuse(
+                    &format!("trunk[{index}].register"),
+                    "true",
+                    "username and password beside it",
+                );
+            }
+        }
+        for (index, route) in self.route.iter().enumerate() {
+            if !names.contains(route.trunk.as_str()) {
+                return refuse(
+                    &format!("route[{index}].trunk"),
+                    &route.trunk,
+                    "the name of a [[trunk]]",
+                );
+            }
+        }
+        for (index, route) in self.inbound.iter().enumerate() {
+            if let Some(trunk) = route.trunk.as_deref().filter(|name| !names.contains(name)) {
+                return refuse(
+                    &format!("inbound[{index}].trunk"),
+                    trunk,
+                    "the name of a [[trunk]]",
+                );
+            }
+        }
+        let mut users = HashSet::new();
+        for (index, user) in self.user.iter().enumerate() {
+            if user.name.is_empty() || !users.insert(user.name.as_str()) {
+                return refuse(
+                    &format!("user[{index}].name"),
+                    &user.name,
+                    "a name of its own",
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, String> {
+        let folder =
+            std::env::temp_dir().join(format!("trunkline-settings-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
+        let name: String = text
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(60)
+            .collect();
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("the temporary folder is writable");
+        let settings = Settings::load(Some(&path)).map_err(|error| error.to_string());
+        let _ = std::fs::remove_file(&path);
+        settings
+    }
+
+    #[test]
+    fn the_documented_file_is_the_default() {
+        let documented = read(include_str!("../config/trunkline.toml")).expect("it is usable");
+        let default = Settings::default();
+        assert_eq!(documented.to_toml(), default.to_toml());
+    }
+
+    #[test]
+    fn every_key_of_the_settings_is_documented() {
+        let text = include_str!("../config/trunkline.toml");
+        let full = read(
+            "[sign_in]\njwt_key = 'k'\njwt_audience = 'a'\n[sip]\nadvertise = '192.0.2.1'\n\
+             [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
+             [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
+             [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\n\
+             [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\npassword = 'p'\nfrom_user = 'f'\n\
+             [[route]]\nmatch = 'x'\ntrunk = 't'\n[[inbound]]\nmatch = 'x'\ntrunk = 't'\n",
+        )
+        .expect("it is usable");
+        let written = full.to_toml().expect("settings are TOML");
+        for line in written.lines().filter_map(|line| line.split_once(" = ")) {
+            let key = line.0;
+            let documented = text
+                .lines()
+                .any(|line| line.trim_start_matches("# ").split(" = ").next() == Some(key));
+            assert!(documented, "{key} is not in config/trunkline.toml");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_key_and_what_was_expected() {
+        for (text, words) in [
+            ("[http]\nlisten = 5", ["http.listen", "socket address"]),
+            ("[http]\nlisen = '1'", ["lisen", "listen"]),
+            (
+                "[media]\nopus_complexity = 11",
+                ["media.opus_complexity", "0 to 10"],
+            ),
+            (
+                "[[route]]\nmatch = 'x'\ntrunk = 'none'",
+                ["route[0].trunk", "name of a [[trunk]]"],
+            ),
+            ("[log]\nformat = 'xml'", ["log.format", "human"]),
+            ("[http\n", ["expected", "line"]),
+        ] {
+            let error = read(text).expect_err(text);
+            for word in words {
+                assert!(error.contains(word), "{error:?} should say {word:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn credentials_are_never_written() {
+        let settings = read("[[user]]\nname = 'u'\npassword = 'hunter2'").expect("it is usable");
+        let written = format!(
+            "{settings:?}{}",
+            settings.to_toml().expect("settings are TOML")
+        );
+        assert!(!written.contains("hunter2"), "{written}");
+        assert!(written.contains("***"));
+    }
+}

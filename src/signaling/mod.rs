@@ -1,0 +1,19 @@
+//! The browser's doors: from the wire to [`crate::call::Command`], from
+//! [`crate::call::Notice`] to the wire. Decides nothing about calls.
+//!
+//! [`router`] serves the page, `/rtc` (JSON over WebSocket, docs/signaling.md), `/health` and
+//! `/metrics`.
+
+mod door;
+mod error;
+mod json;
+mod listener;
+mod page;
+mod session;
+mod sign_in;
+
+pub use door::{Door, DoorLimits, router};
+pub use error::Error;
+pub use json::{IceServer, Number};
+pub use listener::serve;
+pub use sign_in::{Credentials, Identity, SignIn, StaticUser, TokenVerifier};

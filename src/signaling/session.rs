@@ -1,0 +1,511 @@
+//! One page's connection to `/rtc`: its hello, its calls, its goodbye.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a driver: reads the clock and names guests"
+)]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use super::door::{Admitted, Door};
+use super::json::{Caller, FromPage, Rejection, Side, ToPage, VERSION};
+use super::sign_in::{Credentials, Identity};
+use crate::call::{
+    CallHandle, Command, Delivery, EndReason, Notice, Placing, SideQuality, SocketId, SocketSender,
+};
+use crate::redacted::Redacted;
+
+/// Deliveries that may wait for a page that reads slowly; with more it loses its calls.
+const QUEUE: usize = 256;
+
+/// How long one message may take to go out.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Messages that a page may send in a burst, and per second after it.
+const MESSAGES_PER_SECOND: u32 = 100;
+
+/// The longest name of a call.
+const LONGEST_CALL_NAME: usize = 64;
+
+/// Milliseconds of a digit that does not say.
+const DIGIT_DURATION: u32 = 100;
+
+/// Digits of one message.
+const MOST_DIGITS: usize = 64;
+
+/// Why a connection ends.
+enum Over {
+    /// The page closed it, or it broke.
+    Gone,
+    /// We close it: reason for `goodbye` and the WebSocket close code (RFC 6455 section 7.4).
+    Close(&'static str, u16),
+}
+
+struct Session {
+    socket: WebSocket,
+    door: Arc<Door>,
+    id: SocketId,
+    identity: Identity,
+    calls: HashMap<String, CallHandle>,
+    sender: SocketSender,
+    allowance: Allowance,
+}
+
+/// A token bucket.
+struct Allowance {
+    left: f64,
+    since: Instant,
+}
+
+impl Allowance {
+    fn new(now: Instant) -> Self {
+        Allowance {
+            left: f64::from(MESSAGES_PER_SECOND),
+            since: now,
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let rate = f64::from(MESSAGES_PER_SECOND);
+        let earned = now.duration_since(self.since).as_secs_f64() * rate;
+        self.left = (self.left + earned).min(rate);
+        self.since = now;
+        let may = self.left >= 1.0;
+        if may {
+            self.left -= 1.0;
+        }
+        may
+    }
+}
+
+/// Runs a connection to its end.
+pub(super) async fn run(
+    socket: WebSocket,
+    door: Arc<Door>,
+    admitted: Admitted,
+    remote: SocketAddr,
+) {
+    let id = SocketId(admitted.number);
+    let (sender, deliveries) = mpsc::channel(QUEUE);
+    let mut session = Session {
+        socket,
+        door: Arc::clone(&door),
+        id,
+        identity: Identity {
+            user: String::new(),
+            display_name: None,
+        },
+        calls: HashMap::new(),
+        sender: sender.clone(),
+        allowance: Allowance::new(Instant::now()),
+    };
+    let hello = timeout(door.limits.hello, session.sign_in()).await;
+    let over = match hello {
+        Err(_) => {
+            metrics::counter!("trunkline_sockets_refused_total", "reason" => "silent").increment(1);
+            Over::Close("idle", 1008)
+        }
+        Ok(Err(over)) => over,
+        Ok(Ok(())) => {
+            let user = session.identity.user.clone();
+            tracing::info!(socket = id.0, %remote, %user, "page signed in");
+            door.directory.sign_in(&user, id, sender);
+            let over = session.serve(deliveries).await;
+            door.directory.sign_out(&user, id);
+            tracing::info!(socket = id.0, %user, calls = session.calls.len(), "page left");
+            over
+        }
+    };
+    // Dropping the delivery queue tells every call that this page has gone.
+    session.leave(over).await;
+}
+
+impl Session {
+    async fn sign_in(&mut self) -> Result<(), Over> {
+        loop {
+            let Some(message) = self.read().await? else {
+                continue;
+            };
+            let FromPage::Hello {
+                version,
+                user,
+                password,
+                token,
+            } = message
+            else {
+                self.refuse("not-signed-in", "the first message is hello", None)
+                    .await?;
+                continue;
+            };
+            if version != VERSION {
+                self.refuse("unsupported-version", "this gateway speaks version 1", None)
+                    .await?;
+                return Err(Over::Close("error", 1002));
+            }
+            let credentials = Credentials {
+                user,
+                password: password.map(Redacted::new),
+                token: token.map(Redacted::new),
+            };
+            let guest = format!("guest-{:08x}", rand::random::<u32>());
+            match self.door.sign_in.identify(&credentials, &guest) {
+                Ok(identity) => self.identity = identity,
+                Err(error) => {
+                    metrics::counter!("trunkline_sign_in_refused_total").increment(1);
+                    self.refuse("unauthorized", &error.to_string(), None)
+                        .await?;
+                    return Err(Over::Close("error", 1008));
+                }
+            }
+            let welcome = ToPage::Welcome {
+                version: VERSION,
+                user: self.identity.user.clone(),
+                session: format!("s-{}", self.id.0),
+                ice_servers: self.door.ice_servers.clone(),
+                numbers: self.door.numbers.clone(),
+            };
+            return self.write(&welcome).await;
+        }
+    }
+
+    async fn serve(&mut self, mut deliveries: mpsc::Receiver<Delivery>) -> Over {
+        let idle = self.door.limits.idle;
+        let mut heard = Instant::now();
+        let mut pinged = false;
+        loop {
+            let quiet_until = heard + if pinged { idle } else { idle / 2 };
+            let result = tokio::select! {
+                message = self.socket.recv() => {
+                    heard = Instant::now();
+                    pinged = false;
+                    match self.understand(message).await {
+                        Ok(Some(message)) => self.take(message).await,
+                        Ok(None) => Ok(()),
+                        Err(over) => Err(over),
+                    }
+                }
+                Some(delivery) = deliveries.recv() => self.deliver(delivery).await,
+                () = tokio::time::sleep_until(quiet_until) => {
+                    if pinged {
+                        Err(Over::Close("idle", 1001))
+                    } else {
+                        pinged = true;
+                        self.send(Message::Ping(Default::default())).await
+                    }
+                }
+            };
+            if let Err(over) = result {
+                return over;
+            }
+        }
+    }
+
+    async fn take(&mut self, message: FromPage) -> Result<(), Over> {
+        match message {
+            FromPage::Hello { .. } => {
+                self.refuse("bad-message", "hello was said already", None)
+                    .await
+            }
+            FromPage::Ping {} => self.write(&ToPage::Pong {}).await,
+            FromPage::Call {
+                call,
+                to,
+                sdp,
+                name,
+            } => self.place(call, to, sdp, name).await,
+            FromPage::Candidate { call, candidate } => {
+                let candidate = candidate
+                    .map(|candidate| candidate.candidate)
+                    .filter(|candidate| !candidate.is_empty());
+                self.ask(call, Command::Trickle { candidate }).await
+            }
+            FromPage::Accept { call, sdp } => {
+                let socket = self.id;
+                self.ask(call, Command::Accept { socket, sdp }).await
+            }
+            FromPage::Reject { call, reason } => {
+                let reason = match reason {
+                    Some(Rejection::Busy) => EndReason::Busy,
+                    Some(Rejection::Declined) | None => EndReason::Declined,
+                };
+                self.ask(call, Command::Reject { reason }).await
+            }
+            FromPage::Dtmf {
+                call,
+                digits,
+                duration,
+            } => {
+                let duration = duration.unwrap_or(DIGIT_DURATION);
+                let known = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d');
+                let few = (1..=MOST_DIGITS).contains(&digits.chars().count());
+                if !few || !digits.chars().all(known) || !(40..=6_000).contains(&duration) {
+                    let text = "dtmf takes 1 to 64 digits of 0-9*#A-D, and 40 to 6000 milliseconds";
+                    return self.refuse("bad-message", text, Some(call)).await;
+                }
+                let duration = Duration::from_millis(duration.into());
+                let digits = digits.to_ascii_uppercase();
+                self.ask(call, Command::SendDigits { digits, duration })
+                    .await
+            }
+            FromPage::Hold { call, on } => self.ask(call, Command::Hold { on }).await,
+            FromPage::Hangup { call } => self.ask(call, Command::HangUp).await,
+        }
+    }
+
+    async fn place(
+        &mut self,
+        call: String,
+        to: String,
+        sdp: String,
+        name: Option<String>,
+    ) -> Result<(), Over> {
+        let usable = (1..=LONGEST_CALL_NAME).contains(&call.len())
+            && call
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+        if !usable {
+            let text = "call is 1 to 64 characters of A-Z, a-z, 0-9, - and _";
+            return self.refuse("bad-message", text, None).await;
+        }
+        if self.calls.contains_key(&call) {
+            return self
+                .refuse("duplicate-call", "there is a call of that name", Some(call))
+                .await;
+        }
+        if self.calls.len() >= self.door.limits.calls_per_socket {
+            return self
+                .refuse("too-many-calls", "this page has too many calls", Some(call))
+                .await;
+        }
+        let placing = Placing {
+            user: self.identity.user.clone(),
+            name: name.or_else(|| self.identity.display_name.clone()),
+            socket: self.id,
+            sender: self.sender.clone(),
+            call: call.clone(),
+            to,
+            sdp,
+        };
+        match self.door.exchange.place(placing) {
+            Ok(handle) => {
+                self.calls.insert(call, handle);
+                Ok(())
+            }
+            Err(reason) => {
+                let code = reason.code();
+                metrics::counter!("trunkline_calls_total", "direction" => "outgoing", "reason" => code)
+                    .increment(1);
+                let ended = Notice::Ended {
+                    reason,
+                    status: None,
+                };
+                self.write(&to_page(call, ended)).await
+            }
+        }
+    }
+
+    async fn ask(&mut self, call: String, command: Command) -> Result<(), Over> {
+        match self.calls.get(&call).map(|handle| handle.ask(command)) {
+            Some(Ok(())) => Ok(()),
+            // Its end is on the way to the page.
+            Some(Err(_)) => Ok(()),
+            None => {
+                self.refuse("unknown-call", "there is no such call", Some(call))
+                    .await
+            }
+        }
+    }
+
+    async fn deliver(&mut self, delivery: Delivery) -> Result<(), Over> {
+        match delivery {
+            Delivery::Begin {
+                call,
+                handle,
+                notice,
+            } => {
+                self.calls.insert(call.clone(), handle);
+                self.write(&to_page(call.clone(), notice)).await?;
+                self.write(&ToPage::Candidate {
+                    call,
+                    candidate: None,
+                })
+                .await
+            }
+            Delivery::Notice { call, notice } => {
+                let ended = matches!(notice, Notice::Ended { .. });
+                let answer = matches!(notice, Notice::Answer { .. });
+                if ended {
+                    self.calls.remove(&call);
+                }
+                self.write(&to_page(call.clone(), notice)).await?;
+                if answer {
+                    return self
+                        .write(&ToPage::Candidate {
+                            call,
+                            candidate: None,
+                        })
+                        .await;
+                }
+                Ok(())
+            }
+            Delivery::ShutDown => Err(Over::Close("shutdown", 1001)),
+        }
+    }
+
+    /// The next message that says something; none for pings and what was refused.
+    async fn read(&mut self) -> Result<Option<FromPage>, Over> {
+        let message = self.socket.recv().await;
+        self.understand(message).await
+    }
+
+    async fn understand(
+        &mut self,
+        message: Option<Result<Message, axum::Error>>,
+    ) -> Result<Option<FromPage>, Over> {
+        let text = match message {
+            None => return Err(Over::Gone),
+            Some(Err(error)) => {
+                let text = error.to_string();
+                // What came is over the limit, or not WebSocket; either way the stream is lost.
+                metrics::counter!("trunkline_messages_refused_total", "code" => "too-large")
+                    .increment(1);
+                tracing::debug!(socket = self.id.0, error = %text, "connection broke");
+                if text.to_ascii_lowercase().contains("too long") || text.contains("too large") {
+                    self.refuse("too-large", "a message has at most 64 KiB", None)
+                        .await?;
+                    return Err(Over::Close("error", 1009));
+                }
+                return Err(Over::Gone);
+            }
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Close(_))) => return Err(Over::Gone),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
+            Some(Ok(Message::Binary(_))) => {
+                self.refuse("bad-message", "messages are text", None)
+                    .await?;
+                return Ok(None);
+            }
+        };
+        if !self.allowance.take(Instant::now()) {
+            self.refuse("rate-limited", "more than 100 messages a second", None)
+                .await?;
+            return Err(Over::Close("error", 1008));
+        }
+        match serde_json::from_str(&text) {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.is_data() => {
+                self.refuse("bad-message", &error.to_string(), None).await?;
+                Ok(None)
+            }
+            Err(error) => {
+                self.refuse("bad-json", &error.to_string(), None).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn refuse(
+        &mut self,
+        code: &'static str,
+        message: &str,
+        call: Option<String>,
+    ) -> Result<(), Over> {
+        metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
+        tracing::debug!(socket = self.id.0, code, message, "message refused");
+        let error = ToPage::Error {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            call,
+        };
+        self.write(&error).await
+    }
+
+    async fn write(&mut self, message: &ToPage) -> Result<(), Over> {
+        let text = serde_json::to_string(message).expect("messages have only string keys");
+        self.send(Message::text(text)).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Over> {
+        match timeout(WRITE_TIMEOUT, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Over::Gone),
+        }
+    }
+
+    async fn leave(mut self, over: Over) {
+        for handle in self.calls.values() {
+            let _ = handle.ask(Command::LosePage { socket: self.id });
+        }
+        if let Over::Close(reason, code) = over {
+            let _ = self
+                .write(&ToPage::Goodbye {
+                    reason: reason.to_owned(),
+                })
+                .await;
+            let frame = CloseFrame {
+                code,
+                reason: reason.into(),
+            };
+            let _ = self.send(Message::Close(Some(frame))).await;
+        }
+    }
+}
+
+/// A notice on the wire.
+fn to_page(call: String, notice: Notice) -> ToPage {
+    match notice {
+        Notice::Incoming {
+            from,
+            name,
+            to,
+            offer,
+        } => ToPage::Incoming {
+            call,
+            from: Caller { number: from, name },
+            to,
+            sdp: offer,
+        },
+        Notice::Answer { sdp } => ToPage::Answer { call, sdp },
+        Notice::Ringing => ToPage::Ringing { call },
+        Notice::EarlyMedia => ToPage::EarlyMedia { call },
+        Notice::Answered => ToPage::Answered { call },
+        Notice::Held { on } => ToPage::Held { call, on },
+        Notice::Digit { digit, duration } => ToPage::Dtmf {
+            call,
+            digit: digit.to_string(),
+            duration: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
+        },
+        Notice::Quality(quality) => ToPage::Statistics {
+            call,
+            browser: side(&quality.browser),
+            pbx: side(&quality.pbx),
+        },
+        Notice::Refused { code, message } => ToPage::Error {
+            code: code.to_owned(),
+            message,
+            call: Some(call),
+        },
+        Notice::Ended { reason, status } => ToPage::Ended {
+            call,
+            reason: reason.code().to_owned(),
+            status,
+            text: reason.ending().text.to_owned(),
+        },
+    }
+}
+
+fn side(quality: &SideQuality) -> Side {
+    Side {
+        codec: quality.codec.map(str::to_owned),
+        loss_in: quality.loss_in,
+        loss_out: quality.loss_out,
+        jitter_ms: quality.jitter,
+        round_trip_ms: quality.round_trip,
+    }
+}

@@ -1,0 +1,278 @@
+//! The house rules that a compiler does not know: who may import whom, how long a file may be,
+//! that each file says what it is, that `mod.rs` is a face.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest file, lines.
+const LONGEST: usize = 600;
+
+/// What each folder (or file at the top) may import from the crate. `gateway` and `main` may
+/// import everything; vocabulary imports nothing.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("codec", &[]),
+    ("redacted", &[]),
+    ("rtp", &["codec"]),
+    ("audio", &["codec"]),
+    ("sdp", &["codec", "redacted"]),
+    ("peer", &["sdp", "codec", "redacted"]),
+    ("sip", &["codec", "redacted"]),
+    ("media", &["rtp", "audio", "codec", "redacted"]),
+    (
+        "call",
+        &["sdp", "codec", "redacted", "peer", "media", "sip"],
+    ),
+    ("signaling", &["call", "redacted"]),
+    ("agent", &["sip", "sdp", "rtp", "audio", "codec"]),
+    ("settings", &["redacted", "agent"]),
+    ("telemetry", &["settings"]),
+];
+
+/// The files of `call` that decide: they see only values.
+const PURE_CALL: &[&str] = &[
+    "machine.rs",
+    "outgoing.rs",
+    "incoming.rs",
+    "established.rs",
+    "message.rs",
+    "routing.rs",
+    "end_reason.rs",
+];
+
+/// Folders without sockets, clock, randomness or runtime.
+const PURE_FOLDERS: &[&str] = &["rtp", "audio", "sdp"];
+
+/// Crates that only one folder may name.
+const OWNED_CRATES: &[(&str, &[&str])] = &[
+    ("rtc_ice", &["peer"]),
+    ("rtc_stun", &["peer"]),
+    ("rtc_dtls", &["peer"]),
+    ("rtc_srtp", &["peer"]),
+    ("rtc_shared", &["peer"]),
+    ("rtc_crypto", &["peer"]),
+    ("ezk_sip_types", &["sip"]),
+    ("sip_types", &["sip"]),
+    ("sdp_types", &["sdp"]),
+    ("opus::", &["audio"]),
+    ("mio", &["media"]),
+    ("axum", &["signaling"]),
+    ("serde_json", &["signaling", "gateway"]),
+];
+
+fn source_files() -> Vec<(String, String)> {
+    fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("src is there").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                collect(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path
+                .strip_prefix(&root)
+                .expect("below src")
+                .display()
+                .to_string();
+            (name, fs::read_to_string(&path).expect("source is text"))
+        })
+        .collect()
+}
+
+/// The folder, or the file at the top without its ending.
+fn room(name: &str) -> &str {
+    name.split('/')
+        .next()
+        .expect("a name")
+        .trim_end_matches(".rs")
+}
+
+/// Lines that are code: neither comment nor documentation.
+fn code_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"))
+}
+
+/// The modules of the crate that a file names by `crate::`.
+fn imports(text: &str) -> Vec<String> {
+    let code: String = code_lines(text).collect::<Vec<_>>().join(" ");
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + 7..];
+        if let Some(list) = rest.strip_prefix('{') {
+            // `use crate::{a, b::{c, d}}`: the names at depth one.
+            let (mut depth, mut word) = (0_u32, String::new());
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => found.push(std::mem::take(&mut word)),
+                    c if depth == 0 => word.push(c),
+                    _ => {}
+                }
+            }
+            found.push(word);
+        } else {
+            found.push(rest.to_owned());
+        }
+    }
+    found
+        .into_iter()
+        .map(|name| {
+            name.trim()
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect()
+        })
+        .filter(|name: &String| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn folders_import_only_what_the_design_allows() {
+    let allowed: BTreeMap<_, _> = MAY_IMPORT.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (name, text) in source_files() {
+        let room = room(&name);
+        if matches!(room, "main" | "lib" | "gateway") {
+            continue;
+        }
+        let Some(allowed) = allowed.get(room) else {
+            wrong.push(format!(
+                "src/{name}: {room} has no row in this test's table"
+            ));
+            continue;
+        };
+        for import in imports(&text) {
+            if import != room && !allowed.contains(&import.as_str()) {
+                wrong.push(format!("src/{name} imports crate::{import}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn pure_files_see_values_only() {
+    let mut wrong = Vec::new();
+    for (name, text) in source_files() {
+        let file = name.rsplit('/').next().expect("a name");
+        let pure_call = name.starts_with("call/") && PURE_CALL.contains(&file);
+        if !pure_call && !PURE_FOLDERS.contains(&room(&name)) {
+            continue;
+        }
+        for line in code_lines(&text) {
+            for banned in [
+                "tokio",
+                "std::net::UdpSocket",
+                "Instant::now",
+                "SystemTime::now",
+                "rand::",
+            ] {
+                if line.contains(banned) {
+                    wrong.push(format!("src/{name} names {banned}: {line}"));
+                }
+            }
+        }
+        if pure_call {
+            for import in imports(&text) {
+                if !matches!(import.as_str(), "sdp" | "codec") {
+                    wrong.push(format!("src/{name} decides, and imports crate::{import}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_crate_at_the_edge_is_named_by_its_folder_only() {
+    let mut wrong = Vec::new();
+    for (name, text) in source_files() {
+        for (owned, owners) in OWNED_CRATES {
+            let named = code_lines(&text).any(|line| {
+                line.match_indices(owned).any(|(at, _)| {
+                    let before = line[..at].chars().next_back();
+                    let path = owned.ends_with("::") || line[at + owned.len()..].starts_with("::");
+                    path && before.is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':'))
+                })
+            });
+            if named && !owners.contains(&room(&name)) {
+                wrong.push(format!(
+                    "src/{name} names {owned}, which belongs to {owners:?}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn serde_stays_in_json_and_settings() {
+    let mut wrong = Vec::new();
+    for (name, text) in source_files() {
+        let allowed = matches!(name.as_str(), "settings.rs" | "signaling/json.rs");
+        if !allowed && code_lines(&text).any(|line| line.contains("serde::")) {
+            wrong.push(format!("src/{name} names serde"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    let mut wrong = Vec::new();
+    for (name, text) in source_files() {
+        let lines = text.lines().count();
+        if lines > LONGEST {
+            wrong.push(format!("src/{name} has {lines} lines, {LONGEST} at most"));
+        }
+        if !text.starts_with("//! ") {
+            wrong.push(format!("src/{name} does not begin with //!"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn names_say_what_a_file_is_about() {
+    let mut wrong = Vec::new();
+    for (name, _) in source_files() {
+        for part in name.trim_end_matches(".rs").split('/') {
+            if matches!(
+                part,
+                "utils" | "util" | "helpers" | "helper" | "manager" | "common" | "misc"
+            ) {
+                wrong.push(format!("src/{name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn mod_rs_is_a_face() {
+    let mut wrong = Vec::new();
+    for (name, text) in source_files() {
+        if !name.ends_with("/mod.rs") {
+            continue;
+        }
+        for line in code_lines(&text) {
+            if line.starts_with("fn ") || line.starts_with("pub fn ") || line.starts_with("impl") {
+                wrong.push(format!("src/{name}: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,585 @@
+//! A media worker on real loopback sockets, with a leg that encrypts nothing: what a browser
+//! and a PBX say, hear, press and forge.
+
+#![expect(clippy::disallowed_methods, reason = "real sockets, real time")]
+
+mod harness;
+
+use std::time::{Duration, Instant};
+
+use harness::*;
+use tokio::sync::mpsc;
+use trunkline::codec::Direction;
+use trunkline::media::{CallKey, CloseReason, Command, Error, MediaEvent, Side};
+use trunkline::rtp::{Compound, NtpTime, ReportBlock, RtcpPacket, is_rtcp, write_receiver_report};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_tone_crosses_both_ways_through_opus_and_pcmu() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+
+    call.browser_sends_tone(440.0, 100);
+    let heard = call.pbx_hears();
+    assert!(
+        heard.len() >= 95 * 160,
+        "the PBX heard {} samples",
+        heard.len()
+    );
+    let share = share_of(440.0, &heard[1_600..], 8_000);
+    assert!(share > 0.9, "440 Hz has {share} of what the PBX heard");
+    call.expect_event(|event| {
+        matches!(
+            event,
+            MediaEvent::FirstAudio {
+                from: Side::Browser
+            }
+        )
+    });
+
+    call.pbx_sends_tone(1_004.0, 100);
+    let heard = call.browser_hears();
+    assert!(
+        heard.len() >= 95 * 960,
+        "the browser heard {} samples",
+        heard.len()
+    );
+    let share = share_of(1_004.0, &heard[9_600..], 48_000);
+    assert!(share > 0.9, "1004 Hz has {share} of what the browser heard");
+    call.expect_event(|event| matches!(event, MediaEvent::FirstAudio { from: Side::Pbx }));
+
+    worker
+        .handle
+        .command(call.key, Command::Close)
+        .expect("the worker runs");
+    let closed = call.expect_event(|event| matches!(event, MediaEvent::Closed { .. }));
+    let MediaEvent::Closed {
+        reason: CloseReason::Commanded,
+        statistics,
+    } = closed
+    else {
+        panic!("{closed:?}");
+    };
+    assert_eq!(
+        (statistics.browser.packets_in, statistics.pbx.packets_in),
+        (100, 100)
+    );
+    assert_eq!((statistics.browser.lost_in, statistics.pbx.lost_in), (0, 0));
+    assert!(statistics.pbx.packets_out >= 95 && statistics.browser.packets_out >= 95);
+    assert_eq!(worker.handle.load(), 0);
+}
+
+#[test]
+fn calls_on_one_port_do_not_hear_each_other() {
+    let worker = worker();
+    let mut first = connect(&worker, 1);
+    let mut second = connect(&worker, 2);
+    assert_eq!(first.webrtc, second.webrtc);
+    assert_eq!(worker.handle.load(), 2);
+    first.browser_sends_tone(440.0, 50);
+    second.browser_sends_tone(700.0, 50);
+    assert!(share_of(440.0, &first.pbx_hears()[1_600..], 8_000) > 0.9);
+    assert!(share_of(700.0, &second.pbx_hears()[1_600..], 8_000) > 0.9);
+}
+
+#[test]
+fn a_browser_that_changes_its_port_is_heard_again() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+    call.browser = Peer::new();
+    call.browser_sends_tone(440.0, 10);
+    assert_eq!(
+        call.pbx_hears().len(),
+        0,
+        "an address without a check speaks for nobody"
+    );
+
+    call.browser.send(call.webrtc, &check("ufrag1"));
+    call.browser
+        .receive(PATIENCE)
+        .expect("the check is answered");
+    call.browser_sends_tone(440.0, 50);
+    assert!(call.pbx_hears().len() >= 45 * 160);
+    call.pbx_sends_tone(1_004.0, 50);
+    assert!(call.browser_hears().len() >= 45 * 960);
+}
+
+#[test]
+fn an_ice_restart_moves_the_ufrag() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+    let restart = Command::Leg(LegCommand::Restart("fresh".to_owned()));
+    worker
+        .handle
+        .command(call.key, restart)
+        .expect("the worker runs");
+    let newcomer = Peer::new();
+    let begin = Instant::now();
+    while newcomer.receive(20 * MILLISECOND).is_none() {
+        assert!(begin.elapsed() < PATIENCE, "the new ufrag is not known");
+        newcomer.send(call.webrtc, &check("fresh"));
+    }
+    let old = Peer::new();
+    old.send(call.webrtc, &check("ufrag1"));
+    assert!(
+        old.receive(100 * MILLISECOND).is_none(),
+        "the old ufrag is still known"
+    );
+    call.events.close();
+}
+
+#[test]
+fn audio_follows_a_pbx_behind_nat_and_no_stranger() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+    let named = std::mem::replace(&mut call.pbx, Peer::new());
+    let source = call.pbx.address();
+
+    call.pbx_sends_tone(1_004.0, 10);
+    let latched = call.expect_event(|event| matches!(event, MediaEvent::RemoteLatched { .. }));
+    assert!(matches!(latched, MediaEvent::RemoteLatched { rtp } if rtp == source));
+    call.browser_sends_tone(440.0, 50);
+    assert!(
+        call.pbx_hears().len() >= 45 * 160,
+        "audio follows the source"
+    );
+    assert_eq!(
+        named.drain_payloads(PCMU).len(),
+        0,
+        "and no longer the address of the SDP"
+    );
+    call.browser.drain(50 * MILLISECOND);
+
+    let mut stranger = Peer::new();
+    send_tone(&mut stranger, call.rtp, 600.0, 100);
+    assert_eq!(call.browser_hears().len(), 0, "a stranger is not heard");
+    call.browser_sends_tone(440.0, 50);
+    assert_eq!(
+        stranger.drain_payloads(PCMU).len(),
+        0,
+        "a stranger hears nothing"
+    );
+    assert!(call.pbx_hears().len() >= 45 * 160);
+
+    worker
+        .handle
+        .command(call.key, Command::Close)
+        .expect("the worker runs");
+    let closed = call.expect_event(|event| matches!(event, MediaEvent::Closed { .. }));
+    let MediaEvent::Closed { statistics, .. } = closed else {
+        unreachable!("asked for")
+    };
+    assert_eq!(statistics.pbx.dropped.of("stranger"), 100);
+}
+
+#[test]
+fn a_new_address_from_signalling_is_believed_at_once() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+    call.pbx_sends_tone(1_004.0, 10);
+    let before = std::mem::replace(&mut call.pbx, Peer::new());
+    let rtp = call.pbx.address();
+    let command = Command::SetRemoteRtp { rtp, rtcp: None };
+    worker
+        .handle
+        .command(call.key, command)
+        .expect("the worker runs");
+    std::thread::sleep(20 * MILLISECOND);
+    call.browser_sends_tone(440.0, 50);
+    assert!(call.pbx_hears().len() >= 45 * 160);
+    assert_eq!(before.drain_payloads(PCMU).len(), 0);
+}
+
+#[test]
+fn digits_cross_both_ways_and_are_told() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+    call.browser_sends_tone(440.0, 5);
+    call.pbx_sends_tone(1_004.0, 5);
+
+    for event in 0..16 {
+        call.browser
+            .send_key(call.webrtc, OPUS_EVENTS, event, 4_800);
+        call.pbx.send_key(call.rtp, PCMU_EVENTS, event, 800);
+    }
+    let told = call.digits(500 * MILLISECOND);
+    for side in [Side::Browser, Side::Pbx] {
+        let keys: String = told
+            .iter()
+            .filter(|(from, ..)| *from == side)
+            .map(|(_, digit, _)| digit)
+            .collect();
+        assert_eq!(keys, "0123456789*#ABCD", "pressed by {side:?}");
+    }
+    assert!(
+        told.iter()
+            .all(|(.., duration)| *duration == 100 * MILLISECOND),
+        "{told:?}"
+    );
+
+    let to_pbx = finished_keys(&call.pbx.drain_payloads(PCMU_EVENTS));
+    assert_eq!(
+        to_pbx,
+        (0..16).map(|event| (event, 800)).collect::<Vec<_>>()
+    );
+    let to_browser = finished_keys(&call.browser.drain_payloads(OPUS_EVENTS));
+    assert_eq!(
+        to_browser,
+        (0..16).map(|event| (event, 4_800)).collect::<Vec<_>>()
+    );
+}
+
+/// The events that ended, once each, with their durations in ticks.
+fn finished_keys(payloads: &[Vec<u8>]) -> Vec<(u8, u16)> {
+    let mut keys: Vec<_> = payloads
+        .iter()
+        .filter(|payload| payload[1] & 0x80 != 0)
+        .map(|payload| (payload[0], u16::from_be_bytes([payload[2], payload[3]])))
+        .collect();
+    keys.dedup();
+    keys
+}
+
+#[test]
+fn the_gateway_sends_digits_of_its_own_to_either_side() {
+    let worker = worker();
+    let call = connect(&worker, 1);
+    for to in [Side::Pbx, Side::Browser] {
+        let digits = "1#".to_owned();
+        let command = Command::SendDigits {
+            to,
+            digits,
+            duration: 80 * MILLISECOND,
+        };
+        worker
+            .handle
+            .command(call.key, command)
+            .expect("the worker runs");
+    }
+    let keys = |payloads: &[Vec<u8>]| finished_keys(payloads).into_iter().map(|(event, _)| event);
+    let to_pbx = call.pbx.drain_payloads(PCMU_EVENTS);
+    assert_eq!(keys(&to_pbx).collect::<Vec<_>>(), [1, 11]);
+    let to_browser = call.browser.drain_payloads(OPUS_EVENTS);
+    assert_eq!(keys(&to_browser).collect::<Vec<_>>(), [1, 11]);
+}
+
+#[test]
+fn digits_that_cannot_be_sent_are_refused_and_the_call_goes_on() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+    let digits = "1x".to_owned();
+    let command = Command::SendDigits {
+        to: Side::Pbx,
+        digits,
+        duration: 80 * MILLISECOND,
+    };
+    worker
+        .handle
+        .command(call.key, command)
+        .expect("the worker runs");
+    let refused = call.expect_event(|event| matches!(event, MediaEvent::DigitsRefused(_)));
+    assert!(
+        matches!(refused, MediaEvent::DigitsRefused(Error::Digit('x'))),
+        "{refused:?}"
+    );
+    call.browser_sends_tone(440.0, 20);
+    assert!(call.pbx_hears().len() >= 15 * 160);
+}
+
+#[test]
+fn a_thousand_datagrams_of_garbage_disturb_nobody() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+    let stranger = Peer::new();
+    let mut state = 1_u64;
+    for n in 0..1_000_usize {
+        let garbage: Vec<u8> = (0..n % 1_400)
+            .map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                (state >> 56) as u8
+            })
+            .collect();
+        stranger.send(call.webrtc, &garbage);
+        stranger.send(call.rtp, &garbage);
+        stranger.send((call.rtp.ip(), call.rtp.port() + 1).into(), &garbage);
+        if n % 50 == 0 {
+            std::thread::sleep(MILLISECOND);
+        }
+    }
+    stranger.send(call.rtp, &[0x80; 5_000]);
+    assert_eq!(
+        stranger.drain(50 * MILLISECOND).len(),
+        0,
+        "garbage is not answered"
+    );
+    call.browser_sends_tone(440.0, 50);
+    assert!(share_of(440.0, &call.pbx_hears()[1_600..], 8_000) > 0.9);
+    call.pbx_sends_tone(1_004.0, 50);
+    assert!(share_of(1_004.0, &call.browser_hears()[9_600..], 48_000) > 0.9);
+}
+
+#[test]
+fn reports_go_to_both_sides_and_theirs_are_read() {
+    let worker = worker_with(|config| {
+        config.report_interval = 50 * MILLISECOND;
+        config.statistics_interval = 100 * MILLISECOND;
+    });
+    let mut call = connect(&worker, 1);
+    // RTCP of the PBX side: the port above the address of the SDP cannot be had reliably, so
+    // both share one.
+    let rtp = call.pbx.address();
+    let command = Command::SetRemoteRtp {
+        rtp,
+        rtcp: Some(rtp),
+    };
+    worker
+        .handle
+        .command(call.key, command)
+        .expect("the worker runs");
+    call.browser_sends_tone(440.0, 50);
+    call.pbx_sends_tone(1_004.0, 50);
+
+    let (ntp, about) = sender_report(&call.pbx);
+    assert!(
+        about.is_some_and(|ssrc| ssrc == call.pbx.ssrc()),
+        "{about:?}"
+    );
+    answer(&call.pbx, call.rtp, ntp);
+    let (ntp, about) = sender_report(&call.browser);
+    assert!(
+        about.is_some_and(|ssrc| ssrc == call.browser.ssrc()),
+        "{about:?}"
+    );
+    answer(&call.browser, call.webrtc, ntp);
+
+    let told = call.expect_event(|event| match event {
+        MediaEvent::Statistics(statistics) => {
+            statistics.browser.round_trip.is_some() && statistics.pbx.round_trip.is_some()
+        }
+        _ => false,
+    });
+    let MediaEvent::Statistics(statistics) = told else {
+        unreachable!("asked for")
+    };
+    for side in [&statistics.browser, &statistics.pbx] {
+        assert!(side.round_trip < Some(Duration::from_secs(2)), "{side:?}");
+        assert!((side.loss_out - 0.25).abs() < 0.01, "{side:?}");
+    }
+}
+
+/// The next sender report that comes to `peer`: its time, and the source it reports about.
+fn sender_report(peer: &Peer) -> (NtpTime, Option<u32>) {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        let Some((datagram, _)) = peer.receive(PATIENCE) else {
+            break;
+        };
+        if !is_rtcp(&datagram) {
+            continue;
+        }
+        if let Some(Ok(RtcpPacket::SenderReport {
+            ssrc,
+            info,
+            reports,
+        })) = Compound::new(&datagram).next()
+        {
+            REPORTED.with(|reported| reported.set(ssrc));
+            return (info.ntp, reports.iter().next().map(|block| block.ssrc));
+        }
+    }
+    panic!("no sender report came");
+}
+
+thread_local! {
+    /// The source of the last sender report.
+    static REPORTED: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// Reports a quarter lost of the stream whose report came last.
+fn answer(peer: &Peer, to: std::net::SocketAddr, ntp: NtpTime) {
+    let block = ReportBlock {
+        ssrc: REPORTED.with(std::cell::Cell::get),
+        fraction_lost: 64,
+        cumulative_lost: 12,
+        highest_sequence: 1,
+        jitter: 0,
+        last_sender_report: ntp.middle(),
+        delay_since_last: 0,
+    };
+    let mut report = Vec::new();
+    write_receiver_report(&mut report, peer.ssrc(), Some(&block), "test");
+    peer.send(to, &report);
+}
+
+#[test]
+fn silence_is_told_of_the_side_that_should_send() {
+    let worker = worker_with(|config| config.media_timeout = 150 * MILLISECOND);
+    let mut call = connect(&worker, 1);
+    let formats = Command::SetFormats {
+        browser: opus(Direction::SendRecv),
+        pbx: pcmu(Direction::SendOnly),
+    };
+    worker
+        .handle
+        .command(call.key, formats)
+        .expect("the worker runs");
+    let silent = call.expect_event(|event| matches!(event, MediaEvent::Silent { .. }));
+    assert!(
+        matches!(
+            silent,
+            MediaEvent::Silent {
+                from: Side::Browser
+            }
+        ),
+        "{silent:?}"
+    );
+    std::thread::sleep(300 * MILLISECOND);
+    while let Ok(event) = call.events.try_recv() {
+        assert!(!matches!(event, MediaEvent::Silent { .. }), "{event:?}");
+    }
+}
+
+#[test]
+fn an_owner_that_does_not_listen_loses_its_call_and_hears_why() {
+    let worker = worker();
+    let (sender, mut events) = mpsc::channel(4);
+    worker
+        .handle
+        .open(CallKey(1), PlainLeg::new("deaf"), sender)
+        .expect("the worker runs");
+    let chatter = Command::Leg(LegCommand::Chatter(100));
+    worker
+        .handle
+        .command(CallKey(1), chatter)
+        .expect("the worker runs");
+    let begin = Instant::now();
+    while worker.handle.load() > 0 {
+        assert!(begin.elapsed() < PATIENCE, "the call goes on");
+        std::thread::sleep(MILLISECOND);
+    }
+    let mut last = None;
+    while let Some(event) = events.blocking_recv() {
+        last = Some(event);
+    }
+    assert!(
+        matches!(
+            last,
+            Some(MediaEvent::Closed {
+                reason: CloseReason::EventsLost,
+                ..
+            })
+        ),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn a_second_call_with_the_same_key_or_ufrag_is_refused() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+    for (key, ufrag) in [(1, "other"), (2, "ufrag1")] {
+        let (sender, mut events) = mpsc::channel(4);
+        worker
+            .handle
+            .open(CallKey(key), PlainLeg::new(ufrag), sender)
+            .expect("the worker runs");
+        let event = events.blocking_recv();
+        assert!(
+            matches!(
+                event,
+                Some(MediaEvent::Closed {
+                    reason: CloseReason::Conflict,
+                    ..
+                })
+            ),
+            "{event:?}"
+        );
+    }
+    assert_eq!(worker.handle.load(), 1);
+    call.browser_sends_tone(440.0, 20);
+    assert!(call.pbx_hears().len() >= 15 * 160);
+}
+
+#[test]
+fn shutting_down_closes_every_call_and_ends_the_thread() {
+    let worker = worker();
+    let mut calls: Vec<_> = (0..3).map(|key| connect(&worker, key)).collect();
+    worker.handle.shut_down();
+    for call in &mut calls {
+        let closed = call.expect_event(|event| matches!(event, MediaEvent::Closed { .. }));
+        assert!(matches!(
+            closed,
+            MediaEvent::Closed {
+                reason: CloseReason::ShutDown,
+                ..
+            }
+        ));
+    }
+    worker.thread.join().expect("the thread does not panic");
+    let (sender, _events) = mpsc::channel(4);
+    let late = worker
+        .handle
+        .open(CallKey(9), PlainLeg::new("late"), sender);
+    assert!(matches!(late, Err(Error::Stopped)), "{late:?}");
+}
+
+#[test]
+fn a_worker_ends_with_its_last_handle() {
+    let worker = worker();
+    drop(worker.handle.clone());
+    assert!(!worker.thread.is_finished());
+    drop(worker.handle);
+    worker.thread.join().expect("the thread does not panic");
+}
+
+#[test]
+fn ports_run_out_rest_and_come_back() {
+    let worker = worker();
+    let pool = ports(2, 300 * MILLISECOND);
+    let first = pool.reserve().expect("a pair is free");
+    let second = pool.reserve().expect("a pair is free");
+    let port = first.local.port();
+    assert_eq!(
+        (port % 2, first.local.port().abs_diff(second.local.port())),
+        (0, 2)
+    );
+    assert_eq!(first.rtcp.local_addr().expect("bound").port(), port + 1);
+    let exhausted = pool.reserve();
+    assert!(
+        matches!(exhausted, Err(Error::PortsExhausted { .. })),
+        "{exhausted:?}"
+    );
+
+    let mut call = connect_with(&worker, 1, first);
+    worker
+        .handle
+        .command(call.key, Command::Close)
+        .expect("the worker runs");
+    call.expect_event(|event| matches!(event, MediaEvent::Closed { .. }));
+    assert_eq!(pool.idle(), 1);
+    assert!(
+        matches!(pool.reserve(), Err(Error::PortsExhausted { .. })),
+        "the pair rests"
+    );
+    std::thread::sleep(350 * MILLISECOND);
+    let again = pool.reserve().expect("the pair has rested");
+    assert_eq!(again.local.port(), port);
+}
+
+#[test]
+fn a_port_of_another_process_is_skipped() {
+    let pool = ports(3, Duration::ZERO);
+    let first = pool.reserve().expect("a pair is free");
+    let port = first.local.port();
+    let foreign = std::net::UdpSocket::bind((LOOPBACK, port + 3)).expect("the port is free");
+    let third = pool.reserve().expect("a pair is free");
+    assert_eq!(third.local.port(), port + 4);
+    drop(foreign);
+    assert_eq!(
+        pool.reserve().expect("a pair is free").local.port(),
+        port + 2
+    );
+}

@@ -1,0 +1,173 @@
+//! The codec decisions that join a browser's side with a PBX's.
+
+use std::net::SocketAddr;
+
+use trunkline::codec::{AudioFormat, Codec, Direction};
+use trunkline::sdp::{
+    Answer, BrowserOffer, BrowserPolicy, Error, Offer, PbxOffer, SessionIds, TrunkPolicy, bridge,
+    browser, pbx,
+};
+
+use Codec::{Opus, Pcma, Pcmu};
+
+const SESSION: SessionIds = SessionIds { id: 1, version: 1 };
+
+fn chromium() -> BrowserOffer {
+    let text = include_str!("fixtures/sdp/chromium-offer-audio.sdp");
+    browser::read_offer(&Offer::parse(text).expect("recorded")).expect("audio")
+}
+
+fn asterisk() -> PbxOffer {
+    let text = include_str!("fixtures/sdp/asterisk-offer.sdp");
+    pbx::read_offer(&Offer::parse(text).expect("recorded")).expect("audio")
+}
+
+fn trunk(codecs: &[Codec], prefer_passthrough: bool) -> TrunkPolicy {
+    TrunkPolicy {
+        codecs: codecs.to_vec(),
+        prefer_passthrough,
+        ..TrunkPolicy::default()
+    }
+}
+
+fn browsers(codecs: &[Codec]) -> BrowserPolicy {
+    BrowserPolicy {
+        codecs: codecs.to_vec(),
+        ..BrowserPolicy::default()
+    }
+}
+
+/// What holds on the PBX's side after it answered with `codec`.
+fn answered_with(codec: Codec) -> AudioFormat {
+    let formats = match codec {
+        Opus => "107\r\na=rtpmap:107 opus/48000/2",
+        Pcmu => "0",
+        Pcma => "8",
+    };
+    let text = format!(
+        "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+         m=audio 4000 RTP/AVP {formats}\r\n"
+    );
+    let local: SocketAddr = "192.0.2.2:4000".parse().expect("an address");
+    let offer = pbx::offer(
+        local,
+        &trunk(&Codec::ALL, false),
+        SESSION,
+        Direction::SendRecv,
+    );
+    let answer = Answer::parse(text).expect("parses");
+    pbx::read_answer(&offer, &answer).expect("accepted").1
+}
+
+#[test]
+fn by_default_the_browser_has_opus_whatever_the_pbx_answers() {
+    let policy = browsers(&Codec::ALL);
+    let trunk = trunk(&[Pcmu, Pcma], false);
+    assert_eq!(
+        bridge::browser_codec_is_settled(&chromium(), &policy, &trunk),
+        Some(Opus)
+    );
+    assert_eq!(
+        bridge::offer_to_pbx(&chromium(), &policy, &trunk),
+        [Pcmu, Pcma]
+    );
+    for codec in [Pcmu, Pcma] {
+        let pbx = answered_with(codec);
+        assert_eq!(
+            bridge::preferred_browser_codec(&chromium(), &policy, &pbx, &trunk),
+            Some(Opus)
+        );
+    }
+    assert!(bridge::is_narrowband(&trunk.codecs));
+}
+
+#[test]
+fn with_passthrough_preferred_the_browser_follows_the_pbx() {
+    let policy = browsers(&Codec::ALL);
+    let trunk = trunk(&[Pcmu, Pcma], true);
+    assert_eq!(
+        bridge::browser_codec_is_settled(&chromium(), &policy, &trunk),
+        None
+    );
+    for codec in [Pcmu, Pcma] {
+        let pbx = answered_with(codec);
+        assert_eq!(
+            bridge::preferred_browser_codec(&chromium(), &policy, &pbx, &trunk),
+            Some(codec)
+        );
+    }
+}
+
+#[test]
+fn nothing_to_wait_for_when_every_answer_leads_to_the_same_codec() {
+    let settled = |policy: &[Codec], codecs: &[Codec]| {
+        bridge::browser_codec_is_settled(&chromium(), &browsers(policy), &trunk(codecs, true))
+    };
+    // The trunk has one codec, and the browser has it too.
+    assert_eq!(settled(&Codec::ALL, &[Pcma]), Some(Pcma));
+    // Nothing is shared.
+    assert_eq!(settled(&[Opus], &[Pcmu, Pcma]), Some(Opus));
+    // Opus passes through; G.711 must be transcoded to Opus: Opus either way.
+    assert_eq!(settled(&[Opus], &[Opus, Pcmu]), Some(Opus));
+    assert_eq!(settled(&Codec::ALL, &[Opus, Pcmu]), None);
+}
+
+#[test]
+fn shared_codecs_go_first_to_the_pbx_when_passthrough_is_preferred() {
+    let codecs = [Pcma, Opus, Pcmu];
+    let offered = |policy: &[Codec], prefer| {
+        bridge::offer_to_pbx(&chromium(), &browsers(policy), &trunk(&codecs, prefer))
+    };
+    assert_eq!(offered(&Codec::ALL, true), codecs);
+    assert_eq!(offered(&[Opus], true), [Opus, Pcma, Pcmu]);
+    assert_eq!(offered(&[Opus], false), codecs);
+}
+
+#[test]
+fn a_call_from_the_pbx_mirrors_it() {
+    let policy = browsers(&[Opus, Pcmu, Pcma]);
+    let g711 = trunk(&[Pcma, Pcmu], true);
+    // Asterisk has all three, the trunk's policy allows G.711.
+    assert_eq!(
+        bridge::common_pbx_codecs(&asterisk(), &g711),
+        Ok(vec![Pcma, Pcmu])
+    );
+    assert_eq!(
+        bridge::offer_to_browser(&asterisk(), &policy, &g711),
+        [Pcmu, Pcma, Opus]
+    );
+    assert_eq!(
+        bridge::offer_to_browser(&asterisk(), &policy, &trunk(&[Pcma, Pcmu], false)),
+        [Opus, Pcmu, Pcma]
+    );
+    let browser = answered_with(Pcmu);
+    assert_eq!(bridge::answer_to_pbx(&browser, &g711), [Pcmu, Pcma]);
+    assert_eq!(
+        bridge::answer_to_pbx(&browser, &trunk(&[Pcma, Pcmu], false)),
+        [Pcma, Pcmu]
+    );
+    // A browser's codec that the trunk does not allow changes nothing.
+    assert_eq!(
+        bridge::answer_to_pbx(&answered_with(Opus), &g711),
+        [Pcma, Pcmu]
+    );
+}
+
+#[test]
+fn sharing_nothing_with_a_policy_is_an_error_before_anybody_is_called() {
+    let offer = Offer::parse(
+        include_str!("fixtures/sdp/chromium-offer-audio.sdp").replace("111 63 9 0 8", "111 63 9"),
+    )
+    .expect("parses");
+    let offer = browser::read_offer(&offer).expect("audio");
+    let policy = browsers(&[Pcma]);
+    assert_eq!(
+        bridge::common_browser_codecs(&offer, &policy),
+        Err(Error::NoCommonCodec("opus".into()))
+    );
+    let trunk = trunk(&[Pcmu], false);
+    assert_eq!(
+        bridge::browser_codec_is_settled(&offer, &policy, &trunk),
+        None
+    );
+}

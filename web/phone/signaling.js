@@ -1,0 +1,221 @@
+/**
+ * The browser side of Trunkline's signalling: JSON messages over one WebSocket,
+ * as written in docs/signaling.md. It keeps the socket alive, signs in again
+ * after a break, and hands every message on; it knows nothing of audio.
+ *
+ *     const trunkline = new Trunkline({ url: "wss://gateway.example/rtc" });
+ *     trunkline.addEventListener("welcome", ({ detail }) => console.log(detail.numbers));
+ *     trunkline.addEventListener("incoming", ({ detail }) => console.log(detail.from));
+ *     trunkline.connect({ user: "alice", password: "secret" });
+ *
+ * Every message from the gateway is dispatched as a CustomEvent named after its
+ * `type`, the message itself in `detail`. One event is the library's own:
+ * `state`, with `detail: { state, reason, retryInMilliseconds }`.
+ *
+ * States:
+ * - `closed`      not connected, and nothing is being tried
+ * - `connecting`  a socket is opening, or `hello` waits for its `welcome`
+ * - `signed-in`   `welcome` came; calls can be made
+ * - `waiting`     the connection broke; the next attempt comes by itself
+ * - `refused`     the gateway said no; trying again needs a person
+ */
+
+export const PROTOCOL_VERSION = 1;
+export const SUBPROTOCOL = "trunkline.v1";
+
+/** A quiet socket is asked for a sign of life this often. */
+const PING_EVERY_MILLISECONDS = 20_000;
+/** Without any message for this long after a ping, the socket counts as dead. */
+const PONG_WITHIN_MILLISECONDS = 10_000;
+/** `hello` must be answered within this time. */
+const WELCOME_WITHIN_MILLISECONDS = 10_000;
+const FIRST_RETRY_MILLISECONDS = 500;
+const LONGEST_RETRY_MILLISECONDS = 30_000;
+
+/** Errors before `welcome` that no second attempt with the same credentials can cure. */
+const FINAL_ERRORS = new Set(["unauthorized", "unsupported-version"]);
+
+/** A random id for an outgoing call: 32 characters that satisfy [A-Za-z0-9_-]{1,64}. */
+export function newCallId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** How long to wait before attempt number `attempt` (from 0): doubling, capped, with jitter. */
+export function retryDelay(attempt, random = Math.random) {
+  const ceiling = Math.min(LONGEST_RETRY_MILLISECONDS, FIRST_RETRY_MILLISECONDS * 2 ** attempt);
+  // Half fixed, half random: a gateway that restarts is not met by all its pages at once.
+  return Math.round(ceiling / 2 + (random() * ceiling) / 2);
+}
+
+export class Trunkline extends EventTarget {
+  #url;
+  #credentials = {};
+  #socket = null;
+  #attempt = 0;
+  #retryTimer = 0;
+  #welcomeTimer = 0;
+  #pingTimer = 0;
+  #lastHeard = 0;
+  #pingSentAt = 0;
+  #onOnline = () => this.#retryNow();
+
+  /** "closed" | "connecting" | "signed-in" | "waiting" | "refused" */
+  state = "closed";
+  /** The last `welcome`, or null. */
+  welcome = null;
+
+  /** @param {{url: string}} options `url` is the ws: or wss: address of the door. */
+  constructor({ url }) {
+    super();
+    this.#url = url;
+  }
+
+  /**
+   * Signs in and stays signed in until `close()`. Credentials are kept in
+   * memory only, for signing in again after a break.
+   * @param {{user?: string, password?: string, token?: string}} credentials
+   */
+  connect(credentials = {}) {
+    this.#credentials = credentials;
+    this.#attempt = 0;
+    globalThis.addEventListener?.("online", this.#onOnline);
+    this.#dropSocket();
+    this.#open();
+  }
+
+  /** Closes the socket and stops trying. Calls on it end. */
+  close() {
+    this.#stop("closed", "closed");
+  }
+
+  /**
+   * Sends one message. Returns false when there is no signed-in connection:
+   * messages are never kept for later, since a new connection has no calls.
+   */
+  send(message) {
+    if (this.state !== "signed-in") return false;
+    this.#socket.send(JSON.stringify(message));
+    return true;
+  }
+
+  call(call, to, sdp, name) {
+    return this.send({ type: "call", call, to, sdp, ...(name && { name }) });
+  }
+  candidate(call, candidate) {
+    return this.send({ type: "candidate", call, candidate });
+  }
+  accept(call, sdp) {
+    return this.send({ type: "accept", call, sdp });
+  }
+  reject(call, reason = "declined") {
+    return this.send({ type: "reject", call, reason });
+  }
+  dtmf(call, digits, duration = 100) {
+    return this.send({ type: "dtmf", call, digits, duration });
+  }
+  hold(call, on) {
+    return this.send({ type: "hold", call, on });
+  }
+  hangup(call) {
+    return this.send({ type: "hangup", call });
+  }
+
+  #open() {
+    clearTimeout(this.#retryTimer);
+    this.#setState("connecting");
+    let socket;
+    try {
+      socket = new WebSocket(this.#url, [SUBPROTOCOL]);
+    } catch {
+      this.#stop("refused", "bad-address");
+      return;
+    }
+    this.#socket = socket;
+    this.#welcomeTimer = setTimeout(() => this.#broken(socket, "no-welcome"), WELCOME_WITHIN_MILLISECONDS);
+    socket.onopen = () => {
+      socket.send(JSON.stringify({ type: "hello", version: PROTOCOL_VERSION, ...this.#credentials }));
+    };
+    socket.onmessage = ({ data }) => this.#receive(socket, data);
+    // A failed or lost socket always closes; its `error` event says nothing more.
+    socket.onclose = () => this.#broken(socket, "connection-lost");
+  }
+
+  #receive(socket, data) {
+    if (socket !== this.#socket) return;
+    this.#lastHeard = performance.now();
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (typeof message?.type !== "string" || message.type === "state") return;
+
+    if (message.type === "welcome") {
+      clearTimeout(this.#welcomeTimer);
+      this.#attempt = 0;
+      this.welcome = message;
+      this.#schedulePing();
+      this.#setState("signed-in");
+    }
+    const beforeWelcome = this.state === "connecting";
+    this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+    if (socket !== this.#socket) return;
+
+    if (message.type === "error" && beforeWelcome && FINAL_ERRORS.has(message.code)) {
+      this.#stop("refused", message.code);
+    } else if (message.type === "goodbye") {
+      this.#broken(socket, message.reason);
+    }
+  }
+
+  #schedulePing() {
+    clearInterval(this.#pingTimer);
+    this.#pingSentAt = 0;
+    this.#pingTimer = setInterval(() => {
+      const socket = this.#socket;
+      this.#pingSentAt = performance.now();
+      this.send({ type: "ping" });
+      setTimeout(() => {
+        if (socket === this.#socket && this.#lastHeard < this.#pingSentAt) this.#broken(socket, "no-pong");
+      }, PONG_WITHIN_MILLISECONDS);
+    }, PING_EVERY_MILLISECONDS);
+  }
+
+  /** The connection is gone without anyone having asked for it: wait, then try again. */
+  #broken(socket, reason) {
+    if (socket !== this.#socket) return;
+    this.#dropSocket();
+    const retryInMilliseconds = retryDelay(this.#attempt);
+    this.#attempt += 1;
+    this.#retryTimer = setTimeout(() => this.#open(), retryInMilliseconds);
+    this.#setState("waiting", { reason, retryInMilliseconds });
+  }
+
+  #retryNow() {
+    if (this.state === "waiting") this.#open();
+  }
+
+  #stop(state, reason) {
+    clearTimeout(this.#retryTimer);
+    globalThis.removeEventListener?.("online", this.#onOnline);
+    this.#dropSocket();
+    this.#setState(state, { reason });
+  }
+
+  #dropSocket() {
+    clearTimeout(this.#welcomeTimer);
+    clearInterval(this.#pingTimer);
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  #setState(state, detail = {}) {
+    this.state = state;
+    this.dispatchEvent(new CustomEvent("state", { detail: { state, ...detail } }));
+  }
+}

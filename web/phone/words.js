@@ -1,0 +1,89 @@
+/** Everything that can go wrong, in people's words. Codes come from docs/signaling.md and docs/end-reasons.md. */
+
+const ENDINGS = {
+  "hangup-local": "Call ended.",
+  "hangup-remote": "The other side hung up.",
+  busy: "The line is busy.",
+  declined: "The call was declined.",
+  "no-answer": "Nobody answered.",
+  cancelled: "The call was cancelled.",
+  "not-found": "This number does not exist.",
+  unavailable: "The other side is not available.",
+  forbidden: "You are not allowed to call this number.",
+  unauthorized: "The phone system did not accept the gateway's credentials.",
+  "answered-elsewhere": "Answered on another device.",
+  "media-timeout": "The call ended because no sound arrived any more.",
+  "ice-failed": "No sound path to the gateway could be found. A firewall may be blocking UDP.",
+  "dtls-failed": "The encrypted sound path could not be set up.",
+  "bad-offer": "This browser and the gateway could not agree on a call.",
+  "bad-answer": "This browser and the gateway could not agree on a call.",
+  "bad-pbx-description": "The gateway and the phone system could not agree on a call.",
+  "no-common-codec": "The two sides have no audio format in common.",
+  "trunk-unreachable": "The phone system cannot be reached.",
+  "trunk-refused": "The phone system refused the call.",
+  overload: "All lines are in use. Try again in a moment.",
+  shutdown: "The gateway is being restarted.",
+  "signaling-lost": "The connection to the gateway was lost.",
+  // The page's own: the problem itself is already on the screen.
+  "no-microphone": "",
+  internal: "Something went wrong inside the gateway.",
+};
+
+const ERRORS = {
+  "bad-json": "The gateway could not read what this page sent.",
+  "bad-message": "The gateway did not understand what this page sent.",
+  "too-large": "What this page sent was too large for the gateway.",
+  "not-signed-in": "You are not signed in.",
+  unauthorized: "The user name, password or token is wrong.",
+  "unknown-call": "The gateway does not know this call any more.",
+  "duplicate-call": "This call exists already.",
+  "bad-state": "That is not possible at this moment of the call.",
+  "hold-refused": "The phone system refused to change the hold.",
+  "too-many-calls": "You have too many calls at once.",
+  "unsupported-version": "This page is too old or too new for the gateway. Reload it.",
+  "rate-limited": "Too much at once. Wait a moment.",
+};
+
+const CONNECTIONS = {
+  "connection-lost": "The gateway cannot be reached.",
+  "no-welcome": "The gateway does not answer.",
+  "no-pong": "The gateway does not answer.",
+  shutdown: "The gateway is being restarted.",
+  idle: "The gateway closed a quiet connection.",
+  error: "The gateway closed the connection.",
+  "bad-address": "The address of the gateway is wrong.",
+};
+
+const MICROPHONE = {
+  NotAllowedError: "The microphone is blocked. Allow it in the browser's address bar, then call again.",
+  SecurityError: "The microphone is blocked. Allow it in the browser's address bar, then call again.",
+  NotFoundError: "No microphone was found. Plug one in, then call again.",
+  OverconstrainedError: "The chosen microphone is gone. Choose another one under Sound.",
+  NotReadableError: "The microphone is in use by another program.",
+  AbortError: "The microphone could not be started.",
+  InsecureContextError: "Browsers give the microphone only to https:// pages and to localhost. Open this page by one of these.",
+};
+
+/** @param {{reason: string, status?: number, text?: string}} ending */
+export function endingText({ reason, status, text }) {
+  const words = ENDINGS[reason] ?? ERRORS[reason] ?? (text || `The call ended (${reason}).`);
+  // For whoever has to look into it: what the phone system itself said.
+  return status >= 400 && !["busy", "declined", "cancelled"].includes(reason) ? `${words} (SIP ${status})` : words;
+}
+
+/** Endings that nobody needs to be warned about. */
+export function isOrdinaryEnding(reason) {
+  return ["hangup-local", "hangup-remote", "cancelled", "answered-elsewhere", "no-microphone"].includes(reason);
+}
+
+export function errorText({ code, message }) {
+  return ERRORS[code] ?? message ?? `Error: ${code}`;
+}
+
+export function connectionText(reason) {
+  return CONNECTIONS[reason] ?? ERRORS[reason] ?? "The connection to the gateway was lost.";
+}
+
+export function microphoneText(error) {
+  return MICROPHONE[error?.name] ?? "The microphone could not be started.";
+}
