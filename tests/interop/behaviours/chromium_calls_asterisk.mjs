@@ -1,0 +1,43 @@
+// Chromium calls Asterisk through the gateway: speech there, a tone back, an echo.
+
+import assert from "node:assert/strict";
+import { behaviour } from "../world/behaviour.mjs";
+import { sleep } from "../world/process.mjs";
+
+behaviour("the speech that Asterisk records scores PESQ 4.0 or more", async (world) => {
+  const pbx = await world.asterisk();
+  const page = await world.chromium();
+  await page.call("602");
+  await sleep((2 * world.audio.seconds + 2) * 1000);
+  const { inboundCodec, outboundCodec } = await page.statistics();
+  await page.hangUp();
+  const heard = await world.audio.pesq(await pbx.recording());
+  console.log(`# PESQ ${heard.mos} (${JSON.stringify(heard.passes)}), browser ${outboundCodec} / ${inboundCodec}`);
+  assert.equal(outboundCodec, "audio/opus");
+  assert.ok(heard.mos >= 4.0, JSON.stringify(heard));
+  await pbx.allCallsEnded();
+});
+
+behaviour("Asterisk's milliwatt is 1004 Hz in the page, at its level", async (world) => {
+  await world.asterisk();
+  const page = await world.chromium();
+  await page.call("601");
+  await sleep(1500);
+  const tone = await page.measure(2);
+  console.log(`# ${JSON.stringify(tone)}`);
+  assert.ok(Math.abs(tone.frequency - 1004) < 3, JSON.stringify(tone));
+  // 0 dBm0 is 3.14 dB below a full-scale sine in mu-law (ITU-T G.711, note to table 2).
+  assert.ok(Math.abs(tone.level_dbfs + 3.14) < 1.5, JSON.stringify(tone));
+});
+
+behaviour("an echo brings the speech back", async (world) => {
+  await world.asterisk();
+  const page = await world.chromium();
+  await page.call("600");
+  await sleep(1500);
+  const speech = await page.measure(4);
+  assert.ok(speech.level_dbfs > -45, JSON.stringify(speech));
+  assert.ok(speech.frequency > 80 && speech.frequency < 3400, JSON.stringify(speech));
+  await page.hangUp();
+  assert.equal((await page.ended()).reason, "hangup-local");
+});

@@ -1,0 +1,17 @@
+// Nothing listens where the trunk should be.
+
+import assert from "node:assert/strict";
+import { behaviour } from "../world/behaviour.mjs";
+import { routes, trunks } from "../world/gateway.mjs";
+
+for (const transport of ["udp", "tcp"]) {
+  behaviour(`a trunk that is down by ${transport}: the page is told`, async (world) => {
+    await world.gateway({
+      trunks: [trunks.sipp({ target: `sip:10.77.2.22:5099;transport=${transport}` })], routes: [routes.sipp],
+    });
+    const page = await world.chromium();
+    await page.dial("700");
+    assert.equal((await page.ended(40000)).reason, "trunk-unreachable");
+    await world.stopGateway();
+  });
+}

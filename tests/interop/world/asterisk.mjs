@@ -1,0 +1,115 @@
+// Asterisk 22 in the Debian root, in the PBX's namespace, with a run folder of its own.
+
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { addresses } from "./network.mjs";
+import { Process, sleep, until } from "./process.mjs";
+
+// Files that Asterisk complains about when they are missing; empty they mean their defaults.
+const EMPTY = ["acl", "ccss", "cdr", "cel", "features", "pjproject", "udptl"];
+const FOLDERS = ["etc", "cache", "lib", "spool", "run", "log", "recordings"];
+
+export class Asterisk {
+  /**
+   * @param {object} place { repository, root, id, network, logs }
+   * @param {boolean} exampleOnly true: the operator's example alone, nothing of the tests'
+   */
+  static async start(place, { exampleOnly = false } = {}) {
+    const asterisk = new Asterisk();
+    asterisk.root = place.root;
+    asterisk.inside = `/run/trunkline-interop/${place.id}`;
+    asterisk.outside = join(place.root, asterisk.inside);
+    rmSync(asterisk.outside, { recursive: true, force: true });
+    for (const folder of FOLDERS) mkdirSync(join(asterisk.outside, folder), { recursive: true });
+
+    const etc = join(asterisk.outside, "etc");
+    const example = join(place.repository, "config/asterisk");
+    cpSync(join(place.repository, "tests/interop/asterisk"), etc, { recursive: true });
+    cpSync(example, exampleOnly ? etc : join(etc, "example"), { recursive: true });
+    for (const name of EMPTY) writeFileSync(join(etc, `${name}.conf`), "");
+    for (const folder of [etc, join(etc, "example")]) {
+      if (!existsSync(folder)) continue;
+      for (const name of readdirSync(folder).filter((one) => one.endsWith(".conf"))) {
+        const path = join(folder, name);
+        writeFileSync(path, readFileSync(path, "utf8")
+          .replaceAll("RUN/", `${asterisk.inside}/`)
+          .replaceAll("192.0.2.10", addresses.gateway));
+      }
+    }
+
+    asterisk.process = new Process(
+      place.network.inside(place.network.pbx, "chroot", place.root,
+        "asterisk", "-f", "-C", `${asterisk.inside}/etc/asterisk.conf`, "-vvv"),
+      { log: join(place.logs, "asterisk.log") });
+    await until(() => {
+      if (asterisk.process.ended) throw new Error(`asterisk ended: ${asterisk.process.output.slice(-3000)}`);
+      try { return asterisk.command("core waitfullybooted").includes("fully booted"); } catch { return false; }
+    }, "asterisk booted", 30000, 200);
+    return asterisk;
+  }
+
+  /** What `asterisk -rx` answers. */
+  command(text) {
+    return execFileSync("chroot", [this.root, "asterisk", "-C", `${this.inside}/etc/asterisk.conf`, "-rx", text],
+      { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], timeout: 10000 });
+  }
+
+  /** Calls `user` of the page through the gateway; what answers is a number of the dial plan. */
+  call(user, number, endpoint = "gateway") {
+    this.command(`channel originate PJSIP/${user}@${endpoint} extension ${number}@from-gateway`);
+  }
+
+  activeCalls() {
+    return Number(/(\d+) active channel/.exec(this.command("core show channels count"))[1]);
+  }
+
+  async allCallsEnded(milliseconds = 5000) {
+    await until(() => this.activeCalls() === 0, "asterisk has no channel left", milliseconds, 200);
+  }
+
+  hangUpAll() {
+    this.command("channel request hangup all");
+  }
+
+  /** Digits that Asterisk heard since it started: [{ digit, duration in ms }]. */
+  digits() {
+    const path = join(this.outside, "log/dtmf");
+    if (!existsSync(path)) return [];
+    return [...readFileSync(path, "utf8").matchAll(/DTMF end '(.)' received on \S+, duration (\d+) ms/g)]
+      .map(([, digit, duration]) => ({ digit, duration: Number(duration) }));
+  }
+
+  contacts() {
+    return this.command("pjsip show contacts");
+  }
+
+  /** The newest recording of 602, once the call is over and the file no longer grows. */
+  async recording() {
+    const folder = join(this.outside, "recordings");
+    const newest = () => readdirSync(folder).filter((one) => one.endsWith(".wav"))
+      .map((one) => join(folder, one)).sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
+    const path = await until(newest, "a recording", 5000);
+    for (let size = -1; ;) {
+      await sleep(300);
+      const now = statSync(path).size;
+      if (now === size) return path;
+      size = now;
+    }
+  }
+
+  /** The messages that Asterisk itself calls warnings and errors. */
+  complaints() {
+    const path = join(this.outside, "log/messages");
+    return existsSync(path)
+      ? readFileSync(path, "utf8").split("\n").filter((line) => /\] (WARNING|ERROR)\[/.test(line))
+      : [];
+  }
+
+  async stop() {
+    try { this.command("core stop now"); } catch { /* it may not answer any more */ }
+    await Promise.race([this.process.exit, sleep(3000)]);
+    await this.process.stop("SIGKILL");
+    rmSync(this.outside, { recursive: true, force: true });
+  }
+}

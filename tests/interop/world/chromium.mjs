@@ -1,0 +1,43 @@
+// Headless Chromium with a microphone that plays a WAV, by playwright-core.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { Page, onlyCodecs } from "./page.mjs";
+
+/**
+ * @param {object} options url of the page; microphone: WAV that is played in a loop (absent:
+ *   Chromium's own beeps); codecs: the only ones of this browser
+ */
+export async function openChromium({ url, microphone, codecs }) {
+  const profile = mkdtempSync(join(tmpdir(), "trunkline-chromium-"));
+  const origin = new URL(url).origin;
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.TRUNKLINE_CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    args: [
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync",
+      "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,PrivateNetworkAccessChecks,WebRtcHideLocalIpsWithMdns",
+      // The page is not at localhost in these namespaces, and getUserMedia wants a secure place.
+      `--unsafely-treat-insecure-origin-as-secure=${origin}`,
+      "--autoplay-policy=no-user-gesture-required",
+      "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+      ...(microphone ? [`--use-file-for-fake-audio-capture=${microphone}`] : []),
+    ],
+  });
+  const tab = context.pages()[0] ?? await context.newPage();
+  const page = new Page("Chromium", tab, async () => {
+    await context.close();
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  });
+  try {
+    if (codecs) await tab.addInitScript(onlyCodecs, codecs);
+    await tab.goto(url);
+  } catch (error) {
+    await page.close();
+    throw error;
+  }
+  return page;
+}

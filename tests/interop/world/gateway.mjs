@@ -1,0 +1,125 @@
+// The gateway under test: its configuration, its process, what it says. The only place of the
+// tests that knows its configuration file.
+
+import { writeFileSync } from "node:fs";
+import { get } from "node:http";
+import { join } from "node:path";
+import { addresses } from "./network.mjs";
+import { Process } from "./process.mjs";
+
+export const HTTP_PORT = 8080;
+
+/** One user of the page. */
+export const alice = { name: "alice", password: "wonder land" };
+
+/** Trunks by what the far end does; a test takes the ones it needs. */
+export const trunks = {
+  /** By address, Asterisk's endpoint [gateway]. */
+  asterisk: (more = {}) => ({
+    name: "asterisk", target: `sip:${addresses.asterisk}:5060;transport=udp`,
+    codecs: ["PCMU", "PCMA"], accept_from: [`${addresses.asterisk}/32`], ...more,
+  }),
+  /** Registers: 1001 is challenged by MD5, 1002 by SHA-256. */
+  registered: (user, password, more = {}) => ({
+    name: "asterisk", target: `sip:${addresses.asterisk}:5060;transport=udp`,
+    username: user, password, register: true, codecs: ["PCMU", "PCMA"],
+    accept_from: [`${addresses.asterisk}/32`], ...more,
+  }),
+  /** A scenario of sipp that waits for a call. */
+  sipp: (more = {}) => ({
+    name: "sipp", target: `sip:${addresses.sipp}:5080;transport=udp`,
+    codecs: ["PCMU"], accept_from: [`${addresses.sipp}/32`], ...more,
+  }),
+};
+
+export const routes = {
+  asterisk: { match: "^(6|2)\\d+$", trunk: "asterisk", to: "$0" },
+  unknown: { match: "^404$", trunk: "asterisk", to: "999404" },
+  sipp: { match: "^7\\d+$", trunk: "sipp", to: "$0" },
+};
+
+const value = (what) => {
+  if (Array.isArray(what)) return `[${what.map(value).join(", ")}]`;
+  return typeof what === "string" ? JSON.stringify(what) : String(what);
+};
+
+function table(header, entries) {
+  return [header, ...Object.entries(entries).map(([key, what]) => `${key} = ${value(what)}`), ""].join("\n");
+}
+
+/**
+ * The configuration file.
+ * @param {object} options sipAddress: where the gateway talks to the PBX from;
+ *   trunks, routes, users, inbound: lists; more: { section: { key: value } } laid over the sections
+ */
+export function configuration({ sipAddress = addresses.gateway, trunks: lines, routes: rules, users = [alice], inbound = [{ match: "^web-(.*)$", user: "$1" }], more = {} }) {
+  const sections = {
+    http: { listen: `${addresses.gatewayForBrowser}:${HTTP_PORT}` },
+    sip: { listen: [`udp:${sipAddress}:5060`, `tcp:${sipAddress}:5060`] },
+    webrtc: { addresses: [addresses.gatewayForBrowser], port: 0, lite: false },
+    media: { rtp_address: sipAddress, rtp_ports: "20000-20999" },
+    sign_in: { anonymous: true },
+  };
+  for (const [name, keys] of Object.entries(more)) sections[name] = { ...sections[name], ...keys };
+  return [
+    ...Object.entries(sections).map(([name, keys]) => table(`[${name}]`, keys)),
+    ...users.map((user) => table("[[user]]", user)),
+    ...lines.map((trunk) => table("[[trunk]]", trunk)),
+    ...rules.map((route) => table("[[route]]", route)),
+    ...inbound.map((rule) => table("[[inbound]]", rule)),
+  ].join("\n");
+}
+
+export class Gateway {
+  /**
+   * @param {object} place { repository, network, logs }
+   * @param {object} options what configuration() takes
+   */
+  static async start(place, options = {}) {
+    const gateway = new Gateway();
+    const file = join(place.logs, "trunkline.toml");
+    writeFileSync(file, configuration({
+      trunks: [trunks.asterisk()], routes: [routes.asterisk, routes.unknown], ...options,
+    }));
+    gateway.url = `http://${addresses.gatewayForBrowser}:${HTTP_PORT}/`;
+    const binary = process.env.TRUNKLINE_BINARY ?? join(place.repository, "target/debug/trunkline");
+    gateway.process = new Process(
+      place.network.inside(place.network.gateway, binary, "--config", file),
+      { log: join(place.logs, "gateway.log"), environment: { RUST_BACKTRACE: "1", NO_COLOR: "1" } });
+    const deadline = Date.now() + 10000;
+    while ((await gateway.fetch("/health").catch(() => ({}))).status !== 200) {
+      if (gateway.process.ended || Date.now() > deadline) {
+        throw new Error(`the gateway does not answer:\n${gateway.process.output.slice(-3000)}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    return gateway;
+  }
+
+  /** GET of a path: { status, body }. */
+  fetch(path) {
+    return new Promise((resolve, reject) => {
+      get(new URL(path, this.url), (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (text) => { body += text; });
+        response.on("end", () => resolve({ status: response.statusCode, body }));
+      }).on("error", reject).setTimeout(2000, function giveUp() { this.destroy(new Error("no answer")); });
+    });
+  }
+
+  /** The sum over the labels of one metric of /metrics; 0 when it is not there. */
+  async metric(name) {
+    const { body } = await this.fetch("/metrics");
+    return body.split("\n").filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+  }
+
+  /** Ends it by SIGTERM; throws when it had ended before, or does not end well. */
+  async stop() {
+    if (this.process.ended) throw new Error(`the gateway had ended by itself: ${JSON.stringify(this.process.ended)}\n${this.process.output.slice(-3000)}`);
+    const exit = await this.process.stop("SIGTERM", 15000);
+    if (exit.code !== 0) throw new Error(`the gateway ended with ${JSON.stringify(exit)}\n${this.process.output.slice(-3000)}`);
+    if (/panicked at/.test(this.process.output)) throw new Error(`the gateway panicked:\n${this.process.output.slice(-3000)}`);
+  }
+}

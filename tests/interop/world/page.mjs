@@ -1,0 +1,187 @@
+// The gateway's own page in a real browser, driven through `window.trunkline.phone`: the only
+// place of the tests that knows the page.
+
+import { until } from "./process.mjs";
+
+export class Page {
+  /**
+   * @param {object} tab what both drivers have: evaluate(function, argument), close()
+   * @param {() => Promise<void>} close ends the browser
+   */
+  constructor(name, tab, close) {
+    this.name = name;
+    this.tab = tab;
+    this.close = close;
+    this.console = [];
+    tab.on("console", (message) => this.console.push(message.text()));
+    tab.on("pageerror", (error) => this.console.push(String(error)));
+  }
+
+  /** Runs a function in the page with one JSON argument. */
+  evaluate(what, argument) {
+    return this.tab.evaluate(what, argument);
+  }
+
+  async signedIn() {
+    await this.#until(() => globalThis.trunkline?.phone.connection === "signed-in", "the page is signed in");
+  }
+
+  async signIn(user, password) {
+    await this.evaluate(([name, word]) => globalThis.trunkline.phone.signIn({ user: name, password: word }), [user, password]);
+  }
+
+  connection() {
+    return this.evaluate(() => globalThis.trunkline.phone.connection);
+  }
+
+  /** Dials; resolves when the offer is on its way. Rejects with the page's own words. */
+  dial(number) {
+    return this.evaluate((to) => globalThis.trunkline.phone.dial(to), number);
+  }
+
+  answer() {
+    return this.evaluate(() => globalThis.trunkline.phone.answer());
+  }
+
+  reject(reason) {
+    return this.evaluate((why) => globalThis.trunkline.phone.reject(why), reason);
+  }
+
+  hangUp() {
+    return this.evaluate(() => globalThis.trunkline.phone.hangUp());
+  }
+
+  hold(on) {
+    return this.evaluate((wanted) => globalThis.trunkline.phone.setHold(wanted), on);
+  }
+
+  sendDigits(digits) {
+    return this.evaluate((keys) => globalThis.trunkline.phone.sendDigits(keys), digits);
+  }
+
+  receivedDigits() {
+    return this.evaluate(() => globalThis.trunkline.phone.receivedDigits);
+  }
+
+  /** "idle", "calling", "ringing", "early-media", "in-call", "incoming", "accepting" */
+  state() {
+    return this.evaluate(() => globalThis.trunkline.phone.state);
+  }
+
+  async inState(wanted, milliseconds = 10000) {
+    await until(async () => {
+      const { state, ending } = await this.evaluate(() => ({
+        state: globalThis.trunkline.phone.state, ending: globalThis.trunkline.phone.lastEnding,
+      }));
+      if (state === "idle" && ending && wanted !== "idle") {
+        throw new Error(`the call ended (${JSON.stringify(ending)}) before it was ${wanted}`);
+      }
+      return state === wanted;
+    }, `${this.name}: the call is ${wanted}`, milliseconds);
+  }
+
+  /** Waits for the end of the call: { reason, status, text }. */
+  async ended(milliseconds = 10000) {
+    await until(() => this.evaluate(() => globalThis.trunkline.phone.state === "idle" && globalThis.trunkline.phone.lastEnding !== null),
+      `${this.name}: the call ended`, milliseconds);
+    return this.evaluate(() => globalThis.trunkline.phone.lastEnding);
+  }
+
+  /** Dials and waits until the far end has picked up. */
+  async call(number, milliseconds = 10000) {
+    await this.dial(number);
+    await this.inState("in-call", milliseconds);
+  }
+
+  /** Who calls: { number, name }. */
+  caller() {
+    return this.evaluate(() => ({ number: globalThis.trunkline.phone.call?.number, name: globalThis.trunkline.phone.call?.name }));
+  }
+
+  held() {
+    return this.evaluate(() => globalThis.trunkline.phone.call?.held ?? null);
+  }
+
+  async heldIs(wanted, milliseconds = 5000) {
+    await until(async () => (await this.held()) === wanted, `${this.name}: held is ${wanted}`, milliseconds);
+  }
+
+  /** The far end's strongest frequency (Hz) and level (dBFS; a full-scale sine is 0). */
+  measure(seconds = 1) {
+    return this.evaluate((length) => globalThis.trunkline.phone.measure(length), seconds);
+  }
+
+  /** performance.now() of the call's steps. */
+  marks() {
+    return this.evaluate(() => globalThis.trunkline.phone.marks);
+  }
+
+  /** The audio line's statistics of the peer connection: { inbound, outbound, pair, codec names }. */
+  statistics() {
+    return this.evaluate(async () => {
+      const report = new Map((await globalThis.trunkline.phone.peerConnection.getStats()).entries());
+      const all = [...report.values()];
+      const inbound = all.find((one) => one.type === "inbound-rtp" && one.kind === "audio");
+      const outbound = all.find((one) => one.type === "outbound-rtp" && one.kind === "audio");
+      const pair = all.find((one) => one.type === "candidate-pair" && (one.selected || (one.nominated && one.state === "succeeded")));
+      return {
+        inbound, outbound, pair,
+        inboundCodec: report.get(inbound?.codecId)?.mimeType,
+        outboundCodec: report.get(outbound?.codecId)?.mimeType,
+        localPort: report.get(pair?.localCandidateId)?.port,
+      };
+    });
+  }
+
+  /** The longest time in ms without a packet from the far end, while `during` runs. */
+  async longestSilence(during) {
+    await this.evaluate(() => {
+      const receiver = globalThis.trunkline.phone.peerConnection.getReceivers()[0];
+      const watch = { longest: 0, last: performance.now(), timestamp: null };
+      watch.timer = setInterval(() => {
+        const newest = receiver.getSynchronizationSources()[0]?.rtpTimestamp ?? null;
+        const now = performance.now();
+        if (newest !== watch.timestamp) {
+          watch.timestamp = newest;
+          watch.last = now;
+        }
+        watch.longest = Math.max(watch.longest, now - watch.last);
+      }, 10);
+      globalThis.silenceWatch = watch;
+    });
+    await during();
+    return this.evaluate(() => {
+      clearInterval(globalThis.silenceWatch.timer);
+      return globalThis.silenceWatch.longest;
+    });
+  }
+
+  /** What the page and the browser said, for the report of a failure. */
+  diary() {
+    return this.console.slice(-30).join("\n");
+  }
+
+  async #until(question, what, milliseconds = 15000) {
+    await until(() => this.evaluate(question), `${this.name}: ${what}`, milliseconds);
+  }
+}
+
+/**
+ * Runs in the page before its own scripts: leaves only `codecs` (like "audio/PCMU", with what is
+ * no codec of speech) in every offer and answer, as a browser without the others would.
+ */
+export function onlyCodecs(codecs) {
+  const wanted = (codec) => codecs.includes(codec.mimeType) || /telephone-event|CN/.test(codec.mimeType);
+  const prefer = (connection) => {
+    for (const transceiver of connection.getTransceivers()) {
+      transceiver.setCodecPreferences(RTCRtpReceiver.getCapabilities("audio").codecs.filter(wanted));
+    }
+  };
+  for (const name of ["createOffer", "createAnswer"]) {
+    const original = RTCPeerConnection.prototype[name];
+    RTCPeerConnection.prototype[name] = function create(...rest) {
+      prefer(this);
+      return original.apply(this, rest);
+    };
+  }
+}
