@@ -223,6 +223,9 @@ impl Output {
 
     /// Takes samples that follow those before; sends each packet that is full.
     pub(super) fn play(&mut self, samples: &[i16], now: Instant) {
+        if samples.is_empty() {
+            return;
+        }
         self.filled = 0;
         self.timeline.settle();
         let frame = self.frame_samples();
