@@ -218,7 +218,7 @@ impl Path {
         self.statistics.source_changes += 1;
         self.transcode.reset();
         self.output.timeline_mut().begin_talkspurt();
-        if let Some(press) = self.presses.reset() {
+        if let Some(press) = self.presses.interrupt() {
             self.finish(&press, true, now);
         }
     }
@@ -260,7 +260,7 @@ impl Path {
             self.heard = true;
             self.tell(PathEvent::FirstAudio);
         }
-        if self.sender.is_busy() || self.presses.covers(packet.timestamp) {
+        if self.sender.is_busy() || self.presses.covers(packet.ssrc, packet.timestamp) {
             self.statistics.dropped.suppressed += 1;
             self.source.interrupt();
             return;

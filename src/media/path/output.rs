@@ -48,6 +48,7 @@ pub(super) struct Sent {
     pub(super) packets: u64,
     pub(super) octets: u64,
     pub(super) overflow: u64,
+    pub(super) unencodable: u64,
 }
 
 /// The sending half of a path.
@@ -376,6 +377,7 @@ impl Output {
         if encoded {
             self.queue(packet);
         } else {
+            self.sent.unencodable += 1;
             self.outbox.give_back(packet);
         }
     }

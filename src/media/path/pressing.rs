@@ -1,6 +1,6 @@
 //! Key presses of the source carried to the other side.
 
-use super::key_press::{Press, Update};
+use super::key_press::{Press, Stamp, Update};
 use super::output::EventStream;
 use super::{Path, PathEvent};
 use crate::rtp::{Packet, RtpTimestampExt, TelephoneEvent, digit_of_event, scale};
@@ -17,18 +17,19 @@ impl Path {
             self.statistics.dropped.unknown_event += 1;
             return;
         };
-        let timestamp_rate = self.source.clock_rate().unwrap_or(clock_rate);
-        let timestamp = packet.timestamp;
-        let update = self
-            .presses
-            .handle(event, timestamp, timestamp_rate, clock_rate, now);
+        let stamp = Stamp {
+            ssrc: packet.ssrc,
+            timestamp: packet.timestamp,
+            timestamp_rate: self.source.clock_rate().unwrap_or(clock_rate),
+        };
+        let update = self.presses.handle(event, stamp, clock_rate, now);
         match update {
             Update::Stale => {}
             Update::Began { unfinished } => {
                 if let Some(press) = unfinished {
                     self.finish(&press, true, now);
                 }
-                self.begin_press(event, digit, timestamp, timestamp_rate, now);
+                self.begin_press(event, digit, stamp, now);
                 self.update_press(now);
             }
             Update::Goes { ended } => self.pass_press(ended, now),
@@ -38,20 +39,13 @@ impl Path {
 
     /// Begins to pass a press on: as events, else as a tone; not at all while digits of our
     /// own are being sent.
-    fn begin_press(
-        &mut self,
-        event: TelephoneEvent,
-        digit: char,
-        timestamp: u32,
-        timestamp_rate: u32,
-        now: Instant,
-    ) {
+    fn begin_press(&mut self, event: TelephoneEvent, digit: char, stamp: Stamp, now: Instant) {
         self.pressed = None;
         match self.to_events {
             Some(_) if self.sender.is_busy() => {}
             Some(format) => {
                 self.output.flush(now);
-                let gap = self.gap_before(timestamp, timestamp_rate, now);
+                let gap = self.gap_before(stamp.timestamp, stamp.timestamp_rate, now);
                 let timeline = self.output.timeline();
                 let begin = timeline.position().wrapping_add(gap as u32);
                 let earliest = timeline.floor().unwrap_or(begin);

@@ -105,6 +105,7 @@ impl Path {
         statistics.sent_packets = sent.packets;
         statistics.sent_octets = sent.octets;
         statistics.dropped.overflow = sent.overflow;
+        statistics.dropped.unencodable = sent.unencodable;
         if let Some(reception) = &self.source.reception {
             statistics.jitter = reception.jitter();
         }

@@ -190,6 +190,56 @@ fn the_next_key_ends_one_whose_end_was_lost() {
 }
 
 #[test]
+fn keys_of_a_source_beside_the_audio_are_not_doubled() {
+    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    let mut talker = Talker::voice(Codec::Pcmu);
+    let mut keypad = Talker::voice(Codec::Pcmu);
+    keypad.ssrc = 2;
+    for event in [4, 4, 7] {
+        for packet in keypad.key(event, 160, 8_000) {
+            rig.give(&talker.audio());
+            rig.give(&packet);
+            rig.wait(20);
+        }
+    }
+    rig.wait(500);
+    assert_eq!(rig.digits(), "447");
+    let seen: String = keys(&rig, &side(Codec::Opus))
+        .iter()
+        .map(|(digit, _)| digit)
+        .collect();
+    assert_eq!(seen, "447");
+}
+
+#[test]
+fn an_opus_stream_may_carry_events_that_count_at_8_khz() {
+    let mut from = side(Codec::Opus);
+    from.receive_events[0] = side(Codec::Pcmu).receive_events[0];
+    let to = side(Codec::Pcmu);
+    let mut rig = Rig::new(&from, &to);
+    let mut talker = Talker::voice(Codec::Opus);
+    for event in 0..16 {
+        for _ in 0..5 {
+            rig.give(&talker.audio());
+            rig.wait(20);
+        }
+        for packet in talker.key(event, 160, 8_000) {
+            rig.give(&packet);
+            rig.wait(20);
+        }
+    }
+    let expected: Vec<_> = KEYS.chars().map(|digit| (digit, 1_280)).collect();
+    assert_eq!(keys(&rig, &to), expected);
+    let packets = rig.packets();
+    let (first, last) = (packets[0], packets[packets.len() - 1]);
+    // The last event begins 100 ms after the fifteen rounds of 300 ms before it.
+    assert_eq!(
+        last.timestamp.wrapping_sub(first.timestamp),
+        8 * (15 * 300 + 100)
+    );
+}
+
+#[test]
 fn a_key_longer_than_a_segment_is_one_key() {
     // At 48 kHz a segment ends after 1.37 s, at 8 kHz after 8.2 s (RFC 4733 section 2.5.1.3).
     let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
