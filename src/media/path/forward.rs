@@ -6,6 +6,7 @@ use super::output::{EventStream, Output};
 use super::source::{Distance, Passed, Payload, Source};
 use super::transcode::{Incoming, Transcode};
 use super::{Config, PathEvent, PathStatistics, StreamIdentity, decoding};
+use crate::audio::has_fec;
 use crate::codec::{AudioFormat, Codec, EventFormat};
 use crate::media::Error;
 use crate::rtp::{Admission, Arrival, Packet, RtpTimestampExt, event_of_digit, scale};
@@ -123,7 +124,11 @@ impl Path {
         };
         if let Payload::Audio(codec) = payload {
             reception.measure_jitter(packet.timestamp, codec.clock_rate(), now);
-            let waits = codec != self.output.codec() || !self.output.passes(codec, packet.payload);
+            // Waiting is for naught where the packet at hand rebuilds the one that is missing.
+            let rebuilds = codec == Codec::Opus
+                && self.source.reorder.next() == number.checked_sub(1)
+                && has_fec(packet.payload);
+            let waits = !rebuilds && !self.output.passes(codec, packet.payload);
             self.source.set_waiting(waits);
         }
         self.statistics.received += 1;
