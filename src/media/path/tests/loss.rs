@@ -148,6 +148,22 @@ fn a_lost_packet_holds_the_others_back_no_longer_than_the_window() {
 }
 
 #[test]
+fn a_packet_that_rebuilds_the_lost_one_does_not_wait_for_it() {
+    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut talker = Talker::voice(Codec::Opus).with_fec();
+    for number in 0..60 {
+        let packet = talker.audio();
+        match number {
+            58 => {}
+            59 => assert_eq!(rig.give(&packet), 2, "the lost one and this one"),
+            _ => assert_eq!(rig.give(&packet), 1),
+        }
+        rig.wait(20);
+    }
+    assert_eq!(rig.path.statistics().recovered_by_fec, 1);
+}
+
+#[test]
 fn a_packet_that_comes_twice_counts_once() {
     let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus);
