@@ -61,12 +61,7 @@ impl Agent {
         if let Some((since, until)) = self.doubt
             && now >= until
         {
-            // Controlled, it is the other end's to choose.
-            if self.mode == (Mode::Full { controlling: true }) {
-                self.leave_route(since, now);
-            } else {
-                self.doubt = None;
-            }
+            self.leave_route(since, now);
         }
         self.send_due_checks(now);
         self.reschedule();
