@@ -11,16 +11,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::transport::RTCDtlsRole;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
 };
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use trunkline::peer::{
-    Certificate, Config, Drop, Event, LocalCandidate, Peer, Received, Role, SrtpProfile, classify,
-    stun_username,
+    Certificate, Config, Drop, Event, Failure, LocalCandidate, Peer, Received, Role, SrtpProfile,
+    classify, stun_username,
 };
-use trunkline::sdp::{Description, Fingerprint};
+use trunkline::sdp::{Description, Fingerprint, Setup};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
@@ -65,7 +66,8 @@ struct Client {
 }
 
 impl Client {
-    async fn new(profile: SrtpProtectionProfile) -> Self {
+    /// `setup`: what it answers to `actpass`.
+    async fn new(profile: SrtpProtectionProfile, setup: Setup) -> Self {
         let codec = RTCRtpCodec {
             mime_type: "audio/opus".to_owned(),
             clock_rate: 48_000,
@@ -94,6 +96,10 @@ impl Client {
         let settings = SettingEngineBuilder::new()
             .with_srtp_protection_profiles(vec![profile])
             .with_include_loopback_candidate(true)
+            .with_answering_dtls_role(match setup {
+                Setup::Passive => RTCDtlsRole::Server,
+                _ => RTCDtlsRole::Client,
+            })
             // Checks as often as a browser's.
             .with_ice_timeouts(None, None, Some(Duration::from_millis(250)))
             .build();
@@ -195,15 +201,20 @@ struct Driver {
 }
 
 impl Driver {
-    async fn new(role: Role, lite: bool) -> Self {
+    async fn new(role: Role, lite: bool, setup: Setup, relay: Option<&mut Relay>) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         let local = socket.local_addr().expect("its address");
+        let advertised = match relay {
+            Some(relay) => relay.start(local).await,
+            None => local,
+        };
         let candidate = LocalCandidate {
             bound: local,
-            advertised: local,
+            advertised,
         };
         let config = Config {
             lite,
+            answer_setup: setup,
             ..Config::new(certificate(), vec![candidate])
         };
         Driver {
@@ -372,9 +383,61 @@ async fn connect(
     }
 }
 
-async fn call(role: Role, lite: bool, profile: SrtpProtectionProfile) -> (Duration, SrtpProfile) {
-    let mut client = Client::new(profile).await;
-    let mut driver = Driver::new(role, lite).await;
+/// A NAT between the client and the peer that can forget its binding.
+struct Relay {
+    moved: watch::Sender<bool>,
+}
+
+impl Relay {
+    fn new() -> Self {
+        Relay {
+            moved: watch::channel(false).0,
+        }
+    }
+
+    /// Begins to relay to `peer`, and gives the address that the client is to be told.
+    async fn start(&mut self, peer: SocketAddr) -> SocketAddr {
+        let bind = || UdpSocket::bind("127.0.0.1:0");
+        let inner = bind().await.expect("a socket");
+        let outer = [
+            bind().await.expect("a socket"),
+            bind().await.expect("a socket"),
+        ];
+        let address = inner.local_addr().expect("its address");
+        let moved = self.moved.subscribe();
+        tokio::spawn(async move {
+            let mut client = None;
+            let mut buffers = [[0; 2048]; 2];
+            loop {
+                let [upward, downward] = &mut buffers;
+                let now = usize::from(*moved.borrow());
+                tokio::select! {
+                    Ok((length, from)) = inner.recv_from(upward) => {
+                        client = Some(from);
+                        let now = usize::from(*moved.borrow());
+                        let _ = outer[now].send_to(&upward[..length], peer).await;
+                    }
+                    Ok((length, _)) = outer[now].recv_from(downward) => {
+                        // What comes to the forgotten binding is lost.
+                        if now == usize::from(*moved.borrow()) && let Some(client) = client {
+                            let _ = inner.send_to(&downward[..length], client).await;
+                        }
+                    }
+                }
+            }
+        });
+        address
+    }
+}
+
+async fn call(
+    role: Role,
+    lite: bool,
+    setup: Setup,
+    profile: SrtpProtectionProfile,
+) -> (Duration, SrtpProfile) {
+    let mut client = Client::new(profile, setup).await;
+    let mut driver = Driver::new(role, lite, setup, None).await;
     let begin = connect(&mut driver, &mut client, role, |_| {}).await;
     let done = |d: &Driver| d.connected().is_some();
     let connected = driver.run(Duration::from_secs(10), done).await;
@@ -392,14 +455,26 @@ async fn call(role: Role, lite: bool, profile: SrtpProtectionProfile) -> (Durati
     (at - begin, agreed)
 }
 
+const GCM: SrtpProtectionProfile = SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_in_every_role_connect_quickly_and_carry_audio_both_ways() {
     for role in [Role::Answerer, Role::Offerer] {
         for lite in [false, true] {
-            let gcm = SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm;
-            let (took, profile) = call(role, lite, gcm).await;
-            println!("{role:?} lite {lite}: ICE and DTLS took {took:?}");
-            assert_eq!(profile, SrtpProfile::AeadAes128Gcm);
+            for setup in [Setup::Active, Setup::Passive] {
+                let (took, profile) = call(role, lite, setup, GCM).await;
+                let who = if lite { "lite" } else { "full" };
+                println!("{role:?} {who}, answer {setup}: ICE and DTLS took {took:?}");
+                assert_eq!(profile, SrtpProfile::AeadAes128Gcm);
+                // The client nominates and says its hello on a clock of 200 ms only. Where both
+                // are ours to do, or come at once by our doing, nothing waits.
+                let ours = match role {
+                    Role::Answerer => !lite && setup == Setup::Active,
+                    Role::Offerer => !lite && setup == Setup::Passive,
+                };
+                let limit = if ours { 50 } else { 1_000 };
+                assert!(took < Duration::from_millis(limit), "{took:?}");
+            }
         }
     }
 }
@@ -407,6 +482,98 @@ async fn calls_in_every_role_connect_quickly_and_carry_audio_both_ways() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_without_gcm_gets_counter_mode() {
     let cm = SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80;
-    let (_, profile) = call(Role::Answerer, false, cm).await;
+    let (_, profile) = call(Role::Answerer, false, Setup::Passive, cm).await;
     assert_eq!(profile, SrtpProfile::Aes128CmSha1_80);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_with_another_certificate_than_described_gets_no_keys() {
+    for setup in [Setup::Active, Setup::Passive] {
+        let mut client = Client::new(GCM, setup).await;
+        let mut driver = Driver::new(Role::Answerer, false, setup, None).await;
+        connect(&mut driver, &mut client, Role::Answerer, |description| {
+            description.fingerprints[0].value[0] ^= 1;
+        })
+        .await;
+        let failed = Event::Failed(Failure::FingerprintMismatch);
+        let done = move |d: &Driver| d.events.iter().any(|(_, event)| *event == failed);
+        assert!(
+            driver.run(Duration::from_secs(10), done).await,
+            "{:?}",
+            driver.events
+        );
+        assert!(driver.connected().is_none());
+        client.connection.close().await.expect("closed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_on_the_port_disturbs_nothing() {
+    let mut client = Client::new(GCM, Setup::Active).await;
+    let mut driver = Driver::new(Role::Answerer, false, Setup::Passive, None).await;
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let mut hello = vec![22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12];
+    hello.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    connect(&mut driver, &mut client, Role::Answerer, |_| {}).await;
+    for datagram in [
+        &hello[..],
+        &[0x80; 40],
+        &[0x80, 200, 0, 1, 0, 0, 0, 0],
+        b"x",
+        b"",
+    ] {
+        stranger
+            .send_to(datagram, driver.local)
+            .await
+            .expect("sent");
+    }
+    let done = |d: &Driver| d.connected().is_some();
+    assert!(
+        driver.run(Duration::from_secs(10), done).await,
+        "{:?}",
+        driver.events
+    );
+    assert!(driver.converse(5).await.len() >= 5);
+    let count = |reason| driver.drops.iter().filter(|drop| **drop == reason).count();
+    assert_eq!(
+        (count(Drop::Unvalidated), count(Drop::Unknown)),
+        (3, 2),
+        "{:?}",
+        driver.drops
+    );
+    client.connection.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn media_follows_a_client_whose_port_changes_within_a_second() {
+    for role in [Role::Answerer, Role::Offerer] {
+        for lite in [false, true] {
+            let mut relay = Relay::new();
+            let mut client = Client::new(GCM, Setup::Active).await;
+            let mut driver = Driver::new(role, lite, Setup::Passive, Some(&mut relay)).await;
+            connect(&mut driver, &mut client, role, |description| {
+                // The way round the relay is not told.
+                description.candidates.clear();
+            })
+            .await;
+            let done = |d: &Driver| d.connected().is_some();
+            assert!(
+                driver.run(Duration::from_secs(10), done).await,
+                "{:?}",
+                driver.events
+            );
+            assert!(driver.converse(25).await.len() >= 25);
+            relay.moved.send_replace(true);
+            let moved = Instant::now();
+            let returned = driver.converse(10).await;
+            let took = moved.elapsed();
+            println!("{role:?} lite {lite}: heard again {took:?} after the port changed");
+            assert!(returned.len() >= 10, "{:?}", driver.events);
+            // With ten packets of 20 ms, of which the first few were under way.
+            assert!(took < Duration::from_millis(1_200), "{took:?}");
+            let is_change = |(_, e): &(Instant, Event)| matches!(e, Event::RouteChanged { .. });
+            assert!(driver.events.iter().any(is_change), "{:?}", driver.events);
+            client.connection.close().await.expect("closed");
+        }
+    }
 }
