@@ -262,7 +262,7 @@ impl Peer {
         if let Err(reason) = srtp.unprotect(packet, datagram, plain) {
             return Received::Dropped(reason);
         }
-        if self.agent.heard(remote, now) {
+        if self.agent.heard(route, now) {
             self.settle(now);
         }
         match packet {

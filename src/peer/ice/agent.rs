@@ -300,7 +300,7 @@ impl Agent {
         self.transmit(route, response);
 
         self.validate(route.remote);
-        self.heard(route.remote, now);
+        self.heard(route, now);
         let known = self.candidates.iter().find(|c| c.address == route.remote);
         let priority = known.map_or(message.priority.unwrap_or(0), |c| c.priority);
         let index = self.ensure_pair(route, priority, now);

@@ -119,7 +119,7 @@ impl Agent {
             return Ok(());
         }
         self.validate(route.remote);
-        self.heard(route.remote, now);
+        self.heard(route, now);
         self.pairs[index].answered(&check, now);
         self.plan_next_check(index, now);
         self.select(index, now);
