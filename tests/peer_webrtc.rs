@@ -566,13 +566,14 @@ async fn media_follows_a_client_whose_port_changes_within_a_second() {
             relay.moved.send_replace(true);
             let moved = Instant::now();
             let returned = driver.converse(10).await;
-            let took = moved.elapsed();
-            println!("{role:?} lite {lite}: heard again {took:?} after the port changed");
             assert!(returned.len() >= 10, "{:?}", driver.events);
-            // With ten packets of 20 ms, of which the first few were under way.
-            assert!(took < Duration::from_millis(1_200), "{took:?}");
-            let is_change = |(_, e): &(Instant, Event)| matches!(e, Event::RouteChanged { .. });
-            assert!(driver.events.iter().any(is_change), "{:?}", driver.events);
+            let changed = driver.events.iter().find_map(|(at, event)| match event {
+                Event::RouteChanged { .. } => Some(*at - moved),
+                _ => None,
+            });
+            let took = changed.expect("media comes from the new port only");
+            println!("{role:?} lite {lite}: media followed {took:?} after the port changed");
+            assert!(took < Duration::from_secs(1), "{took:?}");
             client.connection.close().await.expect("closed");
         }
     }

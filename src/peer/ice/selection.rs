@@ -37,10 +37,12 @@ impl Agent {
         match self.doubt {
             Some((since, until)) if now >= until => self.leave_route(since, now),
             Some(_) => {}
-            None if now.saturating_duration_since(self.route_heard) >= QUIET
-                && self.may_replace_route(index) =>
-            {
+            None if self.is_challenger(index, now) => {
                 self.doubt_route(now);
+                if self.alive(index) < Some(now) {
+                    // It may have gone silent as well since.
+                    self.send_check(index, now);
+                }
             }
             None => {}
         }
@@ -53,6 +55,15 @@ impl Agent {
             Mode::Lite => self.pairs[index].checked,
             Mode::Full { .. } => self.pairs[index].succeeded,
         }
+    }
+
+    /// Whether a pair that spoke gives reason to doubt the route: always if it came after the
+    /// route was taken, for then the other end may have moved, and a route that lives clears the
+    /// doubt with its next packet; else if the route is quiet.
+    fn is_challenger(&self, index: usize, now: Instant) -> bool {
+        let quiet = now.saturating_duration_since(self.route_heard) >= QUIET;
+        let newer = self.pairs[index].since >= self.route_since;
+        newer || (quiet && self.may_replace_route(index))
     }
 
     /// Controlling, the choice is ours. Controlled, it is not, but browsers that move without
