@@ -1,1 +1,38 @@
-//! The sip folder.
+//! The SIP user agent: messages, transports, transactions, dialogs, digest, registrations.
+//!
+//! [`start`] binds the sockets and returns a [`Handle`]. Behind it a pure [`UserAgent`] takes
+//! messages, commands and the time, and gives bytes to send and events: `task` drives it.
+//! Bodies are opaque bytes here; what an SDP says is decided elsewhere.
+
+mod address;
+mod config;
+mod deadlines;
+mod dialog;
+mod digest;
+mod envelope;
+mod error;
+mod event;
+mod framing;
+//mod handle;
+mod message;
+mod method;
+mod registration;
+mod screening;
+mod session_timer;
+//mod task;
+mod transaction;
+//mod transport;
+mod user_agent;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Credentials, Limits, Listen, Registration, Target, Transport, Trunk};
+pub use error::Error;
+pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
+pub use framing::{Frame, Framer, FramingError};
+//pub use handle::Handle;
+pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
+pub use method::Method;
+//pub use task::start;
+pub use user_agent::{Flow, Happening, Transmit, UserAgent};

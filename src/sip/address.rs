@@ -1,0 +1,311 @@
+//! Addresses (name-addr and addr-spec of RFC 3261 section 25.1) and lists of them.
+//!
+//! The URI is kept as it was written: route sets, targets and the From and To of a dialog must come
+//! back to the peer byte for byte. `ezk-sip-types` reads the URI when its parts are needed.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ezk_sip_types::host::Host;
+use ezk_sip_types::uri::SipUri;
+
+use super::config::Transport;
+
+/// A From, To, Contact, Route or Record-Route value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Display name without quotes and escapes.
+    pub name: Option<String>,
+    /// URI as written, without angle brackets.
+    pub uri: String,
+    /// Header parameters in order; names in lower case.
+    pub params: Vec<(String, Option<String>)>,
+}
+
+/// An address that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("address {0:?} cannot be read")]
+pub struct BadAddress(pub String);
+
+impl Address {
+    /// An address with no name and no parameters.
+    pub fn new(uri: impl Into<String>) -> Self {
+        Address {
+            name: None,
+            uri: uri.into(),
+            params: Vec::new(),
+        }
+    }
+
+    /// Reads one address.
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        let bad = || BadAddress(text.chars().take(100).collect());
+        let text = text.trim();
+        let (name, uri, params) = match find_outside_quotes(text, '<') {
+            Some(open) => {
+                let close = open + text[open..].find('>').ok_or_else(bad)?;
+                (
+                    text[..open].trim(),
+                    &text[open + 1..close],
+                    &text[close + 1..],
+                )
+            }
+            // Without brackets every parameter belongs to the header (section 20.10).
+            None => {
+                let end = text.find(';').unwrap_or(text.len());
+                ("", &text[..end], &text[end..])
+            }
+        };
+        let uri = uri.trim();
+        if !uri.contains(':') || uri.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(bad());
+        }
+        let params = params.trim();
+        if !params.is_empty() && !params.starts_with(';') {
+            return Err(bad());
+        }
+        Ok(Address {
+            name: unquote(name).filter(|name| !name.is_empty()),
+            uri: uri.to_owned(),
+            params: split_params(params),
+        })
+    }
+
+    /// A parameter's value; empty for one without a value.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params
+            .iter()
+            .find(|(candidate, _)| candidate == name)
+            .map(|(_, value)| value.as_deref().unwrap_or(""))
+    }
+
+    /// The tag parameter.
+    pub fn tag(&self) -> Option<&str> {
+        self.param("tag").filter(|tag| !tag.is_empty())
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn with_tag(mut self, tag: &str) -> Self {
+        self.params.push(("tag".to_owned(), Some(tag.to_owned())));
+        self
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            f.write_str("\"")?;
+            for c in name.chars().filter(|c| !c.is_control()) {
+                if matches!(c, '"' | '\\') {
+                    f.write_str("\\")?;
+                }
+                write!(f, "{c}")?;
+            }
+            f.write_str("\" ")?;
+        }
+        write!(f, "<{}>", self.uri)?;
+        for (name, value) in &self.params {
+            write!(f, ";{name}")?;
+            if let Some(value) = value {
+                write!(f, "={value}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Splits at commas that stand outside quotes and angle brackets.
+pub fn split_list(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut quoted, mut escaped, mut bracket) =
+        (Vec::new(), 0, false, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '<' if !quoted => bracket = true,
+            '>' if !quoted => bracket = false,
+            ',' if !quoted && !bracket => {
+                parts.push(text[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(text[start..].trim());
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// Splits `;name=value;name` into pairs with lower-case names.
+pub fn split_params(text: &str) -> Vec<(String, Option<String>)> {
+    split_at(text, ';')
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .map(|part| match part.split_once('=') {
+            Some((name, value)) => (
+                name.trim().to_ascii_lowercase(),
+                Some(value.trim().to_owned()),
+            ),
+            None => (part.to_ascii_lowercase(), None),
+        })
+        .collect()
+}
+
+fn split_at(text: &str, separator: char) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some(at) = find_outside_quotes(rest, separator) {
+        parts.push(rest[..at].trim());
+        rest = &rest[at + separator.len_utf8()..];
+    }
+    parts.push(rest.trim());
+    parts
+}
+
+fn find_outside_quotes(text: &str, wanted: char) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            c if c == wanted && !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A display name without its quotes and escapes.
+pub fn unquote(text: &str) -> Option<String> {
+    let Some(inner) = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    else {
+        return Some(text.trim_matches('"').to_owned());
+    };
+    let (mut plain, mut escaped) = (String::with_capacity(inner.len()), false);
+    for c in inner.chars() {
+        if c == '\\' && !escaped {
+            escaped = true;
+        } else {
+            plain.push(c);
+            escaped = false;
+        }
+    }
+    Some(plain)
+}
+
+/// User part of a URI, unescaped; the number of a `tel:` URI; empty when there is none.
+pub fn user_of(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once(':') else {
+        return String::new();
+    };
+    let user = if scheme.eq_ignore_ascii_case("tel") {
+        rest.split(';').next().unwrap_or("")
+    } else {
+        match rest.split_once('@') {
+            Some((user, _)) => user.split(':').next().unwrap_or(""),
+            None => "",
+        }
+    };
+    unescape(user)
+}
+
+fn unescape(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while at < bytes.len() {
+        let escaped = (bytes[at] == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escaped {
+            Some(byte) => {
+                plain.push(byte);
+                at += 3;
+            }
+            None => {
+                plain.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+/// Escapes a user part (RFC 3261 section 25.1, `user`).
+pub fn escape_user(user: &str) -> String {
+    let mut escaped = String::with_capacity(user.len());
+    for byte in user.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte) {
+            escaped.push(byte as char);
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+/// Writes a `sip:` URI.
+pub fn sip_uri(user: &str, host: &str) -> String {
+    let host = match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        _ => host.to_owned(),
+    };
+    if user.is_empty() {
+        format!("sip:{host}")
+    } else {
+        format!("sip:{}@{host}", escape_user(user))
+    }
+}
+
+/// Where a request goes next, read from a URI or a trunk's target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NextHop {
+    /// IP address without brackets, or name.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Protocol.
+    pub transport: Transport,
+}
+
+impl NextHop {
+    /// The next hop a `sip:` URI names (RFC 3261 section 19.1, `maddr` and `transport` read).
+    pub fn of_uri(uri: &str) -> Option<NextHop> {
+        let parsed: SipUri = uri.parse().ok()?;
+        let host = match parsed.uri_params.get_val("maddr") {
+            Some(maddr) => maddr.trim_matches(['[', ']']).to_owned(),
+            None => match &parsed.host_port.host {
+                Host::IP4(address) => address.to_string(),
+                Host::IP6(address) => address.to_string(),
+                Host::Name(name) => name.to_string(),
+            },
+        };
+        let transport = match parsed.uri_params.get_val("transport") {
+            Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
+            _ => Transport::Udp,
+        };
+        Some(NextHop {
+            host,
+            port: parsed.host_port.port.unwrap_or(5060),
+            transport,
+        })
+    }
+
+    /// The address, when the host is one.
+    pub fn address(&self) -> Option<std::net::SocketAddr> {
+        let ip: IpAddr = self.host.parse().ok()?;
+        Some((ip, self.port).into())
+    }
+}
+
+/// True when a route URI carries `lr` (loose routing, RFC 3261 section 16.12).
+pub fn is_loose(uri: &str) -> bool {
+    split_params(uri.split_once(';').map_or("", |(_, params)| params))
+        .iter()
+        .any(|(name, _)| name == "lr")
+}

@@ -1,0 +1,150 @@
+//! Dialogs (RFC 3261 section 12): who the two ends are, in which order their requests come, and
+//! by which way a request inside the dialog goes.
+
+use super::address::{Address, NextHop, is_loose};
+use super::envelope::Envelope;
+use super::message::{Headers, Name, Request, Response, elements};
+use super::method::Method;
+
+/// One dialog.
+#[derive(Debug, Clone)]
+pub struct Dialog {
+    /// Call-ID.
+    pub call_id: String,
+    /// Our From or To, with our tag.
+    pub local: Address,
+    /// The peer's, with its tag once it has one.
+    pub remote: Address,
+    /// Number of our last request.
+    pub local_sequence: u32,
+    /// Number of the peer's last request.
+    pub remote_sequence: Option<u32>,
+    /// Request URI of our requests: the peer's Contact.
+    pub target: String,
+    /// Routes in the order in which we send them.
+    pub route_set: Vec<Address>,
+}
+
+impl Dialog {
+    /// The caller's side (section 12.1.2), from the INVITE we sent and a response to it.
+    pub fn of_caller(request: &Request, response: &Response) -> Option<Dialog> {
+        let sent = Envelope::read(&request.headers).ok()?;
+        let came = Envelope::read(&response.headers).ok()?;
+        let mut route_set = addresses(&response.headers, &Name::RECORD_ROUTE);
+        route_set.reverse();
+        Some(Dialog {
+            call_id: sent.call_id,
+            local: sent.from,
+            remote: came.to,
+            local_sequence: sent.sequence,
+            remote_sequence: None,
+            target: contact(&response.headers).unwrap_or_else(|| request.uri.clone()),
+            route_set,
+        })
+    }
+
+    /// The called side (section 12.1.1), from the INVITE that arrived and the tag we answer with.
+    pub fn of_callee(request: &Request, envelope: &Envelope, tag: &str) -> Dialog {
+        Dialog {
+            call_id: envelope.call_id.clone(),
+            local: envelope.to.clone().with_tag(tag),
+            remote: envelope.from.clone(),
+            local_sequence: 0,
+            remote_sequence: Some(envelope.sequence),
+            target: contact(&request.headers).unwrap_or_else(|| envelope.from.uri.clone()),
+            route_set: addresses(&request.headers, &Name::RECORD_ROUTE),
+        }
+    }
+
+    /// The peer's tag.
+    pub fn remote_tag(&self) -> &str {
+        self.remote.tag().unwrap_or("")
+    }
+
+    /// Takes the peer's new Contact (target refresh, section 12.2).
+    pub fn refresh_target(&mut self, headers: &Headers) {
+        if let Some(target) = contact(headers) {
+            self.target = target;
+        }
+    }
+
+    /// Takes the number of a request of the peer; false when it came out of order (section
+    /// 12.2.2).
+    pub fn accept_sequence(&mut self, sequence: u32) -> bool {
+        if self.remote_sequence.is_some_and(|last| sequence <= last) {
+            return false;
+        }
+        self.remote_sequence = Some(sequence);
+        true
+    }
+
+    /// A request inside the dialog with the next number (section 12.2.1.1).
+    pub fn request(&mut self, method: Method) -> Request {
+        self.local_sequence += 1;
+        self.request_numbered(method, self.local_sequence)
+    }
+
+    /// The ACK for a 2xx to the INVITE numbered `sequence` (section 13.2.2.4).
+    pub fn acknowledgement(&self, sequence: u32) -> Request {
+        self.request_numbered(Method::Ack, sequence)
+    }
+
+    fn request_numbered(&self, method: Method, sequence: u32) -> Request {
+        let mut routes: Vec<String> = self
+            .route_set
+            .iter()
+            .map(|route| {
+                Address {
+                    name: None,
+                    ..route.clone()
+                }
+                .to_string()
+            })
+            .collect();
+        let mut uri = self.target.clone();
+        // A strict router wants itself as the request URI and the target as the last route.
+        if let Some(first) = self.route_set.first()
+            && !is_loose(&first.uri)
+        {
+            routes.remove(0);
+            routes.push(format!("<{uri}>"));
+            uri = first.uri.clone();
+        }
+        let mut request = Request::new(method, uri);
+        let headers = &mut request.headers;
+        for route in routes {
+            headers.insert(Name::ROUTE, route);
+        }
+        headers.insert(Name::MAX_FORWARDS, 70u32);
+        headers.insert(Name::FROM, self.local.to_string());
+        headers.insert(Name::TO, self.remote.to_string());
+        headers.insert(Name::CALL_ID, self.call_id.clone());
+        headers.insert(Name::CSEQ, format!("{sequence} {}", request.method));
+        request
+    }
+
+    /// Where the dialog's requests are sent: the first route, else the target.
+    pub fn next_hop(&self) -> Option<NextHop> {
+        let first = self
+            .route_set
+            .first()
+            .map_or(&self.target, |route| &route.uri);
+        NextHop::of_uri(first)
+    }
+}
+
+/// URI of the first Contact.
+pub fn contact(headers: &Headers) -> Option<String> {
+    let first = *elements(headers, &Name::CONTACT).first()?;
+    if first == "*" {
+        return None;
+    }
+    Address::parse(first).ok().map(|address| address.uri)
+}
+
+fn addresses(headers: &Headers, name: &Name) -> Vec<Address> {
+    elements(headers, name)
+        .into_iter()
+        .filter_map(|element| Address::parse(element).ok())
+        .collect()
+}

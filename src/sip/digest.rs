@@ -1,0 +1,340 @@
+//! Digest authentication as a client (RFC 7616, RFC 8760): challenges read, the strongest chosen,
+//! answers computed.
+
+use std::fmt::Write as _;
+
+use md5::{Digest as _, Md5};
+use sha2::Sha256;
+
+use super::address::unquote;
+use super::config::Credentials;
+use super::message::{Headers, Name, Response};
+
+/// Hash of a challenge, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hash {
+    /// RFC 2617.
+    Md5,
+    /// RFC 8760.
+    Sha256,
+}
+
+/// Protection that an answer offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// No qop: RFC 2069.
+    None,
+    /// `auth`.
+    Auth,
+    /// `auth-int`: the body is in the hash.
+    AuthInt,
+}
+
+/// One readable challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge {
+    /// Realm, unquoted.
+    pub realm: String,
+    /// Nonce, unquoted.
+    pub nonce: String,
+    /// Opaque, unquoted.
+    pub opaque: Option<String>,
+    /// Hash.
+    pub hash: Hash,
+    /// True for the `-sess` forms.
+    pub session: bool,
+    /// True when the algorithm was named; only then is it named back.
+    pub named: bool,
+    /// The protection we answer with.
+    pub protection: Protection,
+    /// True when only the nonce was too old.
+    pub stale: bool,
+}
+
+/// Why a challenge was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswerable {
+    /// No challenge, or none of a scheme and algorithm we know.
+    #[error("no challenge with a known algorithm")]
+    NoneKnown,
+    /// The same credentials were refused before.
+    #[error("credentials were refused for realm")]
+    Refused,
+}
+
+/// Reads every digest challenge of one header over all its lines.
+pub fn challenges(headers: &Headers, name: &Name) -> Vec<Challenge> {
+    headers
+        .get_raw(name)
+        .flat_map(|value| read_challenges(value))
+        .collect()
+}
+
+/// One line may hold several challenges: `Digest a=1, b="2", Digest c=3`.
+fn read_challenges(line: &str) -> Vec<Challenge> {
+    let mut found: Vec<(String, Vec<(String, String)>)> = Vec::new();
+    for part in super::address::split_list(line) {
+        // A part that starts a challenge is `scheme name=value`.
+        let (scheme, param) = match part.split_once('=').map(|(before, _)| before.trim()) {
+            Some(before) => match before.split_once(char::is_whitespace) {
+                Some((scheme, _)) => (Some(scheme), part[scheme.len()..].trim()),
+                None => (None, part),
+            },
+            None => (Some(part), ""),
+        };
+        if let Some(scheme) = scheme {
+            found.push((scheme.to_owned(), Vec::new()));
+        }
+        if let (Some((_, params)), Some((name, value))) = (found.last_mut(), param.split_once('='))
+        {
+            let value = unquote(value.trim()).unwrap_or_default();
+            params.push((name.trim().to_ascii_lowercase(), value));
+        }
+    }
+    found
+        .into_iter()
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Digest"))
+        .filter_map(|(_, params)| read_challenge(&params))
+        .collect()
+}
+
+fn read_challenge(params: &[(String, String)]) -> Option<Challenge> {
+    let param = |name: &str| {
+        params
+            .iter()
+            .find(|(candidate, _)| candidate == name)
+            .map(|(_, value)| value.as_str())
+    };
+    let algorithm = param("algorithm").unwrap_or("MD5").to_ascii_uppercase();
+    let (hash, session) = match algorithm.as_str() {
+        "MD5" => (Hash::Md5, false),
+        "MD5-SESS" => (Hash::Md5, true),
+        "SHA-256" => (Hash::Sha256, false),
+        "SHA-256-SESS" => (Hash::Sha256, true),
+        _ => return None,
+    };
+    let protection = match param("qop") {
+        None => Protection::None,
+        Some(offered) => {
+            let offers = |wanted: &str| {
+                offered
+                    .split(',')
+                    .any(|option| option.trim().eq_ignore_ascii_case(wanted))
+            };
+            if offers("auth") {
+                Protection::Auth
+            } else if offers("auth-int") {
+                Protection::AuthInt
+            } else {
+                return None;
+            }
+        }
+    };
+    Some(Challenge {
+        realm: param("realm")?.to_owned(),
+        nonce: param("nonce")?.to_owned(),
+        opaque: param("opaque").map(str::to_owned),
+        hash,
+        session,
+        named: param("algorithm").is_some(),
+        protection,
+        stale: param("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
+    })
+}
+
+/// What an answer is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Method of the request.
+    pub method: &'a str,
+    /// Request URI as written.
+    pub uri: &'a str,
+    /// Body.
+    pub body: &'a [u8],
+}
+
+impl Challenge {
+    /// The value of Authorization or Proxy-Authorization.
+    pub fn answer(
+        &self,
+        credentials: &Credentials,
+        subject: Subject<'_>,
+        count: u32,
+        client_nonce: &str,
+    ) -> String {
+        let digest = |text: String| self.hash.hex(text.as_bytes());
+        let password = credentials.password.reveal();
+        let mut secret = digest(format!(
+            "{}:{}:{password}",
+            credentials.username, self.realm
+        ));
+        if self.session {
+            secret = digest(format!("{secret}:{}:{client_nonce}", self.nonce));
+        }
+        let request = match self.protection {
+            Protection::AuthInt => digest(format!(
+                "{}:{}:{}",
+                subject.method,
+                subject.uri,
+                self.hash.hex(subject.body)
+            )),
+            Protection::None | Protection::Auth => {
+                digest(format!("{}:{}", subject.method, subject.uri))
+            }
+        };
+        let qop = match self.protection {
+            Protection::None => None,
+            Protection::Auth => Some("auth"),
+            Protection::AuthInt => Some("auth-int"),
+        };
+        let response = match qop {
+            None => digest(format!("{secret}:{}:{request}", self.nonce)),
+            Some(qop) => digest(format!(
+                "{secret}:{}:{count:08x}:{client_nonce}:{qop}:{request}",
+                self.nonce
+            )),
+        };
+        let mut value = format!(
+            "Digest username={}, realm={}, nonce={}, uri=\"{}\", response=\"{response}\"",
+            quote(&credentials.username),
+            quote(&self.realm),
+            quote(&self.nonce),
+            subject.uri,
+        );
+        let mut add = |text: std::fmt::Arguments<'_>| {
+            value
+                .write_fmt(text)
+                .expect("writing to a string cannot fail");
+        };
+        if self.named {
+            let name = match self.hash {
+                Hash::Md5 => "MD5",
+                Hash::Sha256 => "SHA-256",
+            };
+            let suffix = if self.session { "-sess" } else { "" };
+            add(format_args!(", algorithm={name}{suffix}"));
+        }
+        if let Some(opaque) = &self.opaque {
+            add(format_args!(", opaque={}", quote(opaque)));
+        }
+        if let Some(qop) = qop {
+            add(format_args!(
+                ", qop={qop}, nc={count:08x}, cnonce=\"{client_nonce}\""
+            ));
+        } else if self.session {
+            add(format_args!(", cnonce=\"{client_nonce}\""));
+        }
+        value
+    }
+}
+
+impl Hash {
+    fn hex(self, bytes: &[u8]) -> String {
+        fn hex(bytes: &[u8]) -> String {
+            bytes.iter().fold(String::new(), |mut text, byte| {
+                write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+                text
+            })
+        }
+        match self {
+            Hash::Md5 => hex(&Md5::digest(bytes)),
+            Hash::Sha256 => hex(&Sha256::digest(bytes)),
+        }
+    }
+}
+
+fn quote(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The challenges one dialog or registration has met, and how often each nonce was used.
+#[derive(Debug, Clone)]
+pub struct Authorizer {
+    credentials: Credentials,
+    met: Vec<Met>,
+}
+
+#[derive(Debug, Clone)]
+struct Met {
+    proxy: bool,
+    challenge: Challenge,
+    count: u32,
+}
+
+impl Authorizer {
+    /// Nothing met yet.
+    pub fn new(credentials: Credentials) -> Self {
+        Authorizer {
+            credentials,
+            met: Vec::new(),
+        }
+    }
+
+    /// Takes the challenges of a 401 or 407. `retries` counts the requests of this transaction
+    /// that were challenged before: a realm that refuses a fresh answer is not asked again.
+    pub fn accept(&mut self, response: &Response, answered: &Headers) -> Result<(), Unanswerable> {
+        let mut known = false;
+        for (proxy, name, sent) in [
+            (false, Name::WWW_AUTHENTICATE, Name::AUTHORIZATION),
+            (true, Name::PROXY_AUTHENTICATE, Name::PROXY_AUTHORIZATION),
+        ] {
+            let mut offered = challenges(&response.headers, &name);
+            // Strongest first; among equals the first offered (RFC 7616 section 3.7).
+            offered.sort_by_key(|challenge| std::cmp::Reverse(challenge.hash));
+            let mut realms: Vec<String> = Vec::new();
+            for challenge in offered {
+                if realms.contains(&challenge.realm) {
+                    continue;
+                }
+                realms.push(challenge.realm.clone());
+                let before = self
+                    .met
+                    .iter()
+                    .position(|met| met.proxy == proxy && met.challenge.realm == challenge.realm);
+                if let Some(before) = before {
+                    // The nonce of the refused answer tells whether this very request carried it.
+                    let met = &self.met[before];
+                    let tried = answered
+                        .get_raw(&sent)
+                        .any(|value| value.contains(&quote(&met.challenge.nonce)));
+                    // A used nonce may be refused without saying stale; a first use may not.
+                    if tried && !challenge.stale && met.count <= 1 {
+                        return Err(Unanswerable::Refused);
+                    }
+                    self.met.remove(before);
+                }
+                self.met.push(Met {
+                    proxy,
+                    challenge,
+                    count: 0,
+                });
+                known = true;
+            }
+        }
+        if known {
+            Ok(())
+        } else {
+            Err(Unanswerable::NoneKnown)
+        }
+    }
+
+    /// Headers that answer everything met so far, for one request.
+    pub fn headers(&mut self, subject: Subject<'_>, client_nonce: &str) -> Vec<(Name, String)> {
+        let credentials = &self.credentials;
+        self.met
+            .iter_mut()
+            .map(|met| {
+                met.count += 1;
+                let name = if met.proxy {
+                    Name::PROXY_AUTHORIZATION
+                } else {
+                    Name::AUTHORIZATION
+                };
+                let value = met
+                    .challenge
+                    .answer(credentials, subject, met.count, client_nonce);
+                (name, value)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,58 @@
+//! What can go wrong when the SIP user agent is asked for something.
+
+use std::net::SocketAddr;
+
+use super::config::Transport;
+use super::event::LegId;
+
+/// Failure of a request to the user agent. Failures of a call itself are events.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A listener could not be opened.
+    #[error("sip listener {transport} {address} cannot be opened: {source}")]
+    Bind {
+        /// Protocol of the listener.
+        transport: Transport,
+        /// Address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The configuration holds no listener.
+    #[error("sip configuration has no listener")]
+    NoListener,
+    /// Two trunks share a name.
+    #[error("sip trunk name {0:?} is used twice")]
+    DuplicateTrunk(String),
+    /// The call names a trunk that the configuration does not hold.
+    #[error("sip trunk {0:?} is not configured")]
+    UnknownTrunk(String),
+    /// No such leg, or it has ended.
+    #[error("sip leg {0} does not exist or has ended")]
+    UnknownLeg(LegId),
+    /// The command does not fit what the leg is doing.
+    #[error("sip leg {leg} cannot {command} while it is {state}")]
+    WrongState {
+        /// The leg.
+        leg: LegId,
+        /// Name of the command.
+        command: &'static str,
+        /// Name of the state.
+        state: &'static str,
+    },
+    /// A header of an outgoing call holds a line break or an empty name.
+    #[error("sip header {0:?} cannot be written")]
+    BadHeader(String),
+    /// A configured limit is reached.
+    #[error("sip limit of {limit} {what} is reached")]
+    LimitReached {
+        /// What is limited.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// The user agent has stopped.
+    #[error("sip user agent has stopped")]
+    Stopped,
+}

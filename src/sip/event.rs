@@ -1,0 +1,211 @@
+//! The vocabulary between a call and its SIP leg: what is asked, what happened.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+/// One INVITE dialog or attempt at one, unique in the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LegId(pub u64);
+
+impl fmt::Display for LegId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A call to place.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Name of the trunk.
+    pub trunk: String,
+    /// User part of the request URI and of To.
+    pub to_user: String,
+    /// User part of From.
+    pub from_user: String,
+    /// Display name of From.
+    pub from_name: Option<String>,
+    /// SDP offer.
+    pub body: Bytes,
+    /// Further headers of the INVITE, name and value.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A call that arrived; 100 Trying has been sent.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    /// The leg to command.
+    pub leg: LegId,
+    /// The trunk it came from; `None` when the source is nobody we know.
+    pub trunk: Option<String>,
+    /// User part of the request URI; for a call to a contact that we registered, the registered
+    /// user.
+    pub request_user: String,
+    /// User part of To.
+    pub to_user: String,
+    /// User part of From.
+    pub from_user: String,
+    /// Display name of From.
+    pub from_name: Option<String>,
+    /// Call-ID, for logs.
+    pub call_id: String,
+    /// Where the INVITE came from.
+    pub source: SocketAddr,
+    /// SDP offer; `None` for an INVITE without one (our 2xx carries the offer then).
+    pub body: Option<Bytes>,
+}
+
+/// What the owner of a leg asks of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Sends a provisional answer to an incoming call (180, 183).
+    Progress {
+        /// 101..=199.
+        status: u16,
+        /// SDP of early media.
+        body: Option<Bytes>,
+    },
+    /// Answers an incoming call with 200.
+    Accept {
+        /// SDP answer, or the offer when the INVITE had none.
+        body: Bytes,
+    },
+    /// Refuses an incoming call.
+    Reject {
+        /// 300..=699.
+        status: u16,
+        /// Reason phrase, the usual one when absent.
+        reason: Option<String>,
+    },
+    /// Ends the leg: CANCEL, BYE or a final refusal, whichever its state calls for.
+    Hangup {
+        /// Q.850 cause, written as a Reason header (RFC 3326).
+        cause: Option<u16>,
+    },
+    /// Offers new SDP inside the call.
+    Reinvite {
+        /// SDP offer.
+        body: Bytes,
+    },
+    /// Answers [`Event::Reinvited`].
+    AnswerReinvite {
+        /// SDP answer, or the offer when the re-INVITE had none.
+        body: Bytes,
+    },
+    /// Refuses [`Event::Reinvited`]; the call goes on as before.
+    RefuseReinvite {
+        /// 300..=699, 488 as a rule.
+        status: u16,
+    },
+    /// Sends an INFO request inside the call.
+    Info {
+        /// Content-Type.
+        content_type: String,
+        /// Body.
+        body: Bytes,
+    },
+}
+
+/// What happened to a leg, told to its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A provisional answer other than 100 to our call.
+    Progress {
+        /// 101..=199.
+        status: u16,
+        /// SDP of early media.
+        body: Option<Bytes>,
+    },
+    /// Our call was answered.
+    Accepted {
+        /// SDP answer.
+        body: Option<Bytes>,
+    },
+    /// Our call was refused, or failed here. The leg is over.
+    Refused {
+        /// Status of the final answer; 408 when none came, 503 when it could not be sent.
+        status: u16,
+        /// Reason phrase.
+        reason: String,
+        /// Q.850 cause of a Reason header.
+        cause: Option<u16>,
+        /// True when no peer said so: time-out, transport failure.
+        local: bool,
+    },
+    /// The peer offers new SDP; answer with `AnswerReinvite` or `RefuseReinvite`.
+    Reinvited {
+        /// SDP offer; `None` asks for an offer of ours.
+        body: Option<Bytes>,
+    },
+    /// Our re-INVITE was accepted.
+    ReinviteAnswered {
+        /// SDP answer.
+        body: Bytes,
+    },
+    /// Our re-INVITE was refused; the call goes on as before.
+    ReinviteRefused {
+        /// Status of the answer.
+        status: u16,
+    },
+    /// The ACK of our 2xx arrived.
+    Confirmed {
+        /// SDP answer when our 2xx carried the offer.
+        body: Option<Bytes>,
+    },
+    /// An INFO request arrived and was answered 200.
+    Info {
+        /// Content-Type.
+        content_type: String,
+        /// Body.
+        body: Bytes,
+    },
+    /// The peer took its call back before the answer. The leg is over.
+    Cancelled,
+    /// The call ended. The leg is over.
+    Ended {
+        /// Q.850 cause of a Reason header.
+        cause: Option<u16>,
+        /// How.
+        why: EndedBy,
+    },
+}
+
+impl Event {
+    /// True for the last event of a leg.
+    pub const fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Event::Refused { .. } | Event::Cancelled | Event::Ended { .. }
+        )
+    }
+}
+
+/// How an answered call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// A BYE, theirs or ours.
+    Bye,
+    /// Our 2xx was never acknowledged (RFC 3261 section 13.3.1.4).
+    AckMissing,
+    /// The session timer ran out (RFC 4028).
+    SessionTimeout,
+    /// The peer cannot be reached or has forgotten the call.
+    TransportLost,
+}
+
+/// What one registration is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistrationState {
+    /// Not asked for, or taken back.
+    Unregistered,
+    /// The first REGISTER is under way.
+    Registering,
+    /// Accepted and kept fresh.
+    Registered,
+    /// Refused or unanswered; it is tried again.
+    Failed {
+        /// Status of the answer; 408 when none came, 503 when it could not be sent.
+        status: u16,
+    },
+}

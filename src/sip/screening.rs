@@ -1,0 +1,135 @@
+//! The checks a request passes before anything acts on it (RFC 3261 section 8.2): what it is
+//! refused with, and with which headers beside the usual ones.
+
+use super::envelope::Envelope;
+use super::message::{Name, Received, Request, elements, header};
+use super::method::Method;
+
+/// A refusal by form alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Status.
+    pub status: u16,
+    /// Reason phrase; the usual one when absent.
+    pub reason: Option<String>,
+    /// One further header.
+    pub header: Option<(&'static str, String)>,
+}
+
+impl Refusal {
+    /// A refusal with the usual reason phrase.
+    pub const fn plain(status: u16) -> Self {
+        Refusal {
+            status,
+            reason: None,
+            header: None,
+        }
+    }
+
+    fn with(status: u16, name: &'static str, value: impl Into<String>) -> Self {
+        Refusal {
+            status,
+            reason: None,
+            header: Some((name, value.into())),
+        }
+    }
+}
+
+/// Option tags that we understand in Require.
+const SUPPORTED: [&str; 1] = ["timer"];
+/// Value of Supported.
+pub const SUPPORTED_VALUE: &str = "timer";
+
+/// Checks a request. Call it only for one whose [`Envelope`] could be read.
+pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {
+    if envelope.method != request.method {
+        return Err(Refusal {
+            reason: Some("CSeq Method Does Not Match".to_owned()),
+            ..Refusal::plain(400)
+        });
+    }
+    if matches!(request.method, Method::Ack | Method::Cancel) {
+        // Neither is refused for what it carries (sections 8.2.2.3 and 9.2).
+        return Ok(());
+    }
+    match &request.method {
+        Method::Unknown(_) => return Err(Refusal::with(501, "Allow", Method::ALLOW)),
+        Method::Unserved(_) | Method::Register => {
+            return Err(Refusal::with(405, "Allow", Method::ALLOW));
+        }
+        _ => {}
+    }
+    let scheme = request.uri.split(':').next().unwrap_or("");
+    if !["sip", "sips", "tel"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        return Err(Refusal::plain(416));
+    }
+    if envelope.from.tag().is_none() && envelope.branch.starts_with("z9hG4bK") {
+        return Err(Refusal {
+            reason: Some("From Without Tag".to_owned()),
+            ..Refusal::plain(400)
+        });
+    }
+    match header(&request.headers, &Name::MAX_FORWARDS).map(str::parse::<u8>) {
+        // A gateway passes calls on: it breaks the loop like a proxy (RFC 7332).
+        Some(Ok(0)) if request.method == Method::Invite => return Err(Refusal::plain(483)),
+        Some(Err(_)) => {
+            return Err(Refusal {
+                reason: Some("Bad Max-Forwards".to_owned()),
+                ..Refusal::plain(400)
+            });
+        }
+        _ => {}
+    }
+    let unsupported: Vec<&str> = elements(&request.headers, &Name::REQUIRE)
+        .into_iter()
+        .filter(|option| {
+            !SUPPORTED
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(option))
+        })
+        .collect();
+    if !unsupported.is_empty() {
+        return Err(Refusal::with(420, "Unsupported", unsupported.join(", ")));
+    }
+    screen_body(request)
+}
+
+fn screen_body(request: &Request) -> Result<(), Refusal> {
+    if request.body.is_empty() {
+        return Ok(());
+    }
+    if elements(&request.headers, &Name::CONTENT_ENCODING)
+        .iter()
+        .any(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+    {
+        return Err(Refusal::with(415, "Accept-Encoding", "identity"));
+    }
+    if !matches!(request.method, Method::Invite | Method::Update) {
+        return Ok(());
+    }
+    let kind = header(&request.headers, &Name::CONTENT_TYPE).unwrap_or("");
+    let kind = kind.split(';').next().unwrap_or("").trim();
+    let optional =
+        header(&request.headers, &Name::CONTENT_DISPOSITION).is_some_and(|disposition| {
+            disposition
+                .to_ascii_lowercase()
+                .contains("handling=optional")
+        });
+    if kind.eq_ignore_ascii_case("application/sdp") || optional {
+        return Ok(());
+    }
+    Err(Refusal::with(415, "Accept", "application/sdp"))
+}
+
+/// The refusal for a fault found while reading, before any other check.
+pub fn fault_refusal(received: &Received) -> Option<Refusal> {
+    let (status, reason) = received.fault?.answer();
+    Some(Refusal {
+        status,
+        reason: Some(reason.to_owned()),
+        header: None,
+    })
+}

@@ -1,0 +1,1 @@
+//! Traces of the four transactions in virtual time.

@@ -1,0 +1,325 @@
+//! The user agent itself: what it holds, and the verbs its driver uses.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt};
+
+use super::flow::{Flow, Happening, Transmit};
+use super::leg::Leg;
+use super::registrations::RegistrationEntry;
+use super::sending::{ClientEntry, Parked};
+use super::server_side::ServerEntry;
+use crate::sip::config::{Config, Listen};
+use crate::sip::deadlines::Deadlines;
+use crate::sip::envelope::{Envelope, stamp_via};
+use crate::sip::error::Error;
+use crate::sip::event::{Event, LegId, RegistrationState};
+use crate::sip::message::{Message, Name, Received, Request};
+use crate::sip::method::Method;
+use crate::sip::screening::fault_refusal;
+use crate::sip::transaction::key::{ClientKey, ServerKey};
+
+/// Finds the local address that packets to a peer leave from, for a listener bound to all of them.
+pub type LocalAddress = Box<dyn Fn(SocketAddr) -> Option<IpAddr> + Send>;
+
+/// Everything the user agent knows.
+pub struct UserAgent {
+    pub(super) config: Config,
+    /// The listeners with their real ports.
+    pub(super) listeners: Vec<Listen>,
+    pub(super) local_address: LocalAddress,
+    pub(super) random: StdRng,
+    pub(super) clients: HashMap<ClientKey, ClientEntry>,
+    pub(super) servers: HashMap<ServerKey, ServerEntry>,
+    /// Call-ID, From tag and CSeq of requests outside dialogs, to find merged ones (section
+    /// 8.2.2.2).
+    pub(super) merging: HashMap<String, ServerKey>,
+    pub(super) legs: HashMap<LegId, Leg>,
+    /// Call-ID and local tag to leg.
+    pub(super) dialogs: HashMap<(String, String), LegId>,
+    /// One entry per trunk that registers, by trunk index.
+    pub(super) registrations: HashMap<usize, RegistrationEntry>,
+    /// Addresses of names and when they were looked up.
+    pub(super) resolved: HashMap<String, (Vec<IpAddr>, Instant)>,
+    /// Requests that wait for a name.
+    pub(super) parked: Vec<Parked>,
+    /// Peers that refused TCP for a large request, and when.
+    pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
+    pub(super) deadlines: Deadlines<Wake>,
+    outbox: VecDeque<Transmit>,
+    happenings: VecDeque<Happening>,
+    last_leg: u64,
+}
+
+/// Whose timer it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Wake {
+    Client(ClientKey),
+    Server(ServerKey),
+    Leg(LegId),
+    Registration(usize),
+}
+
+impl UserAgent {
+    /// A user agent behind `listeners`, which are `config.listen` with real ports.
+    pub fn new(
+        config: Config,
+        listeners: Vec<Listen>,
+        local_address: LocalAddress,
+        mut random: StdRng,
+    ) -> Result<Self, Error> {
+        if listeners.is_empty() {
+            return Err(Error::NoListener);
+        }
+        for (index, trunk) in config.trunks.iter().enumerate() {
+            if config.trunks[..index].iter().any(|t| t.name == trunk.name) {
+                return Err(Error::DuplicateTrunk(trunk.name.clone()));
+            }
+        }
+        let registrations = config
+            .trunks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, trunk)| {
+                let entry = RegistrationEntry::new(trunk, &mut random)?;
+                Some((index, entry))
+            })
+            .collect();
+        // Leg numbers only need to be unique in the process.
+        Ok(UserAgent {
+            config,
+            listeners,
+            local_address,
+            random,
+            clients: HashMap::new(),
+            servers: HashMap::new(),
+            merging: HashMap::new(),
+            legs: HashMap::new(),
+            dialogs: HashMap::new(),
+            registrations,
+            resolved: HashMap::new(),
+            parked: Vec::new(),
+            tcp_refused: HashMap::new(),
+            deadlines: Deadlines::new(),
+            outbox: VecDeque::new(),
+            happenings: VecDeque::new(),
+            last_leg: 0,
+        })
+    }
+
+    /// Begins to register, and looks up the names of trunks so that their calls are recognised.
+    pub fn start(&mut self, now: Instant) {
+        let hosts: Vec<String> = self
+            .config
+            .trunks
+            .iter()
+            .map(|trunk| trunk.target.host.clone())
+            .filter(|host| host.parse::<IpAddr>().is_err())
+            .collect();
+        for host in hosts {
+            self.happen(Happening::Resolve { host });
+        }
+        self.start_registrations(now);
+    }
+
+    /// Takes one datagram or one frame of a stream.
+    pub fn handle_message(&mut self, bytes: &Bytes, mut flow: Flow, now: Instant) {
+        let source = flow.remote;
+        let received = match Message::read(bytes) {
+            Ok(received) => received,
+            Err(_) => return self.reject("unreadable", source),
+        };
+        let refusal = fault_refusal(&received);
+        match received {
+            Received {
+                message: Message::Response(response),
+                fault: None,
+            } => match Envelope::read(&response.headers) {
+                Ok(envelope) => self.handle_response(&response, &envelope, source, now),
+                Err(_) => self.reject("malformed_response", source),
+            },
+            Received {
+                message: Message::Response(_),
+                ..
+            } => self.reject("malformed_response", source),
+            Received {
+                message: Message::Request(mut request),
+                ..
+            } => {
+                let Some(answer_to) = stamp_via(&mut request.headers, source) else {
+                    return self.reject("no_via", source);
+                };
+                match flow.connection {
+                    None => flow.remote = answer_to,
+                    Some(_) => flow.reconnect = Some(reconnect_address(&request, source)),
+                }
+                let envelope = Envelope::read(&request.headers);
+                match (refusal, envelope) {
+                    (Some(_), _) | (None, Err(_)) if request.method == Method::Ack => {
+                        self.reject("malformed_ack", source);
+                    }
+                    (Some(refusal), _) => {
+                        self.reject("malformed_request", source);
+                        self.refuse_without_state(&request, &refusal, flow);
+                    }
+                    (None, Err(bad)) => {
+                        self.reject("malformed_request", source);
+                        let refusal = crate::sip::screening::Refusal {
+                            status: 400,
+                            reason: Some(format!("Bad {} Header", bad.0)),
+                            header: None,
+                        };
+                        self.refuse_without_state(&request, &refusal, flow);
+                    }
+                    (None, Ok(envelope)) => {
+                        self.handle_request(request, &envelope, flow, source, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs every timer that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(wake) = self.deadlines.expired(now) {
+            match wake {
+                Wake::Client(key) => self.handle_client_timeout(&key, now),
+                Wake::Server(key) => self.handle_server_timeout(&key, now),
+                Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
+                Wake::Registration(trunk) => self.handle_registration_timeout(trunk, now),
+            }
+        }
+    }
+
+    /// When [`UserAgent::handle_timeout`] is wanted next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.next()
+    }
+
+    /// The next bytes to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.outbox.pop_front()
+    }
+
+    /// The next news.
+    pub fn poll_event(&mut self) -> Option<Happening> {
+        self.happenings.pop_front()
+    }
+
+    /// State of every registration, by trunk name in configuration order.
+    pub fn registrations(&self) -> Vec<(String, RegistrationState)> {
+        self.config
+            .trunks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, trunk)| {
+                let entry = self.registrations.get(&index)?;
+                Some((trunk.name.clone(), entry.machine.state()))
+            })
+            .collect()
+    }
+
+    /// Takes registrations back and ends every leg; [`UserAgent::is_idle`] tells when it is done.
+    pub fn shut_down(&mut self, now: Instant) {
+        let mut legs: Vec<LegId> = self.legs.keys().copied().collect();
+        legs.sort_unstable();
+        for leg in legs {
+            self.hang_up(leg, None, now);
+        }
+        self.stop_registrations(now);
+    }
+
+    /// True when no leg is left and no registration is under way.
+    pub fn is_idle(&self) -> bool {
+        self.legs.is_empty()
+            && self
+                .registrations
+                .values()
+                .all(|entry| entry.machine.is_quiet())
+    }
+
+    /// Number of transactions held, for a gauge.
+    pub fn transactions(&self) -> usize {
+        self.clients.len() + self.servers.len()
+    }
+
+    /// Number of legs held, for a gauge.
+    pub fn legs(&self) -> usize {
+        self.legs.len()
+    }
+
+    // === What the other files of this folder share ===
+
+    pub(super) fn transmit(&mut self, flow: Flow, bytes: Bytes, transaction: Option<ClientKey>) {
+        self.outbox.push_back(Transmit {
+            flow,
+            bytes,
+            transaction,
+        });
+    }
+
+    pub(super) fn happen(&mut self, happening: Happening) {
+        self.happenings.push_back(happening);
+    }
+
+    pub(super) fn tell(&mut self, leg: LegId, event: Event) {
+        self.happenings.push_back(Happening::Leg(leg, event));
+    }
+
+    pub(super) fn reject(&mut self, reason: &'static str, source: SocketAddr) {
+        self.happen(Happening::Rejected { reason, source });
+    }
+
+    pub(super) fn next_leg(&mut self) -> LegId {
+        self.last_leg += 1;
+        LegId(self.last_leg)
+    }
+
+    /// Removes a leg and everything that finds it.
+    pub(super) fn forget(&mut self, leg: LegId) {
+        if let Some(leg) = self.legs.remove(&leg) {
+            self.dialogs.remove(&(leg.call_id, leg.local_tag));
+            self.deadlines.set(&Wake::Leg(leg.id), None);
+        }
+    }
+
+    /// Arms the leg's timer anew.
+    pub(super) fn arm(&mut self, leg: LegId) {
+        if let Some(held) = self.legs.get(&leg) {
+            self.deadlines.set(&Wake::Leg(leg), held.poll_timeout());
+        }
+    }
+
+    /// A token of `bytes` random bytes in hexadecimal: tags, branches, Call-IDs, client nonces.
+    pub(super) fn token(&mut self, bytes: usize) -> String {
+        random_token(&mut self.random, bytes)
+    }
+
+    /// A number in 0..=1.
+    pub(super) fn chance(&mut self) -> f64 {
+        self.random.random::<f64>()
+    }
+}
+
+/// `bytes` random bytes in hexadecimal.
+pub(super) fn random_token(random: &mut StdRng, bytes: usize) -> String {
+    let mut buffer = [0u8; 16];
+    let buffer = &mut buffer[..bytes.min(16)];
+    random.fill_bytes(buffer);
+    buffer.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where a response over a broken connection goes: the source's address, the Via's port.
+fn reconnect_address(request: &Request, source: SocketAddr) -> SocketAddr {
+    let port = request
+        .headers
+        .get_named::<ezk_sip_types::header::typed::Via>()
+        .ok()
+        .and_then(|via| via.sent_by.port);
+    debug_assert!(request.headers.contains(&Name::VIA));
+    (source.ip(), port.unwrap_or(5060)).into()
+}

@@ -1,0 +1,64 @@
+//! Where bytes come from and go to, and what the user agent tells its driver.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::sip::config::Transport;
+use crate::sip::event::{Event, Incoming, LegId, RegistrationState};
+use crate::sip::transaction::key::ClientKey;
+
+/// One way between us and a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// Protocol.
+    pub transport: Transport,
+    /// Index of the listener in use; for a connection that we opened, the one that the peer is
+    /// told to answer to.
+    pub listener: usize,
+    /// The peer.
+    pub remote: SocketAddr,
+    /// The TCP connection that a message arrived on.
+    pub connection: Option<u64>,
+    /// Where to connect when that connection is gone (RFC 3261 section 18.2.2).
+    pub reconnect: Option<SocketAddr>,
+}
+
+/// Bytes to send.
+#[derive(Debug, Clone)]
+pub struct Transmit {
+    /// Where to.
+    pub flow: Flow,
+    /// One message.
+    pub bytes: Bytes,
+    /// The client transaction to tell when they cannot be sent.
+    pub transaction: Option<ClientKey>,
+}
+
+/// News for the driver.
+#[derive(Debug, Clone)]
+pub enum Happening {
+    /// A call arrived.
+    Incoming(Incoming),
+    /// Something happened to a leg.
+    Leg(LegId, Event),
+    /// A registration changed.
+    Registration {
+        /// Name of the trunk.
+        trunk: String,
+        /// Its new state.
+        state: RegistrationState,
+    },
+    /// A host name is wanted; answer with `handle_resolved`.
+    Resolve {
+        /// The name.
+        host: String,
+    },
+    /// A message was refused or dropped.
+    Rejected {
+        /// Short name of the reason, for a counter.
+        reason: &'static str,
+        /// Who sent it.
+        source: SocketAddr,
+    },
+}

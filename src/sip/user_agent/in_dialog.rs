@@ -1,0 +1,226 @@
+//! Requests inside a dialog (RFC 3261 section 12.2.2): ACK, BYE, re-INVITE, UPDATE, INFO, OPTIONS.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::agent::UserAgent;
+use super::flow::Flow;
+use super::leg::{Asked, Goodbye, State};
+use super::server_side::Machine;
+use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
+use crate::sip::event::{EndedBy, Event, LegId};
+use crate::sip::message::{Name, Request, header};
+use crate::sip::method::Method;
+use crate::sip::screening::Refusal;
+use crate::sip::session_timer::SessionTimer;
+use crate::sip::transaction::ServerInviteInput;
+use crate::sip::transaction::key::ServerKey;
+
+impl UserAgent {
+    /// An ACK is never answered: it confirms a refusal in its transaction or a 2xx in its dialog.
+    pub(super) fn handle_ack(
+        &mut self,
+        request: &Request,
+        envelope: &Envelope,
+        key: &ServerKey,
+        source: SocketAddr,
+        now: Instant,
+    ) {
+        if let Some(entry) = self.servers.get_mut(key)
+            && let Machine::Invite(machine) = &mut entry.machine
+        {
+            machine.handle(ServerInviteInput::Acknowledged, now);
+            let deliver = self.run_server(key);
+            if !deliver {
+                return;
+            }
+        }
+        let dialog = (
+            envelope.call_id.clone(),
+            envelope.to.tag().unwrap_or("").to_owned(),
+        );
+        let Some(id) = self.dialogs.get(&dialog).copied() else {
+            return self.reject("stray_ack", source);
+        };
+        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
+        else {
+            return self.reject("stray_ack", source);
+        };
+        let ours = established
+            .unacknowledged
+            .as_ref()
+            .is_some_and(|waiting| waiting.sequence == envelope.sequence);
+        if !ours {
+            // The ACK of a 2xx that was sent twice comes twice.
+            return;
+        }
+        established.unacknowledged = None;
+        let goodbye = established.goodbye;
+        let body = sdp_body(&request.headers, &request.body);
+        self.tell(id, Event::Confirmed { body });
+        if let Goodbye::AfterAcknowledgement(cause) = goodbye {
+            self.say_goodbye(id, cause, now);
+        }
+        self.arm(id);
+    }
+
+    pub(super) fn handle_in_dialog(
+        &mut self,
+        id: LegId,
+        key: &ServerKey,
+        request: Request,
+        envelope: &Envelope,
+        flow: Flow,
+        now: Instant,
+    ) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+        };
+        let dialog = match &mut leg.state {
+            // Our call has no dialog of its own yet; several may be early at once.
+            State::Calling(_) => {
+                return match request.method {
+                    Method::Options => self.answer_options(key, &request, now),
+                    Method::Info => self.take_info(id, key, &request, now),
+                    Method::Update if request.body.is_empty() => {
+                        let response = request.respond(200, None, None);
+                        self.respond(key, &response, now);
+                    }
+                    Method::Update | Method::Invite => {
+                        self.respond_refusal(key, &request, &Refusal::plain(491), now);
+                    }
+                    _ => self.respond_refusal(key, &request, &Refusal::plain(481), now),
+                };
+            }
+            State::Ringing(ringing) => &mut ringing.dialog,
+            State::Established(established) => &mut established.dialog,
+        };
+        if dialog.remote_tag() != envelope.from.tag().unwrap_or("") {
+            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+        }
+        if !dialog.accept_sequence(envelope.sequence) {
+            return self.respond_refusal(key, &request, &Refusal::plain(500), now);
+        }
+        match request.method {
+            Method::Bye => self.take_bye(id, key, &request, now),
+            Method::Invite | Method::Update => self.take_offer(id, key, request, flow, now),
+            Method::Info => self.take_info(id, key, &request, now),
+            Method::Options => self.answer_options(key, &request, now),
+            _ => self.respond_refusal(key, &request, &Refusal::plain(481), now),
+        }
+    }
+
+    fn take_bye(&mut self, id: LegId, key: &ServerKey, request: &Request, now: Instant) {
+        let response = request.respond(200, None, None);
+        self.respond(key, &response, now);
+        let cause = q850_cause(&request.headers);
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
+        match &leg.state {
+            State::Ringing(ringing) => {
+                // A caller may end an early dialog by BYE (section 15): its INVITE ends too.
+                let (invite, tag) = (ringing.server.clone(), leg.local_tag.clone());
+                let response = ringing.request.respond(487, None, Some(&tag));
+                self.respond(&invite, &response, now);
+                self.tell(id, Event::Cancelled);
+            }
+            State::Calling(_) | State::Established(_) => {
+                if let State::Established(established) = &leg.state
+                    && established.asked.is_some()
+                {
+                    let refused = self.refuse_reinvite(id, 487, now);
+                    debug_assert!(refused.is_ok(), "the re-INVITE waits for an answer");
+                }
+                let why = EndedBy::Bye;
+                self.tell(id, Event::Ended { cause, why });
+            }
+        }
+        self.forget(id);
+    }
+
+    /// A re-INVITE or UPDATE: new SDP, a new target, or a refresh of the session.
+    fn take_offer(
+        &mut self,
+        id: LegId,
+        key: &ServerKey,
+        request: Request,
+        flow: Flow,
+        now: Instant,
+    ) {
+        let later = Refusal {
+            header: Some((
+                "Retry-After",
+                (1 + (self.chance() * 9.0) as u32).to_string(),
+            )),
+            ..Refusal::plain(500)
+        };
+        let user = self
+            .legs
+            .get(&id)
+            .map_or(String::new(), |leg| leg.contact_user.clone());
+        let body = sdp_body(&request.headers, &request.body);
+        let established = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
+            Some(State::Established(established)) => established,
+            // Before our answer: an UPDATE without SDP only refreshes, anything else must wait.
+            _ if request.method == Method::Update && body.is_none() => {
+                let response = request.respond(200, None, None);
+                self.respond(key, &response, now);
+                return;
+            }
+            _ => return self.respond_refusal(key, &request, &later, now),
+        };
+        if established.goodbye != Goodbye::No {
+            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+        }
+        let refresh_only = request.method == Method::Update && body.is_none();
+        if !refresh_only {
+            if established.asked.is_some() {
+                return self.respond_refusal(key, &request, &later, now);
+            }
+            if established.offering.is_some() || established.unacknowledged.is_some() {
+                return self.respond_refusal(key, &request, &Refusal::plain(491), now);
+            }
+        }
+        established.dialog.refresh_target(&request.headers);
+        if refresh_only {
+            if let Some(timer) = SessionTimer::of_request(&request.headers, now) {
+                established.timer = Some(timer);
+            }
+            let timer = established.timer;
+            let mut response = request.respond(200, None, None);
+            self.finish_success(&mut response, &user, flow, timer, bytes::Bytes::new());
+            self.respond(key, &response, now);
+            return self.arm(id);
+        }
+        if request.method == Method::Invite {
+            let trying = request.respond(100, None, None);
+            established.asked = Some(Asked {
+                server: key.clone(),
+                request,
+                flow,
+            });
+            self.respond(key, &trying, now);
+            if let Some(entry) = self.servers.get_mut(key) {
+                entry.leg = Some(id);
+            }
+        } else {
+            established.asked = Some(Asked {
+                server: key.clone(),
+                request,
+                flow,
+            });
+        }
+        self.tell(id, Event::Reinvited { body });
+    }
+
+    fn take_info(&mut self, id: LegId, key: &ServerKey, request: &Request, now: Instant) {
+        let response = request.respond(200, None, None);
+        self.respond(key, &response, now);
+        let content_type = header(&request.headers, &Name::CONTENT_TYPE)
+            .unwrap_or("")
+            .to_owned();
+        let body = request.body.clone();
+        self.tell(id, Event::Info { content_type, body });
+    }
+}

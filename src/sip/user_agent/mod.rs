@@ -1,0 +1,17 @@
+//! The pure user agent: `handle_*` takes messages, commands, resolved names, failures and the
+//! time; `poll_transmit` and `poll_event` give bytes to send and news; `poll_timeout` says when it
+//! wants to be woken. No socket, clock or source of randomness of its own.
+
+mod agent;
+mod answering;
+mod client_side;
+mod commands;
+mod flow;
+mod in_dialog;
+mod leg;
+mod registrations;
+mod sending;
+mod server_side;
+
+pub use agent::UserAgent;
+pub use flow::{Flow, Happening, Transmit};

@@ -1,0 +1,420 @@
+//! Requests that arrive: matched to their transaction, screened, and given to a dialog or made
+//! into a new leg.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::agent::{UserAgent, Wake};
+use super::flow::Flow;
+use super::leg::{Leg, Ringing, State};
+use crate::sip::address::user_of;
+use crate::sip::config::Trunk;
+use crate::sip::dialog::Dialog;
+use crate::sip::digest::Authorizer;
+use crate::sip::envelope::{Envelope, canonical, sdp_body};
+use crate::sip::event::{Event, Incoming, LegId};
+use crate::sip::message::{Name, Request, Response};
+use crate::sip::method::Method;
+use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
+use crate::sip::session_timer::{SHORTEST, SessionExpires, SessionTimer, supports_timer};
+use crate::sip::transaction::key::ServerKey;
+use crate::sip::transaction::{Action, Server, ServerInvite, ServerInviteInput, Timers};
+
+/// A server transaction and its surroundings.
+#[derive(Debug)]
+pub struct ServerEntry {
+    pub machine: Machine,
+    pub flow: Flow,
+    /// The leg that a CANCEL of this INVITE ends.
+    pub leg: Option<LegId>,
+    /// Key in `merging`.
+    pub merging: String,
+}
+
+/// Either server transaction.
+#[derive(Debug)]
+pub enum Machine {
+    Invite(ServerInvite),
+    Other(Server),
+}
+
+impl Machine {
+    fn poll(&mut self) -> Option<Action> {
+        match self {
+            Machine::Invite(machine) => machine.poll(),
+            Machine::Other(machine) => machine.poll(),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Machine::Invite(machine) => machine.poll_timeout(),
+            Machine::Other(machine) => machine.poll_timeout(),
+        }
+    }
+
+    fn is_terminated(&self) -> bool {
+        match self {
+            Machine::Invite(machine) => machine.is_terminated(),
+            Machine::Other(machine) => machine.is_terminated(),
+        }
+    }
+}
+
+impl UserAgent {
+    pub(super) fn handle_request(
+        &mut self,
+        request: Request,
+        envelope: &Envelope,
+        flow: Flow,
+        source: SocketAddr,
+        now: Instant,
+    ) {
+        let key = ServerKey::of(envelope);
+        if request.method == Method::Ack {
+            return self.handle_ack(&request, envelope, &key, source, now);
+        }
+        if let Some(entry) = self.servers.get_mut(&key) {
+            match &mut entry.machine {
+                Machine::Invite(machine) => machine.handle(ServerInviteInput::Repeated, now),
+                Machine::Other(machine) => machine.handle_repeated(),
+            }
+            self.run_server(&key);
+            return;
+        }
+        if self.clients.len() + self.servers.len() >= self.config.limits.transactions {
+            self.reject("overload", source);
+            let refusal = Refusal {
+                header: Some(("Retry-After", "5".to_owned())),
+                ..Refusal::plain(503)
+            };
+            return self.refuse_without_state(&request, &refusal, flow);
+        }
+        let merging = format!(
+            "{} {} {} {}",
+            envelope.call_id,
+            envelope.from.tag().unwrap_or(""),
+            envelope.sequence,
+            envelope.method
+        );
+        let merged = envelope.to.tag().is_none()
+            && request.method != Method::Cancel
+            && self.merging.contains_key(&merging);
+        let timers = Timers::new(flow.transport.is_reliable());
+        let machine = match request.method {
+            Method::Invite => Machine::Invite(ServerInvite::new(timers)),
+            _ => Machine::Other(Server::new(timers)),
+        };
+        if !merged && request.method != Method::Cancel {
+            self.merging.insert(merging.clone(), key.clone());
+        }
+        let entry = ServerEntry {
+            machine,
+            flow,
+            leg: None,
+            merging,
+        };
+        self.servers.insert(key.clone(), entry);
+        let screened = match screen(&request, envelope) {
+            Ok(()) if merged => Err(Refusal::plain(482)),
+            screened => screened,
+        };
+        if let Err(refusal) = screened {
+            self.reject(rejection(refusal.status), source);
+            tracing::debug!(%source, status = refusal.status, method = %request.method, "sip request refused");
+            return self.respond_refusal(&key, &request, &refusal, now);
+        }
+        if request.method == Method::Cancel {
+            return self.handle_cancel(&key, &request, envelope, now);
+        }
+        match envelope.to.tag() {
+            Some(tag) => {
+                let dialog = (envelope.call_id.clone(), tag.to_owned());
+                match self.dialogs.get(&dialog).copied() {
+                    Some(leg) => self.handle_in_dialog(leg, &key, request, envelope, flow, now),
+                    None => {
+                        self.reject("no_dialog", source);
+                        self.respond_refusal(&key, &request, &Refusal::plain(481), now);
+                    }
+                }
+            }
+            None => match request.method {
+                Method::Invite => self.handle_invite(key, request, envelope, flow, source, now),
+                Method::Options => self.answer_options(&key, &request, now),
+                _ => {
+                    self.reject("no_dialog", source);
+                    self.respond_refusal(&key, &request, &Refusal::plain(481), now);
+                }
+            },
+        }
+    }
+
+    fn handle_invite(
+        &mut self,
+        key: ServerKey,
+        request: Request,
+        envelope: &Envelope,
+        flow: Flow,
+        source: SocketAddr,
+        now: Instant,
+    ) {
+        if self.legs.len() >= self.config.limits.legs {
+            self.reject("overload", source);
+            let refusal = Refusal {
+                header: Some(("Retry-After", "5".to_owned())),
+                ..Refusal::plain(503)
+            };
+            return self.respond_refusal(&key, &request, &refusal, now);
+        }
+        let asked = SessionExpires::read(&request.headers);
+        if asked.is_some_and(|asked| asked.interval < SHORTEST) && supports_timer(&request.headers)
+        {
+            let refusal = Refusal {
+                header: Some(("Min-SE", SHORTEST.to_string())),
+                ..Refusal::plain(422)
+            };
+            return self.respond_refusal(&key, &request, &refusal, now);
+        }
+        let trying = request.respond(100, None, None);
+        self.respond(&key, &trying, now);
+
+        let called = user_of(&request.uri);
+        let trunk = self.trunk_of(source.ip(), &called);
+        let request_user = match trunk.and_then(|index| self.registrations.get(&index)) {
+            Some(entry) if entry.contact_user == called => entry.user.clone(),
+            _ => called,
+        };
+        let trunk_config: Option<&Trunk> = trunk.map(|index| &self.config.trunks[index]);
+        let trunk_name = trunk_config.map(|trunk| trunk.name.clone());
+        let credentials = trunk_config.and_then(|trunk| trunk.credentials.clone());
+        let id = self.next_leg();
+        let local_tag = self.token(8);
+        let incoming = Incoming {
+            leg: id,
+            trunk: trunk_name,
+            request_user: request_user.clone(),
+            to_user: user_of(&envelope.to.uri),
+            from_user: user_of(&envelope.from.uri),
+            from_name: envelope.from.name.clone(),
+            call_id: envelope.call_id.clone(),
+            source,
+            body: sdp_body(&request.headers, &request.body),
+        };
+        self.dialogs
+            .insert((envelope.call_id.clone(), local_tag.clone()), id);
+        if let Some(entry) = self.servers.get_mut(&key) {
+            entry.leg = Some(id);
+        }
+        let dialog = Dialog::of_callee(&request, envelope, &local_tag);
+        self.legs.insert(
+            id,
+            Leg {
+                id,
+                trunk,
+                authorizer: credentials.map(Authorizer::new),
+                contact_user: request_user,
+                call_id: envelope.call_id.clone(),
+                local_tag,
+                state: State::Ringing(Box::new(Ringing {
+                    server: key,
+                    timer: SessionTimer::of_request(&request.headers, now),
+                    request,
+                    dialog,
+                    flow,
+                    progress: None,
+                })),
+            },
+        );
+        self.happen_incoming(incoming);
+    }
+
+    /// The trunk that a call belongs to: by the contact we registered, by the ranges it is
+    /// configured with, by its target's own address.
+    fn trunk_of(&self, source: IpAddr, called: &str) -> Option<usize> {
+        let source = canonical(source);
+        let by_contact = self
+            .registrations
+            .iter()
+            .find(|(_, entry)| entry.contact_user == called)
+            .map(|(index, _)| *index);
+        let trunks = || self.config.trunks.iter();
+        by_contact
+            .or_else(|| {
+                trunks().position(|trunk| trunk.accept_from.iter().any(|net| net.contains(&source)))
+            })
+            .or_else(|| {
+                trunks().position(|trunk| match trunk.target.host.parse::<IpAddr>() {
+                    Ok(target) => canonical(target) == source,
+                    Err(_) => self
+                        .resolved
+                        .get(&trunk.target.host)
+                        .is_some_and(|(found, _)| found.contains(&source)),
+                })
+            })
+    }
+
+    fn handle_cancel(
+        &mut self,
+        key: &ServerKey,
+        request: &Request,
+        envelope: &Envelope,
+        now: Instant,
+    ) {
+        let invite = ServerKey::of_cancelled(envelope);
+        let Some(entry) = self.servers.get(&invite) else {
+            return self.respond_refusal(key, request, &Refusal::plain(481), now);
+        };
+        let leg = entry.leg;
+        let tag = leg
+            .and_then(|leg| self.legs.get(&leg))
+            .map(|leg| leg.local_tag.clone());
+        let response = request.respond(200, None, tag.as_deref());
+        self.respond(key, &response, now);
+        // After the final answer a CANCEL has no effect (section 9.2).
+        let Some(id) = leg else {
+            return;
+        };
+        match self.legs.get(&id).map(|leg| &leg.state) {
+            Some(State::Ringing(ringing)) => {
+                let response = ringing.request.respond(487, None, tag.as_deref());
+                self.respond(&invite, &response, now);
+                self.tell(id, Event::Cancelled);
+                self.forget(id);
+            }
+            Some(State::Established(established))
+                if established
+                    .asked
+                    .as_ref()
+                    .is_some_and(|asked| asked.server == invite) =>
+            {
+                let refused = self.refuse_reinvite(id, 487, now);
+                debug_assert!(refused.is_ok(), "the re-INVITE waits for an answer");
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn answer_options(&mut self, key: &ServerKey, request: &Request, now: Instant) {
+        let tag = self.token(8);
+        let mut response = request.respond(200, None, Some(&tag));
+        let headers = &mut response.headers;
+        headers.insert(Name::ALLOW, Method::ALLOW);
+        headers.insert(Name::ACCEPT, "application/sdp");
+        headers.insert(Name::ACCEPT_ENCODING, "identity");
+        headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
+        self.respond(key, &response, now);
+    }
+
+    /// Answers within a transaction.
+    pub(super) fn respond(&mut self, key: &ServerKey, response: &Response, now: Instant) -> Bytes {
+        let bytes = self.write_response(response);
+        if let Some(entry) = self.servers.get_mut(key) {
+            match &mut entry.machine {
+                Machine::Invite(machine) => machine.handle(
+                    ServerInviteInput::Respond(response.status, bytes.clone()),
+                    now,
+                ),
+                Machine::Other(machine) => machine.respond(bytes.clone(), now),
+            }
+            self.run_server(key);
+        }
+        bytes
+    }
+
+    pub(super) fn respond_refusal(
+        &mut self,
+        key: &ServerKey,
+        request: &Request,
+        refusal: &Refusal,
+        now: Instant,
+    ) {
+        let response = self.refusal_response(request, refusal);
+        self.respond(key, &response, now);
+    }
+
+    /// Answers without keeping anything (section 8.2.7): malformed requests, overload.
+    pub(super) fn refuse_without_state(
+        &mut self,
+        request: &Request,
+        refusal: &Refusal,
+        flow: Flow,
+    ) {
+        let response = self.refusal_response(request, refusal);
+        let bytes = self.write_response(&response);
+        self.transmit(flow, bytes, None);
+    }
+
+    fn refusal_response(&mut self, request: &Request, refusal: &Refusal) -> Response {
+        let tag = self.token(8);
+        let mut response = request.respond(refusal.status, refusal.reason.as_deref(), Some(&tag));
+        if let Some((name, value)) = &refusal.header {
+            response.headers.insert(Name::from(*name), value.clone());
+        }
+        response
+    }
+
+    fn write_response(&self, response: &Response) -> Bytes {
+        let mut response = response.clone();
+        if !self.config.user_agent.is_empty() {
+            response
+                .headers
+                .insert(Name::SERVER, self.config.user_agent.clone());
+        }
+        response.write()
+    }
+
+    /// Carries out what a server transaction asks for. Returns whether an ACK goes up.
+    pub(super) fn run_server(&mut self, key: &ServerKey) -> bool {
+        let Some(entry) = self.servers.get_mut(key) else {
+            return false;
+        };
+        let flow = entry.flow;
+        let (mut ready, mut deliver) = (Vec::new(), false);
+        while let Some(action) = entry.machine.poll() {
+            match action {
+                Action::Transmit(bytes) => ready.push(bytes),
+                Action::Deliver => deliver = true,
+                // A refusal nobody acknowledged: the leg is gone already.
+                Action::TimedOut => {}
+            }
+        }
+        let terminated = entry.machine.is_terminated();
+        let timeout = entry.machine.poll_timeout();
+        self.deadlines.set(&Wake::Server(key.clone()), timeout);
+        if terminated && let Some(entry) = self.servers.remove(key) {
+            if self.merging.get(&entry.merging) == Some(key) {
+                self.merging.remove(&entry.merging);
+            }
+        }
+        for bytes in ready {
+            self.transmit(flow, bytes, None);
+        }
+        deliver
+    }
+
+    pub(super) fn handle_server_timeout(&mut self, key: &ServerKey, now: Instant) {
+        if let Some(entry) = self.servers.get_mut(key) {
+            match &mut entry.machine {
+                Machine::Invite(machine) => machine.handle_timeout(now),
+                Machine::Other(machine) => machine.handle_timeout(now),
+            }
+            self.run_server(key);
+        }
+    }
+}
+
+/// Counter label of a refusal by form.
+const fn rejection(status: u16) -> &'static str {
+    match status {
+        405 => "method_not_allowed",
+        415 => "media_type",
+        416 => "uri_scheme",
+        420 => "extension",
+        482 => "merged",
+        483 => "max_forwards",
+        501 => "method_unknown",
+        _ => "bad_request",
+    }
+}
