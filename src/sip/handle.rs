@@ -1,1 +1,114 @@
-//! x
+//! How others talk to the user agent: a cheap clone that sends orders to its task.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::config::Listen;
+use super::error::Error;
+use super::event::{Command, Event, LegId, Outgoing, RegistrationState};
+
+/// State of each registration by trunk name.
+pub type Registrations = Vec<(String, RegistrationState)>;
+
+/// An order to the task.
+#[derive(Debug)]
+pub enum Order {
+    /// Place a call.
+    Invite {
+        /// The call.
+        outgoing: Box<Outgoing>,
+        /// Where its events go.
+        events: mpsc::Sender<Event>,
+        /// The leg.
+        reply: oneshot::Sender<Result<LegId, Error>>,
+    },
+    /// Do something with a leg.
+    Command {
+        /// The leg.
+        leg: LegId,
+        /// What.
+        command: Command,
+        /// Whether it could be begun.
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Take the events of an incoming leg.
+    Attach {
+        /// The leg.
+        leg: LegId,
+        /// Where its events go.
+        events: mpsc::Sender<Event>,
+    },
+    /// End everything.
+    ShutDown {
+        /// Told when done.
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// A cheap handle to a running user agent.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) registrations: watch::Receiver<Registrations>,
+    pub(super) listeners: Arc<[Listen]>,
+}
+
+impl Handle {
+    /// Places a call; its events go to `events`. When that receiver is dropped or full the call is
+    /// ended.
+    pub async fn invite(
+        &self,
+        outgoing: Outgoing,
+        events: mpsc::Sender<Event>,
+    ) -> Result<LegId, Error> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Invite {
+            outgoing: Box::new(outgoing),
+            events,
+            reply,
+        };
+        self.order(order).await?;
+        answer.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Carries out a command on a leg. `Ok` says that it was begun; what comes of it are events.
+    pub async fn command(&self, leg: LegId, command: Command) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Command {
+            leg,
+            command,
+            reply,
+        };
+        self.order(order).await?;
+        answer.await.map_err(|_| Error::Stopped)?
+    }
+
+    /// Takes the events of an incoming leg. Those that came before are delivered first.
+    pub async fn attach(&self, leg: LegId, events: mpsc::Sender<Event>) {
+        // A user agent that has stopped has no more events; the dropped sender says so.
+        let _ = self.order(Order::Attach { leg, events }).await;
+    }
+
+    /// State of each registration, by trunk name in configuration order.
+    pub fn registrations(&self) -> Registrations {
+        self.registrations.borrow().clone()
+    }
+
+    /// Unregisters, ends every leg, and stops; returns when done, within a few seconds.
+    pub async fn shut_down(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.order(Order::ShutDown { reply }).await.is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    /// The listeners in configuration order, with the ports that port 0 became.
+    pub fn local_addresses(&self) -> Vec<Listen> {
+        self.listeners.to_vec()
+    }
+
+    async fn order(&self, order: Order) -> Result<(), Error> {
+        self.orders.send(order).await.map_err(|_| Error::Stopped)
+    }
+}

@@ -13,15 +13,15 @@ mod envelope;
 mod error;
 mod event;
 mod framing;
-//mod handle;
+mod handle;
 mod message;
 mod method;
 mod registration;
 mod screening;
 mod session_timer;
-//mod task;
+mod task;
 mod transaction;
-//mod transport;
+mod transport;
 mod user_agent;
 
 #[cfg(test)]
@@ -31,8 +31,8 @@ pub use config::{Config, Credentials, Limits, Listen, Registration, Target, Tran
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};
-//pub use handle::Handle;
+pub use handle::Handle;
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
-//pub use task::start;
+pub use task::start;
 pub use user_agent::{Flow, Happening, Transmit, UserAgent};

@@ -1,1 +1,334 @@
-//! x
+//! The driver: one task that feeds the pure user agent with messages, orders and time, and carries
+//! out what it asks for.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "driver: reads the clock, seeds the generator, starts the task"
+)]
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::config::Config;
+use super::error::Error;
+use super::event::{Command, Event, Incoming, LegId};
+use super::handle::{Handle, Order, Registrations};
+use super::transport::{Inbound, Transports};
+use super::user_agent::{Happening, UserAgent};
+
+/// Orders that wait for the task.
+const ORDER_QUEUE: usize = 1_024;
+/// Messages handled before what they caused is sent.
+const BATCH: usize = 64;
+/// Events kept for an incoming leg that nobody has taken yet.
+const KEPT_EVENTS: usize = 32;
+/// Ended legs kept for a late taker.
+const KEPT_LEGS: usize = 1_024;
+/// Longest time for BYEs and unregistrations at the end.
+const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(3);
+
+/// Opens the listeners and starts the user agent. Calls that arrive go to `incoming`; when nobody
+/// takes them they are refused with 503.
+pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<Handle, Error> {
+    /// Numbers the user agents of this process, so that their legs differ.
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    let (transports, listeners, inbound) = Transports::bind(&config).await?;
+    let mut agent = UserAgent::new(
+        config,
+        listeners.clone(),
+        Box::new(local_address),
+        StdRng::from_rng(&mut rand::rng()),
+    )?;
+    agent.number_legs_from(STARTED.fetch_add(1, Ordering::Relaxed) << 40);
+    for listen in &listeners {
+        tracing::info!(transport = %listen.transport, address = %listen.address, "sip listens");
+    }
+    let (orders, order_queue) = mpsc::channel(ORDER_QUEUE);
+    let (registrations_sender, registrations) = watch::channel(agent.registrations());
+    let driver = Driver {
+        agent,
+        transports,
+        incoming,
+        owners: HashMap::new(),
+        untaken: VecDeque::new(),
+        registrations: registrations_sender,
+        stopping: None,
+    };
+    tokio::spawn(driver.run(order_queue, inbound));
+    Ok(Handle {
+        orders,
+        registrations,
+        listeners: listeners.into(),
+    })
+}
+
+/// The address that packets to `remote` leave from: the routing table's answer, asked by connecting
+/// a socket that sends nothing.
+fn local_address(remote: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match remote {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(remote).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+struct Driver {
+    agent: UserAgent,
+    transports: Transports,
+    incoming: mpsc::Sender<Incoming>,
+    owners: HashMap<LegId, Owner>,
+    /// Legs that ended before anybody took them, oldest first.
+    untaken: VecDeque<LegId>,
+    registrations: watch::Sender<Registrations>,
+    stopping: Option<Stopping>,
+}
+
+/// Who hears of a leg.
+enum Owner {
+    /// Nobody yet: the events so far.
+    Awaited(VecDeque<Event>),
+    Attached(mpsc::Sender<Event>),
+}
+
+struct Stopping {
+    until: Instant,
+    replies: Vec<oneshot::Sender<()>>,
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Order>,
+        mut inbound: mpsc::Receiver<Inbound>,
+    ) {
+        self.agent.start(Instant::now());
+        loop {
+            self.agent.handle_timeout(Instant::now());
+            self.carry_out();
+            if self.is_done() {
+                break;
+            }
+            let wake = [
+                self.agent.poll_timeout(),
+                self.stopping.as_ref().map(|stopping| stopping.until),
+            ]
+            .into_iter()
+            .flatten()
+            .min();
+            let sleep = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.take_order(order),
+                    // The last handle is gone: nobody can end the calls any more.
+                    None => self.stop(None),
+                },
+                Some(first) = inbound.recv() => {
+                    self.take_inbound(first);
+                    for _ in 1..BATCH {
+                        match inbound.try_recv() {
+                            Ok(next) => self.take_inbound(next),
+                            Err(_) => break,
+                        }
+                    }
+                }
+                () = sleep => {}
+            }
+            if self.stopping.is_some() && orders.is_closed() && orders.is_empty() {
+                // Without this a closed order queue would be polled in a tight loop.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        // The last responses are on their way through the connection queues.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for reply in self.stopping.into_iter().flat_map(|s| s.replies) {
+            let _ = reply.send(());
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.stopping
+            .as_ref()
+            .is_some_and(|stopping| self.agent.is_idle() || stopping.until <= Instant::now())
+    }
+
+    fn stop(&mut self, reply: Option<oneshot::Sender<()>>) {
+        let now = Instant::now();
+        if self.stopping.is_none() {
+            self.agent.shut_down(now);
+        }
+        let stopping = self.stopping.get_or_insert(Stopping {
+            until: now + SHUT_DOWN_LIMIT,
+            replies: Vec::new(),
+        });
+        stopping.replies.extend(reply);
+    }
+
+    fn take_order(&mut self, order: Order) {
+        let now = Instant::now();
+        match order {
+            Order::Invite { reply, .. } if self.stopping.is_some() => {
+                let _ = reply.send(Err(Error::Stopped));
+            }
+            Order::Invite {
+                outgoing,
+                events,
+                reply,
+            } => {
+                let placed = self.agent.invite(*outgoing, now);
+                if let Ok(leg) = placed {
+                    self.owners.insert(leg, Owner::Attached(events));
+                }
+                let _ = reply.send(placed);
+            }
+            Order::Command {
+                leg,
+                command,
+                reply,
+            } => {
+                let done = self.agent.handle_command(leg, command, now);
+                let _ = reply.send(done);
+                if !self.agent.has_leg(leg) {
+                    // A refusal of ours ends a leg without an event: the closed channel tells.
+                    self.carry_out();
+                    self.owners.remove(&leg);
+                }
+            }
+            Order::Attach { leg, events } => self.attach(leg, events),
+            Order::ShutDown { reply } => self.stop(Some(reply)),
+        }
+    }
+
+    fn attach(&mut self, leg: LegId, events: mpsc::Sender<Event>) {
+        // An unknown leg: it ended and its events were taken, or it never was. The dropped sender
+        // tells the caller.
+        if let Some(Owner::Awaited(kept)) = self.owners.remove(&leg) {
+            self.owners.insert(leg, Owner::Attached(events));
+            for event in kept {
+                self.deliver(leg, event);
+            }
+        }
+    }
+
+    fn take_inbound(&mut self, inbound: Inbound) {
+        let now = Instant::now();
+        match inbound {
+            Inbound::Message { bytes, flow } => self.agent.handle_message(&bytes, flow, now),
+            Inbound::Accepted {
+                stream,
+                remote,
+                listener,
+            } => self.transports.accept(stream, remote, listener),
+            Inbound::Closed { connection, failed } => {
+                self.transports.closed(connection);
+                for transaction in failed {
+                    self.agent.handle_transport_failure(&transaction, now);
+                }
+            }
+            Inbound::Failed { transaction } => {
+                self.agent.handle_transport_failure(&transaction, now);
+            }
+            Inbound::Resolved { host, addresses } => {
+                self.agent.handle_resolved(&host, addresses, now);
+            }
+        }
+    }
+
+    /// Sends and tells everything the user agent has, which may cause more of both.
+    fn carry_out(&mut self) {
+        loop {
+            let mut busy = false;
+            while let Some(transmit) = self.agent.poll_transmit() {
+                busy = true;
+                if let Err(Some(transaction)) = self.transports.send(transmit) {
+                    self.agent
+                        .handle_transport_failure(&transaction, Instant::now());
+                }
+            }
+            while let Some(happening) = self.agent.poll_event() {
+                busy = true;
+                self.take_happening(happening);
+            }
+            if !busy {
+                return;
+            }
+        }
+    }
+
+    fn take_happening(&mut self, happening: Happening) {
+        match happening {
+            Happening::Incoming(incoming) => {
+                let leg = incoming.leg;
+                self.owners.insert(leg, Owner::Awaited(VecDeque::new()));
+                if self.stopping.is_some() || self.incoming.try_send(incoming).is_err() {
+                    metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_taker")
+                        .increment(1);
+                    self.owners.remove(&leg);
+                    self.agent.refuse_unheard(leg, Instant::now());
+                }
+            }
+            Happening::Leg(leg, event) => self.deliver(leg, event),
+            Happening::Registration { trunk, state } => {
+                tracing::info!(%trunk, ?state, "sip registration changed");
+                let states = self.agent.registrations();
+                self.registrations.send_replace(states);
+            }
+            Happening::Resolve { host } => self.transports.resolve(host),
+            Happening::Rejected { reason, source } => {
+                metrics::counter!("trunkline_sip_rejected_total", "reason" => reason).increment(1);
+                tracing::debug!(reason, %source, "sip message rejected");
+            }
+        }
+    }
+
+    fn deliver(&mut self, leg: LegId, event: Event) {
+        let last = event.is_final();
+        let heard = match self.owners.get_mut(&leg) {
+            None => return,
+            Some(Owner::Awaited(kept)) => {
+                kept.push_back(event);
+                if last {
+                    // It stays for a taker that comes late, but not for ever.
+                    self.untaken.push_back(leg);
+                    if self.untaken.len() > KEPT_LEGS
+                        && let Some(oldest) = self.untaken.pop_front()
+                        && matches!(self.owners.get(&oldest), Some(Owner::Awaited(_)))
+                    {
+                        self.owners.remove(&oldest);
+                    }
+                    return;
+                }
+                if kept.len() <= KEPT_EVENTS {
+                    return;
+                }
+                false
+            }
+            Some(Owner::Attached(events)) => events.try_send(event).is_ok(),
+        };
+        if last {
+            self.owners.remove(&leg);
+        } else if !heard {
+            // The owner is gone or does not keep up: the call cannot go on without it.
+            metrics::counter!("trunkline_sip_owner_lost_total").increment(1);
+            tracing::warn!(%leg, "sip leg ended because its owner takes no events");
+            self.owners.remove(&leg);
+            let hung_up =
+                self.agent
+                    .handle_command(leg, Command::Hangup { cause: None }, Instant::now());
+            if let Err(error) = hung_up {
+                tracing::debug!(%leg, %error, "sip leg had ended");
+            }
+        }
+    }
+}
