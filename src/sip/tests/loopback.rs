@@ -1,4 +1,5 @@
 //! Two started user agents that call each other over real sockets on loopback.
+#![expect(clippy::disallowed_methods, reason = "drives real sockets")]
 
 use std::time::Duration;
 
@@ -192,7 +193,7 @@ async fn nobody_listens_on_tcp() {
 async fn a_peer_that_does_not_read_delays_nobody() {
     let (agent, _incoming) = agent(Transport::Tcp, 9, "127.0.0.1").await;
     let address = agent.local_addresses()[0].address;
-    let options = |number: usize| {
+    let options = move |number: usize| {
         super::wire::request("OPTIONS", 1, &format!("b{number}"), "", "")
             .replace("call-1", &format!("call-{address}-{number}"))
             .replace("UDP", "TCP")

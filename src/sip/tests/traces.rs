@@ -517,7 +517,7 @@ fn a_session_timer_of_theirs_is_refreshed_by_update_or_ends_the_call() {
     wire.answer_with(&invite, 200, "b1", &extra, SDP);
     wire.sent_request("ACK");
     wire.event();
-    wire.advance(61 * SECOND);
+    wire.advance(60 * SECOND);
     let update = wire.sent_request("UPDATE");
     assert_eq!(
         value(&update.headers, "Session-Expires"),
@@ -568,7 +568,7 @@ fn registers_with_digest_refreshes_and_knows_calls_to_its_contact() {
         wire.agent.registrations(),
         [("pbx".to_owned(), RegistrationState::Registered)]
     );
-    wire.advance(51 * SECOND);
+    wire.advance(50 * SECOND);
     let refresh = wire.sent_request("REGISTER");
     assert!(value(&refresh.headers, "Authorization").contains("nonce=\"1\""));
     wire.answer(&refresh, 200, "r", &bindings);

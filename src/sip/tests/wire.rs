@@ -1,4 +1,5 @@
 //! A pure user agent and the other end of its wire: bytes in, bytes out, virtual time.
+#![expect(clippy::disallowed_methods, reason = "virtual time needs a start")]
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
