@@ -1,8 +1,4 @@
 //! One TCP connection: a reader that frames, a writer behind a bounded queue.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "driver of sockets: starts the reader and the writer of a connection"
-)]
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,8 +1,4 @@
 //! The listeners, the connections, and the one queue through which all of them report.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "driver of sockets: starts their tasks"
-)]
 
 use std::collections::HashMap;
 use std::io;
