@@ -13,4 +13,12 @@ mod pbx;
 mod sound;
 mod world;
 
+mod call_in;
 mod call_out;
+mod digits;
+mod drain;
+mod early_media;
+mod endings;
+mod hold;
+mod limits;
+mod sign_in;

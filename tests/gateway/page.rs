@@ -115,7 +115,8 @@ impl Page {
         assert!(next.is_err(), "{next:?}");
     }
 
-    async fn next(&mut self) -> Value {
+    /// The next message but candidates and statistics.
+    pub async fn next(&mut self) -> Value {
         loop {
             match self.frame(PATIENCE).await {
                 Some(Ok(Message::Text(text))) => {

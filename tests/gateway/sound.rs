@@ -360,9 +360,9 @@ impl Ear {
 }
 
 /// Waits until `done`; fails with `what` when that takes too long.
-pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub async fn until_async(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !done() {
+    while !done().await {
         assert!(Instant::now() < deadline, "{what}: waited {PATIENCE:?}");
         tokio::time::sleep(GLANCE).await;
     }
