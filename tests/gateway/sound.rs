@@ -333,7 +333,12 @@ impl Ear {
             tokio::time::sleep(GLANCE).await;
         }
         tokio::time::sleep(GLANCE * 15).await;
-        assert_eq!(self.keys(), keys);
+        assert_eq!(
+            self.keys(),
+            keys,
+            "payload types {:?}",
+            self.payload_types()
+        );
     }
 
     /// Everything since [`Ear::listen`] was this tone and nothing else, at least `least` of it.
