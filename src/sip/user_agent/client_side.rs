@@ -459,7 +459,5 @@ pub(super) fn same_branch(invite: &Request, method: Method) -> Request {
 }
 
 fn allows_update(response: &Response) -> bool {
-    elements(&response.headers, &Name::ALLOW)
-        .iter()
-        .any(|method| *method == "UPDATE")
+    elements(&response.headers, &Name::ALLOW).contains(&"UPDATE")
 }

@@ -72,7 +72,6 @@ impl UserAgent {
             id,
             Leg {
                 id,
-                trunk: Some(index),
                 authorizer: trunk.credentials.clone().map(Authorizer::new),
                 contact_user: contact_user.clone(),
                 call_id,

@@ -212,7 +212,6 @@ impl UserAgent {
             id,
             Leg {
                 id,
-                trunk,
                 authorizer: credentials.map(Authorizer::new),
                 contact_user: request_user,
                 call_id: envelope.call_id.clone(),
@@ -383,10 +382,11 @@ impl UserAgent {
         let terminated = entry.machine.is_terminated();
         let timeout = entry.machine.poll_timeout();
         self.deadlines.set(&Wake::Server(key.clone()), timeout);
-        if terminated && let Some(entry) = self.servers.remove(key) {
-            if self.merging.get(&entry.merging) == Some(key) {
-                self.merging.remove(&entry.merging);
-            }
+        if terminated
+            && let Some(entry) = self.servers.remove(key)
+            && self.merging.get(&entry.merging) == Some(key)
+        {
+            self.merging.remove(&entry.merging);
         }
         for bytes in ready {
             self.transmit(flow, bytes, None);
