@@ -251,7 +251,7 @@ impl Peer {
     pub fn send_key(&mut self, to: SocketAddr, payload_type: u8, event: u8, ticks: u16) {
         let start = self.timestamp;
         for (end, part) in [(0, 1), (0, 2), (0, 3), (0x80, 3), (0x80, 3), (0x80, 3)] {
-            let duration = (ticks / 3 * part).to_be_bytes();
+            let duration = (ticks * part / 3).to_be_bytes();
             let payload = [event, end | 10, duration[0], duration[1]];
             self.send_rtp_at(to, payload_type, &payload, start);
             std::thread::sleep(Duration::from_millis(2));

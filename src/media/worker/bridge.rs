@@ -15,7 +15,7 @@ use crate::media::{
     Arrival, CallStatistics, Endpoint, Error, MediaEvent, Received, Route, SecureLeg, Side,
     SideStatistics,
 };
-use crate::rtp::{ReportBlock, is_rtcp, write_bye};
+use crate::rtp::{Packet, ReportBlock, is_rtcp, write_bye};
 
 /// Settings and randomness of one call.
 #[derive(Clone, Debug)]
@@ -267,14 +267,19 @@ impl<L: SecureLeg> Bridge<L> {
                 .handle_receiver_rtcp(datagram, self.config.clock.at(now));
             return;
         }
-        // STUN, T.38, a port scanner: never RTP version 2. The path checks the rest.
-        if channel == Channel::Rtcp || datagram.len() < 12 || datagram[0] >> 6 != 2 {
+        // STUN, T.38, a port scanner: not RTP.
+        let Ok(packet) = Packet::parse(datagram) else {
             drops.count("not_rtp");
             return;
+        };
+        if channel == Channel::Rtcp {
+            drops.count("rtp_on_rtcp_port");
+            return;
         }
-        let negotiated = paths.pbx_payload_types >> (datagram[1] & 0x7f) & 1 != 0;
+        let negotiated = (paths.pbx_payload_types >> packet.payload_type) & 1 != 0;
         let arrival = if negotiated {
-            self.endpoint.handle_rtp(source, now)
+            self.endpoint
+                .handle_rtp(source, packet.ssrc, packet.sequence, now)
         } else if self.endpoint.is_source(source) {
             // Comfort noise, or a codec that was not agreed: the path knows which.
             Arrival::Accepted

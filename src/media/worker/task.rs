@@ -24,7 +24,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::bridge::{Bridge, BridgeConfig, Channel, Outgoing};
 use super::deadlines::Deadlines;
-use super::demultiplexer::{Demultiplexer, is_stun};
+use super::demultiplexer::{Demultiplexer, Unknown, is_stun};
 use super::reporter::WallClock;
 use super::sockets;
 use crate::media::path::StreamIdentity;
@@ -123,6 +123,7 @@ pub fn start<L: SecureLeg>(config: WorkerConfig, capacity: usize) -> Result<Star
         demultiplexer: Demultiplexer::default(),
         deadlines: Deadlines::default(),
         unread: Vec::new(),
+        orders_left: false,
         buffers: Buffers::new(),
         counters: Counters::default(),
         clock: WallClock::new(now, NtpTime::from(SystemTime::now())),
@@ -203,6 +204,8 @@ struct Worker<L: SecureLeg> {
     deadlines: Deadlines,
     /// Sockets that were not read to their end.
     unread: Vec<Token>,
+    /// The queue of orders was not read to its end.
+    orders_left: bool,
     buffers: Buffers,
     counters: Counters,
     clock: WallClock,
@@ -214,9 +217,8 @@ impl<L: SecureLeg> Worker<L> {
     fn run(mut self) {
         let mut events = mio::Events::with_capacity(1024);
         let mut ready = Vec::new();
-        let mut orders_left = false;
         while !self.stop.load(Ordering::Acquire) {
-            let timeout = if orders_left || !self.unread.is_empty() {
+            let timeout = if self.orders_left || !self.unread.is_empty() {
                 Duration::ZERO
             } else {
                 self.time_to_sleep()
@@ -233,7 +235,7 @@ impl<L: SecureLeg> Worker<L> {
             for token in ready.drain(..) {
                 self.read(token);
             }
-            orders_left = self.take_orders();
+            self.orders_left = self.take_orders();
             self.tell_the_time();
         }
         for index in 0..self.slots.len() {
@@ -295,23 +297,26 @@ impl<L: SecureLeg> Worker<L> {
                 continue;
             }
             let now = Instant::now();
-            let Buffers {
-                received, plain, ..
-            } = &mut self.buffers;
-            let datagram = &received[..length];
-            let stun = is_stun(datagram);
-            let ufrag = if stun {
-                L::local_ufrag_of(datagram)
-            } else {
-                None
+            let slot = match self.find(remote, length, now) {
+                // The call of a browser's first check may be in the queue: look there before
+                // the browser has to repeat itself.
+                Err(Unknown::Ufrag) => {
+                    self.orders_left = self.take_orders();
+                    self.find(remote, length, now)
+                }
+                found => found,
             };
-            let slot = match self.demultiplexer.find(remote, ufrag, datagram, now) {
+            let slot = match slot {
                 Ok(slot) => slot,
                 Err(unknown) => {
                     self.counters.drops.count(unknown.reason());
                     continue;
                 }
             };
+            let Buffers {
+                received, plain, ..
+            } = &mut self.buffers;
+            let datagram = &received[..length];
             let Some(call) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
                 continue;
             };
@@ -319,12 +324,23 @@ impl<L: SecureLeg> Worker<L> {
             let validated = call
                 .bridge
                 .handle_browser_datagram(route, datagram, plain, now);
-            if stun && validated {
+            if validated && is_stun(datagram) {
                 self.demultiplexer.map(slot, remote, now);
             }
             self.pump(slot, now);
         }
         true
+    }
+
+    /// The call of the received datagram.
+    fn find(&mut self, remote: SocketAddr, length: usize, now: Instant) -> Result<usize, Unknown> {
+        let datagram = &self.buffers.received[..length];
+        let ufrag = if is_stun(datagram) {
+            L::local_ufrag_of(datagram)
+        } else {
+            None
+        };
+        self.demultiplexer.find(remote, ufrag, datagram, now)
     }
 
     /// Reads a socket of a call; whether there may be more.
