@@ -351,9 +351,13 @@ impl<L: SecureLeg> Bridge<L> {
         }
     }
 
-    /// Says goodbye to both sides.
-    pub fn close(&mut self, now: Instant) {
+    /// Queues a last report and BYE for both sides.
+    pub fn say_goodbye(&mut self, now: Instant) {
         self.report(now, true);
+    }
+
+    /// Closes the leg: after the goodbye is sent, which still needs its keys.
+    pub fn close(&mut self, now: Instant) {
         self.leg.close(now);
     }
 
@@ -400,16 +404,13 @@ impl<L: SecureLeg> Bridge<L> {
                     None => self.browser.drops.count("not_connected"),
                 }
             }
-            if let Some(report) = paths.report_to_pbx.take() {
-                if let Some(to) = self.endpoint.rtcp_destination() {
-                    let from = if self.endpoint.shares_port() {
-                        Channel::Rtp
-                    } else {
-                        Channel::Rtcp
-                    };
-                    write_report(&mut paths.to_pbx, report, &self.config, out);
-                    return Some(Outgoing::Pbx { from, to });
-                }
+            if let Some(report) = paths.report_to_pbx.take()
+                && let Some(to) = self.endpoint.rtcp_destination()
+            {
+                let shared = self.endpoint.shares_port();
+                let from = if shared { Channel::Rtp } else { Channel::Rtcp };
+                write_report(&mut paths.to_pbx, report, &self.config, out);
+                return Some(Outgoing::Pbx { from, to });
             }
             if let Some(report) = paths.report_to_browser.take() {
                 write_report(&mut paths.to_browser, report, &self.config, plain);
@@ -418,7 +419,6 @@ impl<L: SecureLeg> Bridge<L> {
                 }
             }
         }
-        // Last, so that a goodbye's close_notify follows the RTCP that still needs the keys.
         self.leg.poll_transmit(out).map(Outgoing::Browser)
     }
 

@@ -118,18 +118,12 @@ impl Demultiplexer {
             return self.ufrags.get(ufrag).copied().ok_or(Unknown::Ufrag);
         }
         if let Some(owner) = self.addresses.get_mut(&remote) {
-            // Without the check of `seen` here every packet would write; it need not be exact.
-            if now.saturating_duration_since(owner.seen) > TAKE_OVER / 4 {
-                owner.seen = now;
-            }
+            owner.seen = now;
             return Ok(owner.slot);
         }
-        if let Some(id) = response_transaction(datagram) {
-            if let Some(slot) = self.transactions.remove(&id) {
-                return Ok(slot);
-            }
-        }
-        Err(Unknown::Address)
+        response_transaction(datagram)
+            .and_then(|id| self.transactions.remove(&id))
+            .ok_or(Unknown::Address)
     }
 
     /// Makes `remote`, from which an authenticated check came, stand for `slot`.
@@ -149,10 +143,10 @@ impl Demultiplexer {
         self.addresses.insert(remote, Owner { slot, seen: now });
         let traces = self.traces.entry(slot).or_default();
         traces.addresses.push_back(remote);
-        if traces.addresses.len() > ADDRESSES_PER_CALL {
-            if let Some(oldest) = traces.addresses.pop_front() {
-                self.addresses.remove(&oldest);
-            }
+        if traces.addresses.len() > ADDRESSES_PER_CALL
+            && let Some(oldest) = traces.addresses.pop_front()
+        {
+            self.addresses.remove(&oldest);
         }
     }
 
@@ -174,10 +168,10 @@ impl Demultiplexer {
             return;
         }
         self.transaction_order.push_back(id);
-        if self.transaction_order.len() > TRANSACTIONS {
-            if let Some(oldest) = self.transaction_order.pop_front() {
-                self.transactions.remove(&oldest);
-            }
+        if self.transaction_order.len() > TRANSACTIONS
+            && let Some(oldest) = self.transaction_order.pop_front()
+        {
+            self.transactions.remove(&oldest);
         }
     }
 
