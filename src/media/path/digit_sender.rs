@@ -1,5 +1,6 @@
 //! Digits that we make: as telephone events where the other side has them, else as tones.
 
+use super::decoding::SAMPLE_RATE;
 use super::output::{EventStream, Output};
 use crate::audio::{Tone, digit_frequencies};
 use crate::codec::EventFormat;
@@ -46,7 +47,7 @@ enum State {
         ends: u8,
     },
     Tone {
-        tone: Box<Tone>,
+        tone: Tone,
         timestamp: u32,
         length: Option<Duration>,
         sounded: Duration,
@@ -190,10 +191,7 @@ impl DigitSender {
                 ends: 0,
             },
             (_, length, _, Some((low, high))) => State::Tone {
-                tone: Box::new(Tone::new(
-                    &[(low, LOW_LEVEL), (high, HIGH_LEVEL)],
-                    super::decoding::SAMPLE_RATE,
-                )),
+                tone: Tone::new(&[(low, LOW_LEVEL), (high, HIGH_LEVEL)], SAMPLE_RATE),
                 timestamp,
                 length,
                 sounded: Duration::ZERO,

@@ -1,18 +1,15 @@
 //! The path itself: what comes in is told apart, put in order and given to the parts.
 
 use super::digit_sender::{self, DigitSender};
-use super::key_press::{KeyPresses, Press, Update};
+use super::key_press::KeyPresses;
 use super::output::{EventStream, Output};
 use super::source::{Distance, Passed, Payload, Source};
 use super::transcode::{Incoming, Transcode};
 use super::{Config, PathEvent, PathStatistics, StreamIdentity, decoding};
+use crate::audio::has_fec;
 use crate::codec::{AudioFormat, Codec, EventFormat};
 use crate::media::Error;
-use crate::rtp::{
-    Admission, Arrival, Compound, NtpTime, Packet, ReportBlock, RtcpPacket, RtpTimestampExt,
-    SenderInfo, TelephoneEvent, digit_of_event, event_of_digit, scale, write_receiver_report,
-    write_sender_report,
-};
+use crate::rtp::{Admission, Arrival, Packet, RtpTimestampExt, event_of_digit, scale};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -30,23 +27,23 @@ const LONGEST_DIGIT: Duration = Duration::from_secs(10);
 /// One direction of a call's audio.
 #[derive(Debug)]
 pub struct Path {
-    config: Config,
-    source: Source,
-    transcode: Transcode,
-    output: Output,
-    presses: KeyPresses,
+    pub(super) config: Config,
+    pub(super) source: Source,
+    pub(super) transcode: Transcode,
+    pub(super) output: Output,
+    pub(super) presses: KeyPresses,
     /// The press that is being passed on as events.
-    pressed: Option<EventStream>,
-    sender: DigitSender,
-    to_events: Option<EventFormat>,
-    to_sends: Option<&'static str>,
-    statistics: PathStatistics,
-    events: VecDeque<PathEvent>,
-    heard: bool,
+    pub(super) pressed: Option<EventStream>,
+    pub(super) sender: DigitSender,
+    pub(super) to_events: Option<EventFormat>,
+    pub(super) to_sends: Option<&'static str>,
+    pub(super) statistics: PathStatistics,
+    pub(super) events: VecDeque<PathEvent>,
+    pub(super) heard: bool,
     /// Buffer that packets from the reorder window are moved into.
-    released: Vec<u8>,
-    last_now: Option<Instant>,
-    sent_at_report: u64,
+    pub(super) released: Vec<u8>,
+    pub(super) last_now: Option<Instant>,
+    pub(super) sent_at_report: u64,
 }
 
 impl Path {
@@ -127,7 +124,11 @@ impl Path {
         };
         if let Payload::Audio(codec) = payload {
             reception.measure_jitter(packet.timestamp, codec.clock_rate(), now);
-            let waits = codec != self.output.codec() || !self.output.passes(codec, packet.payload);
+            // Waiting is for naught where the packet at hand rebuilds the one that is missing.
+            let rebuilds = codec == Codec::Opus
+                && self.source.reorder.next() == number.checked_sub(1)
+                && has_fec(packet.payload);
+            let waits = !rebuilds && !self.output.passes(codec, packet.payload);
             self.source.set_waiting(waits);
         }
         self.statistics.received += 1;
@@ -151,55 +152,6 @@ impl Path {
             Admission::Late => self.forward_late(number, &packet, payload),
         }
         self.release(now);
-    }
-
-    /// Takes a plain compound RTCP packet of the `from` side, for its sender reports.
-    pub fn handle_source_rtcp(&mut self, packet: &[u8], now: Instant) {
-        for packet in Compound::new(packet).flatten() {
-            if let RtcpPacket::SenderReport { ssrc, info, .. } = packet
-                && let Some(reception) = &mut self.source.reception
-                && reception.ssrc() == ssrc
-            {
-                reception.handle_sender_report(info.ntp, now);
-            }
-        }
-    }
-
-    /// Takes a plain compound RTCP packet of the `to` side, for what it reports about our
-    /// stream: loss drives the FEC of our encoder. `arrived` is the wall-clock time.
-    pub fn handle_receiver_rtcp(&mut self, packet: &[u8], arrived: NtpTime) {
-        for packet in Compound::new(packet).flatten() {
-            let (RtcpPacket::SenderReport { reports, .. }
-            | RtcpPacket::ReceiverReport { reports, .. }) = packet
-            else {
-                continue;
-            };
-            let ssrc = self.ssrc();
-            for report in reports.iter().filter(|report| report.ssrc == ssrc) {
-                self.set_reported_loss(f32::from(report.fraction_lost) / 256.0);
-                let rate = self.output.timeline().clock_rate();
-                let jitter = u64::from(report.jitter) * 1_000_000 / u64::from(rate);
-                self.statistics.reported_jitter = Duration::from_micros(jitter);
-                if let Some(round_trip) = report.round_trip(arrived) {
-                    self.statistics.round_trip = Some(round_trip);
-                }
-            }
-        }
-    }
-
-    /// Takes the loss that the receiver of our packets reports, 0 to 1. It counts at once when
-    /// it rises and fades when it falls: loss comes in bursts, and FEC for a burst that has
-    /// passed is ready for the next.
-    pub fn set_reported_loss(&mut self, fraction: f32) {
-        let fraction = if fraction.is_finite() {
-            fraction.clamp(0.0, 1.0)
-        } else {
-            0.0
-        };
-        self.statistics.reported_loss = fraction;
-        let loss = self.output.loss();
-        self.output
-            .set_loss(fraction.max(loss * 0.75 + fraction * 0.25));
     }
 
     /// The next plain RTP packet for the `to` side, into `out`, which is cleared first. False
@@ -266,66 +218,12 @@ impl Path {
         Ok(())
     }
 
-    /// The report about what came from the `from` side since the last call, for the RTCP that
-    /// goes back to that side. `None` before the first packet.
-    pub fn reception_report(&mut self, now: Instant) -> Option<ReportBlock> {
-        self.source.reception.as_mut()?.report(now)
-    }
-
-    /// Appends the compound RTCP towards the `to` side: a sender report (a receiver report
-    /// when nothing was sent since the last) with `report`, which is what the path of the
-    /// other direction says by [`Self::reception_report`], and SDES with `cname`.
-    pub fn sender_report(
-        &mut self,
-        now: Instant,
-        ntp: NtpTime,
-        report: Option<&ReportBlock>,
-        cname: &str,
-        out: &mut Vec<u8>,
-    ) {
-        let sent = self.output.sent();
-        let ssrc = self.ssrc();
-        let timestamp = self.output.timeline().timestamp_at(now);
-        match timestamp {
-            Some(rtp_timestamp) if sent.packets > self.sent_at_report => {
-                self.sent_at_report = sent.packets;
-                let info = SenderInfo {
-                    ntp,
-                    rtp_timestamp,
-                    packet_count: sent.packets as u32,
-                    octet_count: sent.octets as u32,
-                };
-                write_sender_report(out, ssrc, &info, report, cname);
-            }
-            _ => write_receiver_report(out, ssrc, report, cname),
-        }
-    }
-
-    /// The SSRC of what we send.
-    pub fn ssrc(&self) -> u32 {
-        self.output.timeline().ssrc()
-    }
-
-    /// The counters.
-    pub fn statistics(&self) -> PathStatistics {
-        let sent = self.output.sent();
-        let mut statistics = self.statistics;
-        statistics.lost = self.source.lost();
-        statistics.sent_packets = sent.packets;
-        statistics.sent_octets = sent.octets;
-        statistics.dropped.overflow = sent.overflow;
-        if let Some(reception) = &self.source.reception {
-            statistics.jitter = reception.jitter();
-        }
-        statistics
-    }
-
     /// Another source: what was heard and pressed before does not go on.
     fn begin_source(&mut self, now: Instant) {
         self.statistics.source_changes += 1;
         self.transcode.reset();
         self.output.timeline_mut().begin_talkspurt();
-        if let Some(press) = self.presses.reset() {
+        if let Some(press) = self.presses.interrupt() {
             self.finish(&press, true, now);
         }
     }
@@ -367,7 +265,7 @@ impl Path {
             self.heard = true;
             self.tell(PathEvent::FirstAudio);
         }
-        if self.sender.is_busy() || self.presses.covers(packet.timestamp) {
+        if self.sender.is_busy() || self.presses.covers(packet.ssrc, packet.timestamp) {
             self.statistics.dropped.suppressed += 1;
             self.source.interrupt();
             return;
@@ -438,7 +336,7 @@ impl Path {
 
     /// Time without audio before a packet, in ticks of the output: by its timestamp, or by the
     /// clock on the wall where that does not say.
-    fn gap_before(&self, timestamp: u32, clock_rate: u32, now: Instant) -> i64 {
+    pub(super) fn gap_before(&self, timestamp: u32, clock_rate: u32, now: Instant) -> i64 {
         let timeline = self.output.timeline();
         match self.source.distance(timestamp, clock_rate, now) {
             Distance::Ticks(ticks) => scale(ticks, clock_rate, timeline.clock_rate()),
@@ -450,121 +348,11 @@ impl Path {
         }
     }
 
-    fn forward_event(&mut self, packet: &Packet<'_>, clock_rate: u32, now: Instant) {
-        self.source.interrupt();
-        let Ok(event) = TelephoneEvent::parse(packet.payload) else {
-            self.statistics.dropped.malformed += 1;
-            return;
-        };
-        let Some(digit) = digit_of_event(event.event) else {
-            self.statistics.dropped.unknown_event += 1;
-            return;
-        };
-        let timestamp_rate = self.source.clock_rate().unwrap_or(clock_rate);
-        let timestamp = packet.timestamp;
-        let update = self
-            .presses
-            .handle(event, timestamp, timestamp_rate, clock_rate, now);
-        match update {
-            Update::Stale => {}
-            Update::Began { unfinished } => {
-                if let Some(press) = unfinished {
-                    self.finish(&press, true, now);
-                }
-                self.begin_press(event, digit, timestamp, timestamp_rate, now);
-                self.update_press(now);
-            }
-            Update::Goes { ended } => self.pass_press(ended, now),
-            Update::Ended => self.update_press(now),
-        }
-    }
-
-    /// Begins to pass a press on: as events, else as a tone; not at all while digits of our
-    /// own are being sent.
-    fn begin_press(
-        &mut self,
-        event: TelephoneEvent,
-        digit: char,
-        timestamp: u32,
-        timestamp_rate: u32,
-        now: Instant,
-    ) {
-        self.pressed = None;
-        match self.to_events {
-            Some(_) if self.sender.is_busy() => {}
-            Some(format) => {
-                self.output.flush(now);
-                let gap = self.gap_before(timestamp, timestamp_rate, now);
-                let timeline = self.output.timeline();
-                let begin = timeline.position().wrapping_add(gap as u32);
-                let earliest = timeline.floor().unwrap_or(begin);
-                let begin = if earliest.since(begin) > 0 {
-                    earliest
-                } else {
-                    begin
-                };
-                let stream = self.output.event(format, event.event, event.volume, begin);
-                self.pressed = Some(stream);
-            }
-            None => {
-                self.sender.press(digit);
-                self.sender.run(now, None, &mut self.output);
-            }
-        }
-    }
-
-    /// Passes on what the present press has come to.
-    fn update_press(&mut self, now: Instant) {
-        let Some(press) = self.presses.present().copied() else {
-            return;
-        };
-        if self.presses.is_released() {
-            self.finish(&press, false, now);
-        } else {
-            self.pass_press(false, now);
-        }
-    }
-
-    fn pass_press(&mut self, end: bool, now: Instant) {
-        if let Some(press) = self.presses.present()
-            && let Some(stream) = &mut self.pressed
-        {
-            let ticks = converted(press, stream);
-            self.output.send_event(stream, ticks, end, now);
-        }
-    }
-
-    /// A press is over. Its end is passed on as often as the source repeats it; when none was
-    /// seen we say it three times ourselves (RFC 4733 section 2.5.1.4).
-    fn finish(&mut self, press: &Press, unseen: bool, now: Instant) {
-        self.statistics.digits += 1;
-        self.sender.release(press.lasted());
-        if let Some(stream) = &mut self.pressed {
-            let ticks = converted(press, stream);
-            for _ in 0..if unseen { 3 } else { 1 } {
-                self.output.send_event(stream, ticks, true, now);
-            }
-            if unseen {
-                self.pressed = None;
-            }
-        }
-        if let Some(digit) = digit_of_event(press.event) {
-            let duration_ms = press.lasted().as_millis().min(u128::from(u32::MAX)) as u32;
-            self.tell(PathEvent::Digit { digit, duration_ms });
-        }
-    }
-
-    fn tell(&mut self, event: PathEvent) {
+    pub(super) fn tell(&mut self, event: PathEvent) {
         if self.events.len() < EVENT_LIMIT {
             self.events.push_back(event);
         }
     }
-}
-
-/// The press's length on the clock of the event that it is passed on as.
-fn converted(press: &Press, stream: &EventStream) -> u32 {
-    let ticks = i64::from(press.ticks());
-    scale(ticks, press.clock_rate, stream.clock_rate()) as u32
 }
 
 /// Why nothing may be sent to a side, when that is so.

@@ -19,6 +19,16 @@ pub(super) enum Update {
     Stale,
 }
 
+/// Where in its stream an event packet stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) ssrc: u32,
+    pub(super) timestamp: u32,
+    /// The clock of the stream's timestamps, which is not that of the durations where an Opus
+    /// stream carries `telephone-event/8000`.
+    pub(super) timestamp_rate: u32,
+}
+
 /// How far a press has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -35,7 +45,8 @@ pub(super) struct Press {
     pub(super) volume: u8,
     /// Clock of the durations.
     pub(super) clock_rate: u32,
-    /// RTP timestamp of the present segment and the clock of that.
+    /// Source, RTP timestamp of the present segment, and the clock of that.
+    ssrc: u32,
     timestamp: u32,
     timestamp_rate: u32,
     /// Ticks of segments before it.
@@ -65,17 +76,20 @@ pub(super) struct KeyPresses {
 }
 
 impl KeyPresses {
-    /// Takes an event. `timestamp_rate` is the clock of the stream's timestamps, which is not
-    /// that of the durations where an Opus stream carries `telephone-event/8000`.
+    /// Takes an event whose durations count by `clock_rate`.
     pub(super) fn handle(
         &mut self,
         event: TelephoneEvent,
-        timestamp: u32,
-        timestamp_rate: u32,
+        stamp: Stamp,
         clock_rate: u32,
         now: Instant,
     ) -> Update {
-        if let Some(press) = &mut self.present {
+        let Stamp {
+            ssrc,
+            timestamp,
+            timestamp_rate,
+        } = stamp;
+        if let Some(press) = self.present.as_mut().filter(|press| press.ssrc == ssrc) {
             if press.event == event.event && press.timestamp == timestamp {
                 return press.update(event, now);
             }
@@ -98,6 +112,7 @@ impl KeyPresses {
             event: event.event,
             volume: event.volume,
             clock_rate,
+            ssrc,
             timestamp,
             timestamp_rate,
             earlier: 0,
@@ -122,13 +137,15 @@ impl KeyPresses {
 
     /// Whether the audio at `timestamp` is that of a press: while one is held all that is after
     /// its beginning, then what is before its end.
-    pub(super) fn covers(&self, timestamp: u32) -> bool {
-        self.present.is_some_and(|press| {
-            let since = i64::from(timestamp.since(press.timestamp));
-            let length = i64::from(press.duration);
-            let length = scale(length, press.clock_rate, press.timestamp_rate);
-            since >= 0 && (press.phase == Phase::Held || since < length)
-        })
+    pub(super) fn covers(&self, ssrc: u32, timestamp: u32) -> bool {
+        self.present
+            .filter(|press| press.ssrc == ssrc)
+            .is_some_and(|press| {
+                let since = i64::from(timestamp.since(press.timestamp));
+                let length = i64::from(press.duration);
+                let length = scale(length, press.clock_rate, press.timestamp_rate);
+                since >= 0 && (press.phase == Phase::Held || since < length)
+            })
     }
 
     /// When the held press is given up.
@@ -148,12 +165,14 @@ impl KeyPresses {
         })
     }
 
-    /// Another source: its timestamps have nothing to do with those before. Returns a press
-    /// whose end was not seen.
-    pub(super) fn reset(&mut self) -> Option<Press> {
-        self.present
-            .take()
-            .filter(|press| press.phase == Phase::Held)
+    /// Another source begins: gives up a held press. It stays known by its source, for there
+    /// are gateways that send keys and audio by turns as two sources.
+    pub(super) fn interrupt(&mut self) -> Option<Press> {
+        let press = self.present.as_mut()?;
+        (press.phase == Phase::Held).then(|| {
+            press.phase = Phase::GivenUp;
+            *press
+        })
     }
 }
 

@@ -17,6 +17,8 @@ mod forward;
 mod key_press;
 mod outbox;
 mod output;
+mod pressing;
+mod reporting;
 mod source;
 mod statistics;
 mod timeline;

@@ -48,6 +48,7 @@ pub(super) struct Sent {
     pub(super) packets: u64,
     pub(super) octets: u64,
     pub(super) overflow: u64,
+    pub(super) unencodable: u64,
 }
 
 /// The sending half of a path.
@@ -223,6 +224,9 @@ impl Output {
 
     /// Takes samples that follow those before; sends each packet that is full.
     pub(super) fn play(&mut self, samples: &[i16], now: Instant) {
+        if samples.is_empty() {
+            return;
+        }
         self.filled = 0;
         self.timeline.settle();
         let frame = self.frame_samples();
@@ -373,6 +377,7 @@ impl Output {
         if encoded {
             self.queue(packet);
         } else {
+            self.sent.unencodable += 1;
             self.outbox.give_back(packet);
         }
     }

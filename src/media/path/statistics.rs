@@ -22,13 +22,15 @@ pub struct Dropped {
     pub suppressed: u64,
     /// A telephone event that is no key.
     pub unknown_event: u64,
+    /// Our encoder refused its samples.
+    pub unencodable: u64,
     /// The outgoing queue was full: the driver does not poll.
     pub overflow: u64,
 }
 
 impl Dropped {
     /// Each reason with its count, for metrics.
-    pub const fn by_reason(&self) -> [(&'static str, u64); 9] {
+    pub const fn by_reason(&self) -> [(&'static str, u64); 10] {
         [
             ("malformed", self.malformed),
             ("oversize", self.oversize),
@@ -38,6 +40,7 @@ impl Dropped {
             ("undecodable", self.undecodable),
             ("suppressed", self.suppressed),
             ("unknown_event", self.unknown_event),
+            ("unencodable", self.unencodable),
             ("overflow", self.overflow),
         ]
     }

@@ -1,1 +1,8 @@
-//! Traces of a path.
+//! Traces of a path: packets in at virtual times, packets out looked at.
+
+mod digits;
+mod loss;
+mod robustness;
+mod stream;
+mod support;
+mod transcoding;

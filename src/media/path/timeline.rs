@@ -12,7 +12,7 @@ pub(super) struct Timeline {
     /// Timestamp of the next sample of audio.
     position: u32,
     clock_rate: u32,
-    /// Timestamp and time of the packet sent last.
+    /// Timestamp and time of the audio packet sent last.
     latest: Option<(u32, Instant)>,
     /// Digits have been sent up to here: audio goes on no earlier.
     floor: Option<u32>,
@@ -56,6 +56,11 @@ impl Timeline {
 
     /// Another codec: timestamps go on from where they are, at its clock.
     pub(super) fn set_clock_rate(&mut self, clock_rate: u32) {
+        if clock_rate != self.clock_rate
+            && let Some((timestamp, _)) = &mut self.latest
+        {
+            *timestamp = self.position;
+        }
         self.clock_rate = clock_rate;
     }
 
@@ -93,10 +98,12 @@ impl Timeline {
     /// Header of an audio packet at the position.
     pub(super) fn audio_header(&mut self, payload_type: u8, marker: bool, now: Instant) -> Header {
         let marker = std::mem::take(&mut self.talkspurt) || marker;
+        self.latest = Some((self.position, now));
         self.header(payload_type, marker, self.position, now)
     }
 
-    /// Header of a packet at `timestamp`; takes the next sequence number.
+    /// Header of a packet at `timestamp`; takes the next sequence number. Of digits only the
+    /// very first tells where the stream is: their timestamps stand still while they last.
     pub(super) fn header(
         &mut self,
         payload_type: u8,
@@ -106,7 +113,7 @@ impl Timeline {
     ) -> Header {
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
-        self.latest = Some((timestamp, now));
+        self.latest.get_or_insert((timestamp, now));
         Header {
             marker,
             payload_type,
@@ -116,7 +123,7 @@ impl Timeline {
         }
     }
 
-    /// The timestamp of `now`, by the clock on the wall since the packet sent last.
+    /// The timestamp of `now`, by the clock on the wall since the last audio.
     pub(super) fn timestamp_at(&self, now: Instant) -> Option<u32> {
         let (timestamp, sent) = self.latest?;
         let elapsed = now.saturating_duration_since(sent).as_micros() as i64;
