@@ -42,6 +42,9 @@ pub enum LegCommand {
     Chatter(usize),
     /// Changes the ufrag.
     Restart(String),
+    /// Runs something on the worker's thread.
+    #[allow(dead_code, reason = "not every test that shares this file needs it")]
+    Run(fn()),
 }
 
 #[derive(Debug, PartialEq)]
@@ -94,6 +97,7 @@ impl SecureLeg for PlainLeg {
                 self.events.extend((0..count).map(|_| LegEvent::Chatter));
             }
             LegCommand::Restart(ufrag) => self.ufrag = ufrag,
+            LegCommand::Run(function) => function(),
         }
     }
 

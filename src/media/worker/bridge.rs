@@ -63,6 +63,17 @@ pub enum Outgoing {
     },
 }
 
+/// What a datagram from the browser proves about the address that it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// An authenticated connectivity check came from there: it may stand for the call.
+    Check,
+    /// Authentic media came from there.
+    Media,
+    /// Nothing.
+    None,
+}
+
 /// A report that waits to be polled.
 #[derive(Clone, Copy, Debug)]
 struct Report {
@@ -204,15 +215,14 @@ impl<L: SecureLeg> Bridge<L> {
         }
     }
 
-    /// Takes a datagram from a WebRTC socket; `plain` is scratch. True when `remote` may stand
-    /// for this call from now on.
+    /// Takes a datagram from a WebRTC socket; `plain` is scratch.
     pub fn handle_browser_datagram(
         &mut self,
         route: Route,
         datagram: &[u8],
         plain: &mut Vec<u8>,
         now: Instant,
-    ) -> bool {
+    ) -> Evidence {
         let Route { local, remote } = route;
         match self
             .leg
@@ -220,7 +230,11 @@ impl<L: SecureLeg> Bridge<L> {
         {
             Received::Handled => {
                 self.leg_deadline = self.leg.poll_timeout();
-                return self.leg.validated(remote);
+                return if self.leg.validated(remote) {
+                    Evidence::Check
+                } else {
+                    Evidence::None
+                };
             }
             Received::Rtp => match &mut self.audio {
                 Audio::Running(paths) => {
@@ -238,9 +252,12 @@ impl<L: SecureLeg> Bridge<L> {
                 }
                 Audio::Waiting => self.browser.drops.count("not_negotiated"),
             },
-            Received::Dropped(reason) => self.browser.drops.count(reason),
+            Received::Dropped(reason) => {
+                self.browser.drops.count(reason);
+                return Evidence::None;
+            }
         }
-        false
+        Evidence::Media
     }
 
     /// Takes a datagram from one of the call's own sockets.

@@ -21,7 +21,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token};
 use tokio::sync::mpsc;
 
-use super::bridge::{Bridge, BridgeConfig, Channel};
+use super::bridge::{Bridge, BridgeConfig, Channel, Evidence};
 use super::deadlines::Deadlines;
 use super::demultiplexer::{Demultiplexer, Unknown, is_stun};
 use super::reporter::WallClock;
@@ -200,12 +200,12 @@ impl<L: SecureLeg> Worker<L> {
                 continue;
             }
             let now = Instant::now();
-            let slot = match self.find(remote, length, now) {
+            let slot = match self.find(remote, length) {
                 // The call of a browser's first check may be in the queue: look there before
                 // the browser has to repeat itself.
                 Err(Unknown::Ufrag) => {
                     self.orders_left = self.take_orders();
-                    self.find(remote, length, now)
+                    self.find(remote, length)
                 }
                 found => found,
             };
@@ -224,11 +224,13 @@ impl<L: SecureLeg> Worker<L> {
                 continue;
             };
             let route = Route { local, remote };
-            let validated = call
+            match call
                 .bridge
-                .handle_browser_datagram(route, datagram, plain, now);
-            if validated && is_stun(datagram) {
-                self.demultiplexer.map(slot, remote, now);
+                .handle_browser_datagram(route, datagram, plain, now)
+            {
+                Evidence::Check if is_stun(datagram) => self.demultiplexer.map(slot, remote, now),
+                Evidence::Media => self.demultiplexer.refresh(remote, now),
+                Evidence::Check | Evidence::None => {}
             }
             self.pump(slot, now);
         }
@@ -236,14 +238,14 @@ impl<L: SecureLeg> Worker<L> {
     }
 
     /// The call of the received datagram.
-    fn find(&mut self, remote: SocketAddr, length: usize, now: Instant) -> Result<usize, Unknown> {
+    fn find(&mut self, remote: SocketAddr, length: usize) -> Result<usize, Unknown> {
         let datagram = &self.buffers.received[..length];
         let ufrag = if is_stun(datagram) {
             L::local_ufrag_of(datagram)
         } else {
             None
         };
-        self.demultiplexer.find(remote, ufrag, datagram, now)
+        self.demultiplexer.find(remote, ufrag, datagram)
     }
 
     /// Reads a socket of a call; whether there may be more.
