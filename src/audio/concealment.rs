@@ -228,6 +228,28 @@ mod tests {
     }
 
     #[test]
+    fn a_voice_that_swells_is_gone_on_with_where_it_was() {
+        // Every period half as loud again as the one before: the last period begins far from
+        // where the signal has got to.
+        let mut samples: Vec<i16> = (0..400)
+            .map(|index| {
+                let swell = 10.0 * 1.5_f64.powf(f64::from(index) / 64.0);
+                let phase = std::f64::consts::TAU * f64::from(index) / 64.0;
+                (swell * (phase.cos() + 1.0) * 20.0) as i16
+            })
+            .collect();
+        let steepest = samples
+            .windows(2)
+            .map(|pair| pair[1].abs_diff(pair[0]))
+            .max();
+        let mut concealment = Concealment::default();
+        concealment.receive(&mut samples);
+        concealment.conceal(160, &mut samples);
+        let jump = samples[400].abs_diff(samples[399]);
+        assert!(Some(jump) <= steepest, "{jump} against {steepest:?}");
+    }
+
+    #[test]
     fn a_long_loss_fades_out_by_60_milliseconds() {
         let (_, heard) = with_loss(200.0, 800);
         assert!(

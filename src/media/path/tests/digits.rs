@@ -190,6 +190,70 @@ fn the_next_key_ends_one_whose_end_was_lost() {
 }
 
 #[test]
+fn audio_goes_on_after_a_key_even_where_the_source_does_not_count_its_time() {
+    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut talker = Talker::voice(Codec::Opus);
+    for _ in 0..2 {
+        rig.give(&talker.audio());
+        rig.wait(20);
+    }
+    let before = talker.timestamp;
+    for packet in talker.key(1, 160, 48_000) {
+        rig.give(&packet);
+        rig.wait(20);
+    }
+    talker.timestamp = before.wrapping_add(960);
+    for _ in 0..10 {
+        rig.give(&talker.audio());
+        rig.wait(20);
+    }
+    let packets = rig.packets();
+    let key = FIRST_TIMESTAMP.wrapping_add(320);
+    let audio = packets.iter().filter(|packet| packet.payload_type == PCMU);
+    let after: Vec<u32> = audio
+        .skip(2)
+        .map(|packet| packet.timestamp.wrapping_sub(key))
+        .collect();
+    // What the source stamps as being of the key's time stays behind, then it is seven frames
+    // after its last audio: exactly where the key ended.
+    assert_eq!(after[0], 8 * 160);
+    assert!(
+        after.windows(2).all(|pair| pair[1] == pair[0] + 160),
+        "{after:?}"
+    );
+
+    // Digits of our own while the source stands still.
+    rig.path.send_digits("2", ms(100), rig.now).expect("a key");
+    rig.wait(500);
+    let sent = rig.out.len();
+    rig.give(&talker.audio());
+    let packets = rig.packets();
+    assert!(packets[sent].marker);
+    let event = packets[sent - 1];
+    assert_eq!(packets[sent].timestamp, event.timestamp.wrapping_add(800));
+}
+
+#[test]
+fn what_is_lost_beside_a_key_is_not_made_up() {
+    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    let mut talker = Talker::voice(Codec::Pcmu);
+    rig.give(&talker.audio());
+    rig.wait(20);
+    for packet in talker.key(1, 160, 8_000) {
+        rig.give(&packet);
+        rig.wait(20);
+    }
+    drop(talker.audio());
+    rig.wait(20);
+    for _ in 0..5 {
+        rig.give(&talker.audio());
+        rig.wait(20);
+    }
+    let statistics = rig.path.statistics();
+    assert_eq!((statistics.lost, statistics.concealed), (1, 0));
+}
+
+#[test]
 fn keys_of_a_source_beside_the_audio_are_not_doubled() {
     let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
     let mut talker = Talker::voice(Codec::Pcmu);

@@ -37,6 +37,25 @@ fn a_silence_of_the_source_is_a_gap_of_the_same_length_and_a_new_talkspurt() {
 }
 
 #[test]
+fn silence_that_fills_a_packet_up_is_part_of_the_gap() {
+    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut talker = Talker::voice(Codec::Opus);
+    talker.ptime = 10;
+    for _ in 0..5 {
+        // 50 ms: two packets and a half.
+        talk(&mut rig, &mut talker, 5);
+        talker.timestamp = talker.timestamp.wrapping_add(talker.ticks(150));
+        rig.wait(150);
+    }
+    talk(&mut rig, &mut talker, 2);
+    let packets = rig.packets();
+    let (first, last) = (packets[0], packets[packets.len() - 1]);
+    assert_eq!(last.timestamp.wrapping_sub(first.timestamp), 5 * 200 * 8);
+    assert_eq!(packets.len(), 5 * 3 + 1);
+    listen(&packets);
+}
+
+#[test]
 fn comfort_noise_is_silence() {
     let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
     let mut talker = Talker::voice(Codec::Pcmu);
