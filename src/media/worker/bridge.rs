@@ -124,7 +124,7 @@ impl SideState {
 #[derive(Debug)]
 pub struct Bridge<L: SecureLeg> {
     leg: L,
-    /// Asked for only when the leg has been told something: not with every audio packet.
+    /// Asked for when the leg has been told something.
     leg_deadline: Option<Instant>,
     audio: Audio,
     endpoint: Endpoint,
@@ -224,18 +224,14 @@ impl<L: SecureLeg> Bridge<L> {
         now: Instant,
     ) -> Evidence {
         let Route { local, remote } = route;
-        match self
+        let received = self
             .leg
-            .handle_datagram(local, remote, datagram, plain, now)
-        {
-            Received::Handled => {
-                self.leg_deadline = self.leg.poll_timeout();
-                return if self.leg.validated(remote) {
-                    Evidence::Check
-                } else {
-                    Evidence::None
-                };
-            }
+            .handle_datagram(local, remote, datagram, plain, now);
+        // Whatever it was: media, too, may tell the leg that its route works.
+        self.leg_deadline = self.leg.poll_timeout();
+        match received {
+            Received::Handled if self.leg.validated(remote) => return Evidence::Check,
+            Received::Handled => return Evidence::None,
             Received::Rtp => match &mut self.audio {
                 Audio::Running(paths) => {
                     self.browser.watch.heard(now);
