@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use trunkline::codec::Direction;
 use trunkline::media::{CallKey, CloseReason, Command, Error, MediaEvent};
 use trunkline::rtp::{Compound, RtcpPacket};
 
@@ -178,4 +179,50 @@ fn a_port_of_another_process_is_skipped() {
         pool.reserve().expect("a pair is free").local.port(),
         port + 2
     );
+}
+
+#[test]
+fn a_socket_with_more_than_its_share_is_read_to_its_end() {
+    let worker = worker();
+    let sockets = worker.ports.reserve().expect("a pair is free");
+    let mut pbx = Peer::new();
+    for _ in 0..100 {
+        pbx.send_rtp(sockets.local, PCMU, &[0xff; 160], 160);
+    }
+    let (sender, mut events) = mpsc::channel(64);
+    let key = CallKey(1);
+    worker
+        .handle
+        .open(key, PlainLeg::new("late"), sender)
+        .expect("the worker runs");
+    for command in [
+        Command::SetRemoteRtp {
+            rtp: pbx.address(),
+            rtcp: None,
+        },
+        Command::SetFormats {
+            browser: opus(Direction::SendRecv),
+            pbx: pcmu(Direction::SendRecv),
+        },
+        Command::AttachRtp(sockets),
+    ] {
+        worker
+            .handle
+            .command(key, command)
+            .expect("the worker runs");
+    }
+    // Nothing more comes that would wake the worker.
+    std::thread::sleep(500 * MILLISECOND);
+    worker
+        .handle
+        .command(key, Command::Close)
+        .expect("the worker runs");
+    let statistics = loop {
+        match events.blocking_recv() {
+            Some(MediaEvent::Closed { statistics, .. }) => break statistics,
+            Some(_) => {}
+            None => panic!("the end is not told"),
+        }
+    };
+    assert_eq!(statistics.pbx.packets_in, 100);
 }
