@@ -465,6 +465,7 @@ fn the_caller_gives_up_or_the_page_rejects() {
     );
     let (mut trace, _) = Trace::incoming(Some(PBX_ANSWER));
     let actions = trace.asked(Command::Reject {
+        socket: SocketId(1),
         reason: EndReason::Busy,
     });
     assert_eq!(ended(&actions), Some(EndReason::Busy));

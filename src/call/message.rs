@@ -33,6 +33,8 @@ pub enum Command {
     },
     /// Refuse the incoming call.
     Reject {
+        /// Whose page: where several ring, one that is busy leaves it to the others.
+        socket: SocketId,
         /// [`EndReason::Busy`] or [`EndReason::Declined`].
         reason: EndReason,
     },

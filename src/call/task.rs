@@ -142,7 +142,9 @@ impl CallTask {
                     if let Command::LosePage { socket } = command {
                         self.audience.pages.retain(|(id, _)| *id != socket);
                     }
-                    self.call.handle_command(command, Instant::now());
+                    if !self.leaves_to_others(&command) {
+                        self.call.handle_command(command, Instant::now());
+                    }
                 }
                 Stimulus::Sip(event) => self.take_sip(event),
                 Stimulus::Media(event) => self.take_media(event),
@@ -373,6 +375,36 @@ impl CallTask {
         self.audience.tell(&delivery);
     }
 
+    /// Whether a page that is busy leaves the call to other pages that ring.
+    fn leaves_to_others(&mut self, command: &Command) -> bool {
+        let Command::Reject {
+            socket,
+            reason: EndReason::Busy,
+        } = *command
+        else {
+            return false;
+        };
+        if self.audience.pages.iter().all(|(id, _)| *id == socket) {
+            return false;
+        }
+        let busy = Delivery::Notice {
+            call: self.audience.call.clone(),
+            notice: Notice::Ended {
+                reason: EndReason::Busy,
+                status: None,
+            },
+        };
+        self.audience.pages.retain(|(id, sender)| {
+            let stays = *id != socket;
+            if !stays {
+                // It asked for it; what it does not read is its own loss.
+                let _ = sender.try_send(busy.clone());
+            }
+            stays
+        });
+        true
+    }
+
     /// One page has taken the call: the others stop ringing.
     fn keep(&mut self, socket: SocketId) {
         let elsewhere = Delivery::Notice {
@@ -383,8 +415,12 @@ impl CallTask {
             },
         };
         self.audience.pages.retain(|(id, sender)| {
-            // A full queue is that page's loss: it is told nothing of a call that it does not have.
-            *id == socket || sender.try_send(elsewhere.clone()).is_err_and(|_| false)
+            let keeps = *id == socket;
+            if !keeps {
+                // A full queue is that page's loss: it has nothing of this call to lose.
+                let _ = sender.try_send(elsewhere.clone());
+            }
+            keeps
         });
     }
 
