@@ -250,4 +250,6 @@ fn an_info_goes_up_and_ours_goes_out() {
             why: EndedBy::TransportLost
         })
     );
+    // In case it is still there after all.
+    wire.sent_request("BYE");
 }

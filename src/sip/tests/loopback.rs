@@ -156,6 +156,12 @@ async fn over_ipv6() {
 }
 
 #[tokio::test]
+async fn on_all_addresses_of_the_machine() {
+    call_each_other(Transport::Udp, "0.0.0.0", SDP).await;
+    call_each_other(Transport::Tcp, "0.0.0.0", SDP).await;
+}
+
+#[tokio::test]
 async fn a_large_offer_falls_back_to_udp_where_tcp_is_refused() {
     // The callee's TCP listener has another port, so TCP to its UDP port is refused.
     call_each_other(

@@ -1,6 +1,7 @@
 //! Odd and bad messages: what is understood, what is answered, what is dropped.
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::wire::*;
 use crate::sip::message::{Fault, Message, Unreadable};
@@ -210,4 +211,27 @@ fn responses_out_of_nowhere_are_dropped_and_counted() {
         })
         .collect();
     assert_eq!(reasons, ["stray_response", "malformed_response"]);
+}
+
+proptest! {
+    #[test]
+    fn damaged_messages_never_panic(
+        method in prop::sample::select(vec!["INVITE", "BYE", "REGISTER", "CANCEL", "ACK", "INFO"]),
+        damage in prop::collection::vec((0usize..500, any::<u8>()), 1..8),
+    ) {
+        let mut wire = Wire::new(trunk("pbx"));
+        let (_, invite) = wire.call();
+        let extra = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\nSession-Expires: 90\r\n";
+        let response = invite.respond(401, None, Some("b1")).write();
+        let response = String::from_utf8_lossy(&response).replacen("CSeq", &format!("{extra}CSeq"), 1);
+        for text in [request(method, 1, "b", "", SDP), response] {
+            let mut bytes = text.into_bytes();
+            for (at, byte) in &damage {
+                let at = at % bytes.len();
+                bytes[at] = *byte;
+            }
+            wire.receive_bytes(&bytes);
+        }
+        wire.advance(std::time::Duration::from_secs(3));
+    }
 }

@@ -290,7 +290,7 @@ impl UserAgent {
     }
 
     /// Sends a request of an established leg.
-    fn send_in_dialog(
+    pub(super) fn send_in_dialog(
         &mut self,
         id: LegId,
         owner: Owner,
