@@ -226,10 +226,7 @@ mod tests {
         ] {
             assert_eq!(direction.reversed().reversed(), direction);
             assert_eq!(direction.intersect(Direction::SendRecv), direction);
-            assert_eq!(
-                direction.intersect(Direction::Inactive),
-                Direction::Inactive
-            );
+            assert_eq!(direction.intersect(Direction::Inactive), Direction::Inactive);
         }
     }
 
