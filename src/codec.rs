@@ -226,7 +226,10 @@ mod tests {
         ] {
             assert_eq!(direction.reversed().reversed(), direction);
             assert_eq!(direction.intersect(Direction::SendRecv), direction);
-            assert_eq!(direction.intersect(Direction::Inactive), Direction::Inactive);
+            assert_eq!(
+                direction.intersect(Direction::Inactive),
+                Direction::Inactive
+            );
         }
     }
 

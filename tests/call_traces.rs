@@ -223,11 +223,13 @@ fn every_refusal_has_its_reason() {
         (404, EndReason::NotFound),
         (407, EndReason::Unauthorized),
         (408, EndReason::TrunkUnreachable),
+        (480, EndReason::NoAnswer),
         (500, EndReason::TrunkRefused),
     ] {
         let (mut trace, _) = Trace::outgoing(false, CHROMIUM_OFFER);
         let actions = trace.happens(Event::Refused {
             status,
+            cause: None,
             from_pbx: true,
         });
         let finish = Action::Finish {

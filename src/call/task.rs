@@ -69,11 +69,11 @@ impl SipSide {
     ) -> Self {
         SipSide {
             sip,
+            call_id: outgoing.call_id.clone().unwrap_or_default(),
             stage: Stage::Ready {
                 outgoing: Box::new(outgoing),
                 events,
             },
-            call_id: String::new(),
         }
     }
 
@@ -352,6 +352,7 @@ impl CallTask {
                 tracing::warn!(call = self.key.0, trunk = %self.trunk, %error, "call to the trunk failed");
                 let refused = Event::Refused {
                     status: 503,
+                    cause: None,
                     from_pbx: false,
                 };
                 self.call.handle_event(refused, Instant::now());

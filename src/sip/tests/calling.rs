@@ -358,6 +358,7 @@ fn a_name_is_looked_up_and_its_time_counts() {
         from_name: None,
         body: SDP.into(),
         headers: Vec::new(),
+        call_id: None,
     };
     wire.agent
         .invite(outgoing.clone(), wire.now)
@@ -398,6 +399,7 @@ fn a_large_request_goes_by_tcp_and_by_udp_when_that_is_refused() {
         from_name: None,
         body: vec![b'x'; 1_300].into(),
         headers: Vec::new(),
+        call_id: None,
     };
     wire.agent
         .invite(outgoing.clone(), wire.now)

@@ -60,6 +60,7 @@ async fn call_each_other(transport: Transport, ip: &str, offer: &str) {
         from_name: None,
         body: offer.to_owned().into(),
         headers: Vec::new(),
+        call_id: None,
     };
     let leg = caller.invite(outgoing, sender).await.expect("placed");
     let call = next(&mut incoming).await;
@@ -183,6 +184,7 @@ async fn nobody_listens_on_tcp() {
         from_name: None,
         body: SDP.into(),
         headers: Vec::new(),
+        call_id: None,
     };
     caller.invite(outgoing, sender).await.expect("placed");
     assert!(matches!(
@@ -251,6 +253,7 @@ async fn an_owner_that_goes_away_ends_its_call() {
         from_name: None,
         body: SDP.into(),
         headers: Vec::new(),
+        call_id: None,
     };
     caller.invite(outgoing, sender).await.expect("placed");
     drop(events);

@@ -172,6 +172,7 @@ impl Wire {
             from_name: Some("Alice \"A\"".to_owned()),
             body: Bytes::from_static(SDP.as_bytes()),
             headers: vec![("X-Call".to_owned(), "1".to_owned())],
+            call_id: None,
         };
         let leg = self.agent.invite(outgoing, self.now).expect("trunk exists");
         let invite = self.sent_request("INVITE");
