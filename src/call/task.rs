@@ -105,7 +105,7 @@ impl SipSide {
 enum Stimulus {
     Asked(Command),
     Sip(sip::Event),
-    Media(media::MediaEvent<PeerEvent>),
+    Media(Box<media::MediaEvent<PeerEvent>>),
     MediaGone,
     Time,
 }
@@ -147,7 +147,7 @@ impl CallTask {
                     }
                 }
                 Stimulus::Sip(event) => self.take_sip(event),
-                Stimulus::Media(event) => self.take_media(event),
+                Stimulus::Media(event) => self.take_media(*event),
                 Stimulus::MediaGone => self.call.handle_event(Event::MediaLost, Instant::now()),
                 Stimulus::Time => self.call.handle_timeout(Instant::now()),
             }
@@ -167,7 +167,9 @@ impl CallTask {
         tokio::select! {
             Some(command) = self.commands.recv() => Stimulus::Asked(command),
             Some(event) = self.sip_events.recv() => Stimulus::Sip(event),
-            event = self.media_events.recv() => event.map_or(Stimulus::MediaGone, Stimulus::Media),
+            event = self.media_events.recv() => {
+                event.map_or(Stimulus::MediaGone, |event| Stimulus::Media(Box::new(event)))
+            },
             () = until(deadline) => Stimulus::Time,
             _ = self.stop.wait_for(|stop| *stop) => Stimulus::Asked(Command::ShutDown),
         }
