@@ -9,7 +9,7 @@ import { Network } from "./world/network.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const repository = join(here, "../..");
-const { TRUNKLINE_ROOT: root, TRUNKLINE_AUDIO: audio } = process.env;
+const { INTEROP_ROOT: root, INTEROP_AUDIO: audio } = process.env;
 const wanted = process.argv.slice(2);
 const files = readdirSync(join(here, "behaviours")).filter((name) => name.endsWith(".mjs"))
   .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word))).sort();
@@ -49,7 +49,7 @@ async function runFile(name) {
     network.make();
     const child = spawn("ip", ["netns", "exec", network.browser, process.execPath, join(here, "behaviours", name)], {
       stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, TRUNKLINE_INTEROP: JSON.stringify({ repository, root, audio, id, logs }) },
+      env: { ...process.env, INTEROP_PLACE: JSON.stringify({ repository, root, audio, id, logs }) },
     });
     present.child = child;
     let rest = "";

@@ -122,7 +122,7 @@ export function behaviour(name, trace, { milliseconds = LIMIT_MILLISECONDS } = {
 }
 
 async function runAll() {
-  const settings = JSON.parse(process.env.TRUNKLINE_INTEROP ?? "null");
+  const settings = JSON.parse(process.env.INTEROP_PLACE ?? "null");
   if (settings === null) throw new Error("start test files by tests/interop/run");
   const world = new World(settings);
   let failed = 0;
