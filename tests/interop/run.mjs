@@ -23,7 +23,10 @@ let stopping = false;
 function clean() {
   if (present === null) return;
   present.network.remove();
-  rmSync(join(root, "run/trunkline-interop"), { recursive: true, force: true });
+  // Only this run's folders: another run may be going on.
+  for (const folder of ["", "-sipp", "-baresip"]) {
+    rmSync(join(root, `run/trunkline-interop/${present.id}${folder}`), { recursive: true, force: true });
+  }
   present = null;
 }
 
@@ -42,7 +45,7 @@ async function runFile(name) {
   rmSync(logs, { recursive: true, force: true });
   mkdirSync(logs, { recursive: true });
   const network = new Network(id);
-  present = { network };
+  present = { network, id };
   let good = 0;
   let bad = 0;
   try {
