@@ -10,4 +10,4 @@ COPY config/docker/asterisk/ /etc/asterisk/
 RUN sed -i 's/192\.0\.2\.10/10.77.77.10/' /etc/asterisk/trunkline/pjsip.conf \
     && install -d -o asterisk -g asterisk /run/asterisk
 USER asterisk
-CMD ["asterisk", "-f", "-vvv"]
+CMD ["asterisk", "-f", "-n", "-vvv"]

@@ -82,7 +82,7 @@ async function all() {
     return answer?.status === 200;
   }, "the gateway is well", 30000, 200);
   await until(() => {
-    try { return /2001\/sip:2001@/.test(asterisk("pjsip show contacts")); } catch { return false; }
+    try { return /2001\/sip:/.test(asterisk("pjsip show contacts")); } catch { return false; }
   }, "the phone is registered to Asterisk", 60000, 500);
   console.log(`# ready (${((Date.now() - started) / 1000).toFixed(1)} s)`);
 
