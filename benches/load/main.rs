@@ -19,7 +19,7 @@ mod traffic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rtc_srtp::config::SessionKeys;
@@ -37,6 +37,9 @@ use traffic::{Leg, Side, Traffic};
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Until the last packets of a slice have come through.
 const DRAIN: Duration = Duration::from_millis(200);
+
+/// Until the PBX has heard of every hang-up.
+const BYES: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -290,6 +293,10 @@ fn end(contenders: Vec<Contender>, runtime: &tokio::runtime::Runtime) -> bool {
         let mut ended = 0;
         for page in pages {
             ended += usize::from(runtime.block_on(page.hang_up()));
+        }
+        let patience = Instant::now() + BYES;
+        while pbx.byes() < calls && Instant::now() < patience {
+            std::thread::sleep(DRAIN);
         }
         if ended != calls || pbx.byes() < calls {
             println!("  of {calls} calls {ended} ended well, {} BYEs", pbx.byes());
