@@ -1,5 +1,9 @@
 //! Calls as traces, without a network: what happens goes into the machine, what it wants done
 //! comes out. Browser descriptions are recorded ones.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a trace begins somewhere in time"
+)]
 
 use std::time::{Duration, Instant};
 
