@@ -33,8 +33,9 @@ pub struct Config {
     pub certificate: Arc<Certificate>,
     /// Whether we are an ICE-lite agent (RFC 8445 section 2.5): answer checks, make none.
     pub lite: bool,
-    /// Which DTLS role we take in answers to `actpass`: [`Setup::Passive`] by default.
-    /// [`Setup::Active`] makes the first hello ours, for clients that are slow to say it.
+    /// Which DTLS role we take in answers to `actpass`: [`Setup::Active`] by default:
+    /// the first hello is ours and leaves with the first path that works, and no browser's
+    /// hello that spans several datagrams has to be put together.
     pub answer_setup: Setup,
     /// The addresses of our sockets.
     pub local_candidates: Vec<LocalCandidate>,
@@ -51,7 +52,7 @@ impl Config {
         Config {
             certificate,
             lite: false,
-            answer_setup: Setup::Passive,
+            answer_setup: Setup::Active,
             local_candidates,
             disconnect_timeout: Duration::from_secs(5),
             failure_timeout: Duration::from_secs(30),

@@ -396,7 +396,13 @@ impl Peer {
                     self.dtls_deadline = Some(now + self.config.failure_timeout);
                     self.events.push_back(Event::IceConnected);
                     if let Stage::Securing { dtls } = &mut self.stage {
+                        dtls.expect_round_trip(self.agent.round_trip());
                         dtls.start(now);
+                    }
+                }
+                AgentEvent::Nominated => {
+                    if let Stage::Securing { dtls } = &mut self.stage {
+                        dtls.greet_again();
                     }
                 }
                 AgentEvent::RouteChanged(route) => {

@@ -224,7 +224,10 @@ impl Driver {
     fn take_inbound(&mut self, inbound: Inbound) {
         let now = Instant::now();
         match inbound {
-            Inbound::Message { bytes, flow } => self.agent.handle_message(&bytes, flow, now),
+            Inbound::Message { bytes, flow, turn } => {
+                self.agent.handle_message(&bytes, flow, now);
+                drop(turn);
+            }
             Inbound::Accepted {
                 stream,
                 remote,

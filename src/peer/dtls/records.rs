@@ -82,6 +82,11 @@ impl Records {
         Ok(admitted)
     }
 
+    /// Whether nothing was let through yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.next_number == 0 && self.waiting == 0
+    }
+
     fn may_wait(&mut self) -> bool {
         self.waiting += 1;
         self.waiting <= MAX_WAITING

@@ -40,6 +40,8 @@ pub(in crate::peer) struct Settings {
 pub(in crate::peer) enum AgentEvent {
     /// The first route.
     Connected,
+    /// The other end's first nomination took effect: it, too, takes the path for established.
+    Nominated,
     RouteChanged(Route),
     Disconnected,
     Reconnected,
@@ -75,6 +77,7 @@ pub(in crate::peer) struct Agent {
     seen: VecDeque<(TransactionId, SocketAddr)>,
     /// Counts the other end's checks with USE-CANDIDATE, to know the newest.
     pub(super) nominations: u64,
+    pub(super) was_nominated: bool,
     pub(super) route: Option<Route>,
     /// When the route was taken.
     pub(super) route_since: Instant,
@@ -122,6 +125,7 @@ impl Agent {
             validated: VecDeque::new(),
             seen: VecDeque::new(),
             nominations: 0,
+            was_nominated: false,
             route: None,
             route_since: now,
             phase: Phase::Waiting,

@@ -1,6 +1,6 @@
-//! Which way media goes. Controlled, it follows the other end's newest nomination; controlling,
-//! it takes the first pair that works. Either way it leaves a route that fell silent while
-//! another pair speaks.
+//! Which way media goes: the first pair that works, which a controlling agent nominates and a
+//! controlled one leaves for the other end's newest nomination. Either leaves a route that fell
+//! silent while another pair speaks.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,12 @@ impl Agent {
             self.follow_nomination(now);
         }
         let Some(route) = self.route else {
-            if self.mode == (Mode::Full { controlling: true }) && self.alive(index).is_some() {
+            // Any pair that works may carry media until one is nominated (RFC 8445 section 12.1).
+            // Chromium nominates to a lite agent up to a second after it sends media. Controlled,
+            // a check of the other end shows that it has our description.
+            let described = self.mode == (Mode::Full { controlling: true })
+                || self.pairs[index].checked.is_some();
+            if described && self.alive(index).is_some() {
                 self.take_route(index, now);
             }
             return;
@@ -80,6 +85,10 @@ impl Agent {
             .max_by_key(|index| self.pairs[*index].nominated);
         if let Some(index) = newest {
             self.take_route(index, now);
+            if !self.was_nominated {
+                self.was_nominated = true;
+                self.events.push_back(AgentEvent::Nominated);
+            }
         }
     }
 

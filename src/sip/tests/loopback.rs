@@ -60,6 +60,7 @@ async fn call_each_other(transport: Transport, ip: &str, offer: &str) {
         from_name: None,
         body: offer.to_owned().into(),
         headers: Vec::new(),
+        call_id: None,
     };
     let leg = caller.invite(outgoing, sender).await.expect("placed");
     let call = next(&mut incoming).await;
@@ -156,6 +157,12 @@ async fn over_ipv6() {
 }
 
 #[tokio::test]
+async fn on_all_addresses_of_the_machine() {
+    call_each_other(Transport::Udp, "0.0.0.0", SDP).await;
+    call_each_other(Transport::Tcp, "0.0.0.0", SDP).await;
+}
+
+#[tokio::test]
 async fn a_large_offer_falls_back_to_udp_where_tcp_is_refused() {
     // The callee's TCP listener has another port, so TCP to its UDP port is refused.
     call_each_other(
@@ -177,6 +184,7 @@ async fn nobody_listens_on_tcp() {
         from_name: None,
         body: SDP.into(),
         headers: Vec::new(),
+        call_id: None,
     };
     caller.invite(outgoing, sender).await.expect("placed");
     assert!(matches!(
@@ -245,6 +253,7 @@ async fn an_owner_that_goes_away_ends_its_call() {
         from_name: None,
         body: SDP.into(),
         headers: Vec::new(),
+        call_id: None,
     };
     caller.invite(outgoing, sender).await.expect("placed");
     drop(events);

@@ -1,6 +1,7 @@
 //! Odd and bad messages: what is understood, what is answered, what is dropped.
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::wire::*;
 use crate::sip::message::{Fault, Message, Unreadable};
@@ -175,4 +176,62 @@ fn too_many_transactions_are_refused_without_keeping_any() {
     assert_eq!(wire.agent.transactions(), 40);
     wire.advance(std::time::Duration::from_secs(33));
     assert_eq!(wire.agent.transactions(), 0);
+}
+
+#[test]
+fn a_message_cut_anywhere_gets_at_most_one_answer() {
+    for method in ["INVITE", "BYE", "OPTIONS", "CANCEL", "ACK"] {
+        let text = request(method, 1, "b", "", SDP);
+        for at in 0..text.len() {
+            let mut wire = Wire::new(trunk("pbx"));
+            wire.receive(&text[..at]);
+            let answered = wire.agent.poll_transmit().is_some();
+            assert!(
+                !(answered && method == "ACK"),
+                "ACK cut at {at} was answered"
+            );
+            wire.quiet();
+            assert_eq!(wire.agent.legs(), 0, "{method} cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn responses_out_of_nowhere_are_dropped_and_counted() {
+    let mut wire = Wire::new(trunk("pbx"));
+    let text = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKnone\r\n\
+        From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n";
+    wire.receive(text);
+    wire.receive(&text.replace("CSeq: 1", "CSeq: one"));
+    wire.quiet();
+    let reasons: Vec<_> = std::iter::from_fn(|| wire.agent.poll_event())
+        .map(|happening| match happening {
+            Happening::Rejected { reason, .. } => reason,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(reasons, ["stray_response", "malformed_response"]);
+}
+
+proptest! {
+    #[test]
+    fn damaged_messages_never_panic(
+        method in prop::sample::select(vec!["INVITE", "BYE", "REGISTER", "CANCEL", "ACK", "INFO"]),
+        damage in prop::collection::vec((0usize..500, any::<u8>()), 1..8),
+    ) {
+        let mut wire = Wire::new(trunk("pbx"));
+        let (_, invite) = wire.call();
+        let extra = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\nSession-Expires: 90\r\n";
+        let response = invite.respond(401, None, Some("b1")).write();
+        let response = String::from_utf8_lossy(&response).replacen("CSeq", &format!("{extra}CSeq"), 1);
+        for text in [request(method, 1, "b", "", SDP), response] {
+            let mut bytes = text.into_bytes();
+            for (at, byte) in &damage {
+                let at = at % bytes.len();
+                bytes[at] = *byte;
+            }
+            wire.receive_bytes(&bytes);
+        }
+        wire.advance(std::time::Duration::from_secs(3));
+    }
 }

@@ -77,6 +77,10 @@ impl Wire {
     }
 
     pub fn receive(&mut self, text: &str) {
+        self.receive_bytes(text.as_bytes());
+    }
+
+    pub fn receive_bytes(&mut self, bytes: &[u8]) {
         let flow = Flow {
             transport: Transport::Udp,
             listener: 0,
@@ -85,7 +89,7 @@ impl Wire {
             reconnect: None,
         };
         self.agent
-            .handle_message(&Bytes::copy_from_slice(text.as_bytes()), flow, self.now);
+            .handle_message(&Bytes::copy_from_slice(bytes), flow, self.now);
     }
 
     /// Moves time on, running every timer on its way.
@@ -168,6 +172,7 @@ impl Wire {
             from_name: Some("Alice \"A\"".to_owned()),
             body: Bytes::from_static(SDP.as_bytes()),
             headers: vec![("X-Call".to_owned(), "1".to_owned())],
+            call_id: None,
         };
         let leg = self.agent.invite(outgoing, self.now).expect("trunk exists");
         let invite = self.sent_request("INVITE");

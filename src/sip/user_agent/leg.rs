@@ -75,7 +75,6 @@ pub struct Ringing {
     pub flow: Flow,
     /// The last provisional answer, to repeat, and when.
     pub progress: Option<(u16, Option<Bytes>, Instant)>,
-    pub timer: Option<SessionTimer>,
 }
 
 #[derive(Debug)]

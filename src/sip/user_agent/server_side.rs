@@ -18,7 +18,7 @@ use crate::sip::event::{Event, Incoming, LegId};
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
-use crate::sip::session_timer::{SHORTEST, SessionExpires, SessionTimer, supports_timer};
+use crate::sip::session_timer::{SHORTEST, SessionExpires, supports_timer};
 use crate::sip::transaction::key::ServerKey;
 use crate::sip::transaction::{Action, Server, ServerInvite, ServerInviteInput, Timers};
 
@@ -218,7 +218,6 @@ impl UserAgent {
                 local_tag,
                 state: State::Ringing(Box::new(Ringing {
                     server: key,
-                    timer: SessionTimer::of_request(&request.headers, now),
                     request,
                     dialog,
                     flow,
