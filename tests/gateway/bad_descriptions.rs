@@ -32,7 +32,6 @@ async fn offers_that_cannot_be_used_end_their_call() {
     let cases = [
         ("empty", String::new(), "bad-offer"),
         ("noise", "\u{1}\u{2}v=0".to_owned(), "bad-offer"),
-        ("half", good[..good.len() / 2].to_owned(), "bad-offer"),
         (
             "no-fingerprint",
             without(&good, "a=fingerprint"),
@@ -66,7 +65,7 @@ async fn offers_that_cannot_be_used_end_their_call() {
     }
     world.pbx.hears_of_nothing(Duration::from_millis(100)).await;
     world.has_calls(1).await;
-    talk.was_undisturbed(Duration::from_millis(300));
+    talk.was_undisturbed().await;
     talk.end().await;
 }
 
@@ -94,7 +93,7 @@ async fn a_wrong_fingerprint_fails_the_handshake() {
     page.hear_end("dtls-failed").await;
     leg.over().await;
     world.has_calls(1).await;
-    talk.was_undisturbed(Duration::from_millis(200));
+    talk.was_undisturbed().await;
     talk.end().await;
 }
 

@@ -76,7 +76,7 @@ async fn a_message_cut_at_every_byte_rings_nobody() {
     world.counted(REJECTED, &[], before, 100.0).await;
     page.hear_nothing(Duration::from_millis(300)).await;
     world.has_calls(1).await;
-    talk.was_undisturbed(Duration::from_millis(500));
+    talk.was_undisturbed().await;
     talk.end().await;
     still_works(&world).await;
 }
@@ -124,7 +124,7 @@ async fn a_message_in_crumbs_is_read_and_noise_ends_its_connection_only() {
             .unwrap_or_else(|_| panic!("still open after {:?}", &noise[..20]));
     }
     world.counted(REJECTED, &[], before, 4.0).await;
-    talk.was_undisturbed(Duration::from_millis(200));
+    talk.was_undisturbed().await;
     talk.end().await;
     still_works(&world).await;
 }
