@@ -46,16 +46,13 @@ async fn offers_that_cannot_be_used_end_their_call() {
         ),
         ("no-mux", without(&good, "a=rtcp-mux"), "bad-offer"),
         (
-            "plain",
-            good.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
-            "bad-offer",
-        ),
-        (
             "codec",
             good.replace("opus/48000/2", "speex/48000/2"),
             "no-common-codec",
         ),
     ];
+    let counted = [("direction", "outgoing"), ("reason", "bad-offer")];
+    let before = world.counter("trunkline_calls_total", &counted).await;
     for (call, offer, reason) in &cases {
         page.call(call, "600", offer).await;
         let error = page.hear_error("bad-offer").await;
@@ -64,6 +61,9 @@ async fn offers_that_cannot_be_used_end_their_call() {
         assert_eq!(ended["reason"], *reason, "{call}: {ended}");
     }
     world.pbx.hears_of_nothing(Duration::from_millis(100)).await;
+    world
+        .counted("trunkline_calls_total", &counted, before, 8.0)
+        .await;
     world.has_calls(1).await;
     talk.was_undisturbed().await;
     talk.end().await;
