@@ -342,6 +342,8 @@ impl Session {
                 })
                 .await
             }
+            // The end of a call that never got so far as to ring here is no news.
+            Delivery::Notice { call, .. } if !self.calls.contains_key(&call) => Ok(()),
             Delivery::Notice { call, notice } => {
                 let ended = matches!(notice, Notice::Ended { .. });
                 let answer = matches!(notice, Notice::Answer { .. });
