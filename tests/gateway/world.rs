@@ -16,7 +16,7 @@ use super::page::Page;
 use super::pbx::{Leg, Pbx, Telephone};
 use super::sound::{Coding, PATIENCE};
 
-/// UDP ports that each world has: one for SIP, the rest for RTP.
+/// Ports that each world has: the first for SIP, most for RTP, the last for its claim.
 const PORTS: u16 = 60;
 
 /// A gateway and its PBX.
@@ -25,6 +25,7 @@ pub struct World {
     pub pbx: Pbx,
     pub http: SocketAddr,
     pub sip: SocketAddr,
+    _ports: UdpSocket,
 }
 
 /// A call that is answered, with its page and telephone.
@@ -40,19 +41,35 @@ fn metrics() -> &'static PrometheusHandle {
     ONE.get_or_init(|| telemetry::start_metrics().expect("the first recorder"))
 }
 
-/// A port for SIP by UDP and TCP, and the range of RTP above it. All below the ports that
-/// the system chooses, so that nobody else is given them meanwhile.
-fn ports() -> (SocketAddr, u16, u16) {
+/// The ports of one world.
+struct Claim {
+    /// By UDP and TCP.
+    sip: SocketAddr,
+    rtp: (u16, u16),
+    /// Bound as long as the world lasts, so that another run at the same time takes others.
+    held: UdpSocket,
+}
+
+/// All below the ports that the system chooses, so that nobody else is given them meanwhile.
+fn claim() -> Claim {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Another run at the same time begins elsewhere.
-    let begin = u16::try_from(std::process::id() % 97).expect("small");
+    let begin = u16::try_from(std::process::id() % 5).expect("small") * 67;
+    let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     loop {
-        let turn = begin.wrapping_mul(3) + NEXT.fetch_add(1, Ordering::Relaxed);
+        let turn = begin + NEXT.fetch_add(1, Ordering::Relaxed);
         let first = 11_000 + (turn % 340) * PORTS;
-        let address = SocketAddr::from(([127, 0, 0, 1], first));
-        let free = |port: u16| UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], port))).is_ok();
-        if TcpListener::bind(address).is_ok() && (first..first + PORTS).all(free) {
-            return (address, first + 2, first + PORTS - 1);
+        let last = first + PORTS - 1;
+        let Ok(held) = UdpSocket::bind(at(last)) else {
+            continue;
+        };
+        let free = |port: u16| UdpSocket::bind(at(port)).is_ok();
+        if TcpListener::bind(at(first)).is_ok() && (first..last).all(free) {
+            return Claim {
+                sip: at(first),
+                rtp: (first + 2, last - 1),
+                held,
+            };
         }
     }
 }
@@ -66,7 +83,11 @@ impl World {
     /// of the called name.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let metrics = metrics();
-        let (sip, first, last) = ports();
+        let Claim {
+            sip,
+            rtp: (first, last),
+            held,
+        } = claim();
         let (pbx, pbx_address) = Pbx::start(sip).await;
         let mut settings = Settings::default();
         settings.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -96,6 +117,7 @@ impl World {
             gateway,
             pbx,
             sip,
+            _ports: held,
         }
     }
 
