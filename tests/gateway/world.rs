@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trunkline::gateway::Gateway;
 use trunkline::settings::{Inbound, Route, Settings, Trunk};
+use trunkline::sip::Transport;
 use trunkline::telemetry;
 
 use super::browser::Browser;
@@ -82,13 +83,18 @@ impl World {
     /// A gateway with other settings. Numbers go to the trunk `pbx`, whose calls go to the user
     /// of the called name.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        World::over(Transport::Udp, change).await
+    }
+
+    /// The same with SIP over this transport.
+    pub async fn over(transport: Transport, change: impl FnOnce(&mut Settings)) -> Self {
         let metrics = metrics();
         let Claim {
             sip,
             rtp: (first, last),
             held,
         } = claim();
-        let (pbx, pbx_address) = Pbx::start(sip).await;
+        let (pbx, pbx_address) = Pbx::start(sip, transport).await;
         let mut settings = Settings::default();
         settings.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.sip.listen = vec![format!("udp:{sip}"), format!("tcp:{sip}")];
@@ -96,7 +102,7 @@ impl World {
         settings.media.workers = 1;
         settings.media.rtp_ports = format!("{first}-{last}");
         settings.built_in.enabled = false;
-        settings.trunk = vec![trunk(pbx_address)];
+        settings.trunk = vec![trunk(pbx_address, transport)];
         settings.route = vec![Route {
             pattern: r"\d+".to_owned(),
             trunk: "pbx".to_owned(),
@@ -218,10 +224,10 @@ impl World {
 }
 
 /// The trunk `pbx`.
-pub fn trunk(address: SocketAddr) -> Trunk {
+fn trunk(address: SocketAddr, transport: Transport) -> Trunk {
     Trunk {
         name: "pbx".to_owned(),
-        target: format!("sip:{address}"),
+        target: format!("sip:{address};transport={transport}"),
         domain: None,
         username: None,
         password: None,
