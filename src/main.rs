@@ -77,9 +77,8 @@ fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         let render = metrics.clone();
         let gateway = Gateway::start(settings, Box::new(move || render.render())).await?;
         println!(
-            "Trunkline is up. Open http://{}/ and dial {}.",
-            gateway.http_address(),
-            "echo"
+            "Trunkline is up. Open http://{}/ and dial echo.",
+            gateway.http_address()
         );
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

@@ -53,7 +53,12 @@ impl Settings {
             let text = std::fs::read_to_string(path).map_err(|error| shape(error.to_string()))?;
             builder = builder.add_source(config::File::from_str(&text, config::FileFormat::Toml));
         }
+        // Every key is in a table, so a variable without `__` is somebody else's.
+        let overrides = std::env::vars()
+            .filter(|(name, _)| name.starts_with("TRUNKLINE_") && name.contains("__"))
+            .collect();
         let environment = config::Environment::with_prefix("TRUNKLINE")
+            .source(Some(overrides))
             .prefix_separator("_")
             .separator("__")
             .try_parsing(true);

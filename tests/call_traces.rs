@@ -1,5 +1,9 @@
 //! Calls as traces, without a network: what happens goes into the machine, what it wants done
 //! comes out. Browser descriptions are recorded ones.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a trace begins somewhere in time"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -223,11 +227,13 @@ fn every_refusal_has_its_reason() {
         (404, EndReason::NotFound),
         (407, EndReason::Unauthorized),
         (408, EndReason::TrunkUnreachable),
+        (480, EndReason::NoAnswer),
         (500, EndReason::TrunkRefused),
     ] {
         let (mut trace, _) = Trace::outgoing(false, CHROMIUM_OFFER);
         let actions = trace.happens(Event::Refused {
             status,
+            cause: None,
             from_pbx: true,
         });
         let finish = Action::Finish {
@@ -465,6 +471,7 @@ fn the_caller_gives_up_or_the_page_rejects() {
     );
     let (mut trace, _) = Trace::incoming(Some(PBX_ANSWER));
     let actions = trace.asked(Command::Reject {
+        socket: SocketId(1),
         reason: EndReason::Busy,
     });
     assert_eq!(ended(&actions), Some(EndReason::Busy));

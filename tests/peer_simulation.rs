@@ -1,273 +1,16 @@
 //! Two peers joined by a simulated network in virtual time: loss, reordering, duplication,
 //! strangers, and ends that move.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the simulation needs one real instant to begin at"
-)]
+#[path = "peer_network/network.rs"]
+mod network;
 
-use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use network::{ANSWERER, CALM, Network, OFFERER, SECOND, Weather, certificate, config, rtp};
 use trunkline::peer::{
-    Certificate, Config, Drop, Event, Failure, LocalCandidate, NotReady, Peer, Received, Role,
-    Route,
+    Config, Drop, Event, Failure, LocalCandidate, NotReady, Peer, Received, Role, Route,
 };
-
-const OFFERER: usize = 0;
-const ANSWERER: usize = 1;
-
-/// One set of rolls per seed (xorshift64*).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, percent: u64) -> bool {
-        self.next() % 100 < percent
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-}
-
-/// A datagram under way.
-struct Flying {
-    arrives: Instant,
-    to: usize,
-    route: Route,
-    payload: Vec<u8>,
-}
-
-/// What the network does.
-#[derive(Clone, Copy)]
-struct Weather {
-    loss: u64,
-    duplication: u64,
-    delay: Duration,
-    jitter_ms: u64,
-}
-
-const CALM: Weather = Weather {
-    loss: 0,
-    duplication: 0,
-    delay: Duration::from_millis(1),
-    jitter_ms: 0,
-};
-
-struct Network {
-    now: Instant,
-    start: Instant,
-    peers: [Peer; 2],
-    addresses: [SocketAddr; 2],
-    /// The address that each end's datagrams seem to come from.
-    seen_as: [SocketAddr; 2],
-    events: [Vec<(Duration, Event)>; 2],
-    drops: [Vec<Drop>; 2],
-    heard: [Vec<Vec<u8>>; 2],
-    flying: Vec<Flying>,
-    weather: Weather,
-    dice: Dice,
-}
-
-fn certificate() -> Arc<Certificate> {
-    static ONE: OnceLock<Arc<Certificate>> = OnceLock::new();
-    ONE.get_or_init(|| Arc::new(Certificate::generate().expect("a certificate")))
-        .clone()
-}
-
-fn config(address: SocketAddr, lite: bool) -> Config {
-    let candidate = LocalCandidate {
-        bound: address,
-        advertised: address,
-    };
-    Config {
-        lite,
-        ..Config::new(certificate(), vec![candidate])
-    }
-}
-
-impl Network {
-    fn new(lite: [bool; 2], weather: Weather, seed: u64) -> Self {
-        let now = Instant::now();
-        let addresses = [
-            "192.0.2.1:4000".parse().expect("an address"),
-            "192.0.2.2:5000".parse().expect("an address"),
-        ];
-        let peer = |end: usize, role| {
-            Peer::new(&config(addresses[end], lite[end]), role, now).expect("a peer")
-        };
-        Network {
-            now,
-            start: now,
-            peers: [peer(OFFERER, Role::Offerer), peer(ANSWERER, Role::Answerer)],
-            addresses,
-            seen_as: addresses,
-            events: Default::default(),
-            drops: Default::default(),
-            heard: Default::default(),
-            flying: Vec::new(),
-            weather,
-            dice: Dice(seed * 2 + 1),
-        }
-    }
-
-    /// Offer and answer, as signalling carries them.
-    fn describe(&mut self) {
-        let offer = self.peers[OFFERER].local_description();
-        self.peers[ANSWERER]
-            .set_remote(offer, self.now)
-            .expect("the offer is good");
-        let answer = self.peers[ANSWERER].local_description();
-        self.peers[OFFERER]
-            .set_remote(answer, self.now)
-            .expect("the answer is good");
-        self.collect();
-    }
-
-    fn collect(&mut self) {
-        for from in [OFFERER, ANSWERER] {
-            while let Some(transmit) = self.peers[from].poll_transmit() {
-                self.send(from, transmit.route, transmit.payload);
-            }
-            while let Some(event) = self.peers[from].poll_event() {
-                self.events[from].push((self.now - self.start, event));
-            }
-        }
-    }
-
-    fn send(&mut self, from: usize, route: Route, payload: Vec<u8>) {
-        let to = 1 - from;
-        if route.remote != self.seen_as[to] {
-            return; // nobody lives there
-        }
-        let arrival = Route {
-            local: self.addresses[to],
-            remote: self.seen_as[from],
-        };
-        let copies = 1 + usize::from(self.dice.roll(self.weather.duplication));
-        for _ in 0..copies {
-            if self.dice.roll(self.weather.loss) {
-                continue;
-            }
-            let jitter = self.dice.next() % (self.weather.jitter_ms + 1);
-            self.flying.push(Flying {
-                arrives: self.now + self.weather.delay + Duration::from_millis(jitter),
-                to,
-                route: arrival,
-                payload: payload.clone(),
-            });
-        }
-    }
-
-    /// Hands a datagram to an end, whoever sent it.
-    fn deliver(&mut self, to: usize, route: Route, payload: &[u8]) -> Received {
-        let mut plain = Vec::new();
-        let received = self.peers[to].handle_datagram(
-            route.local,
-            route.remote,
-            payload,
-            &mut plain,
-            self.now,
-        );
-        match received {
-            Received::Rtp | Received::Rtcp => self.heard[to].push(plain),
-            Received::Dropped(reason) => self.drops[to].push(reason),
-            Received::Handled => {}
-        }
-        self.collect();
-        received
-    }
-
-    /// Lets things happen until `until` after the start, or the condition holds.
-    fn run(&mut self, until: Duration, done: impl Fn(&Network) -> bool) -> bool {
-        let end = self.start + until;
-        loop {
-            if done(self) {
-                return true;
-            }
-            let timers = self.peers.iter().filter_map(Peer::poll_timeout);
-            let arrivals = self.flying.iter().map(|flying| flying.arrives);
-            let Some(next) = timers.chain(arrivals).min().filter(|next| *next <= end) else {
-                self.now = end;
-                return done(self);
-            };
-            self.now = self.now.max(next);
-            let due = self.flying.iter().position(|f| f.arrives <= self.now);
-            if let Some(index) = due {
-                let flying = self.flying.remove(index);
-                self.deliver(flying.to, flying.route, &flying.payload);
-                continue;
-            }
-            for end in [OFFERER, ANSWERER] {
-                if self.peers[end]
-                    .poll_timeout()
-                    .is_some_and(|at| at <= self.now)
-                {
-                    self.peers[end].handle_timeout(self.now);
-                    assert!(
-                        self.peers[end]
-                            .poll_timeout()
-                            .is_none_or(|at| at > self.now),
-                        "a timer that was handled is in the future"
-                    );
-                }
-            }
-            self.collect();
-        }
-    }
-
-    fn connected(&self, end: usize) -> Option<Duration> {
-        let is_connected = |(_, event): &&(_, Event)| matches!(event, Event::Connected { .. });
-        self.events[end]
-            .iter()
-            .find(is_connected)
-            .map(|(at, _)| *at)
-    }
-
-    fn both_connected(&self) -> bool {
-        self.connected(OFFERER).is_some() && self.connected(ANSWERER).is_some()
-    }
-
-    fn connect(&mut self) {
-        self.describe();
-        assert!(
-            self.run(Duration::from_secs(25), Network::both_connected),
-            "not connected: {:?}",
-            self.events
-        );
-    }
-
-    fn say(&mut self, from: usize, sequence: u16) -> Result<(), NotReady> {
-        let mut secured = Vec::new();
-        let route = self.peers[from].protect_rtp(&rtp(sequence), &mut secured)?;
-        self.send(from, route, secured);
-        Ok(())
-    }
-
-    /// 50 packets a second from both ends.
-    fn talk(&mut self, sequence: &mut u16, packets: u16) {
-        for _ in 0..packets {
-            *sequence += 1;
-            for end in [OFFERER, ANSWERER] {
-                let _ = self.say(end, *sequence);
-            }
-            let next = self.now - self.start + Duration::from_millis(20);
-            self.run(next, |_| false);
-        }
-    }
-}
-
-fn rtp(sequence: u16) -> Vec<u8> {
-    let mut packet = vec![0x80, 111];
-    packet.extend_from_slice(&sequence.to_be_bytes());
-    packet.extend_from_slice(&[0, 0, 0, 9, 1, 2, 3, 4]);
-    packet.extend_from_slice(b"speech");
-    packet
-}
+use trunkline::sdp::Setup;
 
 #[test]
 fn two_peers_connect_in_a_few_round_trips_and_talk() {
@@ -380,22 +123,105 @@ fn the_answerers_checks_and_hello_may_come_before_its_answer() {
 fn media_follows_an_end_whose_address_changes() {
     for lite in [[false, false], [true, false], [false, true]] {
         for mover in [OFFERER, ANSWERER] {
+            if lite[mover] {
+                continue; // makes no checks: nobody can learn where it went
+            }
             let mut network = Network::new(lite, CALM, 7);
             network.connect();
             let mut sequence = 0;
             network.talk(&mut sequence, 50);
             network.heard[mover].clear();
             network.seen_as[mover].set_port(6000);
-            // The mover, as a browser does, checks its selected pair soon after.
-            network.talk(&mut sequence, 300);
-            let heard = network.heard[mover].len();
-            if lite[mover] {
-                // A lite end makes no checks: nobody can learn where it went.
-                assert_eq!(heard, 0, "{lite:?}");
-                continue;
+            // Its next check tells; ours come every 5 s or after 2 s of silence.
+            let moved = network.now;
+            while network.first_check(mover, moved).is_none() {
+                network.talk(&mut sequence, 1);
+                assert!(network.now - moved < Duration::from_secs(7), "no check");
             }
-            assert!(heard > 0, "{lite:?} {mover}: {:?}", network.events);
+            network.talk(&mut sequence, 30);
+            let heard = network.heard[mover].len();
+            let what = (lite, mover, heard, &network.events);
+            // 30 packets in 600 ms: at least the last of them.
+            assert!(heard > 5, "{what:?}");
+            assert!(
+                !network.drops[1 - mover].contains(&Drop::SrtpForged),
+                "{what:?}"
+            );
         }
+    }
+}
+
+#[test]
+fn a_dead_path_is_left_for_one_that_works() {
+    for controlling in [OFFERER, ANSWERER] {
+        let mut network = Network::new([false, false], CALM, 7);
+        let candidates = [network.addresses[OFFERER], SECOND].map(|address| LocalCandidate {
+            bound: address,
+            advertised: address,
+        });
+        let two = Config::new(certificate(), candidates.to_vec());
+        let one = config(network.addresses[ANSWERER], false);
+        let now = network.now;
+        // Which end offered is only a name here: the offerer of the test is the one with two
+        // addresses.
+        let roles = match controlling {
+            OFFERER => [Role::Offerer, Role::Answerer],
+            _ => [Role::Answerer, Role::Offerer],
+        };
+        network.peers = [
+            Peer::new(&two, roles[0], now).expect("a peer"),
+            Peer::new(&one, roles[1], now).expect("a peer"),
+        ];
+        let offer = network.peers[controlling].local_description();
+        network.peers[1 - controlling]
+            .set_remote(offer, now)
+            .expect("a good offer");
+        let answer = network.peers[1 - controlling].local_description();
+        network.peers[controlling]
+            .set_remote(answer, now)
+            .expect("a good answer");
+        network.collect();
+        assert!(network.run(Duration::from_secs(1), Network::both_connected));
+        let mut sequence = 0;
+        network.talk(&mut sequence, 20);
+        let mut secured = Vec::new();
+        let route = network.peers[OFFERER].protect_rtp(&rtp(9), &mut secured);
+        network.dead = Some(route.expect("connected").local);
+        network.talk(&mut sequence, 150);
+        network.heard = Default::default();
+        network.talk(&mut sequence, 50);
+        for end in [OFFERER, ANSWERER] {
+            let heard = network.heard[end].len();
+            assert!(
+                heard >= 48,
+                "{controlling} {end} {heard}: {:?}",
+                network.events
+            );
+        }
+    }
+}
+
+#[test]
+fn two_ends_that_both_want_to_control_agree() {
+    for seed in 0..20 {
+        let mut network = Network::new([false, false], CALM, seed);
+        let now = network.now;
+        network.peers = [OFFERER, ANSWERER].map(|end| {
+            let config = config(network.addresses[end], false);
+            Peer::new(&config, Role::Offerer, now).expect("a peer")
+        });
+        for (from, setup) in [(OFFERER, Setup::Active), (ANSWERER, Setup::Passive)] {
+            let mut description = network.peers[from].local_description();
+            description.setup = setup;
+            network.peers[1 - from]
+                .set_remote(description, now)
+                .expect("a good description");
+        }
+        network.collect();
+        assert!(network.run(Duration::from_secs(2), Network::both_connected));
+        let mut sequence = 0;
+        network.talk(&mut sequence, 3);
+        assert_eq!([0, 1].map(|end| network.heard[end].len()), [3, 3]);
     }
 }
 

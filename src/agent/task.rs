@@ -215,6 +215,7 @@ async fn call_back(sip: &sip::Handle, user: String) -> Result<(), Error> {
         from_name: Some("Built-in callback".to_owned()),
         body: Bytes::from(offer.offer.to_string()),
         headers: Vec::new(),
+        call_id: None,
     };
     let leg = sip.invite(outgoing, sender).await?;
     let answered = tokio::time::timeout(CALLBACK_RINGS, async {

@@ -134,14 +134,18 @@ impl EndReason {
         self.ending().code
     }
 
-    /// What a final SIP status of 300 and above to our INVITE means.
-    pub const fn from_sip_status(status: u16) -> EndReason {
+    /// What a final SIP status of 300 and above to our INVITE means, with the Q.850 cause of its
+    /// Reason header where it had one.
+    pub const fn from_refusal(status: u16, cause: Option<u16>) -> EndReason {
         match status {
             401 | 407 => EndReason::Unauthorized,
             403 => EndReason::Forbidden,
             404 | 410 | 484 | 485 | 604 => EndReason::NotFound,
             408 | 502 | 503 | 504 => EndReason::TrunkUnreachable,
-            480 => EndReason::Unavailable,
+            // PBXs say 480 of a phone that nobody picked up and of one that is not there; only
+            // the cause tells them apart, and most do not send it.
+            480 if matches!(cause, Some(20)) => EndReason::Unavailable,
+            480 => EndReason::NoAnswer,
             486 | 600 => EndReason::Busy,
             487 => EndReason::Cancelled,
             488 | 606 | 415 => EndReason::NoCommonCodec,

@@ -19,7 +19,7 @@ const REQUEST_PENDING: u16 = 491;
 pub(super) struct Established {
     browser: AudioFormat,
     pbx: AudioFormat,
-    basis: Basis,
+    basis: Box<Basis>,
     /// The page wishes the PBX to be held.
     hold_wished: bool,
     /// What the PBX was last told of it.
@@ -31,6 +31,7 @@ pub(super) struct Established {
 /// The description that the next offer of ours grows from, so that lines and payload types keep
 /// their meaning (RFC 3264 section 8).
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "always behind a box")]
 pub(super) enum Basis {
     /// We made the last offer.
     Ours(sdp::LocalOffer),
@@ -54,7 +55,7 @@ impl Established {
         Established {
             browser,
             pbx,
-            basis,
+            basis: Box::new(basis),
             hold_wished: false,
             hold_told: false,
             held_by_pbx: false,
@@ -147,7 +148,7 @@ impl Established {
         call.local.pbx_session = call.local.pbx_session.next();
         self.hold_told = self.hold_wished;
         let direction = self.direction();
-        match &self.basis {
+        match &*self.basis {
             Basis::Ours(offer) => offer.again(call.local.pbx_session, direction),
             Basis::Theirs(offer) => {
                 offer.turned(call.local.rtp, &self.pbx, call.local.pbx_session, direction)
@@ -168,7 +169,7 @@ impl Established {
             sdp::Answer::parse(sdp).and_then(|answer| sdp::pbx::read_answer(&offer, &answer));
         match answered {
             Ok((remote, pbx)) => {
-                self.basis = Basis::Ours(offer);
+                *self.basis = Basis::Ours(offer);
                 self.apply(call, &remote, pbx);
             }
             Err(error) => {
@@ -201,7 +202,7 @@ impl Established {
         match answered {
             Ok((offer, (answer, remote, pbx))) => {
                 call.local.pbx_session = session;
-                self.basis = Basis::Theirs(offer);
+                *self.basis = Basis::Theirs(offer);
                 self.hold_told = self.hold_wished;
                 call.push(Action::AnswerReoffer {
                     answer: answer.to_string(),

@@ -174,6 +174,9 @@ impl Exchange {
             from_name: placing.name,
             body: bytes::Bytes::new(),
             headers: Vec::new(),
+            // Our own, never the page's: a browser that is called back through the PBX must not
+            // meet a Call-ID that it knows.
+            call_id: Some(format!("{:032x}", rand::random::<u128>())),
         };
         let audience = Audience::new(placing.call, vec![(placing.socket, placing.sender)]);
         let (sip_sender, sip_events) = mpsc::channel(SIP_QUEUE);

@@ -108,7 +108,7 @@ impl Call {
             (State::Offering(offering), Command::Accept { socket, sdp }) => {
                 offering.accept(self, socket, &sdp, now)
             }
-            (State::Offering(_), Command::Reject { reason }) => Step::End(reason, None),
+            (State::Offering(_), Command::Reject { reason, .. }) => Step::End(reason, None),
             (State::Offering(_), Command::HangUp) => Step::End(EndReason::Declined, None),
             (State::Calling(_), Command::HangUp) => Step::End(EndReason::Cancelled, None),
             (_, Command::HangUp) => Step::End(EndReason::HangupLocal, None),

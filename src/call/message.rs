@@ -33,6 +33,8 @@ pub enum Command {
     },
     /// Refuse the incoming call.
     Reject {
+        /// Whose page: where several ring, one that is busy leaves it to the others.
+        socket: SocketId,
         /// [`EndReason::Busy`] or [`EndReason::Declined`].
         reason: EndReason,
     },
@@ -86,6 +88,8 @@ pub enum Event {
     Refused {
         /// 300 to 699.
         status: u16,
+        /// The Q.850 cause, where the PBX gave one.
+        cause: Option<u16>,
         /// Whether the PBX said it, or we concluded it (no response, no connection).
         from_pbx: bool,
     },

@@ -120,8 +120,12 @@ impl Calling {
                 let established = Established::new(browser, pbx, Basis::Ours(self.pbx_offer));
                 Step::Stay(State::Established(Box::new(established)))
             }
-            Event::Refused { status, from_pbx } => Step::End(
-                EndReason::from_sip_status(status),
+            Event::Refused {
+                status,
+                cause,
+                from_pbx,
+            } => Step::End(
+                EndReason::from_refusal(status, cause),
                 from_pbx.then_some(status),
             ),
             _ => Step::Stay(State::Calling(self)),

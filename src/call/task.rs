@@ -69,11 +69,11 @@ impl SipSide {
     ) -> Self {
         SipSide {
             sip,
+            call_id: outgoing.call_id.clone().unwrap_or_default(),
             stage: Stage::Ready {
                 outgoing: Box::new(outgoing),
                 events,
             },
-            call_id: String::new(),
         }
     }
 
@@ -105,7 +105,7 @@ impl SipSide {
 enum Stimulus {
     Asked(Command),
     Sip(sip::Event),
-    Media(media::MediaEvent<PeerEvent>),
+    Media(Box<media::MediaEvent<PeerEvent>>),
     MediaGone,
     Time,
 }
@@ -142,10 +142,12 @@ impl CallTask {
                     if let Command::LosePage { socket } = command {
                         self.audience.pages.retain(|(id, _)| *id != socket);
                     }
-                    self.call.handle_command(command, Instant::now());
+                    if !self.leaves_to_others(&command) {
+                        self.call.handle_command(command, Instant::now());
+                    }
                 }
                 Stimulus::Sip(event) => self.take_sip(event),
-                Stimulus::Media(event) => self.take_media(event),
+                Stimulus::Media(event) => self.take_media(*event),
                 Stimulus::MediaGone => self.call.handle_event(Event::MediaLost, Instant::now()),
                 Stimulus::Time => self.call.handle_timeout(Instant::now()),
             }
@@ -165,7 +167,9 @@ impl CallTask {
         tokio::select! {
             Some(command) = self.commands.recv() => Stimulus::Asked(command),
             Some(event) = self.sip_events.recv() => Stimulus::Sip(event),
-            event = self.media_events.recv() => event.map_or(Stimulus::MediaGone, Stimulus::Media),
+            event = self.media_events.recv() => {
+                event.map_or(Stimulus::MediaGone, |event| Stimulus::Media(Box::new(event)))
+            },
             () = until(deadline) => Stimulus::Time,
             _ = self.stop.wait_for(|stop| *stop) => Stimulus::Asked(Command::ShutDown),
         }
@@ -350,6 +354,7 @@ impl CallTask {
                 tracing::warn!(call = self.key.0, trunk = %self.trunk, %error, "call to the trunk failed");
                 let refused = Event::Refused {
                     status: 503,
+                    cause: None,
                     from_pbx: false,
                 };
                 self.call.handle_event(refused, Instant::now());
@@ -373,6 +378,36 @@ impl CallTask {
         self.audience.tell(&delivery);
     }
 
+    /// Whether a page that is busy leaves the call to other pages that ring.
+    fn leaves_to_others(&mut self, command: &Command) -> bool {
+        let Command::Reject {
+            socket,
+            reason: EndReason::Busy,
+        } = *command
+        else {
+            return false;
+        };
+        if self.audience.pages.iter().all(|(id, _)| *id == socket) {
+            return false;
+        }
+        let busy = Delivery::Notice {
+            call: self.audience.call.clone(),
+            notice: Notice::Ended {
+                reason: EndReason::Busy,
+                status: None,
+            },
+        };
+        self.audience.pages.retain(|(id, sender)| {
+            let stays = *id != socket;
+            if !stays {
+                // It asked for it; what it does not read is its own loss.
+                let _ = sender.try_send(busy.clone());
+            }
+            stays
+        });
+        true
+    }
+
     /// One page has taken the call: the others stop ringing.
     fn keep(&mut self, socket: SocketId) {
         let elsewhere = Delivery::Notice {
@@ -383,8 +418,12 @@ impl CallTask {
             },
         };
         self.audience.pages.retain(|(id, sender)| {
-            // A full queue is that page's loss: it is told nothing of a call that it does not have.
-            *id == socket || sender.try_send(elsewhere.clone()).is_err_and(|_| false)
+            let keeps = *id == socket;
+            if !keeps {
+                // A full queue is that page's loss: it has nothing of this call to lose.
+                let _ = sender.try_send(elsewhere.clone());
+            }
+            keeps
         });
     }
 

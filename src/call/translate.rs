@@ -20,8 +20,14 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
         sip::Event::Accepted { body } => Event::Accepted {
             sdp: body.map(text),
         },
-        sip::Event::Refused { status, local, .. } => Event::Refused {
+        sip::Event::Refused {
             status,
+            local,
+            cause,
+            ..
+        } => Event::Refused {
+            status,
+            cause,
             from_pbx: !local,
         },
         sip::Event::Reinvited { body } => Event::Reoffered {

@@ -4,8 +4,8 @@
 //! a NAT sends from another address than it writes:
 //!
 //! - Only packets of a negotiated payload type count.
-//! - A source settles after [`SETTLE_PACKETS`] packets, or with its second packet after
-//!   [`SETTLE_TIME`]. Until then audio still goes to the address of the SDP, so that one forged
+//! - A source settles after [`SETTLE_PACKETS`] packets that continue each other (one SSRC, the
+//!   sequence going up), or with its second one after [`SETTLE_TIME`]. Until then audio still goes to the address of the SDP, so that one forged
 //!   packet diverts nothing. While one source is settling, others are strangers, unless it falls
 //!   silent for [`SETTLE_TIME`].
 //! - Once settled it is locked: packets of strangers are dropped and never move it.
@@ -24,6 +24,9 @@ pub const SETTLE_PACKETS: u32 = 5;
 /// settling gives way when it is silent.
 pub const SETTLE_TIME: Duration = Duration::from_millis(100);
 
+/// How far ahead the sequence of a source may jump while it settles.
+const SETTLE_GAP: u16 = 32;
+
 /// Where the SDP of the PBX says that it receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Signalled {
@@ -35,23 +38,34 @@ struct Signalled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Candidate {
     source: SocketAddr,
+    ssrc: u32,
+    sequence: u16,
     packets: u32,
     first: Instant,
     last: Instant,
 }
 
 impl Candidate {
-    fn new(source: SocketAddr, now: Instant) -> Self {
+    fn new(source: SocketAddr, ssrc: u32, sequence: u16, now: Instant) -> Self {
         Candidate {
             source,
+            ssrc,
+            sequence,
             packets: 1,
             first: now,
             last: now,
         }
     }
 
-    /// Counts a packet; whether the source is settled now.
-    fn count(&mut self, now: Instant) -> bool {
+    /// Counts a packet of the same source; whether the source is settled now. A packet that
+    /// does not continue those before it begins the count anew: garbage never settles.
+    fn count(&mut self, ssrc: u32, sequence: u16, now: Instant) -> bool {
+        let ahead = sequence.wrapping_sub(self.sequence);
+        if ssrc != self.ssrc || !(1..=SETTLE_GAP).contains(&ahead) {
+            *self = Candidate::new(self.source, ssrc, sequence, now);
+            return false;
+        }
+        self.sequence = sequence;
         self.packets = self.packets.saturating_add(1);
         self.last = now;
         self.packets >= SETTLE_PACKETS || now.saturating_duration_since(self.first) >= SETTLE_TIME
@@ -131,15 +145,21 @@ impl Endpoint {
     }
 
     /// Takes an RTP packet of a negotiated payload type from `source`.
-    pub fn handle_rtp(&mut self, source: SocketAddr, now: Instant) -> Arrival {
+    pub fn handle_rtp(
+        &mut self,
+        source: SocketAddr,
+        ssrc: u32,
+        sequence: u16,
+        now: Instant,
+    ) -> Arrival {
         let signalled = self.signalled.map(|signalled| signalled.rtp);
         match &mut self.latch {
             Latch::Open => {
-                self.latch = Latch::Settling(Candidate::new(source, now));
+                self.latch = Latch::Settling(Candidate::new(source, ssrc, sequence, now));
                 Arrival::Accepted
             }
             Latch::Settling(candidate) if candidate.source == source => {
-                if !candidate.count(now) {
+                if !candidate.count(ssrc, sequence, now) {
                     return Arrival::Accepted;
                 }
                 let before = self.destination();
@@ -149,7 +169,7 @@ impl Endpoint {
                 if signalled != Some(source) && !candidate.is_silent(now) {
                     return Arrival::Stranger;
                 }
-                *candidate = Candidate::new(source, now);
+                *candidate = Candidate::new(source, ssrc, sequence, now);
                 Arrival::Accepted
             }
             Latch::Locked { source: locked, .. } if *locked == source => Arrival::Accepted,
@@ -162,12 +182,12 @@ impl Endpoint {
                 }
                 match rival {
                     Some(candidate) if !candidate.is_silent(now) => {
-                        if candidate.count(now) {
+                        if candidate.count(ssrc, sequence, now) {
                             let before = Some(*locked);
                             return self.lock(source, before);
                         }
                     }
-                    _ => *rival = Some(Candidate::new(source, now)),
+                    _ => *rival = Some(Candidate::new(source, ssrc, sequence, now)),
                 }
                 Arrival::Stranger
             }
@@ -287,10 +307,23 @@ mod tests {
         address.parse().expect("a socket address")
     }
 
+    /// Packet `number` of a stream of `source`.
+    fn packet(endpoint: &mut Endpoint, source: &str, number: u16, now: Instant) -> Arrival {
+        let ssrc = u32::from(at(source).port());
+        endpoint.handle_rtp(at(source), ssrc, number.wrapping_sub(3), now)
+    }
+
     /// Packets from `source` every 20 ms from `from`; the last arrival.
-    fn packets(endpoint: &mut Endpoint, source: &str, count: u32, from: Instant) -> Arrival {
+    fn packets(endpoint: &mut Endpoint, source: &str, count: u16, from: Instant) -> Arrival {
         (0..count)
-            .map(|n| endpoint.handle_rtp(at(source), from + Duration::from_millis(20) * n))
+            .map(|n| {
+                packet(
+                    endpoint,
+                    source,
+                    n,
+                    from + Duration::from_millis(20) * n.into(),
+                )
+            })
             .last()
             .expect("at least one packet")
     }
@@ -309,7 +342,12 @@ mod tests {
             Arrival::Accepted
         );
         assert_eq!(endpoint.destination(), Some(at(NAMED)));
-        let fifth = endpoint.handle_rtp(at(BEHIND_NAT), now + Duration::from_millis(80));
+        let fifth = packet(
+            &mut endpoint,
+            BEHIND_NAT,
+            4,
+            now + Duration::from_millis(80),
+        );
         assert_eq!(fifth, Arrival::Latched(at(BEHIND_NAT)));
         assert_eq!(endpoint.destination(), Some(at(BEHIND_NAT)));
         assert_eq!(endpoint.rtcp_destination(), Some(at("198.51.100.7:61001")));
@@ -320,8 +358,13 @@ mod tests {
         let now = Instant::now();
         let mut endpoint = Endpoint::new();
         endpoint.set_remote(at(NAMED), None);
-        endpoint.handle_rtp(at(BEHIND_NAT), now);
-        let second = endpoint.handle_rtp(at(BEHIND_NAT), now + Duration::from_millis(120));
+        packet(&mut endpoint, BEHIND_NAT, 0, now);
+        let second = packet(
+            &mut endpoint,
+            BEHIND_NAT,
+            1,
+            now + Duration::from_millis(120),
+        );
         assert_eq!(second, Arrival::Latched(at(BEHIND_NAT)));
     }
 
@@ -333,7 +376,12 @@ mod tests {
         packets(&mut endpoint, NAMED, 5, now);
         let later = now + Duration::from_secs(60);
         for n in 0..1000 {
-            let arrival = endpoint.handle_rtp(at(STRANGER), later + Duration::from_millis(n));
+            let arrival = packet(
+                &mut endpoint,
+                STRANGER,
+                n,
+                later + Duration::from_millis(n.into()),
+            );
             assert_eq!(arrival, Arrival::Stranger);
         }
         assert_eq!(endpoint.handle_rtcp(at(STRANGER)), Arrival::Stranger);
@@ -352,9 +400,9 @@ mod tests {
         );
         let later = now + Duration::from_secs(1);
         assert_eq!(packets(&mut endpoint, NAMED, 4, later), Arrival::Stranger);
-        let fifth = endpoint.handle_rtp(at(NAMED), later + Duration::from_millis(80));
+        let fifth = packet(&mut endpoint, NAMED, 4, later + Duration::from_millis(80));
         assert_eq!(fifth, Arrival::Latched(at(NAMED)));
-        assert_eq!(endpoint.handle_rtp(at(STRANGER), later), Arrival::Stranger);
+        assert_eq!(packet(&mut endpoint, STRANGER, 0, later), Arrival::Stranger);
     }
 
     #[test]
@@ -362,18 +410,34 @@ mod tests {
         let now = Instant::now();
         let mut endpoint = Endpoint::new();
         endpoint.set_remote(at(NAMED), None);
-        assert_eq!(endpoint.handle_rtp(at(STRANGER), now), Arrival::Accepted);
+        assert_eq!(packet(&mut endpoint, STRANGER, 0, now), Arrival::Accepted);
         let soon = now + Duration::from_millis(20);
-        assert_eq!(endpoint.handle_rtp(at(BEHIND_NAT), soon), Arrival::Stranger);
+        assert_eq!(
+            packet(&mut endpoint, BEHIND_NAT, 0, soon),
+            Arrival::Stranger
+        );
         let later = now + SETTLE_TIME;
         assert_eq!(
-            endpoint.handle_rtp(at(BEHIND_NAT), later),
+            packet(&mut endpoint, BEHIND_NAT, 0, later),
             Arrival::Accepted
         );
         assert_eq!(
-            packets(&mut endpoint, BEHIND_NAT, 4, later),
+            packets(&mut endpoint, BEHIND_NAT, 5, later),
             Arrival::Latched(at(BEHIND_NAT))
         );
+    }
+
+    #[test]
+    fn garbage_never_settles() {
+        let now = Instant::now();
+        let mut endpoint = Endpoint::new();
+        endpoint.set_remote(at(NAMED), None);
+        for n in 0..1000_u16 {
+            let later = now + Duration::from_millis(20) * n.into();
+            endpoint.handle_rtp(at(STRANGER), u32::from(n / 3), n, later);
+            endpoint.handle_rtp(at(STRANGER), 1, n.wrapping_mul(40_503), later);
+        }
+        assert_eq!(endpoint.destination(), Some(at(NAMED)));
     }
 
     #[test]
@@ -389,7 +453,7 @@ mod tests {
         let later = now + Duration::from_secs(1);
         packets(&mut endpoint, "192.0.2.9:5000", 5, later);
         assert_eq!(
-            endpoint.handle_rtp(at(BEHIND_NAT), later),
+            packet(&mut endpoint, BEHIND_NAT, 0, later),
             Arrival::Stranger
         );
     }

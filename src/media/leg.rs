@@ -30,9 +30,9 @@ pub enum Received {
 
 /// ICE, DTLS and SRTP of one call, without sockets and without a clock.
 ///
-/// Every method returns at once. After each of `handle_command`, `handle_datagram` (when it
-/// returns [`Received::Handled`]), `handle_timeout` and `close`, the worker calls `poll_transmit`
-/// and `poll_event` until they return `None`, and then `poll_timeout`.
+/// Every method returns at once. After each of `handle_command`, `handle_datagram`,
+/// `handle_timeout` and `close` the worker calls `poll_transmit` and `poll_event` until they
+/// return `None`; it asks `poll_timeout` each time, so that is cheap.
 pub trait SecureLeg: Send + 'static {
     /// What the owner of the call tells the leg (the remote description, a candidate).
     type Command: Send + 'static;

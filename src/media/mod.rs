@@ -1,4 +1,4 @@
-//! A call's running media. [`path`] is one direction of it, pure; [`worker`] threads own the
+//! A call's running media. [`path`] is one direction of it, pure; worker threads own the
 //! sockets and the clock and carry packets to and from two paths a call.
 //!
 //! ```text

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Certificate;
+use crate::sdp::Setup;
 
 /// An address on which the other end can reach us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub struct Config {
     pub certificate: Arc<Certificate>,
     /// Whether we are an ICE-lite agent (RFC 8445 section 2.5): answer checks, make none.
     pub lite: bool,
+    /// Which DTLS role we take in answers to `actpass`: [`Setup::Active`] by default:
+    /// the first hello is ours and leaves with the first path that works, and no browser's
+    /// hello that spans several datagrams has to be put together.
+    pub answer_setup: Setup,
     /// The addresses of our sockets.
     pub local_candidates: Vec<LocalCandidate>,
     /// How long nothing authentic may arrive before [`Event::Disconnected`](super::Event).
@@ -47,6 +52,7 @@ impl Config {
         Config {
             certificate,
             lite: false,
+            answer_setup: Setup::Active,
             local_candidates,
             disconnect_timeout: Duration::from_secs(5),
             failure_timeout: Duration::from_secs(30),

@@ -133,7 +133,7 @@ impl Peer {
         let setup = match (&self.agreed, self.role) {
             (Some(agreed), _) => agreed.setup,
             (None, Role::Offerer) => Setup::ActPass,
-            (None, Role::Answerer) => Setup::Passive,
+            (None, Role::Answerer) => self.config.answer_setup,
         };
         let candidates = self.config.local_candidates.iter().enumerate();
         Description {
@@ -183,8 +183,12 @@ impl Peer {
         }
         let fingerprints = certificate::usable(remote.fingerprints)?;
         let setup = match (remote.setup, self.role) {
-            (Setup::Active, _) | (Setup::ActPass, Role::Answerer) => Setup::Passive,
+            (Setup::Active, _) => Setup::Passive,
             (Setup::Passive, _) => Setup::Active,
+            (Setup::ActPass, Role::Answerer) if self.config.answer_setup == Setup::Active => {
+                Setup::Active
+            }
+            (Setup::ActPass, Role::Answerer) => Setup::Passive,
             (Setup::ActPass, Role::Offerer) => return Err(Error::Setup(Setup::ActPass)),
         };
         let mut dtls = Association::new(
@@ -258,7 +262,7 @@ impl Peer {
         if let Err(reason) = srtp.unprotect(packet, datagram, plain) {
             return Received::Dropped(reason);
         }
-        if self.agent.heard(remote, now) {
+        if self.agent.heard(route, now) {
             self.settle(now);
         }
         match packet {
@@ -392,7 +396,13 @@ impl Peer {
                     self.dtls_deadline = Some(now + self.config.failure_timeout);
                     self.events.push_back(Event::IceConnected);
                     if let Stage::Securing { dtls } = &mut self.stage {
+                        dtls.expect_round_trip(self.agent.round_trip());
                         dtls.start(now);
+                    }
+                }
+                AgentEvent::Nominated => {
+                    if let Stage::Securing { dtls } = &mut self.stage {
+                        dtls.greet_again();
                     }
                 }
                 AgentEvent::RouteChanged(route) => {

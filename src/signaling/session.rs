@@ -234,7 +234,8 @@ impl Session {
                     Some(Rejection::Busy) => EndReason::Busy,
                     Some(Rejection::Declined) | None => EndReason::Declined,
                 };
-                self.ask(call, Command::Reject { reason }).await
+                let socket = self.id;
+                self.ask(call, Command::Reject { socket, reason }).await
             }
             FromPage::Dtmf {
                 call,
@@ -400,7 +401,8 @@ impl Session {
         match serde_json::from_str(&text) {
             Ok(message) => Ok(Some(message)),
             Err(error) if error.is_data() => {
-                self.refuse("bad-message", &error.to_string(), None).await?;
+                let call = call_named(&text);
+                self.refuse("bad-message", &error.to_string(), call).await?;
                 Ok(None)
             }
             Err(error) => {
@@ -455,6 +457,13 @@ impl Session {
             let _ = self.send(Message::Close(Some(frame))).await;
         }
     }
+}
+
+/// The call that a message of the wrong shape is about, if it says so.
+fn call_named(text: &str) -> Option<String> {
+    let message: serde_json::Value = serde_json::from_str(text).ok()?;
+    let call = message.get("call")?.as_str()?;
+    (call.len() <= LONGEST_CALL_NAME).then(|| call.to_owned())
 }
 
 /// A notice on the wire.

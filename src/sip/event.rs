@@ -30,6 +30,8 @@ pub struct Outgoing {
     pub body: Bytes,
     /// Further headers of the INVITE, name and value.
     pub headers: Vec<(String, String)>,
+    /// Call-ID, where the owner wants to know it for its logs; drawn where absent.
+    pub call_id: Option<String>,
 }
 
 /// A call that arrived; 100 Trying has been sent.

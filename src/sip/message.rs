@@ -92,7 +92,7 @@ pub enum Unreadable {
     /// The head does not end.
     #[error("head does not end")]
     Truncated,
-    /// More than [`HEADER_LINES`] headers.
+    /// More than 256 header lines.
     #[error("more than {HEADER_LINES} header lines")]
     TooManyHeaders,
 }

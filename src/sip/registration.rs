@@ -187,6 +187,7 @@ fn refresh_after(granted: u32) -> Duration {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "virtual time needs a start")]
 mod tests {
     use super::*;
 

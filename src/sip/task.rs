@@ -27,6 +27,8 @@ const ORDER_QUEUE: usize = 1_024;
 const BATCH: usize = 64;
 /// Events kept for an incoming leg that nobody has taken yet.
 const KEPT_EVENTS: usize = 32;
+/// Ended legs kept for a late taker.
+const KEPT_LEGS: usize = 1_024;
 /// Longest time for BYEs and unregistrations at the end.
 const SHUT_DOWN_LIMIT: Duration = Duration::from_secs(3);
 
@@ -53,6 +55,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         transports,
         incoming,
         owners: HashMap::new(),
+        untaken: VecDeque::new(),
         registrations: registrations_sender,
         stopping: None,
     };
@@ -81,6 +84,8 @@ struct Driver {
     transports: Transports,
     incoming: mpsc::Sender<Incoming>,
     owners: HashMap<LegId, Owner>,
+    /// Legs that ended before anybody took them, oldest first.
+    untaken: VecDeque<LegId>,
     registrations: watch::Sender<Registrations>,
     stopping: Option<Stopping>,
 }
@@ -194,6 +199,11 @@ impl Driver {
             } => {
                 let done = self.agent.handle_command(leg, command, now);
                 let _ = reply.send(done);
+                if !self.agent.has_leg(leg) {
+                    // A refusal of ours ends a leg without an event: the closed channel tells.
+                    self.carry_out();
+                    self.owners.remove(&leg);
+                }
             }
             Order::Attach { leg, events } => self.attach(leg, events),
             Order::ShutDown { reply } => self.stop(Some(reply)),
@@ -214,7 +224,10 @@ impl Driver {
     fn take_inbound(&mut self, inbound: Inbound) {
         let now = Instant::now();
         match inbound {
-            Inbound::Message { bytes, flow } => self.agent.handle_message(&bytes, flow, now),
+            Inbound::Message { bytes, flow, turn } => {
+                self.agent.handle_message(&bytes, flow, now);
+                drop(turn);
+            }
             Inbound::Accepted {
                 stream,
                 remote,
@@ -288,7 +301,17 @@ impl Driver {
             None => return,
             Some(Owner::Awaited(kept)) => {
                 kept.push_back(event);
-                // The final event of a call that nobody has taken yet stays for its taker.
+                if last {
+                    // It stays for a taker that comes late, but not for ever.
+                    self.untaken.push_back(leg);
+                    if self.untaken.len() > KEPT_LEGS
+                        && let Some(oldest) = self.untaken.pop_front()
+                        && matches!(self.owners.get(&oldest), Some(Owner::Awaited(_)))
+                    {
+                        self.owners.remove(&oldest);
+                    }
+                    return;
+                }
                 if kept.len() <= KEPT_EVENTS {
                     return;
                 }

@@ -9,12 +9,12 @@ import { Network } from "./world/network.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const repository = join(here, "../..");
-const { TRUNKLINE_ROOT: root, TRUNKLINE_AUDIO: audio } = process.env;
+const { INTEROP_ROOT: root, INTEROP_AUDIO: audio } = process.env;
 const wanted = process.argv.slice(2);
 const files = readdirSync(join(here, "behaviours")).filter((name) => name.endsWith(".mjs"))
   .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word))).sort();
 
-const FILE_LIMIT_MILLISECONDS = 300000;
+const FILE_LIMIT_MILLISECONDS = 480000;
 let passed = 0;
 let failed = 0;
 let present = null;
@@ -23,7 +23,10 @@ let stopping = false;
 function clean() {
   if (present === null) return;
   present.network.remove();
-  rmSync(join(root, "run/trunkline-interop"), { recursive: true, force: true });
+  // Only this run's folders: another run may be going on.
+  for (const folder of ["", "-sipp", "-baresip"]) {
+    rmSync(join(root, `run/trunkline-interop/${present.id}${folder}`), { recursive: true, force: true });
+  }
   present = null;
 }
 
@@ -42,14 +45,14 @@ async function runFile(name) {
   rmSync(logs, { recursive: true, force: true });
   mkdirSync(logs, { recursive: true });
   const network = new Network(id);
-  present = { network };
+  present = { network, id };
   let good = 0;
   let bad = 0;
   try {
     network.make();
     const child = spawn("ip", ["netns", "exec", network.browser, process.execPath, join(here, "behaviours", name)], {
       stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, TRUNKLINE_INTEROP: JSON.stringify({ repository, root, audio, id, logs }) },
+      env: { ...process.env, INTEROP_PLACE: JSON.stringify({ repository, root, audio, id, logs }) },
     });
     present.child = child;
     let rest = "";

@@ -42,6 +42,9 @@ pub enum LegCommand {
     Chatter(usize),
     /// Changes the ufrag.
     Restart(String),
+    /// Runs something on the worker's thread.
+    #[allow(dead_code, reason = "not every test that shares this file needs it")]
+    Run(fn()),
 }
 
 #[derive(Debug, PartialEq)]
@@ -94,6 +97,7 @@ impl SecureLeg for PlainLeg {
                 self.events.extend((0..count).map(|_| LegEvent::Chatter));
             }
             LegCommand::Restart(ufrag) => self.ufrag = ufrag,
+            LegCommand::Run(function) => function(),
         }
     }
 
@@ -251,7 +255,7 @@ impl Peer {
     pub fn send_key(&mut self, to: SocketAddr, payload_type: u8, event: u8, ticks: u16) {
         let start = self.timestamp;
         for (end, part) in [(0, 1), (0, 2), (0, 3), (0x80, 3), (0x80, 3), (0x80, 3)] {
-            let duration = (ticks / 3 * part).to_be_bytes();
+            let duration = (ticks * part / 3).to_be_bytes();
             let payload = [event, end | 10, duration[0], duration[1]];
             self.send_rtp_at(to, payload_type, &payload, start);
             std::thread::sleep(Duration::from_millis(2));

@@ -15,7 +15,7 @@ use crate::media::{
     Arrival, CallStatistics, Endpoint, Error, MediaEvent, Received, Route, SecureLeg, Side,
     SideStatistics,
 };
-use crate::rtp::{ReportBlock, is_rtcp, write_bye};
+use crate::rtp::{Packet, ReportBlock, is_rtcp, write_bye};
 
 /// Settings and randomness of one call.
 #[derive(Clone, Debug)]
@@ -61,6 +61,17 @@ pub enum Outgoing {
         /// Where to.
         to: SocketAddr,
     },
+}
+
+/// What a datagram from the browser proves about the address that it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// An authenticated connectivity check came from there: it may stand for the call.
+    Check,
+    /// Authentic media came from there.
+    Media,
+    /// Nothing.
+    None,
 }
 
 /// A report that waits to be polled.
@@ -113,7 +124,7 @@ impl SideState {
 #[derive(Debug)]
 pub struct Bridge<L: SecureLeg> {
     leg: L,
-    /// Asked for only when the leg has been told something: not with every audio packet.
+    /// Asked for when the leg has been told something.
     leg_deadline: Option<Instant>,
     audio: Audio,
     endpoint: Endpoint,
@@ -204,24 +215,23 @@ impl<L: SecureLeg> Bridge<L> {
         }
     }
 
-    /// Takes a datagram from a WebRTC socket; `plain` is scratch. True when `remote` may stand
-    /// for this call from now on.
+    /// Takes a datagram from a WebRTC socket; `plain` is scratch.
     pub fn handle_browser_datagram(
         &mut self,
         route: Route,
         datagram: &[u8],
         plain: &mut Vec<u8>,
         now: Instant,
-    ) -> bool {
+    ) -> Evidence {
         let Route { local, remote } = route;
-        match self
+        let received = self
             .leg
-            .handle_datagram(local, remote, datagram, plain, now)
-        {
-            Received::Handled => {
-                self.leg_deadline = self.leg.poll_timeout();
-                return self.leg.validated(remote);
-            }
+            .handle_datagram(local, remote, datagram, plain, now);
+        // Whatever it was: media, too, may tell the leg that its route works.
+        self.leg_deadline = self.leg.poll_timeout();
+        match received {
+            Received::Handled if self.leg.validated(remote) => return Evidence::Check,
+            Received::Handled => return Evidence::None,
             Received::Rtp => match &mut self.audio {
                 Audio::Running(paths) => {
                     self.browser.watch.heard(now);
@@ -238,9 +248,12 @@ impl<L: SecureLeg> Bridge<L> {
                 }
                 Audio::Waiting => self.browser.drops.count("not_negotiated"),
             },
-            Received::Dropped(reason) => self.browser.drops.count(reason),
+            Received::Dropped(reason) => {
+                self.browser.drops.count(reason);
+                return Evidence::None;
+            }
         }
-        false
+        Evidence::Media
     }
 
     /// Takes a datagram from one of the call's own sockets.
@@ -267,14 +280,19 @@ impl<L: SecureLeg> Bridge<L> {
                 .handle_receiver_rtcp(datagram, self.config.clock.at(now));
             return;
         }
-        // STUN, T.38, a port scanner: never RTP version 2. The path checks the rest.
-        if channel == Channel::Rtcp || datagram.len() < 12 || datagram[0] >> 6 != 2 {
+        // STUN, T.38, a port scanner: not RTP.
+        let Ok(packet) = Packet::parse(datagram) else {
             drops.count("not_rtp");
             return;
+        };
+        if channel == Channel::Rtcp {
+            drops.count("rtp_on_rtcp_port");
+            return;
         }
-        let negotiated = paths.pbx_payload_types >> (datagram[1] & 0x7f) & 1 != 0;
+        let negotiated = (paths.pbx_payload_types >> packet.payload_type) & 1 != 0;
         let arrival = if negotiated {
-            self.endpoint.handle_rtp(source, now)
+            self.endpoint
+                .handle_rtp(source, packet.ssrc, packet.sequence, now)
         } else if self.endpoint.is_source(source) {
             // Comfort noise, or a codec that was not agreed: the path knows which.
             Arrival::Accepted
@@ -346,9 +364,13 @@ impl<L: SecureLeg> Bridge<L> {
         }
     }
 
-    /// Says goodbye to both sides.
-    pub fn close(&mut self, now: Instant) {
+    /// Queues a last report and BYE for both sides.
+    pub fn say_goodbye(&mut self, now: Instant) {
         self.report(now, true);
+    }
+
+    /// Closes the leg: after the goodbye is sent, which still needs its keys.
+    pub fn close(&mut self, now: Instant) {
         self.leg.close(now);
     }
 
@@ -395,16 +417,13 @@ impl<L: SecureLeg> Bridge<L> {
                     None => self.browser.drops.count("not_connected"),
                 }
             }
-            if let Some(report) = paths.report_to_pbx.take() {
-                if let Some(to) = self.endpoint.rtcp_destination() {
-                    let from = if self.endpoint.shares_port() {
-                        Channel::Rtp
-                    } else {
-                        Channel::Rtcp
-                    };
-                    write_report(&mut paths.to_pbx, report, &self.config, out);
-                    return Some(Outgoing::Pbx { from, to });
-                }
+            if let Some(report) = paths.report_to_pbx.take()
+                && let Some(to) = self.endpoint.rtcp_destination()
+            {
+                let shared = self.endpoint.shares_port();
+                let from = if shared { Channel::Rtp } else { Channel::Rtcp };
+                write_report(&mut paths.to_pbx, report, &self.config, out);
+                return Some(Outgoing::Pbx { from, to });
             }
             if let Some(report) = paths.report_to_browser.take() {
                 write_report(&mut paths.to_browser, report, &self.config, plain);
@@ -413,7 +432,6 @@ impl<L: SecureLeg> Bridge<L> {
                 }
             }
         }
-        // Last, so that a goodbye's close_notify follows the RTCP that still needs the keys.
         self.leg.poll_transmit(out).map(Outgoing::Browser)
     }
 

@@ -15,7 +15,8 @@ const ADDRESSES_PER_CALL: usize = 16;
 /// How many outstanding STUN transactions are remembered for the whole worker.
 const TRANSACTIONS: usize = 4096;
 
-/// How long an address must have been silent before a check of another call may take it over:
+/// How long an address must have brought nothing authentic to its call before a check of
+/// another call may take it over:
 /// a browser that calls again from the same port has left the old call, while somebody with a
 /// call of his own cannot take a living call's address by forging it.
 const TAKE_OVER: Duration = Duration::from_secs(1);
@@ -112,24 +113,23 @@ impl Demultiplexer {
         remote: SocketAddr,
         ufrag: Option<&str>,
         datagram: &[u8],
-        now: Instant,
     ) -> Result<usize, Unknown> {
         if let Some(ufrag) = ufrag {
             return self.ufrags.get(ufrag).copied().ok_or(Unknown::Ufrag);
         }
-        if let Some(owner) = self.addresses.get_mut(&remote) {
-            // Without the check of `seen` here every packet would write; it need not be exact.
-            if now.saturating_duration_since(owner.seen) > TAKE_OVER / 4 {
-                owner.seen = now;
-            }
+        if let Some(owner) = self.addresses.get(&remote) {
             return Ok(owner.slot);
         }
-        if let Some(id) = response_transaction(datagram) {
-            if let Some(slot) = self.transactions.remove(&id) {
-                return Ok(slot);
-            }
+        response_transaction(datagram)
+            .and_then(|id| self.transactions.remove(&id))
+            .ok_or(Unknown::Address)
+    }
+
+    /// Notes that authentic media of its call came from `remote`.
+    pub fn refresh(&mut self, remote: SocketAddr, now: Instant) {
+        if let Some(owner) = self.addresses.get_mut(&remote) {
+            owner.seen = now;
         }
-        Err(Unknown::Address)
     }
 
     /// Makes `remote`, from which an authenticated check came, stand for `slot`.
@@ -149,10 +149,10 @@ impl Demultiplexer {
         self.addresses.insert(remote, Owner { slot, seen: now });
         let traces = self.traces.entry(slot).or_default();
         traces.addresses.push_back(remote);
-        if traces.addresses.len() > ADDRESSES_PER_CALL {
-            if let Some(oldest) = traces.addresses.pop_front() {
-                self.addresses.remove(&oldest);
-            }
+        if traces.addresses.len() > ADDRESSES_PER_CALL
+            && let Some(oldest) = traces.addresses.pop_front()
+        {
+            self.addresses.remove(&oldest);
         }
     }
 
@@ -174,10 +174,10 @@ impl Demultiplexer {
             return;
         }
         self.transaction_order.push_back(id);
-        if self.transaction_order.len() > TRANSACTIONS {
-            if let Some(oldest) = self.transaction_order.pop_front() {
-                self.transactions.remove(&oldest);
-            }
+        if self.transaction_order.len() > TRANSACTIONS
+            && let Some(oldest) = self.transaction_order.pop_front()
+        {
+            self.transactions.remove(&oldest);
         }
     }
 
@@ -224,48 +224,46 @@ mod tests {
         let mut calls = Demultiplexer::default();
         assert!(calls.set_ufrag(3, "abcd"));
         assert!(!calls.set_ufrag(4, "abcd"));
-        assert_eq!(calls.find(at(1), Some("abcd"), &stun(1, 9), now), Ok(3));
+        assert_eq!(calls.find(at(1), Some("abcd"), &stun(1, 9)), Ok(3));
         assert_eq!(
-            calls.find(at(1), Some("efgh"), &stun(1, 9), now),
+            calls.find(at(1), Some("efgh"), &stun(1, 9)),
             Err(Unknown::Ufrag)
         );
-        assert_eq!(calls.find(at(1), None, RTP, now), Err(Unknown::Address));
+        assert_eq!(calls.find(at(1), None, RTP), Err(Unknown::Address));
         calls.map(3, at(1), now);
-        assert_eq!(calls.find(at(1), None, RTP, now), Ok(3));
+        assert_eq!(calls.find(at(1), None, RTP), Ok(3));
         calls.remove(3);
-        assert_eq!(calls.find(at(1), None, RTP, now), Err(Unknown::Address));
+        assert_eq!(calls.find(at(1), None, RTP), Err(Unknown::Address));
         assert_eq!(
-            calls.find(at(1), Some("abcd"), &stun(1, 9), now),
+            calls.find(at(1), Some("abcd"), &stun(1, 9)),
             Err(Unknown::Ufrag)
         );
     }
 
     #[test]
     fn an_ice_restart_replaces_the_ufrag() {
-        let now = Instant::now();
         let mut calls = Demultiplexer::default();
         assert!(calls.set_ufrag(0, "old"));
         assert!(calls.set_ufrag(0, "new"));
         assert_eq!(
-            calls.find(at(1), Some("old"), &stun(1, 9), now),
+            calls.find(at(1), Some("old"), &stun(1, 9)),
             Err(Unknown::Ufrag)
         );
-        assert_eq!(calls.find(at(1), Some("new"), &stun(1, 9), now), Ok(0));
+        assert_eq!(calls.find(at(1), Some("new"), &stun(1, 9)), Ok(0));
     }
 
     #[test]
     fn a_response_finds_the_call_that_asked_once() {
-        let now = Instant::now();
         let mut calls = Demultiplexer::default();
         assert!(calls.set_ufrag(5, "abcd"));
         calls.note_request(5, at(1), &stun(0x0001, 7));
         assert_eq!(
-            calls.find(at(1), None, &stun(0x0101, 8), now),
+            calls.find(at(1), None, &stun(0x0101, 8)),
             Err(Unknown::Address)
         );
-        assert_eq!(calls.find(at(1), None, &stun(0x0101, 7), now), Ok(5));
+        assert_eq!(calls.find(at(1), None, &stun(0x0101, 7)), Ok(5));
         assert_eq!(
-            calls.find(at(1), None, &stun(0x0101, 7), now),
+            calls.find(at(1), None, &stun(0x0101, 7)),
             Err(Unknown::Address)
         );
     }
@@ -286,7 +284,7 @@ mod tests {
             calls.map(0, at(port), now);
         }
         assert_eq!(calls.addresses.len(), ADDRESSES_PER_CALL);
-        assert_eq!(calls.find(at(999), None, RTP, now), Ok(0));
+        assert_eq!(calls.find(at(999), None, RTP), Ok(0));
         calls.remove(0);
         assert!(calls.addresses.is_empty() && calls.transactions.is_empty());
         assert!(calls.transaction_order.is_empty() && calls.ufrags.is_empty());
@@ -298,11 +296,14 @@ mod tests {
         let mut calls = Demultiplexer::default();
         calls.map(1, at(1), now);
         calls.map(2, at(1), now + TAKE_OVER / 2);
-        assert_eq!(calls.find(at(1), None, RTP, now + TAKE_OVER / 2), Ok(1));
+        assert_eq!(calls.find(at(1), None, RTP), Ok(1));
+        calls.refresh(at(1), now + TAKE_OVER);
+        calls.map(2, at(1), now + TAKE_OVER + TAKE_OVER / 2);
+        assert_eq!(calls.find(at(1), None, RTP), Ok(1));
         let later = now + TAKE_OVER * 3;
         calls.map(2, at(1), later);
-        assert_eq!(calls.find(at(1), None, RTP, later), Ok(2));
+        assert_eq!(calls.find(at(1), None, RTP), Ok(2));
         calls.remove(1);
-        assert_eq!(calls.find(at(1), None, RTP, later), Ok(2));
+        assert_eq!(calls.find(at(1), None, RTP), Ok(2));
     }
 }

@@ -1,15 +1,18 @@
 //! A media worker: one thread, one event loop, its own sockets and its own calls.
 //!
-//! `task` is the driver (sockets, clock, randomness); `bridge` is one call, pure; `deadlines`
-//! and `demultiplexer` are the worker's tables; `sockets` binds the shared port; `watch` notices
-//! silence; `reporter` decides when RTCP is due.
+//! `bridge` is one call, pure; `watch` notices its silence, `reporter` decides when its RTCP is
+//! due. `deadlines` and `demultiplexer` are the worker's tables, pure. The driver is `start`
+//! (with `sockets`, which binds the shared port), `task` (what comes in) and `delivery` (what
+//! goes out).
 
 mod bridge;
 mod deadlines;
+mod delivery;
 mod demultiplexer;
 mod reporter;
 mod sockets;
+mod start;
 mod task;
 mod watch;
 
-pub(super) use task::{Order, start};
+pub(super) use start::{Order, start};

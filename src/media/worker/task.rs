@@ -6,7 +6,7 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a driver: reads the clock for the calls, starts its thread, draws their identities"
+    reason = "a driver: reads the clock for the calls, draws their identities"
 )]
 
 use std::collections::HashMap;
@@ -14,26 +14,24 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use mio::net::UdpSocket;
-use mio::{Interest, Poll, Token, Waker};
-use tokio::sync::mpsc::{self, error::TrySendError};
+use mio::{Interest, Poll, Token};
+use tokio::sync::mpsc;
 
-use super::bridge::{Bridge, BridgeConfig, Channel, Outgoing};
+use super::bridge::{Bridge, BridgeConfig, Channel, Evidence};
 use super::deadlines::Deadlines;
-use super::demultiplexer::{Demultiplexer, is_stun};
+use super::demultiplexer::{Demultiplexer, Unknown, is_stun};
 use super::reporter::WallClock;
-use super::sockets;
+use super::start::Order;
 use crate::media::path::StreamIdentity;
 use crate::media::statistics::Drops;
 use crate::media::{
     CallKey, CallStatistics, CloseReason, Command, Error, Lease, MediaEvent, Route, RtpSockets,
-    SecureLeg, Side, WorkerConfig,
+    SecureLeg, WorkerConfig,
 };
-use crate::rtp::NtpTime;
 
 /// Longer than any datagram of ours: WebRTC stays under the path MTU, and so does audio. One
 /// that fills it was cut by the kernel and is dropped.
@@ -45,135 +43,41 @@ const CALL_SHARE: usize = 16;
 /// Orders between two looks at the sockets.
 const ORDER_SHARE: usize = 128;
 /// How often the worker adds its counters to the metrics, and wakes at the latest.
-const HOUSEKEEPING: Duration = Duration::from_secs(2);
-/// A call whose deadline has passed although it was just told the time is told again then.
-const DEADLINE_GRAIN: Duration = Duration::from_millis(1);
-
-const WAKER: Token = Token(usize::MAX);
+pub(super) const HOUSEKEEPING: Duration = Duration::from_secs(2);
+pub(super) const WAKER: Token = Token(usize::MAX);
 /// Tokens below are WebRTC sockets by index; from here on, two for each slot.
-const CALL_TOKENS: usize = 1024;
+pub(super) const CALL_TOKENS: usize = 1024;
 
-/// What a handle asks of the worker.
-pub enum Order<L: SecureLeg> {
-    /// A new call.
-    Open {
-        /// Its key.
-        key: CallKey,
-        /// Its leg.
-        leg: L,
-        /// Its owner.
-        events: mpsc::Sender<MediaEvent<L::Event>>,
-        /// The place kept for the last event.
-        farewell: mpsc::OwnedPermit<MediaEvent<L::Event>>,
-    },
-    /// A command for a call.
-    Call {
-        /// Its key.
-        key: CallKey,
-        /// The command.
-        command: Command<L::Command>,
-    },
-}
-
-/// A worker that runs.
-pub struct Started<L: SecureLeg> {
-    /// The queue of orders.
-    pub orders: SyncSender<Order<L>>,
-    /// Wakes the worker for the queue and for `stop`.
-    pub waker: Arc<Waker>,
-    /// Ends the worker.
-    pub stop: Arc<AtomicBool>,
-    /// Open calls.
-    pub load: Arc<AtomicUsize>,
-    /// The WebRTC sockets.
-    pub local_addresses: Vec<SocketAddr>,
-    /// The thread.
-    pub thread: JoinHandle<()>,
-}
-
-/// Binds the sockets and starts the thread.
-pub fn start<L: SecureLeg>(config: WorkerConfig, capacity: usize) -> Result<Started<L>, Error> {
-    let failed = |part| move |source| Error::Start { part, source };
-    let poll = Poll::new().map_err(failed("event loop"))?;
-    let waker = Waker::new(poll.registry(), WAKER).map_err(failed("waker"))?;
-    let bound = sockets::bind_all(&config.addresses, config.port, config.receive_buffer)?;
-    let mut shared = Vec::with_capacity(bound.len());
-    for (index, socket) in bound.into_iter().enumerate() {
-        let local = socket.local_addr().map_err(failed("local address"))?;
-        let mut socket = UdpSocket::from_std(socket);
-        poll.registry()
-            .register(&mut socket, Token(index), Interest::READABLE)
-            .map_err(failed("socket registration"))?;
-        shared.push(SharedSocket { socket, local });
-    }
-    let local_addresses: Vec<_> = shared.iter().map(|socket| socket.local).collect();
-    let (orders, received_orders) = sync_channel(capacity);
-    let stop = Arc::new(AtomicBool::new(false));
-    let load = Arc::new(AtomicUsize::new(0));
-    let now = Instant::now();
-    let worker = Worker::<L> {
-        poll,
-        orders: received_orders,
-        stop: Arc::clone(&stop),
-        load: Arc::clone(&load),
-        shared,
-        slots: Vec::new(),
-        free: Vec::new(),
-        keys: HashMap::new(),
-        demultiplexer: Demultiplexer::default(),
-        deadlines: Deadlines::default(),
-        unread: Vec::new(),
-        buffers: Buffers::new(),
-        counters: Counters::default(),
-        clock: WallClock::new(now, NtpTime::from(SystemTime::now())),
-        next_housekeeping: now + HOUSEKEEPING,
-        config,
-    };
-    let port = local_addresses.first().map_or(0, SocketAddr::port);
-    let thread = std::thread::Builder::new()
-        .name(format!("media-{port}"))
-        .spawn(move || worker.run())
-        .map_err(failed("thread"))?;
-    Ok(Started {
-        orders,
-        waker: Arc::new(waker),
-        stop,
-        load,
-        local_addresses,
-        thread,
-    })
-}
-
-struct SharedSocket {
-    socket: UdpSocket,
-    local: SocketAddr,
+pub(super) struct SharedSocket {
+    pub(super) socket: UdpSocket,
+    pub(super) local: SocketAddr,
 }
 
 /// The sockets of a call's PBX side. The lease comes last: it gives the ports back when the
 /// sockets are closed.
-struct PbxSockets {
-    rtp: UdpSocket,
-    rtcp: UdpSocket,
-    _lease: Lease,
+pub(super) struct PbxSockets {
+    pub(super) rtp: UdpSocket,
+    pub(super) rtcp: UdpSocket,
+    pub(super) _lease: Lease,
 }
 
-struct Slot<L: SecureLeg> {
-    key: CallKey,
-    bridge: Bridge<L>,
-    pbx: Option<PbxSockets>,
-    events: mpsc::Sender<MediaEvent<L::Event>>,
-    farewell: mpsc::OwnedPermit<MediaEvent<L::Event>>,
+pub(super) struct Slot<L: SecureLeg> {
+    pub(super) key: CallKey,
+    pub(super) bridge: Bridge<L>,
+    pub(super) pbx: Option<PbxSockets>,
+    pub(super) events: mpsc::Sender<MediaEvent<L::Event>>,
+    pub(super) farewell: mpsc::OwnedPermit<MediaEvent<L::Event>>,
 }
 
 /// Reused for every datagram.
-struct Buffers {
-    received: Box<[u8]>,
-    plain: Vec<u8>,
-    out: Vec<u8>,
+pub(super) struct Buffers {
+    pub(super) received: Box<[u8]>,
+    pub(super) plain: Vec<u8>,
+    pub(super) out: Vec<u8>,
 }
 
 impl Buffers {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Buffers {
             received: vec![0; RECEIVE_LENGTH].into_boxed_slice(),
             plain: Vec::with_capacity(RECEIVE_LENGTH),
@@ -184,39 +88,40 @@ impl Buffers {
 
 /// What the worker counted since the last housekeeping.
 #[derive(Default)]
-struct Counters {
-    received: u64,
-    sent: u64,
-    drops: Drops,
+pub(super) struct Counters {
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) drops: Drops,
 }
 
-struct Worker<L: SecureLeg> {
-    poll: Poll,
-    orders: Receiver<Order<L>>,
-    stop: Arc<AtomicBool>,
-    load: Arc<AtomicUsize>,
-    shared: Vec<SharedSocket>,
-    slots: Vec<Option<Slot<L>>>,
-    free: Vec<usize>,
-    keys: HashMap<CallKey, usize>,
-    demultiplexer: Demultiplexer,
-    deadlines: Deadlines,
+pub(super) struct Worker<L: SecureLeg> {
+    pub(super) poll: Poll,
+    pub(super) orders: Receiver<Order<L>>,
+    pub(super) stop: Arc<AtomicBool>,
+    pub(super) load: Arc<AtomicUsize>,
+    pub(super) shared: Vec<SharedSocket>,
+    pub(super) slots: Vec<Option<Slot<L>>>,
+    pub(super) free: Vec<usize>,
+    pub(super) keys: HashMap<CallKey, usize>,
+    pub(super) demultiplexer: Demultiplexer,
+    pub(super) deadlines: Deadlines,
     /// Sockets that were not read to their end.
-    unread: Vec<Token>,
-    buffers: Buffers,
-    counters: Counters,
-    clock: WallClock,
-    next_housekeeping: Instant,
-    config: WorkerConfig,
+    pub(super) unread: Vec<Token>,
+    /// The queue of orders was not read to its end.
+    pub(super) orders_left: bool,
+    pub(super) buffers: Buffers,
+    pub(super) counters: Counters,
+    pub(super) clock: WallClock,
+    pub(super) next_housekeeping: Instant,
+    pub(super) config: WorkerConfig,
 }
 
 impl<L: SecureLeg> Worker<L> {
-    fn run(mut self) {
+    pub(super) fn run(mut self) {
         let mut events = mio::Events::with_capacity(1024);
         let mut ready = Vec::new();
-        let mut orders_left = false;
         while !self.stop.load(Ordering::Acquire) {
-            let timeout = if orders_left || !self.unread.is_empty() {
+            let timeout = if self.orders_left || !self.unread.is_empty() {
                 Duration::ZERO
             } else {
                 self.time_to_sleep()
@@ -233,11 +138,11 @@ impl<L: SecureLeg> Worker<L> {
             for token in ready.drain(..) {
                 self.read(token);
             }
-            orders_left = self.take_orders();
+            self.orders_left = self.take_orders();
             self.tell_the_time();
         }
         for index in 0..self.slots.len() {
-            self.close(index, CloseReason::ShutDown);
+            self.close(index, CloseReason::ShutDown, Instant::now());
         }
         while let Ok(order) = self.orders.try_recv() {
             if let Order::Open { farewell, .. } = order {
@@ -261,7 +166,7 @@ impl<L: SecureLeg> Worker<L> {
             Token(index) if index < CALL_TOKENS => self.read_shared(index),
             Token(number) => {
                 let number = number - CALL_TOKENS;
-                let channel = if number % 2 == 0 {
+                let channel = if number.is_multiple_of(2) {
                     Channel::Rtp
                 } else {
                     Channel::Rtcp
@@ -295,36 +200,52 @@ impl<L: SecureLeg> Worker<L> {
                 continue;
             }
             let now = Instant::now();
-            let Buffers {
-                received, plain, ..
-            } = &mut self.buffers;
-            let datagram = &received[..length];
-            let stun = is_stun(datagram);
-            let ufrag = if stun {
-                L::local_ufrag_of(datagram)
-            } else {
-                None
+            let slot = match self.find(remote, length) {
+                // The call of a browser's first check may be in the queue: look there before
+                // the browser has to repeat itself.
+                Err(Unknown::Ufrag) => {
+                    self.orders_left = self.take_orders();
+                    self.find(remote, length)
+                }
+                found => found,
             };
-            let slot = match self.demultiplexer.find(remote, ufrag, datagram, now) {
+            let slot = match slot {
                 Ok(slot) => slot,
                 Err(unknown) => {
                     self.counters.drops.count(unknown.reason());
                     continue;
                 }
             };
+            let Buffers {
+                received, plain, ..
+            } = &mut self.buffers;
+            let datagram = &received[..length];
             let Some(call) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
                 continue;
             };
             let route = Route { local, remote };
-            let validated = call
+            match call
                 .bridge
-                .handle_browser_datagram(route, datagram, plain, now);
-            if stun && validated {
-                self.demultiplexer.map(slot, remote, now);
+                .handle_browser_datagram(route, datagram, plain, now)
+            {
+                Evidence::Check if is_stun(datagram) => self.demultiplexer.map(slot, remote, now),
+                Evidence::Media => self.demultiplexer.refresh(remote, now),
+                Evidence::Check | Evidence::None => {}
             }
             self.pump(slot, now);
         }
         true
+    }
+
+    /// The call of the received datagram.
+    fn find(&mut self, remote: SocketAddr, length: usize) -> Result<usize, Unknown> {
+        let datagram = &self.buffers.received[..length];
+        let ufrag = if is_stun(datagram) {
+            L::local_ufrag_of(datagram)
+        } else {
+            None
+        };
+        self.demultiplexer.find(remote, ufrag, datagram)
     }
 
     /// Reads a socket of a call; whether there may be more.
@@ -488,7 +409,7 @@ impl<L: SecureLeg> Worker<L> {
         };
         match done {
             Ok(()) => self.pump(slot, now),
-            Err(reason) => self.close(slot, reason),
+            Err(reason) => self.close(slot, reason, now),
         }
     }
 
@@ -525,116 +446,5 @@ impl<L: SecureLeg> Worker<L> {
             self.next_housekeeping = now + HOUSEKEEPING;
             self.flush_counters();
         }
-    }
-
-    /// Carries away what a call has to send and to tell, and asks for its next deadline.
-    fn pump(&mut self, slot: usize, now: Instant) {
-        self.send(slot);
-        let Some(call) = self.slots[slot].as_mut() else {
-            return;
-        };
-        while let Some(event) = call.bridge.poll_event() {
-            let is_statistics = matches!(event, MediaEvent::Statistics(_));
-            let reason = match call.events.try_send(event) {
-                Ok(()) => continue,
-                Err(TrySendError::Full(_)) if is_statistics => {
-                    self.counters.drops.count("statistics_event");
-                    continue;
-                }
-                Err(TrySendError::Full(_)) => CloseReason::EventsLost,
-                Err(TrySendError::Closed(_)) => CloseReason::Abandoned,
-            };
-            self.close(slot, reason);
-            return;
-        }
-        let earliest = now + DEADLINE_GRAIN;
-        let deadline = call
-            .bridge
-            .poll_timeout()
-            .map(|deadline| deadline.max(earliest));
-        self.deadlines.set(slot, deadline);
-    }
-
-    fn send(&mut self, slot: usize) {
-        let Some(call) = self.slots[slot].as_mut() else {
-            return;
-        };
-        let Buffers { plain, out, .. } = &mut self.buffers;
-        while let Some(outgoing) = call.bridge.poll_transmit(plain, out) {
-            let (side, sent) = match outgoing {
-                Outgoing::Browser(route) => {
-                    if is_stun(out) {
-                        self.demultiplexer.note_request(slot, route.remote, out);
-                    }
-                    let socket = self
-                        .shared
-                        .iter()
-                        .find(|socket| socket.local == route.local);
-                    let sent = socket.map(|found| found.socket.send_to(out, route.remote));
-                    (Side::Browser, sent)
-                }
-                Outgoing::Pbx { from, to } => {
-                    let socket = call.pbx.as_ref().map(|pbx| match from {
-                        Channel::Rtp => &pbx.rtp,
-                        Channel::Rtcp => &pbx.rtcp,
-                    });
-                    (Side::Pbx, socket.map(|socket| socket.send_to(out, to)))
-                }
-            };
-            match sent {
-                Some(Ok(_)) => self.counters.sent += 1,
-                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    call.bridge.count_unsent(side, "send_buffer_full");
-                }
-                Some(Err(_)) => call.bridge.count_unsent(side, "send_error"),
-                None => call.bridge.count_unsent(side, "no_socket"),
-            }
-        }
-    }
-
-    fn close(&mut self, slot: usize, reason: CloseReason) {
-        let Some(call) = self.slots[slot].as_mut() else {
-            return;
-        };
-        call.bridge.close(Instant::now());
-        self.send(slot);
-        let Some(call) = self.slots[slot].take() else {
-            return;
-        };
-        self.deadlines.set(slot, None);
-        self.demultiplexer.remove(slot);
-        self.keys.remove(&call.key);
-        self.free.push(slot);
-        self.load.fetch_sub(1, Ordering::Relaxed);
-        let statistics = call.bridge.statistics();
-        count_call(Side::Browser, &statistics.browser.dropped);
-        count_call(Side::Pbx, &statistics.pbx.dropped);
-        // The ports go back before the owner hears of it, so that it can count on that.
-        drop(call.pbx);
-        call.farewell
-            .send(MediaEvent::Closed { reason, statistics });
-    }
-
-    fn flush_counters(&mut self) {
-        let counters = &mut self.counters;
-        metrics::counter!("trunkline_media_datagrams_total", "direction" => "in")
-            .increment(counters.received);
-        metrics::counter!("trunkline_media_datagrams_total", "direction" => "out")
-            .increment(counters.sent);
-        for (reason, count) in counters.drops.iter() {
-            metrics::counter!("trunkline_media_dropped_total", "side" => "worker", "reason" => reason)
-                .increment(count);
-        }
-        counters.received = 0;
-        counters.sent = 0;
-        counters.drops.clear();
-    }
-}
-
-/// Adds what a call dropped to the metrics, at its end.
-fn count_call(side: Side, drops: &Drops) {
-    for (reason, count) in drops.iter() {
-        metrics::counter!("trunkline_media_dropped_total", "side" => side.name(), "reason" => reason)
-            .increment(count);
     }
 }

@@ -24,11 +24,12 @@ use crate::sdp::Fingerprint;
 const OTHER_END: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 1);
 /// What `rtc-dtls` waits before it repeats a flight. It never waits longer, and repeats seven
 /// times; so we call on it later each time.
-const CRATE_INTERVAL: Duration = Duration::from_millis(100);
-/// Our first wait: less than RFC 6347's second, as browsers do, since ICE proved the path.
+const CRATE_INTERVAL: Duration = Duration::from_millis(50);
+/// Our first wait while nothing is known of the path. Less than RFC 6347's second, as browsers do:
+/// ICE proved that the path is there.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
-/// Doublings of the wait: it ends at 3.2 s.
-const MAX_DOUBLINGS: u32 = 4;
+/// The wait doubles up to here.
+const LONGEST_WAIT: Duration = Duration::from_millis(3_200);
 
 /// What an association tells.
 pub(in crate::peer) enum DtlsEvent {
@@ -60,6 +61,7 @@ pub(in crate::peer) struct Association {
     /// The crate's timer as last seen, and how often it went off in this flight.
     timer: Option<Instant>,
     repeats: u32,
+    first_wait: Duration,
     event: Option<DtlsEvent>,
 }
 
@@ -107,6 +109,7 @@ impl Association {
             records: Records::default(),
             timer: None,
             repeats: 0,
+            first_wait: FIRST_WAIT,
             event: None,
         })
     }
@@ -124,6 +127,30 @@ impl Association {
             self.fail(Failure::DtlsFailed);
         }
         self.note_timer();
+    }
+
+    /// Waits for answers as the path's round trip suggests.
+    pub(in crate::peer) fn expect_round_trip(&mut self, round_trip: Option<Duration>) {
+        if let Some(round_trip) = round_trip {
+            self.first_wait = (round_trip * 2).clamp(CRATE_INTERVAL, Duration::from_secs(1));
+        }
+    }
+
+    /// The other end took up the path just now, and may have dropped a hello that came before:
+    /// a client that heard nothing yet says it again.
+    pub(in crate::peer) fn greet_again(&mut self) {
+        if self.state == State::Handshaking
+            && self.client
+            && self.records.is_new()
+            && let Some(timer) = self.timer
+        {
+            // It compares this with its timer only.
+            let result = self.endpoint.handle_timeout(OTHER_END, timer);
+            self.timer = self.endpoint.poll_timeout(&OTHER_END);
+            if result.is_err() {
+                self.fail(Failure::DtlsTimeout);
+            }
+        }
     }
 
     /// Takes a DTLS datagram.
@@ -195,8 +222,9 @@ impl Association {
         if self.state != State::Handshaking {
             return None;
         }
-        let wait = FIRST_WAIT * (1 << self.repeats.min(MAX_DOUBLINGS));
-        self.timer.map(|at| at + (wait - CRATE_INTERVAL))
+        let wait = self.first_wait * (1 << self.repeats.min(6));
+        self.timer
+            .map(|at| at + (wait.min(LONGEST_WAIT) - CRATE_INTERVAL))
     }
 
     pub(in crate::peer) fn handle_timeout(&mut self, now: Instant) {

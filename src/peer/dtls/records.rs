@@ -4,6 +4,10 @@
 //! each, even at one it had before: when both ends lose a flight, both would wait for ever. So
 //! fragments that were let through once are not let through again, and there is a limit to all
 //! that is. Records that only a forger sends are kept out too: they would draw a fatal alert.
+//!
+//! It also takes all of a record but its header for one message, while browsers may put the end of
+//! one message and the beginning of the next into one record. So each fragment gets a record of
+//! its own here, with a number of its own: before there are keys the numbers prove nothing.
 
 use crate::peer::Drop;
 
@@ -39,6 +43,8 @@ pub(super) struct Records {
     bytes: usize,
     waiting: u32,
     first_repeats: u32,
+    /// The number of the next record without keys.
+    next_number: u64,
 }
 
 impl Records {
@@ -59,10 +65,16 @@ impl Records {
                 return Err(Drop::DtlsMalformed);
             }
             let (record, after) = rest.split_at(RECORD_HEADER + length);
-            if self.admit_record(record, server, established)? {
-                admitted.extend_from_slice(record);
-            }
             rest = after;
+            let has_keys = header[3..5] != [0, 0];
+            if has_keys {
+                // It has to prove itself by them.
+                if established || self.may_wait() {
+                    admitted.extend_from_slice(record);
+                }
+            } else if !established {
+                self.admit_plain(record, server, &mut admitted)?;
+            }
         }
         if admitted.is_empty() {
             return Err(Drop::DtlsSurplus);
@@ -70,46 +82,66 @@ impl Records {
         Ok(admitted)
     }
 
-    fn admit_record(
-        &mut self,
-        record: &[u8],
-        server: bool,
-        established: bool,
-    ) -> Result<bool, Drop> {
-        let content = &record[RECORD_HEADER..];
-        let encrypted = record[3..5] != [0, 0];
-        if established {
-            // Only what has to prove itself by the keys.
-            return Ok(encrypted);
-        }
-        if encrypted {
-            return Ok(self.admit_waiting());
-        }
-        match record[0] {
-            CHANGE_CIPHER_SPEC if content == [1] => Ok(self.admit_waiting()),
-            ALERT if content.len() == 2 => Ok(true),
-            HANDSHAKE => self.admit_handshake(content, server),
-            _ => Err(Drop::DtlsMalformed),
-        }
+    /// Whether nothing was let through yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.next_number == 0 && self.waiting == 0
     }
 
-    fn admit_waiting(&mut self) -> bool {
+    fn may_wait(&mut self) -> bool {
         self.waiting += 1;
         self.waiting <= MAX_WAITING
     }
 
-    /// A record of whole handshake fragments (RFC 6347 section 4.2.2).
-    fn admit_handshake(&mut self, content: &[u8], server: bool) -> Result<bool, Drop> {
-        let mut new = Vec::new();
-        let mut repeats_first = false;
+    /// A record of epoch 0.
+    fn admit_plain(
+        &mut self,
+        record: &[u8],
+        server: bool,
+        admitted: &mut Vec<u8>,
+    ) -> Result<(), Drop> {
+        let (header, content) = record.split_at(RECORD_HEADER);
+        match header[0] {
+            CHANGE_CIPHER_SPEC if content == [1] => {
+                if self.may_wait() {
+                    self.append(header, content, admitted);
+                }
+                Ok(())
+            }
+            ALERT if content.len() == 2 => {
+                self.append(header, content, admitted);
+                Ok(())
+            }
+            HANDSHAKE => self.admit_handshake(header, content, server, admitted),
+            _ => Err(Drop::DtlsMalformed),
+        }
+    }
+
+    /// Adds a record with this content and the next number.
+    fn append(&mut self, header: &[u8], content: &[u8], admitted: &mut Vec<u8>) {
+        // Type and version, epoch 0.
+        admitted.extend_from_slice(&header[..5]);
+        admitted.extend_from_slice(&self.next_number.to_be_bytes()[2..]);
+        admitted.extend_from_slice(&(content.len() as u16).to_be_bytes());
+        admitted.extend_from_slice(content);
+        self.next_number += 1;
+    }
+
+    /// A record of handshake fragments (RFC 6347 section 4.2.2).
+    fn admit_handshake(
+        &mut self,
+        header: &[u8],
+        content: &[u8],
+        server: bool,
+        admitted: &mut Vec<u8>,
+    ) -> Result<(), Drop> {
         let mut rest = content;
         while !rest.is_empty() {
-            let header = rest.get(..MESSAGE_HEADER).ok_or(Drop::DtlsMalformed)?;
-            let total = u32_of(&header[1..4]);
+            let message = rest.get(..MESSAGE_HEADER).ok_or(Drop::DtlsMalformed)?;
+            let total = u32_of(&message[1..4]);
             let fragment = Fragment {
-                message_sequence: u16::from_be_bytes([header[4], header[5]]),
-                offset: u32_of(&header[6..9]),
-                length: u32_of(&header[9..12]),
+                message_sequence: u16::from_be_bytes([message[4], message[5]]),
+                offset: u32_of(&message[6..9]),
+                length: u32_of(&message[9..12]),
             };
             let size = MESSAGE_HEADER + fragment.length as usize;
             if total > MAX_MESSAGE
@@ -119,34 +151,30 @@ impl Records {
             {
                 return Err(Drop::DtlsMalformed);
             }
-            // `rtc-dtls` takes a fragment that is not the last of a record for the whole message.
-            if rest.len() > size && fragment.length != total {
-                return Err(Drop::DtlsMalformed);
+            let (whole, after) = rest.split_at(size);
+            rest = after;
+            if self.admit_fragment(fragment, server) {
+                self.append(header, whole, admitted);
             }
-            if !self.fragments.contains(&fragment) {
-                new.push(fragment);
-            }
-            repeats_first |= fragment.message_sequence == 0;
-            rest = &rest[size..];
         }
-        if new.is_empty() {
+        Ok(())
+    }
+
+    fn admit_fragment(&mut self, fragment: Fragment, server: bool) -> bool {
+        if self.fragments.contains(&fragment) {
             // The only flight that is not repeated by a timer is the HelloVerifyRequest: it is
             // repeated when its ClientHello is (RFC 6347 section 4.2.1).
             let only_first = self.fragments.iter().all(|f| f.message_sequence == 0);
-            if server && repeats_first && only_first && self.first_repeats < MAX_FIRST_REPEATS {
-                self.first_repeats += 1;
-                return Ok(true);
-            }
-            return Ok(false);
+            self.first_repeats += u32::from(only_first);
+            return server && only_first && self.first_repeats <= MAX_FIRST_REPEATS;
         }
-        if self.fragments.len() + new.len() > MAX_FRAGMENTS
-            || self.bytes + content.len() > MAX_BYTES
-        {
-            return Ok(false);
+        let bytes = MESSAGE_HEADER + fragment.length as usize;
+        if self.fragments.len() == MAX_FRAGMENTS || self.bytes + bytes > MAX_BYTES {
+            return false;
         }
-        self.bytes += content.len();
-        self.fragments.append(&mut new);
-        Ok(true)
+        self.bytes += bytes;
+        self.fragments.push(fragment);
+        true
     }
 }
 
@@ -160,56 +188,71 @@ fn u32_of(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn record(content_type: u8, epoch: u16, content: &[u8]) -> Vec<u8> {
+    fn record(content_type: u8, epoch: u16, number: u8, content: &[u8]) -> Vec<u8> {
         let mut bytes = vec![content_type, 254, 253];
         bytes.extend_from_slice(&epoch.to_be_bytes());
-        bytes.extend_from_slice(&[0; 6]);
+        bytes.extend_from_slice(&[0, 0, 0, 0, 0, number]);
         bytes.extend_from_slice(&(content.len() as u16).to_be_bytes());
         bytes.extend_from_slice(content);
         bytes
     }
 
-    fn handshake(sequence: u16, body: &[u8]) -> Vec<u8> {
-        let length = [0, (body.len() >> 8) as u8, body.len() as u8];
-        let mut content = vec![1];
-        content.extend_from_slice(&length);
+    fn fragment(sequence: u16, total: u8, offset: u8, body: &[u8]) -> Vec<u8> {
+        let mut content = vec![1, 0, 0, total];
         content.extend_from_slice(&sequence.to_be_bytes());
-        content.extend_from_slice(&[0, 0, 0]);
-        content.extend_from_slice(&length);
+        content.extend_from_slice(&[0, 0, offset, 0, 0, body.len() as u8]);
         content.extend_from_slice(body);
-        record(HANDSHAKE, 0, &content)
+        content
+    }
+
+    fn message(sequence: u16, body: &[u8]) -> Vec<u8> {
+        fragment(sequence, body.len() as u8, 0, body)
     }
 
     #[test]
     fn a_flight_that_is_repeated_is_let_through_once() {
         let mut records = Records::default();
-        let flight = [handshake(1, b"certificate"), handshake(2, b"key")].concat();
-        assert_eq!(records.admit(&flight, true, false), Ok(flight.clone()));
+        let of = |number, sequence, body| record(HANDSHAKE, 0, number, &message(sequence, body));
+        let flight = [of(7, 1, b"certificate"), of(8, 2, b"key")].concat();
+        let renumbered = [of(0, 1, b"certificate"), of(1, 2, b"key")].concat();
+        assert_eq!(records.admit(&flight, true, false), Ok(renumbered));
         assert_eq!(records.admit(&flight, true, false), Err(Drop::DtlsSurplus));
-        let longer = [flight, handshake(3, b"verify")].concat();
-        assert_eq!(
-            records.admit(&longer, true, false),
-            Ok(handshake(3, b"verify"))
-        );
+        let longer = [flight, of(9, 3, b"verify")].concat();
+        let new = of(2, 3, b"verify");
+        assert_eq!(records.admit(&longer, true, false), Ok(new));
+    }
+
+    #[test]
+    fn fragments_that_share_a_record_are_parted() {
+        let mut records = Records::default();
+        let (end, next) = (fragment(1, 9, 4, b"icate"), message(2, b"key"));
+        let shared = record(HANDSHAKE, 0, 5, &[end.clone(), next.clone()].concat());
+        let parted = [
+            record(HANDSHAKE, 0, 0, &end),
+            record(HANDSHAKE, 0, 1, &next),
+        ]
+        .concat();
+        assert_eq!(records.admit(&shared, true, false), Ok(parted));
     }
 
     #[test]
     fn a_server_hears_the_first_hello_again_until_the_second_comes() {
         let mut records = Records::default();
-        let first = handshake(0, b"hello");
+        let first = record(HANDSHAKE, 0, 0, &message(0, b"hello"));
+        let second = record(HANDSHAKE, 0, 1, &message(1, b"hello"));
         assert!(records.admit(&first, true, false).is_ok());
         assert!(records.admit(&first, true, false).is_ok());
-        assert!(records.admit(&handshake(1, b"hello"), true, false).is_ok());
+        assert!(records.admit(&second, true, false).is_ok());
         assert_eq!(records.admit(&first, true, false), Err(Drop::DtlsSurplus));
     }
 
     #[test]
     fn once_established_nothing_without_keys_passes() {
         let mut records = Records::default();
-        let alert = record(ALERT, 0, &[2, 40]);
+        let alert = record(ALERT, 0, 0, &[2, 40]);
         assert!(records.admit(&alert, true, false).is_ok());
         assert_eq!(records.admit(&alert, true, true), Err(Drop::DtlsSurplus));
-        let protected = record(ALERT, 1, &[0; 30]);
+        let protected = record(ALERT, 1, 0, &[0; 30]);
         assert_eq!(records.admit(&protected, true, true), Ok(protected));
     }
 
@@ -217,12 +260,24 @@ mod tests {
     fn fragments_have_a_limit() {
         let mut records = Records::default();
         let passed = (0..1000)
-            .filter(|sequence| {
-                records
-                    .admit(&handshake(*sequence, b"x"), true, false)
-                    .is_ok()
-            })
+            .map(|sequence| record(HANDSHAKE, 0, 0, &message(sequence, b"x")))
+            .filter(|datagram| records.admit(datagram, true, false).is_ok())
             .count();
         assert_eq!(passed, MAX_FRAGMENTS);
+    }
+
+    #[test]
+    fn what_does_not_parse_is_malformed() {
+        let mut records = Records::default();
+        for content in [
+            &[1, 0, 0][..],
+            &fragment(0, 1, 4, b"beyond"),
+            &fragment(0, 200, 0, b""),
+            &message(0, b"hello")[..14],
+        ] {
+            let datagram = record(HANDSHAKE, 0, 0, content);
+            let outcome = records.admit(&datagram, true, false);
+            assert_eq!(outcome, Err(Drop::DtlsMalformed), "{content:?}");
+        }
     }
 }

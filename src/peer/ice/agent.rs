@@ -40,6 +40,8 @@ pub(in crate::peer) struct Settings {
 pub(in crate::peer) enum AgentEvent {
     /// The first route.
     Connected,
+    /// The other end's first nomination took effect: it, too, takes the path for established.
+    Nominated,
     RouteChanged(Route),
     Disconnected,
     Reconnected,
@@ -74,13 +76,16 @@ pub(in crate::peer) struct Agent {
     validated: VecDeque<SocketAddr>,
     seen: VecDeque<(TransactionId, SocketAddr)>,
     /// Counts the other end's checks with USE-CANDIDATE, to know the newest.
-    nominations: u64,
+    pub(super) nominations: u64,
+    pub(super) was_nominated: bool,
     pub(super) route: Option<Route>,
+    /// When the route was taken.
+    pub(super) route_since: Instant,
     pub(super) phase: Phase,
     /// When anything authentic came last, from anywhere and from the route's other end.
     pub(super) last_heard: Instant,
     pub(super) route_heard: Instant,
-    /// Since when and until when the route is doubted: checks are sent on it that nobody answered.
+    /// Since when and until when the route is doubted: it is silent, even when asked.
     pub(super) doubt: Option<(Instant, Instant)>,
     /// Nothing was heard for the disconnect timeout, and nothing from the route's end since.
     pub(super) adrift: bool,
@@ -120,7 +125,9 @@ impl Agent {
             validated: VecDeque::new(),
             seen: VecDeque::new(),
             nominations: 0,
+            was_nominated: false,
             route: None,
+            route_since: now,
             phase: Phase::Waiting,
             last_heard: now,
             route_heard: now,
@@ -191,7 +198,7 @@ impl Agent {
             if route.local.is_ipv4() != route.remote.is_ipv4() || one_sided_loopback {
                 continue;
             }
-            let index = self.ensure_pair(route, candidate.priority);
+            let index = self.ensure_pair(route, candidate.priority, now);
             self.plan_first_check(index, now);
         }
         self.reschedule();
@@ -209,7 +216,7 @@ impl Agent {
     }
 
     /// The place of the pair for a route, which is made if need be.
-    fn ensure_pair(&mut self, route: Route, remote_priority: u32) -> usize {
+    fn ensure_pair(&mut self, route: Route, remote_priority: u32, now: Instant) -> usize {
         if let Some(index) = self.pairs.iter().position(|pair| pair.route == route) {
             return index;
         }
@@ -231,7 +238,8 @@ impl Agent {
             Mode::Full { controlling: true } => pair_priority(ours, remote_priority),
             _ => pair_priority(remote_priority, ours),
         };
-        self.pairs.push(Pair::new(route, local_index, priority));
+        self.pairs
+            .push(Pair::new(route, local_index, priority, now));
         self.pairs.len() - 1
     }
 
@@ -296,10 +304,11 @@ impl Agent {
         self.transmit(route, response);
 
         self.validate(route.remote);
-        self.heard(route.remote, now);
+        self.heard(route, now);
         let known = self.candidates.iter().find(|c| c.address == route.remote);
         let priority = known.map_or(message.priority.unwrap_or(0), |c| c.priority);
-        let index = self.ensure_pair(route, priority);
+        let index = self.ensure_pair(route, priority, now);
+        self.pairs[index].checked = Some(now);
         if message.use_candidate && self.mode != (Mode::Full { controlling: true }) {
             self.nominations += 1;
             self.pairs[index].nominated = Some(self.nominations);

@@ -19,18 +19,14 @@ const MAX_UNANSWERED: u32 = 7;
 const FRESH: Duration = Duration::from_secs(2);
 
 impl Agent {
-    /// Answers a check with one of ours on the same pair (RFC 8445 section 7.3.1.4).
+    /// Answers a check with one of ours on the same pair, also when one is under way already (RFC
+    /// 8445 section 7.3.1.4): some agents nominate only on a check that comes after theirs was
+    /// answered.
     pub(super) fn trigger_check(&mut self, index: usize, now: Instant) {
-        let pair = &self.pairs[index];
-        let fresh = pair
+        let fresh = self.pairs[index]
             .succeeded
             .is_some_and(|at| now.saturating_duration_since(at) < FRESH);
-        let just_sent = pair.unanswered > 0 && pair.next_check.is_some_and(|at| at > now);
         if self.mode == Mode::Lite || self.remote.is_none() || fresh {
-            return;
-        }
-        // One under way is enough, unless the other end waits for it to nominate.
-        if just_sent && pair.nominated.is_none() {
             return;
         }
         self.pairs[index].unanswered = 0;
@@ -123,7 +119,7 @@ impl Agent {
             return Ok(());
         }
         self.validate(route.remote);
-        self.heard(route.remote, now);
+        self.heard(route, now);
         self.pairs[index].answered(&check, now);
         self.plan_next_check(index, now);
         self.select(index, now);

@@ -1,11 +1,11 @@
 //! Whether the other end is still there: silence, consent (RFC 7675), the end.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, AgentEvent, Mode};
+use crate::peer::Route;
 
-/// Silence after which a full agent asks on every pair.
+/// Silence after which a full agent asks on its route, and a while later on every pair.
 const ASK_AFTER: Duration = Duration::from_secs(2);
 /// How often it asks while the silence lasts.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -28,11 +28,11 @@ pub(super) enum Phase {
 }
 
 impl Agent {
-    /// Something authentic came from this address: a check, an answer, DTLS or media. Cheap, for
+    /// Something authentic came this way: a check, an answer, DTLS or media. Cheap, for
     /// it is said of every packet. Whether that is news.
-    pub(in crate::peer) fn heard(&mut self, remote: SocketAddr, now: Instant) -> bool {
+    pub(in crate::peer) fn heard(&mut self, route: Route, now: Instant) -> bool {
         self.last_heard = now;
-        if self.route.is_some_and(|route| route.remote == remote) {
+        if self.route == Some(route) {
             self.route_heard = now;
             self.doubt = None;
             self.adrift = false;
@@ -61,12 +61,7 @@ impl Agent {
         if let Some((since, until)) = self.doubt
             && now >= until
         {
-            // Controlled, it is the other end's to choose.
-            if self.mode == (Mode::Full { controlling: true }) {
-                self.leave_route(since, now);
-            } else {
-                self.doubt = None;
-            }
+            self.leave_route(since, now);
         }
         self.send_due_checks(now);
         self.reschedule();
@@ -89,7 +84,11 @@ impl Agent {
             self.events.push_back(AgentEvent::Disconnected);
         }
         if silence >= ASK_AFTER && self.mode != Mode::Lite {
+            let on_every_pair = silence >= ASK_AFTER + ASK_EVERY;
             for pair in &mut self.pairs {
+                if !on_every_pair && Some(pair.route) != self.route {
+                    continue;
+                }
                 pair.next_check = Some(now);
                 // Beyond the first round only what ever answered.
                 pair.unanswered = pair.unanswered.min(3);

@@ -26,6 +26,10 @@ pub(super) struct Pair {
     pub local_index: usize,
     /// RFC 8445 section 6.1.2.3.
     pub priority: u64,
+    /// When the pair came to be.
+    pub since: Instant,
+    /// When the other end's last check came.
+    pub checked: Option<Instant>,
     /// When the last check of ours was answered.
     pub succeeded: Option<Instant>,
     pub round_trip: Option<Duration>,
@@ -39,11 +43,13 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub(super) fn new(route: Route, local_index: usize, priority: u64) -> Self {
+    pub(super) fn new(route: Route, local_index: usize, priority: u64, now: Instant) -> Self {
         Pair {
             route,
             local_index,
             priority,
+            since: now,
+            checked: None,
             succeeded: None,
             round_trip: None,
             nominated: None,

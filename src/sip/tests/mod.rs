@@ -1,1 +1,9 @@
 //! Traces of the whole user agent.
+
+mod called;
+mod calling;
+mod digest;
+mod framing;
+mod loopback;
+mod messages;
+mod wire;

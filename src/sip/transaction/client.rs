@@ -77,11 +77,6 @@ impl Client {
         }
     }
 
-    /// Takes the news that the transport cannot deliver.
-    pub fn fail(&mut self) {
-        self.state = State::Terminated;
-    }
-
     /// Runs the timers that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.state {

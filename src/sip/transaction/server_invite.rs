@@ -161,11 +161,6 @@ impl ServerInvite {
         }
     }
 
-    /// True while no final response has been sent.
-    pub fn is_proceeding(&self) -> bool {
-        matches!(self.state, State::Proceeding { .. })
-    }
-
     /// True when nothing more can happen.
     pub fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)

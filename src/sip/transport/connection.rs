@@ -1,17 +1,14 @@
 //! One TCP connection: a reader that frames, a writer behind a bounded queue.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "driver of sockets: starts the reader and the writer of a connection"
-)]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::sockets::Inbound;
@@ -44,6 +41,13 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// so that it stays open for calls towards us.
 const KEEP_ALIVE: Duration = Duration::from_secs(110);
 
+/// Messages of one connection that wait for the user agent. Then the peer waits: it must not fill
+/// the queue that all sockets share.
+const TURNS: usize = 16;
+/// A peer that connects must send a whole message (or keep-alive) within this time, so that silent
+/// sockets do not take the place of talking ones.
+const FIRST_MESSAGE: Duration = Duration::from_secs(30);
+
 /// Carries an accepted connection until it ends.
 pub async fn run_accepted(plan: Plan, stream: TcpStream, queue: mpsc::Receiver<Outgoing>) {
     run(plan, stream, queue, None).await;
@@ -71,8 +75,9 @@ async fn run(
     let (reader, writer) = stream.into_split();
     // CRLF answers to keep-alives go through the writer too; more than a few waiting are dropped.
     let (pongs, pong_queue) = mpsc::channel(4);
+    let accepted = keep_alive.is_none();
     let ended = tokio::select! {
-        why = read(&plan, reader, pongs) => why,
+        why = read(&plan, reader, pongs, accepted) => why,
         why = write(writer, &mut queue, pong_queue, keep_alive, &plan) => why,
     };
     tracing::debug!(remote = %plan.remote, connection = plan.id, why = ended, "sip connection ended");
@@ -95,7 +100,12 @@ async fn close(plan: &Plan, queue: &mut mpsc::Receiver<Outgoing>) {
         .await;
 }
 
-async fn read(plan: &Plan, mut reader: OwnedReadHalf, pongs: mpsc::Sender<()>) -> &'static str {
+async fn read(
+    plan: &Plan,
+    mut reader: OwnedReadHalf,
+    pongs: mpsc::Sender<()>,
+    accepted: bool,
+) -> &'static str {
     let flow = Flow {
         transport: Transport::Tcp,
         listener: plan.listener,
@@ -105,27 +115,43 @@ async fn read(plan: &Plan, mut reader: OwnedReadHalf, pongs: mpsc::Sender<()>) -
     };
     let mut framer = Framer::new(plan.limits.message_bytes);
     let mut buffer = vec![0u8; 16 * 1024];
+    let turns = Arc::new(Semaphore::new(TURNS));
+    let mut heard = !accepted;
+    let mut first = std::pin::pin!(tokio::time::sleep(FIRST_MESSAGE));
     loop {
-        let length = match timeout(plan.limits.idle_timeout, reader.read(&mut buffer)).await {
-            Ok(Ok(0)) => return "closed by peer",
-            Ok(Ok(length)) => length,
-            Ok(Err(_)) => return "read failed",
-            Err(_) => return "idle",
+        let bytes = timeout(plan.limits.idle_timeout, reader.read(&mut buffer));
+        let length = tokio::select! {
+            length = bytes => match length {
+                Ok(Ok(0)) => return "closed by peer",
+                Ok(Ok(length)) => length,
+                Ok(Err(_)) => return "read failed",
+                Err(_) => return "idle",
+            },
+            () = &mut first, if !heard => {
+                metrics::counter!("trunkline_sip_rejected_total", "reason" => "silent_connection")
+                    .increment(1);
+                return "said nothing";
+            }
         };
         framer.push(&buffer[..length]);
         loop {
             match framer.poll() {
                 Ok(Some(Frame::Message(bytes))) => {
-                    if plan
-                        .inbound
-                        .send(Inbound::Message { bytes, flow })
-                        .await
-                        .is_err()
-                    {
+                    heard = true;
+                    let Ok(turn) = turns.clone().acquire_owned().await else {
+                        return "user agent stopped";
+                    };
+                    let message = Inbound::Message {
+                        bytes,
+                        flow,
+                        turn: Some(turn),
+                    };
+                    if plan.inbound.send(message).await.is_err() {
                         return "user agent stopped";
                     }
                 }
                 Ok(Some(Frame::KeepAlive)) => {
+                    heard = true;
                     let _ = pongs.try_send(());
                 }
                 Ok(Some(Frame::Oversized)) => {
@@ -156,13 +182,15 @@ async fn write(
     let silence = keep_alive.unwrap_or(Duration::from_secs(86_400));
     loop {
         let outgoing = tokio::select! {
-            outgoing = queue.recv() => match outgoing {
-                Some(outgoing) => outgoing,
-                None => return "user agent let go",
-            },
+            // In the order in which the peer asked: its keep-alive came before what we answer.
+            biased;
             Some(()) = pongs.recv() => Outgoing {
                 bytes: Bytes::from_static(b"\r\n"),
                 transaction: None,
+            },
+            outgoing = queue.recv() => match outgoing {
+                Some(outgoing) => outgoing,
+                None => return "user agent let go",
             },
             () = tokio::time::sleep(silence) => Outgoing {
                 bytes: Bytes::from_static(b"\r\n\r\n"),

@@ -1,8 +1,4 @@
 //! The listeners, the connections, and the one queue through which all of them report.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "driver of sockets: starts their tasks"
-)]
 
 use std::collections::HashMap;
 use std::io;
@@ -13,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 use super::connection::{Outgoing, Plan, run_accepted, run_opened};
@@ -31,6 +27,8 @@ pub enum Inbound {
         bytes: Bytes,
         /// Where they came from.
         flow: Flow,
+        /// Dropped when the message has been handled: the connection may send its next.
+        turn: Option<OwnedSemaphorePermit>,
     },
     /// A peer connected.
     Accepted {
@@ -211,7 +209,8 @@ impl Transports {
 
     /// Takes a connection that a peer opened.
     pub fn accept(&mut self, stream: TcpStream, remote: SocketAddr, listener: usize) {
-        if self.connections.len() >= self.limits.connections {
+        // A quarter stays for connections that we open ourselves.
+        if self.connections.len() >= self.limits.connections - self.limits.connections / 4 {
             metrics::counter!("trunkline_sip_rejected_total", "reason" => "connections")
                 .increment(1);
             return;
@@ -232,6 +231,7 @@ impl Transports {
 
     /// Looks a name up; the answer comes as [`Inbound::Resolved`].
     pub fn resolve(&mut self, host: String) {
+        while self.tasks.try_join_next().is_some() {}
         let inbound = self.inbound.clone();
         self.tasks.spawn(async move {
             let lookup = tokio::net::lookup_host((host.as_str(), 5060));
@@ -309,7 +309,12 @@ async fn read_datagrams(socket: Arc<UdpSocket>, listener: usize, inbound: mpsc::
                     connection: None,
                     reconnect: None,
                 };
-                if let Err(error) = inbound.try_send(Inbound::Message { bytes, flow }) {
+                let message = Inbound::Message {
+                    bytes,
+                    flow,
+                    turn: None,
+                };
+                if let Err(error) = inbound.try_send(message) {
                     match error {
                         mpsc::error::TrySendError::Full(_) => {
                             metrics::counter!("trunkline_sip_rejected_total", "reason" => "queue_full")

@@ -18,7 +18,7 @@ use crate::sip::deadlines::Deadlines;
 use crate::sip::envelope::{Envelope, stamp_via};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId, RegistrationState};
-use crate::sip::message::{Message, Name, Received, Request};
+use crate::sip::message::{Message, Received};
 use crate::sip::method::Method;
 use crate::sip::screening::fault_refusal;
 use crate::sip::transaction::key::{ClientKey, ServerKey};
@@ -157,11 +157,16 @@ impl UserAgent {
                 let Some(answer_to) = stamp_via(&mut request.headers, source) else {
                     return self.reject("no_via", source);
                 };
+                let envelope = Envelope::read(&request.headers);
                 match flow.connection {
                     None => flow.remote = answer_to,
-                    Some(_) => flow.reconnect = Some(reconnect_address(&request, source)),
+                    Some(_) => {
+                        // A broken connection is replaced by one to the Via's port (section
+                        // 18.2.2).
+                        let port = envelope.as_ref().ok().and_then(|e| e.sent_by_port);
+                        flow.reconnect = Some((source.ip(), port.unwrap_or(5060)).into());
+                    }
                 }
-                let envelope = Envelope::read(&request.headers);
                 match (refusal, envelope) {
                     (Some(_), _) | (None, Err(_)) if request.method == Method::Ack => {
                         self.reject("malformed_ack", source);
@@ -251,6 +256,11 @@ impl UserAgent {
         self.clients.len() + self.servers.len()
     }
 
+    /// True until the leg has ended.
+    pub fn has_leg(&self, leg: LegId) -> bool {
+        self.legs.contains_key(&leg)
+    }
+
     /// Number of legs held, for a gauge.
     pub fn legs(&self) -> usize {
         self.legs.len()
@@ -315,15 +325,4 @@ pub(super) fn random_token(random: &mut StdRng, bytes: usize) -> String {
     let buffer = &mut buffer[..bytes.min(16)];
     random.fill_bytes(buffer);
     buffer.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Where a response over a broken connection goes: the source's address, the Via's port.
-fn reconnect_address(request: &Request, source: SocketAddr) -> SocketAddr {
-    let port = request
-        .headers
-        .get_named::<ezk_sip_types::header::typed::Via>()
-        .ok()
-        .and_then(|via| via.sent_by.port);
-    debug_assert!(request.headers.contains(&Name::VIA));
-    (source.ip(), port.unwrap_or(5060)).into()
 }

@@ -51,7 +51,8 @@ impl UserAgent {
         let State::Ringing(ringing) = &leg.state else {
             return Err(wrong);
         };
-        let (key, flow, timer) = (ringing.server.clone(), ringing.flow, ringing.timer);
+        let (key, flow) = (ringing.server.clone(), ringing.flow);
+        let timer = SessionTimer::of_request(&ringing.request.headers, now);
         let (request, dialog) = (ringing.request.clone(), ringing.dialog.clone());
         let (user, tag) = (leg.contact_user.clone(), leg.local_tag.clone());
         let sequence = dialog.remote_sequence.unwrap_or(0);

@@ -75,7 +75,7 @@ impl UserAgent {
                 self.take_register_response(trunk, response, now);
             }
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
-                self.lose(leg);
+                self.lose(leg, now);
             }
             Owner::Info(_)
             | Owner::Bye(_)
@@ -328,13 +328,13 @@ impl UserAgent {
         }
         // The peer has forgotten the dialog (section 12.2.1.2).
         if matches!(response.status, 408 | 481) {
-            self.lose(id);
+            self.lose(id, now);
         }
     }
 
     fn take_refresh_response(&mut self, id: LegId, response: &Response, now: Instant) {
         if matches!(response.status, 408 | 481) {
-            return self.lose(id);
+            return self.lose(id, now);
         }
         if let Some(leg) = self.legs.get_mut(&id)
             && let State::Established(established) = &mut leg.state
@@ -355,21 +355,19 @@ impl UserAgent {
     }
 
     /// The peer has forgotten the call or cannot be reached: a last BYE in case it can, and over.
-    pub(super) fn lose(&mut self, id: LegId) {
-        let known = self
-            .legs
-            .get(&id)
-            .is_some_and(|leg| matches!(leg.state, State::Established(_)));
-        if known {
-            self.tell(
-                id,
-                Event::Ended {
-                    cause: None,
-                    why: EndedBy::TransportLost,
-                },
-            );
-            self.forget(id);
+    pub(super) fn lose(&mut self, id: LegId, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let State::Established(established) = &mut leg.state else {
+            return;
+        };
+        if established.goodbye != Goodbye::Said {
+            established.goodbye = Goodbye::Said;
+            let request = established.dialog.request(Method::Bye);
+            self.send_in_dialog(id, Owner::Nobody, request, false, now);
         }
+        self.end(id, EndedBy::TransportLost);
     }
 
     fn finish_bye(&mut self, id: LegId) {
@@ -397,9 +395,9 @@ impl UserAgent {
                 {
                     self.tell(leg, Event::ReinviteRefused { status });
                 }
-                self.lose(leg);
+                self.lose(leg, now);
             }
-            Owner::Info(leg) | Owner::Refresh(leg) => self.lose(leg),
+            Owner::Info(leg) | Owner::Refresh(leg) => self.lose(leg, now),
             Owner::Register(trunk) => self.fail_register(trunk, status, now),
             Owner::Acknowledge(_) | Owner::Nobody => {}
         }
@@ -459,7 +457,5 @@ pub(super) fn same_branch(invite: &Request, method: Method) -> Request {
 }
 
 fn allows_update(response: &Response) -> bool {
-    elements(&response.headers, &Name::ALLOW)
-        .iter()
-        .any(|method| *method == "UPDATE")
+    elements(&response.headers, &Name::ALLOW).contains(&"UPDATE")
 }

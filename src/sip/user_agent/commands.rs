@@ -44,7 +44,15 @@ impl UserAgent {
         }
         let trunk = self.config.trunks[index].clone();
         let id = self.next_leg();
-        let (call_id, local_tag) = (self.token(16), self.token(8));
+        let (call_id, local_tag) = match outgoing.call_id {
+            Some(call_id)
+                if call_id.is_empty() || !call_id.bytes().all(|b| b.is_ascii_alphanumeric()) =>
+            {
+                return Err(Error::BadHeader("Call-ID".to_owned()));
+            }
+            Some(call_id) => (call_id, self.token(8)),
+            None => (self.token(16), self.token(8)),
+        };
         let uri = sip_uri(&outgoing.to_user, &trunk.domain);
         let mut from = Address::new(sip_uri(&outgoing.from_user, &trunk.domain));
         from.name = outgoing.from_name.filter(|name| !name.is_empty());
@@ -72,7 +80,6 @@ impl UserAgent {
             id,
             Leg {
                 id,
-                trunk: Some(index),
                 authorizer: trunk.credentials.clone().map(Authorizer::new),
                 contact_user: contact_user.clone(),
                 call_id,
@@ -291,7 +298,7 @@ impl UserAgent {
     }
 
     /// Sends a request of an established leg.
-    fn send_in_dialog(
+    pub(super) fn send_in_dialog(
         &mut self,
         id: LegId,
         owner: Owner,

@@ -26,8 +26,6 @@ pub const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Leg {
     pub id: LegId,
-    /// Index of its trunk.
-    pub trunk: Option<usize>,
     /// Credentials and challenges met, when its trunk has some.
     pub authorizer: Option<Authorizer>,
     /// User part of our Contact.
@@ -77,7 +75,6 @@ pub struct Ringing {
     pub flow: Flow,
     /// The last provisional answer, to repeat, and when.
     pub progress: Option<(u16, Option<Bytes>, Instant)>,
-    pub timer: Option<SessionTimer>,
 }
 
 #[derive(Debug)]

@@ -116,6 +116,8 @@ const RESOLVED_FRESH: Duration = Duration::from_secs(60);
 const TCP_REFUSED_FOR: Duration = Duration::from_secs(600);
 /// Requests above this many bytes go over TCP where they can (RFC 3261 section 18.1.1).
 const DATAGRAM_LIMIT: usize = 1_300;
+/// Longest wait for an answer that a trunk can be configured with.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// Challenges answered for one request.
 const ATTEMPTS: u8 = 4;
 
@@ -236,7 +238,8 @@ impl UserAgent {
         if outbound.request.method == Method::Ack {
             return self.transmit(flow, bytes, None);
         }
-        let timers = Timers::new(flow.transport.is_reliable()).with_give_up(outbound.give_up);
+        let timers = Timers::new(flow.transport.is_reliable())
+            .with_give_up(outbound.give_up.min(LONGEST_WAIT));
         let key = ClientKey::new(branch, &outbound.request.method);
         let machine = match outbound.request.method {
             Method::Invite => Machine::Invite(ClientInvite::new(bytes, timers, now)),

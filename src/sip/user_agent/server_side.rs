@@ -18,7 +18,7 @@ use crate::sip::event::{Event, Incoming, LegId};
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
-use crate::sip::session_timer::{SHORTEST, SessionExpires, SessionTimer, supports_timer};
+use crate::sip::session_timer::{SHORTEST, SessionExpires, supports_timer};
 use crate::sip::transaction::key::ServerKey;
 use crate::sip::transaction::{Action, Server, ServerInvite, ServerInviteInput, Timers};
 
@@ -212,14 +212,12 @@ impl UserAgent {
             id,
             Leg {
                 id,
-                trunk,
                 authorizer: credentials.map(Authorizer::new),
                 contact_user: request_user,
                 call_id: envelope.call_id.clone(),
                 local_tag,
                 state: State::Ringing(Box::new(Ringing {
                     server: key,
-                    timer: SessionTimer::of_request(&request.headers, now),
                     request,
                     dialog,
                     flow,
@@ -383,10 +381,11 @@ impl UserAgent {
         let terminated = entry.machine.is_terminated();
         let timeout = entry.machine.poll_timeout();
         self.deadlines.set(&Wake::Server(key.clone()), timeout);
-        if terminated && let Some(entry) = self.servers.remove(key) {
-            if self.merging.get(&entry.merging) == Some(key) {
-                self.merging.remove(&entry.merging);
-            }
+        if terminated
+            && let Some(entry) = self.servers.remove(key)
+            && self.merging.get(&entry.merging) == Some(key)
+        {
+            self.merging.remove(&entry.merging);
         }
         for bytes in ready {
             self.transmit(flow, bytes, None);

@@ -2,7 +2,7 @@
 """Makes the speech that the tests play, and measures what the far end recorded.
 
 measure.py speech SOUNDS FOLDER   makes FOLDER/{reference,microphone}.wav and reference.ulaw
-measure.py pesq REFERENCE HEARD   narrowband PESQ of each whole pass of the reference in HEARD
+measure.py pesq REFERENCE HEARD   narrowband PESQ of HEARD, a pass of the reference at a time
 measure.py tone HEARD [SECONDS]   frequency, level and purity of the last seconds of HEARD
 
 Each prints one JSON object. Levels are dBFS of the RMS (a full-scale square wave is 0); G.711's
@@ -28,6 +28,8 @@ SPEECH_LEVEL = -26.0
 # PESQ punishes what G.711 does to digital silence; a room's own noise hides it.
 FLOOR_LEVEL = -58.0
 SEED = 2026
+# What is not judged at the beginning of a recording, in samples: the media is being connected.
+SETTLING = NARROWBAND // 2
 
 
 def read(path):
@@ -93,31 +95,30 @@ def make_speech(sounds, folder):
     return {"seconds": len(spoken) / NARROWBAND, "level_dbfs": level(spoken)}
 
 
-def passes(reference, heard):
-    """Where each whole pass of the reference begins in what was heard."""
-    likeness = correlate(heard, reference, mode="valid", method="fft")
-    energy = numpy.sqrt(numpy.convolve(heard**2, numpy.ones(len(reference)), mode="valid"))
-    likeness /= energy * numpy.sqrt(numpy.sum(reference**2)) + 1e-9
-    found = []
-    while True:
-        best = int(numpy.argmax(likeness))
-        if likeness[best] < 0.3 or len(found) == 8:
-            return sorted(found)
-        found.append(best)
-        likeness[max(0, best - int(len(reference) * 0.9)) : best + int(len(reference) * 0.9)] = -1
+def phase(reference, part):
+    """At which sample of the endlessly repeated reference the part begins; None: it is no part of it."""
+    looped = numpy.tile(reference, 2)[:-1]
+    likeness = correlate(looped, part, mode="valid", method="fft")
+    best = int(numpy.argmax(likeness))
+    strength = likeness[best] / (numpy.sqrt(numpy.sum(part**2) * numpy.sum(reference**2)) + 1e-9)
+    return best if strength >= 0.3 else None
 
 
 def measure_pesq(reference_path, heard_path):
     reference, heard = read(reference_path), read(heard_path)
     result = {"seconds": len(heard) / NARROWBAND, "level_dbfs": level(heard) if len(heard) else None}
-    if len(heard) < len(reference):
-        return result | {"passes": [], "mos": None, "error": "the recording is shorter than the reference"}
+    if len(heard) < SETTLING + len(reference):
+        return result | {"passes": [], "mos": None, "error": "the recording is shorter than a pass of the reference"}
     scores = []
-    for start in passes(reference, heard):
+    # The player loops: a recording may begin anywhere in the reference.
+    for start in range(SETTLING, len(heard) - len(reference) + 1, len(reference)):
         part = heard[start : start + len(reference)]
+        shift = phase(reference, part)
+        if shift is None:
+            continue
         scores.append({
             "at": start / NARROWBAND,
-            "mos": round(float(pesq(NARROWBAND, reference, part, "nb")), 3),
+            "mos": round(float(pesq(NARROWBAND, numpy.roll(reference, -shift), part, "nb")), 3),
             "gain_db": round(level(part) - level(reference), 2),
         })
     mos = float(numpy.mean([one["mos"] for one in scores])) if scores else None

@@ -24,7 +24,7 @@ behaviour("with 5 % loss each way the speech at Asterisk scores PESQ 3.8 or more
   assert.ok(settled.length >= 3, JSON.stringify(heard));
   const mos = settled.reduce((sum, one) => sum + one.mos, 0) / settled.length;
   assert.ok(mos >= 3.8, `mean ${mos}: ${JSON.stringify(heard)}`);
-});
+}, { milliseconds: 240000 });
 
 behaviour("with 5 % loss each way the milliwatt is still a clean tone in the page", async (world) => {
   await world.asterisk();

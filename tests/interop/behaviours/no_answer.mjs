@@ -7,7 +7,7 @@ import { routes, trunks } from "../world/gateway.mjs";
 behaviour("a call that rings for ever ends as no-answer", async (world) => {
   const pbx = await world.asterisk();
   await world.gateway({
-    trunks: [trunks.asterisk()], routes: [routes.asterisk], more: { calls: { ring_seconds: 5 } },
+    trunks: [trunks.asterisk()], routes: [routes.asterisk], more: { calls: { ring_timeout: 5 } },
   });
   const page = await world.chromium();
   await page.dial("607");

@@ -1,10 +1,12 @@
 // A trunk that registers, and answers challenges on its calls.
 
 import assert from "node:assert/strict";
-import { behaviour } from "../world/behaviour.mjs";
+import { behaviour, eachItsOwnGateway } from "../world/behaviour.mjs";
 import { alice, routes, trunks } from "../world/gateway.mjs";
 import { addresses } from "../world/network.mjs";
 import { sleep, until } from "../world/process.mjs";
+
+eachItsOwnGateway();
 
 for (const [user, password, algorithm] of [["1001", "correct horse", "MD5"], ["1002", "battery staple", "SHA-256"]]) {
   behaviour(`registers as ${user} by ${algorithm}, calls, and is called back`, async (world) => {

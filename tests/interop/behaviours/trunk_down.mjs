@@ -1,8 +1,10 @@
 // Nothing listens where the trunk should be.
 
 import assert from "node:assert/strict";
-import { behaviour } from "../world/behaviour.mjs";
+import { behaviour, eachItsOwnGateway } from "../world/behaviour.mjs";
 import { routes, trunks } from "../world/gateway.mjs";
+
+eachItsOwnGateway();
 
 for (const transport of ["udp", "tcp"]) {
   behaviour(`a trunk that is down by ${transport}: the page is told`, async (world) => {
@@ -12,6 +14,5 @@ for (const transport of ["udp", "tcp"]) {
     const page = await world.chromium();
     await page.dial("700");
     assert.equal((await page.ended(40000)).reason, "trunk-unreachable");
-    await world.stopGateway();
   });
 }

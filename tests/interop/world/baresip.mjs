@@ -73,9 +73,18 @@ export class Baresip {
   /** A command of baresip's menu: "hold", "resume", "hangup", "dial" with a number. */
   command(command, parameters) {
     const text = JSON.stringify({ command, ...(parameters ? { params: parameters } : {}) });
-    const result = spawnSync("ip", ["netns", "exec", this.network.pbx, "bash", "-c",
-      `exec 3<>/dev/tcp/127.0.0.1/${CONTROL_PORT}; printf '%s' "$1" >&3; timeout 0.3 cat <&3 || true`,
-      "bash", `${Buffer.byteLength(text)}:${text},`], { encoding: "utf8" });
+    const result = spawnSync("ip", ["netns", "exec", this.network.pbx, process.execPath, "-e", `
+      const socket = require("node:net").connect(${CONTROL_PORT}, "127.0.0.1");
+      let heard = "";
+      socket.on("data", (data) => {
+        heard += data;
+        if (!heard.includes('"response":true')) return;
+        process.stdout.write(heard);
+        socket.destroy();
+      });
+      socket.write(process.argv[1]);
+      setTimeout(() => socket.destroy(), 3000).unref();
+    `, `${Buffer.byteLength(text)}:${text},`], { encoding: "utf8" });
     // Events come on the same socket. "resume" says "ok":false although it resumes: what a command
     // did is seen at the far end.
     if (!/"response":true/.test(result.stdout)) {

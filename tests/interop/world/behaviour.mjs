@@ -48,7 +48,7 @@ class World {
 
   /** Ends this file's gateway, so that the next one can have another configuration. */
   async stopGateway() {
-    this.#once.delete("gateway");
+    if (!this.#once.delete("gateway")) return;
     const [{ stop }] = this.#ending.splice(this.#ending.findIndex(({ name }) => name === "gateway"), 1);
     await stop();
   }
@@ -116,13 +116,20 @@ function within(milliseconds, promise) {
 
 const declared = [];
 
+let freshGateway = false;
+
+/** Says that each behaviour of this file has a gateway of its own, with another configuration. */
+export function eachItsOwnGateway() {
+  freshGateway = true;
+}
+
 /** Declares one behaviour; they run in the order in which they are written. */
 export function behaviour(name, trace, { milliseconds = LIMIT_MILLISECONDS } = {}) {
   declared.push({ name, trace, milliseconds });
 }
 
 async function runAll() {
-  const settings = JSON.parse(process.env.TRUNKLINE_INTEROP ?? "null");
+  const settings = JSON.parse(process.env.INTEROP_PLACE ?? "null");
   if (settings === null) throw new Error("start test files by tests/interop/run");
   const world = new World(settings);
   let failed = 0;
@@ -144,6 +151,7 @@ async function runAll() {
       console.log(world.diary().replace(/^/gm, "    "));
     }
     await world.closePages();
+    if (freshGateway) await world.stopGateway().catch((error) => report(false, `${name}: the gateway ends well`, started, error));
   }
   const started = Date.now();
   try {

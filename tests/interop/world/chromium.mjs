@@ -14,7 +14,7 @@ export async function openChromium({ url, microphone, codecs }) {
   const profile = mkdtempSync(join(tmpdir(), "trunkline-chromium-"));
   const origin = new URL(url).origin;
   const context = await chromium.launchPersistentContext(profile, {
-    executablePath: process.env.TRUNKLINE_CHROMIUM ?? "/usr/bin/chromium",
+    executablePath: process.env.INTEROP_CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
     args: [
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",

@@ -10,7 +10,7 @@ export const FIREFOX_TONE = 440;
 export async function openFirefox({ url, codecs }) {
   const browser = await puppeteer.launch({
     browser: "firefox",
-    executablePath: process.env.TRUNKLINE_FIREFOX ?? "/usr/bin/firefox-esr",
+    executablePath: process.env.INTEROP_FIREFOX ?? "/usr/bin/firefox-esr",
     headless: true,
     extraPrefsFirefox: {
       "media.navigator.streams.fake": true,

@@ -59,6 +59,8 @@ export function configuration({ sipAddress = addresses.gateway, trunks: lines, r
     webrtc: { addresses: [addresses.gatewayForBrowser], port: 0, lite: false },
     media: { rtp_address: sipAddress, rtp_ports: "20000-20999" },
     sign_in: { anonymous: true },
+    calls: { drain_timeout: 3 },
+    log: { filter: "info,trunkline=debug" },
   };
   for (const [name, keys] of Object.entries(more)) sections[name] = { ...sections[name], ...keys };
   return [
@@ -82,7 +84,7 @@ export class Gateway {
       trunks: [trunks.asterisk()], routes: [routes.asterisk, routes.unknown], ...options,
     }));
     gateway.url = `http://${addresses.gatewayForBrowser}:${HTTP_PORT}/`;
-    const binary = process.env.TRUNKLINE_BINARY ?? join(place.repository, "target/debug/trunkline");
+    const binary = process.env.INTEROP_GATEWAY ?? join(place.repository, "target/debug/trunkline");
     gateway.process = new Process(
       place.network.inside(place.network.gateway, binary, "--config", file),
       { log: join(place.logs, "gateway.log"), environment: { RUST_BACKTRACE: "1", NO_COLOR: "1" } });

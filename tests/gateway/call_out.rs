@@ -1,0 +1,118 @@
+//! A page calls: audio both ways, and how such a call ends.
+
+use std::time::Duration;
+
+use serde_json::json;
+use trunkline::sip;
+
+use crate::browser::Browser;
+use crate::pbx::Telephone;
+use crate::sound::Coding;
+use crate::world::World;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_calls_and_both_hear_each_other() {
+    let mut world = World::start().await;
+    let mut page = world.page("alice").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    let offer = browser.offer().await;
+    page.say(json!({"type": "call", "call": "c1", "to": "600", "sdp": offer, "name": "Alice"}))
+        .await;
+
+    let mut leg = world.pbx.called().await;
+    assert_eq!((leg.called.as_str(), leg.caller.as_str()), ("600", "alice"));
+    assert_eq!(leg.caller_name.as_deref(), Some("Alice"));
+    leg.ring().await;
+    // The browser is answered at once: ICE and DTLS are through before anybody picks up.
+    let answer = page.hear("answer").await;
+    browser
+        .take_answer(answer["sdp"].as_str().expect("SDP"))
+        .await;
+    page.hear("ringing").await;
+    browser.connected().await;
+
+    let mut telephone = Telephone::new(Coding::Pcmu).await;
+    leg.answer(telephone.describe("sendrecv")).await;
+    page.hear("answered").await;
+    leg.confirmed().await;
+    telephone.speak_to(leg.gateway_rtp());
+
+    browser.hum(440.0);
+    telephone.hum(1_004.0);
+    let at_pbx = telephone.ear.hears(440.0).await;
+    let at_page = browser.ear.hears(1_004.0).await;
+    println!("PBX hears {at_pbx:?}, page hears {at_page:?}");
+    assert_eq!(telephone.ear.payload_types(), [0]);
+    assert_eq!(browser.ear.payload_types(), [111]);
+
+    page.hang_up("c1").await;
+    page.hear_end("hangup-local").await;
+    let over = leg.over().await;
+    assert!(
+        matches!(
+            over,
+            sip::Event::Ended {
+                why: sip::EndedBy::Bye,
+                ..
+            }
+        ),
+        "{over:?}"
+    );
+    world.has_calls(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pbx_hangs_up() {
+    let mut world = World::start().await;
+    let mut talk = world.call_out(Coding::Opus).await;
+    talk.sounds().await;
+    talk.leg.hang_up().await;
+    talk.page.hear_end("hangup-remote").await;
+    // The name is free again, and nothing is left to end.
+    talk.page.hang_up("c1").await;
+    let error = talk.page.hear_error("unknown-call").await;
+    assert_eq!(error["call"], "c1");
+    world.has_calls(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_that_vanishes_hangs_up() {
+    let mut world = World::start().await;
+    let talk = world.call_out(Coding::Opus).await;
+    talk.sounds().await;
+    let mut leg = talk.leg;
+    drop(talk.page);
+    let over = leg.over().await;
+    assert!(
+        matches!(
+            over,
+            sip::Event::Ended {
+                why: sip::EndedBy::Bye,
+                ..
+            }
+        ),
+        "{over:?}"
+    );
+    world.has_calls(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_browser_that_closes_its_connection_hangs_up() {
+    let mut world = World::start().await;
+    let mut talk = world.call_out(Coding::Opus).await;
+    talk.sounds().await;
+    talk.browser.close().await;
+    talk.page.hear_end("hangup-local").await;
+    talk.leg.over().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shared_codec_is_passed_through_where_the_trunk_wants_it() {
+    let mut world = World::with(|settings| settings.trunk[0].passthrough = true).await;
+    let talk = world.call_out(Coding::Pcmu).await;
+    talk.sounds().await;
+    assert_eq!(talk.telephone.ear.payload_types(), [0]);
+    assert_eq!(talk.browser.ear.payload_types(), [0]);
+    talk.end().await;
+    world.pbx.hears_of_nothing(Duration::from_millis(100)).await;
+}

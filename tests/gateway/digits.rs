@@ -1,0 +1,79 @@
+//! Keys both ways: every one of the sixteen, none lost, none doubled.
+
+use bytes::Bytes;
+use serde_json::json;
+use trunkline::sip;
+
+use crate::sound::Coding;
+use crate::world::{Talk, World};
+
+/// All keys, and some that follow themselves.
+const KEYS: &str = "0123456789*#ABCDD11";
+
+async fn digits_both_ways(mut talk: Talk) {
+    talk.sounds().await;
+    talk.witness();
+
+    // From the telephone, while the browser presses its own.
+    talk.telephone.press(KEYS);
+    talk.browser.press(KEYS);
+    for key in KEYS.chars() {
+        let heard = talk.page.hear("dtmf").await;
+        assert_eq!(heard["digit"], key.to_string());
+        let duration = heard["duration"].as_u64().expect("milliseconds");
+        assert!((60..=140).contains(&duration), "{heard}");
+    }
+    talk.browser.ear.hears_keys(KEYS).await;
+    talk.telephone.ear.hears_keys(KEYS).await;
+
+    // By message.
+    talk.witness();
+    talk.page
+        .say(json!({"type": "dtmf", "call": "c1", "digits": KEYS, "duration": 60}))
+        .await;
+    talk.telephone.ear.hears_keys(KEYS).await;
+    assert_eq!(talk.browser.ear.keys(), "", "keys do not come back");
+
+    talk.sounds().await;
+    talk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn digits_cross_a_transcoded_call() {
+    let mut world = World::start().await;
+    digits_both_ways(world.call_out(Coding::Opus).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn digits_cross_a_call_that_is_passed_through() {
+    let mut world = World::with(|settings| settings.trunk[0].passthrough = true).await;
+    digits_both_ways(world.call_out(Coding::Pcmu).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn digits_come_by_info_too() {
+    let mut world = World::start().await;
+    let mut talk = world.call_out(Coding::Opus).await;
+    for (content_type, body, digit, duration) in [
+        (
+            "application/dtmf-relay",
+            "Signal=5\r\nDuration=160\r\n",
+            "5",
+            160,
+        ),
+        ("application/dtmf", "#", "#", 100),
+    ] {
+        talk.leg
+            .command(sip::Command::Info {
+                content_type: content_type.to_owned(),
+                body: Bytes::from_static(body.as_bytes()),
+            })
+            .await;
+        let heard = talk.page.hear("dtmf").await;
+        assert_eq!(
+            (&heard["digit"], &heard["duration"]),
+            (&json!(digit), &json!(duration))
+        );
+    }
+    talk.end().await;
+}

@@ -1,0 +1,24 @@
+//! A whole gateway in this process, between an independent browser (the crate `webrtc`, with
+//! tokio-tungstenite for signalling) and a PBX (a SIP user agent and plain RTP sockets). Audio
+//! is judged by its frequency. Each behaviour is a module.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "real sockets, real time: reads the clock and starts tasks"
+)]
+
+mod browser;
+mod page;
+mod pbx;
+mod sound;
+mod world;
+
+mod call_in;
+mod call_out;
+mod digits;
+mod drain;
+mod early_media;
+mod endings;
+mod hold;
+mod limits;
+mod sign_in;

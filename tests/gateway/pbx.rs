@@ -1,0 +1,386 @@
+//! A PBX: a SIP user agent of its own, and telephones with plain RTP sockets.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use trunkline::rtp::{Header, Packet, is_rtcp};
+use trunkline::sip;
+
+use super::sound::{Coding, Ear, PATIENCE, Voice, Wish};
+
+/// Payload type of telephone events.
+const EVENTS: u8 = 101;
+
+/// The user agent.
+pub struct Pbx {
+    pub sip: sip::Handle,
+    incoming: mpsc::Receiver<sip::Incoming>,
+}
+
+/// One call at the PBX.
+pub struct Leg {
+    sip: sip::Handle,
+    id: sip::LegId,
+    events: mpsc::Receiver<sip::Event>,
+    /// What the gateway called, or who the gateway says called.
+    pub called: String,
+    pub caller: String,
+    pub caller_name: Option<String>,
+    /// The gateway's last description.
+    pub description: String,
+}
+
+impl Pbx {
+    /// A PBX at a port of its own, for a gateway that will be at `gateway`.
+    pub async fn start(gateway: SocketAddr) -> (Self, SocketAddr) {
+        let (sender, incoming) = mpsc::channel(64);
+        let config = sip::Config {
+            listen: vec![sip::Listen {
+                transport: sip::Transport::Udp,
+                address: "127.0.0.1:0".parse().expect("an address"),
+            }],
+            advertised: None,
+            user_agent: "Exchange/1".to_owned(),
+            trunks: vec![sip::Trunk {
+                name: "gateway".to_owned(),
+                target: sip::Target {
+                    host: gateway.ip().to_string(),
+                    port: gateway.port(),
+                    transport: sip::Transport::Udp,
+                },
+                domain: "pbx.example".to_owned(),
+                credentials: None,
+                accept_from: Vec::new(),
+                registration: None,
+                request_timeout: Duration::from_secs(32),
+            }],
+            limits: sip::Limits::default(),
+        };
+        let sip = sip::start(config, sender).await.expect("SIP starts");
+        let address = sip.local_addresses()[0].address;
+        (Pbx { sip, incoming }, address)
+    }
+
+    /// The next call from the gateway.
+    pub async fn called(&mut self) -> Leg {
+        let incoming = tokio::time::timeout(PATIENCE, self.incoming.recv())
+            .await
+            .expect("the gateway calls")
+            .expect("SIP runs");
+        let (sender, events) = mpsc::channel(64);
+        self.sip.attach(incoming.leg, sender).await;
+        let body = incoming.body.unwrap_or_default();
+        Leg {
+            sip: self.sip.clone(),
+            id: incoming.leg,
+            events,
+            called: incoming.request_user,
+            caller: incoming.from_user,
+            caller_name: incoming.from_name,
+            description: String::from_utf8(body.to_vec()).expect("SDP is text"),
+        }
+    }
+
+    /// Nobody calls for this long.
+    pub async fn hears_of_nothing(&mut self, time: Duration) {
+        let incoming = tokio::time::timeout(time, self.incoming.recv()).await;
+        assert!(incoming.is_err(), "{incoming:?}");
+    }
+
+    /// Calls a user of the gateway.
+    pub async fn call(&self, user: &str, offer: String) -> Leg {
+        let (sender, events) = mpsc::channel(64);
+        let outgoing = sip::Outgoing {
+            trunk: "gateway".to_owned(),
+            to_user: user.to_owned(),
+            from_user: "4930123".to_owned(),
+            from_name: Some("Ada".to_owned()),
+            body: Bytes::from(offer),
+            headers: Vec::new(),
+        };
+        let id = self.sip.invite(outgoing, sender).await.expect("it is sent");
+        Leg {
+            sip: self.sip.clone(),
+            id,
+            events,
+            called: user.to_owned(),
+            caller: "4930123".to_owned(),
+            caller_name: None,
+            description: String::new(),
+        }
+    }
+}
+
+impl Leg {
+    pub async fn command(&self, command: sip::Command) {
+        self.sip
+            .command(self.id, command)
+            .await
+            .expect("it can be begun");
+    }
+
+    pub async fn ring(&self) {
+        self.progress(180, None).await;
+    }
+
+    /// A provisional answer.
+    pub async fn progress(&self, status: u16, description: Option<String>) {
+        let body = description.map(Bytes::from);
+        self.command(sip::Command::Progress { status, body }).await;
+    }
+
+    pub async fn answer(&self, description: String) {
+        let body = Bytes::from(description);
+        self.command(sip::Command::Accept { body }).await;
+    }
+
+    pub async fn refuse(&self, status: u16) {
+        let reason = None;
+        self.command(sip::Command::Reject { status, reason }).await;
+    }
+
+    pub async fn hang_up(&self) {
+        self.command(sip::Command::Hangup { cause: Some(16) }).await;
+    }
+
+    /// What happens next.
+    pub async fn event(&mut self) -> sip::Event {
+        tokio::time::timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("something happens")
+            .expect("the leg lives")
+    }
+
+    /// The gateway acknowledges our answer.
+    pub async fn confirmed(&mut self) {
+        let event = self.event().await;
+        assert!(matches!(event, sip::Event::Confirmed { .. }), "{event:?}");
+    }
+
+    /// The gateway's answer to our call, with the ringing before it.
+    pub async fn answered(&mut self) {
+        loop {
+            match self.event().await {
+                sip::Event::Progress { status: 180, .. } => {}
+                sip::Event::Accepted { body } => {
+                    self.take(body.expect("an answer has a description"));
+                    return;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The gateway refuses our call with this status.
+    pub async fn refused(&mut self) -> u16 {
+        loop {
+            match self.event().await {
+                sip::Event::Progress { .. } => {}
+                sip::Event::Refused { status, .. } => return status,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Offers anew, and gives the gateway's answer.
+    pub async fn reoffer(&mut self, description: String) -> String {
+        let body = Bytes::from(description);
+        self.command(sip::Command::Reinvite { body }).await;
+        match self.event().await {
+            sip::Event::ReinviteAnswered { body } => self.take(body),
+            other => panic!("{other:?}"),
+        }
+        self.description.clone()
+    }
+
+    /// The gateway offers anew.
+    pub async fn reoffered(&mut self) -> String {
+        match self.event().await {
+            sip::Event::Reinvited { body } => self.take(body.expect("an offer")),
+            other => panic!("{other:?}"),
+        }
+        self.description.clone()
+    }
+
+    pub async fn answer_reoffer(&mut self, description: String) {
+        let body = Bytes::from(description);
+        self.command(sip::Command::AnswerReinvite { body }).await;
+        self.confirmed().await;
+    }
+
+    /// The call is over by the gateway's BYE or CANCEL.
+    pub async fn over(&mut self) -> sip::Event {
+        loop {
+            let event = self.event().await;
+            if event.is_final() {
+                return event;
+            }
+        }
+    }
+
+    fn take(&mut self, body: Bytes) {
+        self.description = String::from_utf8(body.to_vec()).expect("SDP is text");
+    }
+
+    /// Where the gateway receives audio.
+    pub fn gateway_rtp(&self) -> SocketAddr {
+        rtp_address(&self.description)
+    }
+}
+
+/// Where a description says that audio goes.
+pub fn rtp_address(description: &str) -> SocketAddr {
+    let line = |prefix: &str| {
+        let line = description.lines().find(|line| line.starts_with(prefix));
+        line.unwrap_or_else(|| panic!("no {prefix} in {description}"))
+            .to_owned()
+    };
+    let host = line("c=IN IP4 ")[9..].trim().to_owned();
+    let port = line("m=audio ")[8..].split(' ').next().map(str::to_owned);
+    format!("{host}:{}", port.expect("a port"))
+        .parse()
+        .expect("an address")
+}
+
+/// The direction attribute of a description.
+pub fn direction(description: &str) -> &str {
+    description
+        .lines()
+        .map(str::trim)
+        .find_map(|line| match line {
+            "a=sendrecv" => Some("sendrecv"),
+            "a=sendonly" => Some("sendonly"),
+            "a=recvonly" => Some("recvonly"),
+            "a=inactive" => Some("inactive"),
+            _ => None,
+        })
+        .unwrap_or("sendrecv")
+}
+
+/// The RTP side of a call at the PBX: it speaks to the gateway as soon as it knows where.
+pub struct Telephone {
+    pub address: SocketAddr,
+    pub ear: Ear,
+    wish: Arc<Mutex<Wish>>,
+    remote: Arc<Mutex<Option<SocketAddr>>>,
+    coding: Coding,
+    version: u32,
+    speaking: tokio::task::JoinHandle<()>,
+}
+
+impl Telephone {
+    pub async fn new(coding: Coding) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let address = socket.local_addr().expect("its address");
+        let ear = Ear::new(vec![EVENTS]);
+        let (voice, wish) = Voice::new(coding, EVENTS);
+        let remote = Arc::new(Mutex::new(None));
+        let speaking = tokio::spawn(converse(socket, voice, ear.clone(), remote.clone()));
+        Telephone {
+            address,
+            ear,
+            wish,
+            remote,
+            coding,
+            version: 1,
+            speaking,
+        }
+    }
+
+    /// A description with this direction; each is a version of its own.
+    pub fn describe(&mut self, direction: &str) -> String {
+        self.version += 1;
+        let (payload_type, name) = match self.coding {
+            Coding::Opus => (111, "opus/48000/2"),
+            Coding::Pcmu => (0, "PCMU/8000"),
+            Coding::Pcma => (8, "PCMA/8000"),
+        };
+        let rate = if self.coding == Coding::Opus {
+            48_000
+        } else {
+            8_000
+        };
+        format!(
+            "v=0\r\no=- 77 {} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {} RTP/AVP {payload_type} {EVENTS}\r\na=rtpmap:{payload_type} {name}\r\n\
+             a=rtpmap:{EVENTS} telephone-event/{rate}\r\na=fmtp:{EVENTS} 0-15\r\na=ptime:20\r\n\
+             a={direction}\r\n",
+            self.version,
+            self.address.port()
+        )
+    }
+
+    /// The gateway is there.
+    pub fn speak_to(&self, gateway: SocketAddr) {
+        *self.remote.lock().expect("whole") = Some(gateway);
+    }
+
+    /// Says this tone from now on.
+    pub fn hum(&self, frequency: f64) {
+        self.wish.lock().expect("whole").frequency = frequency;
+    }
+
+    /// Presses keys.
+    pub fn press(&self, keys: &str) {
+        self.wish.lock().expect("whole").keys.extend(keys.chars());
+    }
+
+    /// Whether it sends at all.
+    pub fn set_speaking(&self, speaks: bool) {
+        self.wish.lock().expect("whole").speaks = speaks;
+    }
+}
+
+impl Drop for Telephone {
+    fn drop(&mut self) {
+        self.speaking.abort();
+    }
+}
+
+async fn converse(
+    socket: UdpSocket,
+    mut voice: Voice,
+    ear: Ear,
+    remote: Arc<Mutex<Option<SocketAddr>>>,
+) {
+    let mut ticks = interval(Duration::from_millis(20));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut received = [0; 2_048];
+    let mut out = Vec::new();
+    loop {
+        let gateway = *remote.lock().expect("whole");
+        tokio::select! {
+            _ = ticks.tick() => {
+                let Some(gateway) = gateway else { continue };
+                for spoken in voice.next() {
+                    out.clear();
+                    let header = Header {
+                        marker: spoken.marker,
+                        payload_type: spoken.payload_type,
+                        sequence: spoken.sequence,
+                        timestamp: spoken.timestamp,
+                        ssrc: 0x0b0b_0b0b,
+                    };
+                    header.write(&mut out);
+                    out.extend_from_slice(&spoken.payload);
+                    let _ = socket.send_to(&out, gateway).await;
+                }
+            }
+            packet = socket.recv_from(&mut received) => {
+                let Ok((length, from)) = packet else { continue };
+                let datagram = &received[..length];
+                // What other tests' calls send to a port beside theirs is not ours to hear.
+                if Some(from) != gateway || is_rtcp(datagram) {
+                    continue;
+                }
+                let packet = Packet::parse(datagram).expect("the gateway sends whole RTP");
+                ear.take(packet.payload_type, packet.timestamp, packet.payload);
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A whole gateway in this process, a PBX beside it, and calls through both.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use trunkline::gateway::Gateway;
+use trunkline::settings::{Inbound, Route, Settings, Trunk};
+use trunkline::telemetry;
+
+use super::browser::Browser;
+use super::page::Page;
+use super::pbx::{Leg, Pbx, Telephone};
+use super::sound::{Coding, PATIENCE};
+
+/// UDP ports that each world has: one for SIP, the rest for RTP.
+const PORTS: u16 = 60;
+
+/// A gateway and its PBX.
+pub struct World {
+    pub gateway: Gateway,
+    pub pbx: Pbx,
+    pub http: SocketAddr,
+    pub sip: SocketAddr,
+}
+
+/// A call that is answered, with its page and telephone.
+pub struct Talk {
+    pub page: Page,
+    pub browser: Browser,
+    pub leg: Leg,
+    pub telephone: Telephone,
+}
+
+fn metrics() -> &'static PrometheusHandle {
+    static ONE: OnceLock<PrometheusHandle> = OnceLock::new();
+    ONE.get_or_init(|| telemetry::start_metrics().expect("the first recorder"))
+}
+
+/// A port for SIP by UDP and TCP, and the range of RTP above it. All below the ports that
+/// the system chooses, so that nobody else is given them meanwhile.
+fn ports() -> (SocketAddr, u16, u16) {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Another run at the same time begins elsewhere.
+    let begin = u16::try_from(std::process::id() % 97).expect("small");
+    loop {
+        let turn = begin.wrapping_mul(3) + NEXT.fetch_add(1, Ordering::Relaxed);
+        let first = 11_000 + (turn % 340) * PORTS;
+        let address = SocketAddr::from(([127, 0, 0, 1], first));
+        let free = |port: u16| UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], port))).is_ok();
+        if TcpListener::bind(address).is_ok() && (first..first + PORTS).all(free) {
+            return (address, first + 2, first + PORTS - 1);
+        }
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        World::with(|_| {}).await
+    }
+
+    /// A gateway with other settings. Numbers go to the trunk `pbx`, whose calls go to the user
+    /// of the called name.
+    pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let (sip, first, last) = ports();
+        let (pbx, pbx_address) = Pbx::start(sip).await;
+        let mut settings = Settings::default();
+        settings.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.sip.listen = vec![format!("udp:{sip}"), format!("tcp:{sip}")];
+        settings.webrtc.addresses = vec![sip.ip()];
+        settings.media.workers = 1;
+        settings.media.rtp_ports = format!("{first}-{last}");
+        settings.built_in.enabled = false;
+        settings.trunk = vec![trunk(pbx_address)];
+        settings.route = vec![Route {
+            pattern: r"\d+".to_owned(),
+            trunk: "pbx".to_owned(),
+            to: "$0".to_owned(),
+            users: Vec::new(),
+        }];
+        settings.inbound = vec![Inbound {
+            pattern: ".+".to_owned(),
+            user: "$0".to_owned(),
+            trunk: None,
+        }];
+        change(&mut settings);
+        let gateway = Gateway::start(settings, Box::new(|| metrics().render()))
+            .await
+            .expect("the gateway starts");
+        World {
+            http: gateway.http_address(),
+            gateway,
+            pbx,
+            sip,
+        }
+    }
+
+    pub async fn page(&self, name: &str) -> Page {
+        Page::guest(self.http, name).await
+    }
+
+    /// A call from a page that the PBX has answered; nobody has been heard yet.
+    pub async fn call_out(&mut self, coding: Coding) -> Talk {
+        let mut page = self.page("alice").await;
+        let mut browser = Browser::new(coding).await;
+        page.call("c1", "600", &browser.offer().await).await;
+        let mut leg = self.pbx.called().await;
+        let mut telephone = Telephone::new(Coding::Pcmu).await;
+        leg.answer(telephone.describe("sendrecv")).await;
+        leg.confirmed().await;
+        let answer = page.hear("answer").await;
+        browser
+            .take_answer(answer["sdp"].as_str().expect("SDP"))
+            .await;
+        page.hear("answered").await;
+        browser.connected().await;
+        telephone.speak_to(leg.gateway_rtp());
+        Talk {
+            page,
+            browser,
+            leg,
+            telephone,
+        }
+    }
+
+    /// The value of a counter of `/metrics`, summed over all series with these labels.
+    pub async fn counter(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let body = self.get("/metrics").await;
+        body.lines()
+            .filter(|line| {
+                line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} "))
+            })
+            .filter(|line| {
+                labels
+                    .iter()
+                    .all(|(key, value)| line.contains(&format!("{key}=\"{value}\"")))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Waits until a counter is `least` above `before`: media workers count once a second.
+    pub async fn counted(&self, name: &str, labels: &[(&str, &str)], before: f64, least: f64) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let now = self.counter(name, labels).await;
+            if now >= before + least {
+                return;
+            }
+            assert!(
+                std::time::Instant::now() < deadline,
+                "{name} {labels:?}: {now}, it was {before}\n{}",
+                self.get("/metrics").await
+            );
+            tokio::time::sleep(super::sound::GLANCE * 5).await;
+        }
+    }
+
+    /// The body of a page of the HTTP listener.
+    pub async fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.http).await.expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut response = String::new();
+        tokio::time::timeout(PATIENCE, stream.read_to_string(&mut response))
+            .await
+            .expect("answered in time")
+            .expect("text");
+        let (_, body) = response.split_once("\r\n\r\n").expect("a head");
+        body.to_owned()
+    }
+
+    /// How many calls the gateway has open, as `/health` says.
+    pub async fn open_calls(&self) -> u64 {
+        let health: serde_json::Value =
+            serde_json::from_str(&self.get("/health").await).expect("JSON");
+        health["calls"].as_u64().expect("a number")
+    }
+
+    /// Waits until the gateway has this many calls.
+    pub async fn has_calls(&self, calls: u64) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let open = self.open_calls().await;
+            if open == calls {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{open} calls");
+            tokio::time::sleep(super::sound::GLANCE).await;
+        }
+    }
+}
+
+/// The trunk `pbx`.
+pub fn trunk(address: SocketAddr) -> Trunk {
+    Trunk {
+        name: "pbx".to_owned(),
+        target: format!("sip:{address}"),
+        domain: None,
+        username: None,
+        password: None,
+        register: false,
+        register_expires: 300,
+        from_user: None,
+        accept_from: Vec::new(),
+        codecs: vec!["PCMU".to_owned(), "PCMA".to_owned()],
+        passthrough: false,
+        ptime: 20,
+        telephone_event: true,
+    }
+}
+
+impl Talk {
+    /// Both hear each other, each by a frequency of its own.
+    pub async fn sounds(&self) {
+        self.browser.hum(440.0);
+        self.telephone.hum(1_004.0);
+        self.telephone.ear.hears(440.0).await;
+        self.browser.ear.hears(1_004.0).await;
+    }
+
+    /// From now on everything that both hear is recorded.
+    pub fn witness(&self) {
+        self.telephone.ear.listen();
+        self.browser.ear.listen();
+    }
+
+    /// Since [`Talk::witness`] both heard the tones of [`Talk::sounds`] and nothing else.
+    #[track_caller]
+    pub fn was_undisturbed(&self, least: std::time::Duration) {
+        self.telephone.ear.heard_only(440.0, least);
+        self.browser.ear.heard_only(1_004.0, least);
+    }
+
+    /// The page hangs up.
+    pub async fn end(mut self) {
+        self.page.hang_up("c1").await;
+        self.page.hear_end("hangup-local").await;
+        self.leg.over().await;
+        self.browser.close().await;
+    }
+}
