@@ -334,6 +334,7 @@ impl Exchange {
         trunk: String,
         user: String,
     ) -> Result<CallHandle, EndReason> {
+        let direction = side.direction();
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (media_sender, media_events) = mpsc::channel(MEDIA_QUEUE);
         let handle = CallHandle::new(commands);
@@ -361,6 +362,8 @@ impl Exchange {
             began: Instant::now(),
             answered: None,
             quality: None,
+            direction,
+            ending: None,
         };
         tokio::spawn(task.run(parts.rtp));
         Ok(handle)
