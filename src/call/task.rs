@@ -9,11 +9,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::EndReason;
 use super::directory::{Delivery, SocketSender};
-use super::exchange::OpenCall;
 use super::handle::CallHandle;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
 use super::machine::Call;
 use super::message::{Action, Command, Event, Notice, Quality, Side, SocketId};
+use super::open_calls::OpenCall;
 use super::translate;
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::sip;
@@ -522,6 +522,3 @@ async fn until(deadline: Option<Instant>) {
 
 /// How long a worker may take for the last count of a call.
 const LAST_COUNT: Duration = Duration::from_secs(1);
-
-/// How long an INFO digit lasts that does not say so, milliseconds.
-pub(super) const INFO_DIGIT: Duration = Duration::from_millis(100);

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use super::EndReason;
 use super::leg::PeerEvent;
 use super::message::{Event, Quality, Side, SideQuality};
-use super::task::INFO_DIGIT;
 use crate::{media, peer, sip};
+
+/// How long an INFO digit lasts that does not say so.
+const INFO_DIGIT: Duration = Duration::from_millis(100);
 
 /// What a SIP event means for the call.
 pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
