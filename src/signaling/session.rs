@@ -373,9 +373,8 @@ impl Session {
             None => return Err(Over::Gone),
             Some(Err(error)) => {
                 let text = error.to_string();
-                // What came is over the limit, or not WebSocket; either way the stream is lost.
-                metrics::counter!("trunkline_messages_refused_total", "code" => "too-large")
-                    .increment(1);
+                // What came is over the limit, or not WebSocket, or the connection was reset;
+                // either way the stream is lost.
                 tracing::debug!(socket = self.id.0, error = %text, "connection broke");
                 if text.to_ascii_lowercase().contains("too long") || text.contains("too large") {
                     self.refuse("too-large", "a message has at most 64 KiB", None)

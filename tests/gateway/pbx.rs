@@ -102,6 +102,7 @@ impl Pbx {
             from_name: Some("Ada".to_owned()),
             body: Bytes::from(offer),
             headers: Vec::new(),
+            call_id: None,
         };
         let id = self.sip.invite(outgoing, sender).await.expect("it is sent");
         Leg {

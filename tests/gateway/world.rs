@@ -65,6 +65,7 @@ impl World {
     /// A gateway with other settings. Numbers go to the trunk `pbx`, whose calls go to the user
     /// of the called name.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let metrics = metrics();
         let (sip, first, last) = ports();
         let (pbx, pbx_address) = Pbx::start(sip).await;
         let mut settings = Settings::default();
@@ -87,7 +88,7 @@ impl World {
             trunk: None,
         }];
         change(&mut settings);
-        let gateway = Gateway::start(settings, Box::new(|| metrics().render()))
+        let gateway = Gateway::start(settings, Box::new(|| metrics.render()))
             .await
             .expect("the gateway starts");
         World {
@@ -229,10 +230,9 @@ impl Talk {
     }
 
     /// Since [`Talk::witness`] both heard the tones of [`Talk::sounds`] and nothing else.
-    #[track_caller]
-    pub fn was_undisturbed(&self, least: std::time::Duration) {
-        self.telephone.ear.heard_only(440.0, least);
-        self.browser.ear.heard_only(1_004.0, least);
+    pub async fn was_undisturbed(&self) {
+        self.telephone.ear.heard_only(440.0).await;
+        self.browser.ear.heard_only(1_004.0).await;
     }
 
     /// The page hangs up.
