@@ -27,6 +27,10 @@ const QUEUE: usize = 256;
 /// How long one message may take to go out.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection that we close stays open for what the page still sends: to close with
+/// input unread resets it, and our last words are lost on the way.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Messages that a page may send in a burst, and per second after it.
 const MESSAGES_PER_SECOND: u32 = 100;
 
@@ -338,6 +342,8 @@ impl Session {
                 })
                 .await
             }
+            // The end of a call that never got so far as to ring here is no news.
+            Delivery::Notice { call, .. } if !self.calls.contains_key(&call) => Ok(()),
             Delivery::Notice { call, notice } => {
                 let ended = matches!(notice, Notice::Ended { .. });
                 let answer = matches!(notice, Notice::Answer { .. });
@@ -439,6 +445,25 @@ impl Session {
         }
     }
 
+    /// Lets the page hear our close and close in its turn.
+    async fn linger(&mut self) {
+        let deadline = Instant::now() + LINGER;
+        let until_it_closes = async {
+            loop {
+                match self.socket.recv().await {
+                    None => return true,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => return false,
+                }
+            }
+        };
+        let closed = tokio::time::timeout_at(deadline, until_it_closes).await;
+        // After a message over the limit nothing more can be read: then time alone helps.
+        if closed == Ok(false) {
+            tokio::time::sleep_until(deadline).await;
+        }
+    }
+
     async fn leave(mut self, over: Over) {
         for handle in self.calls.values() {
             let _ = handle.ask(Command::LosePage { socket: self.id });
@@ -453,7 +478,9 @@ impl Session {
                 code,
                 reason: reason.into(),
             };
-            let _ = self.send(Message::Close(Some(frame))).await;
+            if self.send(Message::Close(Some(frame))).await.is_ok() {
+                self.linger().await;
+            }
         }
     }
 }

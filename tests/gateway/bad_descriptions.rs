@@ -46,16 +46,13 @@ async fn offers_that_cannot_be_used_end_their_call() {
         ),
         ("no-mux", without(&good, "a=rtcp-mux"), "bad-offer"),
         (
-            "plain",
-            good.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"),
-            "bad-offer",
-        ),
-        (
             "codec",
             good.replace("opus/48000/2", "speex/48000/2"),
             "no-common-codec",
         ),
     ];
+    let counted = [("direction", "outgoing"), ("reason", "bad-offer")];
+    let before = world.counter("trunkline_calls_total", &counted).await;
     for (call, offer, reason) in &cases {
         page.call(call, "600", offer).await;
         let error = page.hear_error("bad-offer").await;
@@ -64,6 +61,9 @@ async fn offers_that_cannot_be_used_end_their_call() {
         assert_eq!(ended["reason"], *reason, "{call}: {ended}");
     }
     world.pbx.hears_of_nothing(Duration::from_millis(100)).await;
+    world
+        .counted("trunkline_calls_total", &counted, before, 7.0)
+        .await;
     world.has_calls(1).await;
     talk.was_undisturbed().await;
     talk.end().await;
@@ -132,22 +132,45 @@ async fn an_answer_that_cannot_be_used_refuses_the_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pbx_whose_offer_cannot_be_used_is_refused() {
-    let world = World::start().await;
+async fn a_pbx_whose_offer_cannot_be_used_is_refused_and_no_page_rings() {
+    let world = World::with(|settings| settings.trunk[0].codecs = vec!["PCMU".to_owned()]).await;
     let mut page = world.page("alice").await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let good = telephone.describe("sendrecv");
-    for bad in [
-        "v=0\r\nnonsense".to_owned(),
-        good.replace("m=audio", "m=image"),
-        good.replace("c=IN IP4 127.0.0.1", "c=IN IP4 pbx.example"),
+    for (bad, reason) in [
+        ("v=0\r\nnonsense".to_owned(), "bad-pbx-description"),
+        (good.replace("m=audio", "m=image"), "bad-pbx-description"),
+        (
+            good.replace("127.0.0.1\r\nt=", "pbx.example\r\nt="),
+            "bad-pbx-description",
+        ),
+        (good.replace("RTP/AVP 0 ", "RTP/AVP 8 "), "no-common-codec"),
+        (good.replace("RTP/AVP 0 ", "RTP/AVP 18 "), "no-common-codec"),
     ] {
+        let labels = [("direction", "incoming"), ("reason", reason)];
+        let before = world.counter("trunkline_calls_total", &labels).await;
         let mut leg = world.pbx.call("alice", bad.clone()).await;
         assert_eq!(leg.refused().await, 488, "{bad}");
-        while let Ok(message) = tokio::time::timeout(Duration::from_millis(100), page.next()).await
-        {
-            assert_eq!(message["type"], "ended", "{message}");
-        }
+        world
+            .counted("trunkline_calls_total", &labels, before, 1.0)
+            .await;
     }
+    page.hear_nothing(Duration::from_millis(200)).await;
+    world.has_calls(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_whose_codecs_are_not_allowed_rings_nobody() {
+    let mut world = World::with(|settings| {
+        settings.webrtc.codecs = vec!["PCMA".to_owned()];
+        settings.trunk[0].passthrough = true;
+    })
+    .await;
+    let mut page = world.page("alice").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    page.call("c1", "600", &browser.offer().await).await;
+    page.hear_error("bad-offer").await;
+    page.hear_end("no-common-codec").await;
+    world.pbx.hears_of_nothing(Duration::from_millis(100)).await;
     world.has_calls(0).await;
 }

@@ -19,6 +19,7 @@ mod bad_sip;
 mod built_in;
 mod call_in;
 mod call_out;
+mod delayed_offer;
 mod digits;
 mod drain;
 mod early_media;
