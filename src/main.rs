@@ -78,7 +78,7 @@ fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         let gateway = Gateway::start(settings, Box::new(move || render.render())).await?;
         println!(
             "Trunkline is up. Open http://{}/ and dial echo.",
-            gateway.http_address()
+            gateway.page_address()
         );
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
