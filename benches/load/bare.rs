@@ -177,7 +177,10 @@ pub fn run(mode: Mode) {
                 }
             } else if event.token().0 % 2 == 1 {
                 let call = &mut calls[event.token().0 / 2];
-                while let Ok((length, _)) = call.rtp.recv_from(&mut datagram) {
+                while let Ok((length, source)) = call.rtp.recv_from(&mut datagram) {
+                    if source != call.pbx {
+                        continue;
+                    }
                     let secured = call.forward_to_browser(&datagram[..length], &mut packet);
                     let _ = browsers.send_to(&secured, call.browser);
                 }
