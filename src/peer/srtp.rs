@@ -241,7 +241,9 @@ fn ssrc(packet: Packet, datagram: &[u8]) -> Option<u32> {
 fn is_newer(packet: Packet, number: u32, newest: Option<u32>) -> bool {
     match (packet, newest) {
         (_, None) => true,
-        (Packet::Rtp, Some(newest)) => (1..0x8000).contains(&(number.wrapping_sub(newest) & 0xffff)),
+        (Packet::Rtp, Some(newest)) => {
+            (1..0x8000).contains(&(number.wrapping_sub(newest) & 0xffff))
+        }
         (Packet::Rtcp, Some(newest)) => number > newest,
     }
 }

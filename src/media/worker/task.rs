@@ -230,6 +230,12 @@ impl<L: SecureLeg> Worker<L> {
             {
                 Evidence::Check if is_stun(datagram) => self.demultiplexer.map(slot, remote, now),
                 Evidence::Media => self.demultiplexer.refresh(remote, now),
+                Evidence::Stream(ssrc) => {
+                    self.demultiplexer.refresh(remote, now);
+                    if !self.demultiplexer.learn_stream(slot, ssrc, now) {
+                        call.bridge.forget_browser_stream();
+                    }
+                }
                 Evidence::Check | Evidence::None => {}
             }
             self.pump(slot, now);

@@ -222,7 +222,12 @@ impl Agent {
     }
 
     /// The place of the pair for a route, which is made if need be.
-    pub(super) fn ensure_pair(&mut self, route: Route, remote_priority: u32, now: Instant) -> usize {
+    pub(super) fn ensure_pair(
+        &mut self,
+        route: Route,
+        remote_priority: u32,
+        now: Instant,
+    ) -> usize {
         if let Some(index) = self.pairs.iter().position(|pair| pair.route == route) {
             return index;
         }

@@ -126,9 +126,7 @@ impl Agent {
     pub(super) fn forget_newcomers(&mut self, now: Instant) {
         let stray = self.stray.map(|stray| stray.route);
         self.pairs.retain(|pair| {
-            !pair.newcomer
-                || Some(pair.route) == stray
-                || pair.next_check.is_none_or(|at| at > now)
+            !pair.newcomer || Some(pair.route) == stray || pair.next_check.is_none_or(|at| at > now)
         });
     }
 
