@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { behaviour } from "../world/behaviour.mjs";
-import { addresses } from "../world/network.mjs";
+import { addresses, run } from "../world/network.mjs";
 import { Process, sleep } from "../world/process.mjs";
 
 const LIMIT_MILLISECONDS = 1000;
@@ -33,6 +33,28 @@ function sine(frequency) {
     wav.writeInt16LE(Math.round(8000 * Math.sin((2 * Math.PI * frequency * n) / rate)), 44 + 2 * n);
   }
   return wav;
+}
+
+/** Where the browser seems to be, one after the other: at three places between Chromium's checks. */
+const PORTS = [60001, 60002, 60003];
+const BETWEEN_MOVES_MILLISECONDS = 3100;
+
+/** Moves the browser's port, once more if need be; nothing that is sent elsewhere arrives any more. */
+function moveTo(network, localPort, port) {
+  const filter = (rules) => run("ip", "netns", "exec", network.browser, "nft", rules);
+  const forgotten = [localPort, ...PORTS].filter((one) => one !== port);
+  // In one step, and before the rule that gives what arrives its true port again.
+  filter(`
+    table inet forgotten
+    delete table inet forgotten
+    table inet forgotten {
+      chain arriving {
+        type filter hook prerouting priority -400
+        udp dport { ${forgotten.join(", ")} } drop
+      }
+    }`);
+  if (port !== PORTS[0]) filter("delete table inet moved");
+  network.moveBrowserPort(localPort, port);
 }
 
 // Runs at the PBX: looks at every PCMU packet of 20 ms that the gateway sends, and says at its end how
@@ -131,21 +153,23 @@ behaviour("a browser that changes its port in mid-call is heard, and hears, with
     await page.call("601");
     await sleep(3000);
     const { localPort } = await page.statistics();
-    assert.ok(localPort > 0, `no local port in the statistics: ${localPort}`);
+    assert.ok(localPort > 0 && !PORTS.includes(localPort), `no local port in the statistics: ${localPort}`);
     let ear;
     let packets;
     const pbx = await atThePbx(world, async () => {
       ear = await inThePage(page, async () => {
         packets = await page.longestSilence(async () => {
           await sleep(500);
-          world.network.moveBrowserPort(localPort, localPort === 60001 ? 60002 : 60001);
-          await sleep(4000);
+          for (const port of PORTS) {
+            moveTo(world.network, localPort, port);
+            await sleep(BETWEEN_MOVES_MILLISECONDS);
+          }
         });
       });
     });
     console.log(`# silence: ${pbx.silence} ms of the page's tone at the PBX (${pbx.packets} packets), `
       + `${ear.silence} ms of the PBX's tone in the page's ear, ${Math.round(packets)} ms without a packet there`);
-    assert.ok(pbx.packets > 100 && ear.looks > 100, JSON.stringify({ pbx, ear }));
+    assert.ok(pbx.packets > 300 && ear.looks > 300, JSON.stringify({ pbx, ear }));
     for (const silence of [pbx.silence, ear.silence, packets]) {
       assert.ok(silence < LIMIT_MILLISECONDS, `${silence} ms of silence`);
     }
