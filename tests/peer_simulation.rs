@@ -3,6 +3,8 @@
 
 #[path = "peer_network/network.rs"]
 mod network;
+#[path = "peer_network/roaming.rs"]
+mod roaming;
 
 use std::time::Duration;
 

@@ -51,7 +51,8 @@ pub trait SecureLeg: Send + 'static {
     fn handle_command(&mut self, command: Self::Command, now: Instant);
 
     /// Takes a datagram that arrived at `local` from `remote`. `plain` is overwritten when the
-    /// result is [`Received::Rtp`] or [`Received::Rtcp`].
+    /// result is [`Received::Rtp`] or [`Received::Rtcp`]. RTP and RTCP may come from an address
+    /// that is not [`validated`](SecureLeg::validated): the leg takes what is authentic and new.
     fn handle_datagram(
         &mut self,
         local: SocketAddr,
@@ -61,8 +62,8 @@ pub trait SecureLeg: Send + 'static {
         now: Instant,
     ) -> Received;
 
-    /// Whether an authenticated connectivity check came from `remote`: only then may the
-    /// address stand for the call.
+    /// Whether an authenticated connectivity check, or the answer to one of ours, came from
+    /// `remote`: only then may the address stand for the call.
     fn validated(&self, remote: SocketAddr) -> bool;
 
     /// Protects an RTP packet into `secured` (overwritten). `None`: no keys or no route yet.

@@ -109,7 +109,8 @@ pub enum Drop {
     StunUnexpected,
     /// A check seen before, from another address.
     StunReplayed,
-    /// DTLS, RTP or RTCP from an address that no authenticated check came from.
+    /// DTLS, RTP or RTCP from an address that no authenticated check came from; of RTP and RTCP
+    /// what does not go on with a known stream there, or is not authentic.
     Unvalidated,
     /// DTLS before the other end's description is known, beyond what is kept.
     DtlsEarly,

@@ -1,8 +1,8 @@
 //! The WebRTC side of a call: ICE, DTLS-SRTP, one peer per call, many peers on one UDP port.
 //!
 //! [`Peer`] does no input or output: its driver owns the sockets, tells the time, and finds the
-//! peer of a datagram by [`stun_username`] for checks and by [`Peer::validated`] addresses for
-//! everything else. This is the only folder that names the WebRTC crates;
+//! peer of a datagram by [`stun_username`] for checks, by [`Peer::validated`] addresses for
+//! everything else, and by the SSRC for media from an address that is new. This is the only folder that names the WebRTC crates;
 //! `docs/decisions/0001-webrtc-parts.md` says which and why.
 
 mod candidate;

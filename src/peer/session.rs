@@ -235,6 +235,11 @@ impl Peer {
 
     /// Takes a datagram that came to our socket `local` from `remote`. A plain packet is left in
     /// `plain` when the answer is [`Received::Rtp`] or [`Received::Rtcp`].
+    ///
+    /// Media is taken from an address that is not [`validated`](Peer::validated), too, if it goes
+    /// on with a stream that is known: authenticity and age protect it, and the other end's NAT
+    /// may have given it another port. A full agent then asks that address, and the route moves
+    /// with its answer; a lite one waits for the other end's next check.
     pub fn handle_datagram(
         &mut self,
         local: SocketAddr,
@@ -251,18 +256,24 @@ impl Peer {
             Kind::Dtls => return self.handle_dtls(route, datagram, now),
             Kind::Unknown => return Received::Dropped(Drop::Unknown),
         };
-        if !self.agent.validated(remote) {
-            return Received::Dropped(Drop::Unvalidated);
-        }
+        let validated = self.agent.validated(remote);
+        let has_route = self.agent.route().is_some();
         let srtp = match &mut self.stage {
-            Stage::Secured { srtp, .. } => srtp,
+            Stage::Secured { srtp, .. }
+                if validated || (has_route && srtp.would_continue(packet, datagram)) =>
+            {
+                srtp
+            }
+            _ if !validated => return Received::Dropped(Drop::Unvalidated),
             Stage::Over => return Received::Dropped(Drop::Closed),
             _ => return Received::Dropped(Drop::NoKeys),
         };
-        if let Err(reason) = srtp.unprotect(packet, datagram, plain) {
-            return Received::Dropped(reason);
-        }
-        if self.agent.heard(route, now) {
+        let newest = match srtp.unprotect(packet, datagram, plain) {
+            Ok(newest) => newest,
+            Err(_) if !validated => return Received::Dropped(Drop::Unvalidated),
+            Err(reason) => return Received::Dropped(reason),
+        };
+        if self.agent.heard_media(route, newest, now) {
             self.settle(now);
         }
         match packet {
@@ -382,8 +393,8 @@ impl Peer {
         self.dtls_deadline = None;
     }
 
-    /// Whether an authenticated check came from this address, so that what else comes from it
-    /// may be for this peer. At most 16 addresses at a time.
+    /// Whether an authenticated check, or the answer to one of ours, came from this address, so
+    /// that what else comes from it may be for this peer. At most 16 addresses at a time.
     pub fn validated(&self, remote: SocketAddr) -> bool {
         self.agent.validated(remote)
     }

@@ -32,6 +32,13 @@ pub(super) enum Packet {
     Rtcp,
 }
 
+/// A stream of the other end that proved itself.
+struct Stream {
+    ssrc: u32,
+    /// The highest number that came: the sequence number, for RTCP the SRTCP index.
+    newest: Option<u32>,
+}
+
 /// Keys in use, both directions.
 pub(in crate::peer) struct Session {
     profile: SrtpProfile,
@@ -39,8 +46,8 @@ pub(in crate::peer) struct Session {
     incoming: Context,
     strangers: Context,
     stranger_count: u32,
-    rtp_streams: Vec<u32>,
-    rtcp_streams: Vec<u32>,
+    rtp_streams: Vec<Stream>,
+    rtcp_streams: Vec<Stream>,
     keys: Config,
     provider: Arc<dyn RTCCryptoProvider>,
 }
@@ -105,22 +112,40 @@ impl Session {
         self.profile
     }
 
-    /// Leaves the plain packet in `plain`.
+    /// Whether a packet, if it is authentic, goes on with a stream that proved itself: it is newer
+    /// than all that came of it. Looks at the open part only.
+    pub(super) fn would_continue(&self, packet: Packet, datagram: &[u8]) -> bool {
+        let streams = match packet {
+            Packet::Rtp => &self.rtp_streams,
+            Packet::Rtcp => &self.rtcp_streams,
+        };
+        let (Some(ssrc), Some(number)) = (ssrc(packet, datagram), self.number(packet, datagram))
+        else {
+            return false;
+        };
+        streams
+            .iter()
+            .find(|stream| stream.ssrc == ssrc)
+            .is_some_and(|stream| is_newer(packet, number, stream.newest))
+    }
+
+    /// Leaves the plain packet in `plain`. Whether it is newer than all that came of its stream.
     pub(super) fn unprotect(
         &mut self,
         packet: Packet,
         datagram: &[u8],
         plain: &mut Vec<u8>,
-    ) -> Result<(), Drop> {
-        let (at, streams) = match packet {
-            Packet::Rtp => (8, &self.rtp_streams),
-            Packet::Rtcp => (4, &self.rtcp_streams),
+    ) -> Result<bool, Drop> {
+        let ssrc = ssrc(packet, datagram).ok_or(Drop::SrtpForged)?;
+        let number = self.number(packet, datagram).ok_or(Drop::SrtpForged)?;
+        let streams = match packet {
+            Packet::Rtp => &self.rtp_streams,
+            Packet::Rtcp => &self.rtcp_streams,
         };
-        let stream = datagram.get(at..at + 4).ok_or(Drop::SrtpForged)?;
-        let stream = u32::from_be_bytes([stream[0], stream[1], stream[2], stream[3]]);
-        if !streams.contains(&stream) {
-            self.introduce(packet, stream, datagram)?;
-        }
+        let index = match streams.iter().position(|stream| stream.ssrc == ssrc) {
+            Some(index) => index,
+            None => self.introduce(packet, ssrc, datagram)?,
+        };
         let result = match packet {
             Packet::Rtp => self.incoming.decrypt_rtp(datagram),
             Packet::Rtcp => self.incoming.decrypt_rtcp(datagram),
@@ -133,11 +158,37 @@ impl Session {
         })?;
         plain.clear();
         plain.extend_from_slice(&decrypted);
-        Ok(())
+        let stream = match packet {
+            Packet::Rtp => &mut self.rtp_streams[index],
+            Packet::Rtcp => &mut self.rtcp_streams[index],
+        };
+        let newer = is_newer(packet, number, stream.newest);
+        if newer {
+            stream.newest = Some(number);
+        }
+        Ok(newer)
     }
 
-    /// Makes a stream known whose packet is authentic.
-    fn introduce(&mut self, packet: Packet, stream: u32, datagram: &[u8]) -> Result<(), Drop> {
+    /// The number of a packet in its stream, which is sent in the open: RFC 3550 section 5.1; for
+    /// SRTCP before the tag or, with GCM, after it (RFC 3711 section 3.4, RFC 7714 section 9.2).
+    fn number(&self, packet: Packet, datagram: &[u8]) -> Option<u32> {
+        let behind = match (packet, self.profile) {
+            (Packet::Rtp, _) => {
+                let number = datagram.get(2..4)?;
+                return Some(u32::from(u16::from_be_bytes([number[0], number[1]])));
+            }
+            (Packet::Rtcp, SrtpProfile::AeadAes128Gcm) => 0,
+            (Packet::Rtcp, SrtpProfile::Aes128CmSha1_80) => 10,
+        };
+        let end = datagram.len().checked_sub(behind)?;
+        let index = datagram.get(end.checked_sub(4)?..end)?;
+        let index = u32::from_be_bytes([index[0], index[1], index[2], index[3]]);
+        // The first bit says whether the packet is encrypted.
+        Some(index & 0x7fff_ffff)
+    }
+
+    /// Makes a stream known whose packet is authentic; its place.
+    fn introduce(&mut self, packet: Packet, ssrc: u32, datagram: &[u8]) -> Result<usize, Drop> {
         if self.stranger_count == MAX_STRANGERS {
             self.strangers =
                 strangers(&self.keys, self.provider.as_ref()).map_err(|_| Drop::SrtpForged)?;
@@ -154,8 +205,8 @@ impl Session {
         if result.is_err() || streams.len() == MAX_STREAMS {
             return Err(Drop::SrtpForged);
         }
-        streams.push(stream);
-        Ok(())
+        streams.push(Stream { ssrc, newest: None });
+        Ok(streams.len() - 1)
     }
 
     /// Leaves the protected packet in `secured`.
@@ -173,6 +224,27 @@ impl Session {
         secured.clear();
         secured.extend_from_slice(&encrypted);
         Ok(())
+    }
+}
+
+/// The SSRC of the sender: RFC 3550 sections 5.1 and 6.4.1.
+fn ssrc(packet: Packet, datagram: &[u8]) -> Option<u32> {
+    let at = match packet {
+        Packet::Rtp => 8,
+        Packet::Rtcp => 4,
+    };
+    let ssrc = datagram.get(at..at + 4)?;
+    Some(u32::from_be_bytes([ssrc[0], ssrc[1], ssrc[2], ssrc[3]]))
+}
+
+/// Whether `number` comes after `newest`; sequence numbers begin anew after 65535.
+fn is_newer(packet: Packet, number: u32, newest: Option<u32>) -> bool {
+    match (packet, newest) {
+        (_, None) => true,
+        (Packet::Rtp, Some(newest)) => {
+            (1..0x8000).contains(&(number.wrapping_sub(newest) & 0xffff))
+        }
+        (Packet::Rtcp, Some(newest)) => number > newest,
     }
 }
 

@@ -27,11 +27,12 @@ pub const PCMU: u8 = 0;
 pub const PCMU_EVENTS: u8 = 101;
 
 /// The browser side without ICE, DTLS and SRTP: a check is a STUN header followed by the ufrag,
-/// audio is plain.
+/// audio is plain, and where it comes from the leg asks with a check of its own, once.
 #[derive(Debug)]
 pub struct PlainLeg {
     ufrag: String,
     route: Option<Route>,
+    asked: Option<Route>,
     answers: VecDeque<(Route, Vec<u8>)>,
     events: VecDeque<LegEvent>,
 }
@@ -58,6 +59,7 @@ impl PlainLeg {
         PlainLeg {
             ufrag: ufrag.to_owned(),
             route: None,
+            asked: None,
             answers: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -119,7 +121,17 @@ impl SecureLeg for PlainLeg {
                 self.events.push_back(LegEvent::Connected(remote));
                 Received::Handled
             }
+            [1, 1, ..] => {
+                self.route = Some(Route { local, remote });
+                Received::Handled
+            }
             [0x80..=0xbf, second, ..] => {
+                let from = Some(Route { local, remote });
+                if from != self.route && from != self.asked {
+                    self.asked = from;
+                    self.answers
+                        .extend(from.map(|route| (route, check("yours"))));
+                }
                 plain.clear();
                 plain.extend_from_slice(datagram);
                 if (192..=223).contains(second) {
@@ -218,6 +230,14 @@ impl Peer {
             sequence: 65_500,
             timestamp: 0xffff_f000,
             ssrc: u32::from(port),
+        }
+    }
+
+    /// The same browser behind another port.
+    pub fn moved(self) -> Self {
+        Peer {
+            socket: UdpSocket::bind((LOOPBACK, 0)).expect("loopback can be bound"),
+            ..self
         }
     }
 

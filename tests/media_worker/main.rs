@@ -107,6 +107,38 @@ fn a_browser_that_changes_its_port_is_heard_again() {
 }
 
 #[test]
+fn a_browser_whose_port_changes_between_its_checks_is_heard_at_once() {
+    let worker = worker();
+    let mut call = connect(&worker, 1);
+    let mut other = connect(&worker, 2);
+    call.browser_sends_tone(440.0, 50);
+    other.browser_sends_tone(700.0, 50);
+    assert!(call.pbx_hears().len() >= 45 * 160);
+    assert!(share_of(700.0, &other.pbx_hears()[1_600..], 8_000) > 0.9);
+
+    let place = std::mem::replace(&mut call.browser, Peer::new());
+    let _kept = std::mem::replace(&mut call.browser, place.moved());
+    call.browser_sends_tone(440.0, 50);
+    let heard = call.pbx_hears();
+    assert!(heard.len() >= 49 * 160, "{} samples", heard.len());
+    assert!(share_of(440.0, &heard[1_600..], 8_000) > 0.9);
+    assert_eq!(other.pbx_hears().len(), 0, "nor does another call hear it");
+
+    // Audio goes there once the leg's own check was answered, and only then.
+    call.pbx_sends_tone(1_004.0, 10);
+    let asked = call.browser.drain(100 * MILLISECOND);
+    assert_eq!(asked, [check("yours")]);
+    let mut answer = asked[0][..20].to_vec();
+    (answer[0], answer[1]) = (1, 1);
+    call.browser.send(call.webrtc, &answer);
+    std::thread::sleep(50 * MILLISECOND);
+    call.pbx_sends_tone(1_004.0, 50);
+    let heard = call.browser_hears();
+    assert!(heard.len() >= 45 * 960, "{} samples", heard.len());
+    assert!(share_of(1_004.0, &heard[9_600..], 48_000) > 0.9);
+}
+
+#[test]
 fn an_ice_restart_moves_the_ufrag() {
     let worker = worker();
     let mut call = connect(&worker, 1);

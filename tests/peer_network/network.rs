@@ -22,6 +22,10 @@ pub const SECOND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51,
 pub struct Dice(u64);
 
 impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Dice(seed * 2 + 1)
+    }
+
     pub fn roll(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
     }
@@ -70,6 +74,10 @@ pub struct Network {
     pub heard: [Vec<Vec<u8>>; 2],
     pub checks: [Vec<Instant>; 2],
     pub flying: Vec<Flying>,
+    /// What went where nobody lives.
+    pub astray: Vec<(Route, Vec<u8>)>,
+    /// The end that makes no checks for a while, as browsers do between theirs.
+    pub unchecking: Option<usize>,
     /// An address that no datagram reaches or leaves.
     pub dead: Option<SocketAddr>,
     pub weather: Weather,
@@ -114,9 +122,11 @@ impl Network {
             heard: Default::default(),
             checks: Default::default(),
             flying: Vec::new(),
+            astray: Vec::new(),
+            unchecking: None,
             dead: None,
             weather,
-            dice: Dice(seed * 2 + 1),
+            dice: Dice::new(seed),
         }
     }
 
@@ -147,12 +157,15 @@ impl Network {
     pub fn send(&mut self, from: usize, route: Route, payload: Vec<u8>) {
         let to = 1 - from;
         if payload[..2] == [0, 1] {
+            if self.unchecking == Some(from) {
+                return;
+            }
             self.checks[from].push(self.now);
         }
         let local = match route.remote {
             remote if remote == self.seen_as[to] => self.addresses[to],
             remote if remote == SECOND && to == OFFERER => SECOND,
-            _ => return, // nobody lives there
+            _ => return self.astray.push((route, payload)),
         };
         let remote = match route.local {
             local if local == self.addresses[from] => self.seen_as[from],

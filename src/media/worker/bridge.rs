@@ -73,6 +73,8 @@ pub enum Evidence {
     Check,
     /// Authentic media came from there.
     Media,
+    /// The same, and of another stream than before: its SSRC.
+    Stream(u32),
     /// Nothing.
     None,
 }
@@ -144,6 +146,8 @@ pub struct Bridge<L: SecureLeg> {
     to_browser_deadline: Option<Instant>,
     audio: Audio,
     endpoint: Endpoint,
+    /// The SSRC of the browser's last RTP packet, once the worker was told.
+    browser_stream: Option<u32>,
     browser: SideState,
     pbx: SideState,
     reporter: Reporter,
@@ -166,6 +170,7 @@ impl<L: SecureLeg> Bridge<L> {
             to_browser_deadline: None,
             audio: Audio::Waiting,
             endpoint: Endpoint::new(),
+            browser_stream: None,
             browser: SideState::new(config.media_timeout),
             pbx: SideState::new(config.media_timeout),
             reporter: Reporter::new(config.report_interval, config.seed),
@@ -253,6 +258,7 @@ impl<L: SecureLeg> Bridge<L> {
         now: Instant,
     ) -> Evidence {
         let Route { local, remote } = route;
+        let mut evidence = Evidence::Media;
         let received = self
             .leg
             .handle_datagram(local, remote, datagram, plain, now);
@@ -264,6 +270,14 @@ impl<L: SecureLeg> Bridge<L> {
             Received::Handled => return Evidence::None,
             Received::Rtp => match &mut self.audio {
                 Audio::Running(paths) => {
+                    let stream = plain.get(8..12).and_then(|ssrc| ssrc.try_into().ok());
+                    let stream = stream.map(u32::from_be_bytes);
+                    if let Some(ssrc) = stream
+                        && stream != self.browser_stream
+                    {
+                        self.browser_stream = stream;
+                        evidence = Evidence::Stream(ssrc);
+                    }
                     self.browser.watch.heard(now);
                     self.touched.to_pbx = true;
                     paths.to_pbx.handle_packet(plain, now);
@@ -284,7 +298,12 @@ impl<L: SecureLeg> Bridge<L> {
                 return Evidence::None;
             }
         }
-        Evidence::Media
+        evidence
+    }
+
+    /// Has the browser's stream told again with its next packet: another call had its SSRC.
+    pub fn forget_browser_stream(&mut self) {
+        self.browser_stream = None;
     }
 
     /// Takes a datagram from one of the call's own sockets.

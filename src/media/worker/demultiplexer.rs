@@ -2,15 +2,23 @@
 //!
 //! In this order: a STUN request by the user name fragment in it; a STUN response by the
 //! transaction that it answers; everything else by the address that it came from, once an
-//! authenticated connectivity check has come from there. What fits nowhere is dropped.
+//! authenticated connectivity check has come from there; RTP and RTCP from an address that is
+//! new by the SSRC, for a NAT may have given a browser another port. What fits nowhere is
+//! dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::rtp::is_rtcp;
+
 /// How many addresses one call may have mapped: a browser has a few interfaces and, behind a
 /// NAT, a new port now and then. The oldest gives way.
 const ADDRESSES_PER_CALL: usize = 16;
+
+/// How many streams of one call are remembered: a browser has one for its audio and may replace
+/// it. The oldest gives way.
+const STREAMS_PER_CALL: usize = 4;
 
 /// How many outstanding STUN transactions are remembered for the whole worker.
 const TRANSACTIONS: usize = 4096;
@@ -57,6 +65,7 @@ struct Owner {
 struct Traces {
     ufrag: String,
     addresses: VecDeque<SocketAddr>,
+    streams: VecDeque<u32>,
 }
 
 /// The tables of one worker.
@@ -64,6 +73,8 @@ struct Traces {
 pub struct Demultiplexer {
     ufrags: HashMap<String, usize>,
     addresses: HashMap<SocketAddr, Owner>,
+    /// By SSRC.
+    streams: HashMap<u32, usize>,
     transactions: HashMap<TransactionId, usize>,
     /// The same transactions, the oldest at the front.
     transaction_order: VecDeque<TransactionId>,
@@ -92,6 +103,19 @@ fn request_transaction(datagram: &[u8]) -> Option<TransactionId> {
 /// The id of a STUN success or error response.
 fn response_transaction(datagram: &[u8]) -> Option<TransactionId> {
     transaction_of_class(datagram, 0x0100).or_else(|| transaction_of_class(datagram, 0x0110))
+}
+
+/// The SSRC of the sender of RTP or RTCP (RFC 7983 section 7; RFC 3550 sections 5.1 and 6.4.1).
+fn stream_of(datagram: &[u8]) -> Option<u32> {
+    let at = match datagram.first()? {
+        128..=191 if is_rtcp(datagram) => 4,
+        128..=191 => 8,
+        _ => return None,
+    };
+    let ssrc = datagram.get(at..at + 4)?;
+    Some(u32::from_be_bytes(
+        ssrc.try_into().expect("a slice of 4 octets"),
+    ))
 }
 
 impl Demultiplexer {
@@ -123,9 +147,47 @@ impl Demultiplexer {
         if let Some(owner) = self.addresses.get(&remote) {
             return Ok(owner.slot);
         }
-        response_transaction(datagram)
-            .and_then(|id| self.transactions.remove(&id))
+        if let Some(id) = response_transaction(datagram) {
+            return self.transactions.remove(&id).ok_or(Unknown::Address);
+        }
+        stream_of(datagram)
+            .and_then(|ssrc| self.streams.get(&ssrc).copied())
             .ok_or(Unknown::Address)
+    }
+
+    /// Makes the stream `ssrc`, of which authentic RTP came, stand for `slot`. False if another
+    /// call has it and is not silent: nobody with a call of his own can take a living call's.
+    pub fn learn_stream(&mut self, slot: usize, ssrc: u32, now: Instant) -> bool {
+        match self.streams.get(&ssrc) {
+            Some(owner) if *owner == slot => return true,
+            Some(owner) if self.is_living(*owner, now) => return false,
+            Some(owner) => {
+                if let Some(traces) = self.traces.get_mut(owner) {
+                    traces.streams.retain(|stream| *stream != ssrc);
+                }
+            }
+            None => {}
+        }
+        self.streams.insert(ssrc, slot);
+        let traces = self.traces.entry(slot).or_default();
+        traces.streams.push_back(ssrc);
+        if traces.streams.len() > STREAMS_PER_CALL
+            && let Some(oldest) = traces.streams.pop_front()
+        {
+            self.streams.remove(&oldest);
+        }
+        true
+    }
+
+    /// Whether anything authentic of a call came lately from an address that is mapped.
+    fn is_living(&self, slot: usize, now: Instant) -> bool {
+        self.traces.get(&slot).is_some_and(|traces| {
+            traces.addresses.iter().any(|address| {
+                self.addresses.get(address).is_some_and(|owner| {
+                    owner.slot == slot && now.saturating_duration_since(owner.seen) < TAKE_OVER
+                })
+            })
+        })
     }
 
     /// Notes that authentic media of its call came from `remote`.
@@ -192,6 +254,9 @@ impl Demultiplexer {
         self.ufrags.remove(&traces.ufrag);
         for address in &traces.addresses {
             self.addresses.remove(address);
+        }
+        for ssrc in &traces.streams {
+            self.streams.remove(ssrc);
         }
         self.transactions.retain(|_, owner| *owner != slot);
         let transactions = &self.transactions;
@@ -291,6 +356,67 @@ mod tests {
         calls.remove(0);
         assert!(calls.addresses.is_empty() && calls.transactions.is_empty());
         assert!(calls.transaction_order.is_empty() && calls.ufrags.is_empty());
+    }
+
+    fn rtp(ssrc: u32) -> Vec<u8> {
+        let mut datagram = vec![0x80, 111, 0, 1, 0, 0, 0, 0];
+        datagram.extend_from_slice(&ssrc.to_be_bytes());
+        datagram
+    }
+
+    #[test]
+    fn media_from_a_new_address_finds_its_call_by_a_stream_that_is_known() {
+        let now = Instant::now();
+        let mut calls = Demultiplexer::default();
+        calls.map(3, at(1), now);
+        assert_eq!(calls.find(at(2), None, &rtp(7)), Err(Unknown::Address));
+        assert!(calls.learn_stream(3, 7, now));
+        assert_eq!(calls.find(at(2), None, &rtp(7)), Ok(3));
+        let mut report = vec![0x80, 201, 0, 1];
+        report.extend_from_slice(&7_u32.to_be_bytes());
+        assert_eq!(calls.find(at(2), None, &report), Ok(3));
+        for stranger in [&rtp(8)[..], &rtp(7)[..11], &[0x80, 201, 0], &[]] {
+            assert_eq!(calls.find(at(2), None, stranger), Err(Unknown::Address));
+        }
+        // DTLS that happens to hold the number is no media.
+        let mut hello = rtp(7);
+        hello[0] = 22;
+        assert_eq!(calls.find(at(2), None, &hello), Err(Unknown::Address));
+        // The address speaks before the stream.
+        calls.map(4, at(2), now);
+        assert_eq!(calls.find(at(2), None, &rtp(7)), Ok(4));
+        calls.remove(3);
+        assert_eq!(calls.find(at(3), None, &rtp(7)), Err(Unknown::Address));
+    }
+
+    #[test]
+    fn a_living_calls_stream_cannot_be_taken_over_but_a_silent_ones_can() {
+        let now = Instant::now();
+        let mut calls = Demultiplexer::default();
+        calls.map(1, at(1), now);
+        assert!(calls.learn_stream(1, 7, now));
+        assert!(!calls.learn_stream(2, 7, now + TAKE_OVER / 2));
+        calls.refresh(at(1), now + TAKE_OVER);
+        assert!(!calls.learn_stream(2, 7, now + TAKE_OVER + TAKE_OVER / 2));
+        assert_eq!(calls.find(at(9), None, &rtp(7)), Ok(1));
+        assert!(calls.learn_stream(2, 7, now + TAKE_OVER * 3));
+        assert_eq!(calls.find(at(9), None, &rtp(7)), Ok(2));
+        calls.remove(1);
+        assert_eq!(calls.find(at(9), None, &rtp(7)), Ok(2));
+    }
+
+    #[test]
+    fn the_memory_of_streams_is_bounded() {
+        let now = Instant::now();
+        let mut calls = Demultiplexer::default();
+        for ssrc in 0..1000 {
+            assert!(calls.learn_stream(0, ssrc, now));
+        }
+        assert_eq!(calls.streams.len(), STREAMS_PER_CALL);
+        assert_eq!(calls.find(at(1), None, &rtp(999)), Ok(0));
+        assert_eq!(calls.find(at(1), None, &rtp(0)), Err(Unknown::Address));
+        calls.remove(0);
+        assert!(calls.streams.is_empty());
     }
 
     #[test]

@@ -248,6 +248,12 @@ impl<L: SecureLeg> Worker<L> {
                 Evidence::Media if call.needs_refresh(remote, now) => {
                     self.demultiplexer.refresh(remote, now);
                 }
+                Evidence::Stream(ssrc) => {
+                    self.demultiplexer.refresh(remote, now);
+                    if !self.demultiplexer.learn_stream(slot, ssrc, now) {
+                        call.bridge.forget_browser_stream();
+                    }
+                }
                 Evidence::Check | Evidence::Media | Evidence::None => {}
             }
             self.pump(slot, now);

@@ -9,6 +9,7 @@ use rtc_crypto::RTCCryptoProvider;
 
 use super::liveness::Phase;
 use super::pair::{Pair, pair_priority};
+use super::roaming::{Allowance, Stray};
 use crate::peer::candidate::{RemoteCandidate, host_priority};
 use crate::peer::stun::{Builder, Class, IceRole, IntegrityKey, Message, TransactionId};
 use crate::peer::{Drop, Error, LocalCandidate, Route, Transmit};
@@ -89,6 +90,9 @@ pub(in crate::peer) struct Agent {
     pub(super) doubt: Option<(Instant, Instant)>,
     /// Nothing was heard for the disconnect timeout, and nothing from the route's end since.
     pub(super) adrift: bool,
+    /// Where the newest media came from, if that is not the route.
+    pub(super) stray: Option<Stray>,
+    pub(super) allowance: Allowance,
     next_first_check: Instant,
     pub(super) liveness_at: Option<Instant>,
     deadline: Option<Instant>,
@@ -133,6 +137,8 @@ impl Agent {
             route_heard: now,
             doubt: None,
             adrift: false,
+            stray: None,
+            allowance: Allowance::new(now),
             next_first_check: now,
             liveness_at: None,
             deadline: None,
@@ -216,7 +222,12 @@ impl Agent {
     }
 
     /// The place of the pair for a route, which is made if need be.
-    fn ensure_pair(&mut self, route: Route, remote_priority: u32, now: Instant) -> usize {
+    pub(super) fn ensure_pair(
+        &mut self,
+        route: Route,
+        remote_priority: u32,
+        now: Instant,
+    ) -> usize {
         if let Some(index) = self.pairs.iter().position(|pair| pair.route == route) {
             return index;
         }
@@ -309,6 +320,7 @@ impl Agent {
         let priority = known.map_or(message.priority.unwrap_or(0), |c| c.priority);
         let index = self.ensure_pair(route, priority, now);
         self.pairs[index].checked = Some(now);
+        self.pairs[index].newcomer = false;
         if message.use_candidate && self.mode != (Mode::Full { controlling: true }) {
             self.nominations += 1;
             self.pairs[index].nominated = Some(self.nominations);

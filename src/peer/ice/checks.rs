@@ -85,8 +85,14 @@ impl Agent {
         if self.remote.is_none() {
             return;
         }
+        self.forget_newcomers(now);
         for index in 0..self.pairs.len() {
-            if self.pairs[index].next_check.is_some_and(|at| at <= now) {
+            if self.pairs[index].next_check.is_none_or(|at| at > now) {
+                continue;
+            }
+            if self.pairs[index].newcomer {
+                self.probe(index, now);
+            } else {
                 self.send_check(index, now);
             }
         }
@@ -122,7 +128,9 @@ impl Agent {
         self.heard(route, now);
         self.pairs[index].answered(&check, now);
         self.plan_next_check(index, now);
-        self.select(index, now);
+        if !self.follow_stray(index, now) {
+            self.select(index, now);
+        }
         Ok(())
     }
 

@@ -124,6 +124,7 @@ impl Agent {
     fn fail(&mut self) {
         self.phase = Phase::Failed;
         self.route = None;
+        self.stray = None;
         self.liveness_at = None;
         self.doubt = None;
         self.events.push_back(AgentEvent::Failed);

@@ -6,6 +6,7 @@ mod agent;
 mod checks;
 mod liveness;
 mod pair;
+mod roaming;
 mod selection;
 
 pub(super) use agent::{Agent, AgentEvent, Settings};

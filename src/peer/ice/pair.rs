@@ -28,6 +28,8 @@ pub(super) struct Pair {
     pub priority: u64,
     /// When the pair came to be.
     pub since: Instant,
+    /// Known by media alone: no check came from there, and none of ours was answered yet.
+    pub newcomer: bool,
     /// When the other end's last check came.
     pub checked: Option<Instant>,
     /// When the last check of ours was answered.
@@ -49,6 +51,7 @@ impl Pair {
             local_index,
             priority,
             since: now,
+            newcomer: false,
             checked: None,
             succeeded: None,
             round_trip: None,
@@ -82,6 +85,7 @@ impl Pair {
         self.round_trip = Some(now.saturating_duration_since(check.sent));
         self.succeeded = Some(now);
         self.unanswered = 0;
+        self.newcomer = false;
     }
 
     /// How long to wait for an answer to the check just sent before the next: doubling from 50 ms

@@ -124,7 +124,7 @@ impl Agent {
 
     /// Takes a pair that nobody nominated as if it were, or an older nomination would win the
     /// next time.
-    fn replace_route(&mut self, index: usize, now: Instant) {
+    pub(super) fn replace_route(&mut self, index: usize, now: Instant) {
         self.nominations += 1;
         self.pairs[index].nominated = Some(self.nominations);
         self.take_route(index, now);
@@ -138,6 +138,7 @@ impl Agent {
         let first = self.route.replace(route).is_none();
         self.doubt = None;
         self.adrift = false;
+        self.stray = None;
         self.route_heard = now;
         self.route_since = now;
         if first {
