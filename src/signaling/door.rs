@@ -20,6 +20,9 @@ use crate::call::{Directory, Exchange};
 /// The longest WebSocket message, bytes. Offers of browsers are 3 to 10 KiB.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
+/// What a connection keeps to read into, bytes. Longer messages are read in pieces.
+const READ_BUFFER: usize = 4 * 1024;
+
 /// The WebSocket subprotocol, for pages that ask for one.
 const SUBPROTOCOL: &str = "trunkline.v1";
 
@@ -175,6 +178,8 @@ async fn open_socket(
     };
     upgrade
         .protocols([SUBPROTOCOL])
+        // Tungstenite keeps 128 KiB for each connection unless told otherwise.
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(LONGEST_MESSAGE)
         .max_frame_size(LONGEST_MESSAGE)
         .on_upgrade(move |socket| session::run(socket, door, admitted, remote))
