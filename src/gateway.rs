@@ -6,7 +6,7 @@
 
 mod plan;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,7 +183,19 @@ impl Gateway {
         })
     }
 
-    /// Where the page is.
+    /// Where the page is, as a browser on this machine reaches it.
+    pub fn page_address(&self) -> SocketAddr {
+        let mut page = self.http;
+        if page.ip().is_unspecified() {
+            page.set_ip(match page {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        page
+    }
+
+    /// Where HTTP is spoken.
     pub fn http_address(&self) -> SocketAddr {
         self.http
     }

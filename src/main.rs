@@ -70,6 +70,12 @@ fn check(settings: &Settings) -> ExitCode {
 fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     telemetry::start_logging(&settings.log)?;
     let metrics = telemetry::start_metrics()?;
+    // Systems start services with 1,024 as a rule, fewer than the default limits of pages and
+    // calls need.
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) => tracing::info!(files, "open files at most"),
+        Err(error) => tracing::warn!(%error, "limit of open files not raised"),
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -78,7 +84,7 @@ fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         let gateway = Gateway::start(settings, Box::new(move || render.render())).await?;
         println!(
             "Trunkline is up. Open http://{}/ and dial echo.",
-            gateway.http_address()
+            gateway.page_address()
         );
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

@@ -42,8 +42,10 @@ pub fn start_logging(log: &settings::Log) -> Result<(), Error> {
 /// Starts collecting metrics; the handle writes them in Prometheus's text form.
 pub fn start_metrics() -> Result<PrometheusHandle, Error> {
     let seconds = [1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0];
+    let fractions = [0.0, 0.001, 0.01, 0.03, 0.05, 0.1, 0.2, 0.5];
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("trunkline_call_seconds".to_owned()), &seconds)?
+        .set_buckets_for_metric(Matcher::Full("trunkline_call_loss".to_owned()), &fractions)?
         .install_recorder()?;
     metrics::describe_counter!(
         "trunkline_calls_total",

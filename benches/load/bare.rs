@@ -172,13 +172,16 @@ pub fn run(mode: Mode) {
             if event.token() == BROWSERS {
                 while let Ok((length, source)) = browsers.recv_from(&mut datagram) {
                     if let Some(index) = by_browser.get(&source) {
-                        calls[*index].from_browser(&datagram[..length], &mut packet);
+                        calls[*index].forward_to_pbx(&datagram[..length], &mut packet);
                     }
                 }
             } else if event.token().0 % 2 == 1 {
                 let call = &mut calls[event.token().0 / 2];
-                while let Ok((length, _)) = call.rtp.recv_from(&mut datagram) {
-                    let secured = call.from_pbx(&datagram[..length], &mut packet);
+                while let Ok((length, source)) = call.rtp.recv_from(&mut datagram) {
+                    if source != call.pbx {
+                        continue;
+                    }
+                    let secured = call.forward_to_browser(&datagram[..length], &mut packet);
                     let _ = browsers.send_to(&secured, call.browser);
                 }
             }
@@ -201,7 +204,7 @@ fn codecs() -> Codecs {
 }
 
 impl Call {
-    fn from_browser(&mut self, datagram: &[u8], packet: &mut Vec<u8>) {
+    fn forward_to_pbx(&mut self, datagram: &[u8], packet: &mut Vec<u8>) {
         let plain = self.incoming.decrypt_rtp(datagram).expect("a good packet");
         self.to_pbx.header(0, FRAME as u32, packet);
         match &mut self.codecs {
@@ -219,7 +222,7 @@ impl Call {
         let _ = self.rtp.send_to(packet, self.pbx);
     }
 
-    fn from_pbx(&mut self, datagram: &[u8], packet: &mut Vec<u8>) -> bytes::BytesMut {
+    fn forward_to_browser(&mut self, datagram: &[u8], packet: &mut Vec<u8>) -> bytes::BytesMut {
         match &mut self.codecs {
             Some(codecs) => {
                 self.to_browser.header(111, 960, packet);

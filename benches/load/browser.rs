@@ -124,6 +124,8 @@ impl Offering {
             identity.provider.crypto(),
         );
         let fingerprint = value("a=fingerprint:sha-256 ").to_owned();
+        // RFC 8842 section 5.3: the answer chooses who says hello.
+        let client = value("a=setup:") == "passive";
         self.socket
             .set_read_timeout(Some(REPEAT))
             .expect("a timeout");
@@ -133,7 +135,7 @@ impl Offering {
             credentials,
         };
         connecting.check();
-        let keys = connecting.handshake(identity, fingerprint);
+        let keys = connecting.handshake(identity, fingerprint, client);
         Browser {
             socket: connecting.socket,
             gateway,
@@ -200,7 +202,7 @@ impl Connecting {
         panic!("no answer to ICE checks from {}", self.gateway);
     }
 
-    fn handshake(&mut self, identity: &Identity, fingerprint: String) -> SessionKeys {
+    fn handshake(&mut self, identity: &Identity, fingerprint: String, client: bool) -> SessionKeys {
         let config = ConfigBuilder::default()
             .with_crypto_provider(identity.provider.clone())
             .with_certificates(vec![identity.certificate.clone()])
@@ -214,15 +216,19 @@ impl Connecting {
                     _ => Err(RtcError::ErrNoMatchingCertificateFingerprint),
                 }
             })))
-            .build(true, None)
+            .build(client, None)
             .expect("a DTLS configuration");
+        let config = Arc::new(config);
         let local = self.socket.local_addr().expect("bound");
         let gateway = self.gateway;
-        let mut endpoint = Endpoint::new(local, TransportProtocol::UDP, None);
+        let server = (!client).then(|| Arc::clone(&config));
+        let mut endpoint = Endpoint::new(local, TransportProtocol::UDP, server);
         let begin = Instant::now();
-        endpoint
-            .connect(begin, gateway, Arc::new(config), None)
-            .expect("a ClientHello");
+        if client {
+            endpoint
+                .connect(begin, gateway, config, None)
+                .expect("a ClientHello");
+        }
         let mut buffer = [0; 4_096];
         let mut complete = false;
         while begin.elapsed() < PATIENCE {
@@ -230,7 +236,7 @@ impl Connecting {
                 self.send(&transmit.message);
             }
             if complete {
-                return session_keys(&endpoint, gateway);
+                return session_keys(&endpoint, gateway, client);
             }
             let received = self.receive(&mut buffer);
             let now = Instant::now();
@@ -244,15 +250,14 @@ impl Connecting {
                     .iter()
                     .any(|event| matches!(event, EndpointEvent::HandshakeComplete));
             }
-            endpoint
-                .handle_timeout(gateway, now)
-                .expect("the handshake goes on");
+            // An error before the first hello: there is no association yet.
+            let _ = endpoint.handle_timeout(gateway, now);
         }
         panic!("no DTLS with {gateway}");
     }
 }
 
-fn session_keys(endpoint: &Endpoint, gateway: SocketAddr) -> SessionKeys {
+fn session_keys(endpoint: &Endpoint, gateway: SocketAddr, client: bool) -> SessionKeys {
     let state = endpoint
         .get_connection_state(gateway)
         .expect("it is complete");
@@ -264,7 +269,7 @@ fn session_keys(endpoint: &Endpoint, gateway: SocketAddr) -> SessionKeys {
         .export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], config.keying_material_len())
         .expect("keys");
     config
-        .set_session_keys_from_keying_material(material.as_ref(), true)
+        .set_session_keys_from_keying_material(material.as_ref(), client)
         .expect("keys of the right length");
     config.keys
 }

@@ -9,6 +9,7 @@
 mod arguments;
 mod bare;
 mod browser;
+mod listening;
 mod page;
 mod pbx;
 mod process;
@@ -27,11 +28,12 @@ use rtc_srtp::config::SessionKeys;
 use arguments::{Arguments, Mode};
 use bare::Wiring;
 use browser::{Browser, Identity, Offering};
+use listening::Side;
 use page::Page;
 use pbx::{AudioSockets, Pbx};
 use process::{Cpu, Process};
 use speech::Speech;
-use traffic::{Leg, Side, Traffic};
+use traffic::{Leg, Traffic};
 
 /// Before the first measured slice of each contender.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -137,7 +139,7 @@ fn measure(
     for contender in &mut contenders {
         contender.resident_after = contender.process.resident();
     }
-    report(mode, arguments, &contenders, traffic::level(speech)) & end(contenders, runtime)
+    report(mode, arguments, &contenders, listening::level(speech)) & end(contenders, runtime)
 }
 
 fn start_gateway(

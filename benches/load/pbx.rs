@@ -34,7 +34,7 @@ fn bind_pair() -> (UdpSocket, UdpSocket) {
     loop {
         let rtp = UdpSocket::bind("127.0.0.1:0").expect("a free port on loopback");
         let port = rtp.local_addr().expect("bound").port();
-        if port % 2 == 0
+        if port.is_multiple_of(2)
             && let Ok(rtcp) = UdpSocket::bind(("127.0.0.1", port + 1))
         {
             SockRef::from(&rtp)

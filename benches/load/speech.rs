@@ -94,7 +94,7 @@ pub fn compress(sample: i16) -> u8 {
 pub fn expand(octet: u8) -> i16 {
     let octet = !octet;
     let exponent = i32::from(octet >> 4 & 7);
-    let magnitude = ((i32::from(octet & 0x0f) << 3) + 132 << exponent) - 132;
+    let magnitude = (((i32::from(octet & 0x0f) << 3) + 132) << exponent) - 132;
     (if octet & 0x80 == 0 {
         magnitude
     } else {

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ use super::incoming::Invitation;
 use super::leg::PeerLeg;
 use super::machine::{Call, Local, Rules};
 use super::message::SocketId;
+use super::open_calls::{OpenCall, OpenCalls};
 use super::routing::Routes;
 use super::task::{Audience, CallTask, SipSide};
 use crate::media::{CallKey, Ports, RtpSockets, WorkerHandle};
@@ -66,7 +67,7 @@ pub struct Resources {
 /// Begins calls and knows how many there are.
 pub struct Exchange {
     resources: Resources,
-    open: Arc<AtomicUsize>,
+    open: OpenCalls,
     next: AtomicU64,
     draining: AtomicBool,
     /// Told when the gateway stops: every call task listens.
@@ -101,22 +102,12 @@ struct Parts {
     local: Local,
 }
 
-/// Counts a call as open as long as it lives.
-pub(super) struct OpenCall(Arc<AtomicUsize>);
-
-impl Drop for OpenCall {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-        metrics::gauge!("trunkline_calls_open").decrement(1);
-    }
-}
-
 impl Exchange {
     /// An exchange without calls.
     pub fn new(resources: Resources) -> Self {
         Exchange {
             resources,
-            open: Arc::default(),
+            open: OpenCalls::default(),
             next: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             stop: tokio::sync::watch::Sender::new(false),
@@ -125,7 +116,7 @@ impl Exchange {
 
     /// Calls that are open now.
     pub fn open_calls(&self) -> usize {
-        self.open.load(Ordering::Acquire)
+        self.open.count()
     }
 
     /// Takes no new calls any more.
@@ -274,14 +265,9 @@ impl Exchange {
         if self.is_draining() {
             return Err(EndReason::Shutdown);
         }
-        let before = self.open.fetch_add(1, Ordering::AcqRel);
-        metrics::gauge!("trunkline_calls_open").increment(1);
-        let open = OpenCall(Arc::clone(&self.open));
-        if before >= self.resources.max_calls {
-            Err(EndReason::Overload)
-        } else {
-            Ok(open)
-        }
+        self.open
+            .admit(self.resources.max_calls)
+            .ok_or(EndReason::Overload)
     }
 
     fn parts(&self, role: Role) -> Result<Parts, EndReason> {
@@ -334,6 +320,7 @@ impl Exchange {
         trunk: String,
         user: String,
     ) -> Result<CallHandle, EndReason> {
+        let direction = side.direction();
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (media_sender, media_events) = mpsc::channel(MEDIA_QUEUE);
         let handle = CallHandle::new(commands);
@@ -361,6 +348,8 @@ impl Exchange {
             began: Instant::now(),
             answered: None,
             quality: None,
+            direction,
+            ending: None,
         };
         tokio::spawn(task.run(parts.rtp));
         Ok(handle)

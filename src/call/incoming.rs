@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::EndReason;
 use super::established::{Basis, Established};
-use super::machine::{Call, Local, Rules, State, Step};
+use super::machine::{Call, Local, Rules, State, Step, refused_offer};
 use super::message::{Action, Event, Notice, SocketId, remote_rtp};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
@@ -45,12 +45,20 @@ impl Call {
         let parsed = invitation
             .offer
             .as_deref()
-            .map(|offer| sdp::Offer::parse(offer).and_then(|offer| sdp::pbx::read_offer(&offer)))
+            .map(|offer| {
+                // Without a codec that the trunk may use no page should ring.
+                sdp::Offer::parse(offer)
+                    .and_then(|offer| sdp::pbx::read_offer(&offer))
+                    .and_then(|offer| {
+                        bridge::common_pbx_codecs(&offer, &call.rules.trunk).map(|_| offer)
+                    })
+            })
             .transpose();
         let pbx_offer = match parsed {
             Ok(offer) => offer,
-            Err(_) => {
-                call.settle(Step::End(EndReason::BadPbxDescription, None));
+            Err(error) => {
+                let reason = refused_offer(&error, EndReason::BadPbxDescription);
+                call.settle(Step::End(reason, None));
                 return call;
             }
         };
@@ -151,8 +159,7 @@ impl Offering {
                     Basis::Theirs(pbx_offer),
                 ))))
             }
-            Err(sdp::Error::NoCommonCodec(_)) => Step::End(EndReason::NoCommonCodec, None),
-            Err(_) => Step::End(EndReason::BadPbxDescription, None),
+            Err(error) => Step::End(refused_offer(&error, EndReason::BadPbxDescription), None),
         }
     }
 }

@@ -73,6 +73,14 @@ pub struct Call {
     peer_connected: bool,
 }
 
+/// Why an offer that cannot be used ends its call: nothing in common has a reason of its own.
+pub(super) fn refused_offer(error: &sdp::Error, otherwise: EndReason) -> EndReason {
+    match error {
+        sdp::Error::NoCommonCodec(_) => EndReason::NoCommonCodec,
+        _ => otherwise,
+    }
+}
+
 /// What a state makes of an input.
 pub(super) enum Step {
     /// It goes on.

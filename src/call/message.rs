@@ -301,6 +301,8 @@ pub struct SideQuality {
     pub round_trip: Option<f64>,
     /// Packets received.
     pub packets_in: u64,
+    /// Packets that never came.
+    pub lost_in: u64,
     /// Packets sent.
     pub packets_out: u64,
 }

@@ -15,6 +15,7 @@ mod handle;
 mod incoming;
 mod leg;
 mod machine;
+mod open_calls;
 mod outgoing;
 mod routing;
 mod task;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::EndReason;
 use super::established::{Basis, Established};
-use super::machine::{Call, Local, Rules, State, Step};
+use super::machine::{Call, Local, Rules, State, Step, refused_offer};
 use super::message::{Action, Event, Notice, remote_rtp};
 use crate::codec::{AudioFormat, Codec, Direction};
 use crate::sdp::{self, bridge};
@@ -34,7 +34,12 @@ impl Call {
     /// Begins a call from a page's offer.
     pub fn outgoing(rules: Rules, local: Local, offer: &str, now: Instant) -> Self {
         let mut call = Call::new(rules, local);
-        let parsed = sdp::Offer::parse(offer).and_then(|offer| sdp::browser::read_offer(&offer));
+        // Without a codec that the browser may use nobody's telephone should ring.
+        let parsed = sdp::Offer::parse(offer)
+            .and_then(|offer| sdp::browser::read_offer(&offer))
+            .and_then(|offer| {
+                bridge::common_browser_codecs(&offer, &call.rules.browser).map(|_| offer)
+            });
         let offer = match parsed {
             Ok(offer) => offer,
             Err(error) => {
@@ -42,7 +47,8 @@ impl Call {
                     code: "bad-offer",
                     message: error.to_string(),
                 });
-                call.settle(Step::End(EndReason::BadOffer, None));
+                let reason = refused_offer(&error, EndReason::BadOffer);
+                call.settle(Step::End(reason, None));
                 return call;
             }
         };
@@ -187,10 +193,7 @@ impl Calling {
                     code: "bad-offer",
                     message: error.to_string(),
                 });
-                Err(match error {
-                    sdp::Error::NoCommonCodec(_) => EndReason::NoCommonCodec,
-                    _ => EndReason::BadOffer,
-                })
+                Err(refused_offer(&error, EndReason::BadOffer))
             }
         }
     }

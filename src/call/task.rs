@@ -9,11 +9,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::EndReason;
 use super::directory::{Delivery, SocketSender};
-use super::exchange::OpenCall;
 use super::handle::CallHandle;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
 use super::machine::Call;
 use super::message::{Action, Command, Event, Notice, Quality, Side, SocketId};
+use super::open_calls::OpenCall;
 use super::translate;
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::sip;
@@ -85,6 +85,14 @@ impl SipSide {
         }
     }
 
+    /// Who called, seen from the page, before anything was sent.
+    pub(super) fn direction(&self) -> &'static str {
+        match self.stage {
+            Stage::Invited(_) => "incoming",
+            _ => "outgoing",
+        }
+    }
+
     fn leg(&self) -> Option<sip::LegId> {
         match self.stage {
             Stage::Inviting(leg) | Stage::Invited(leg) | Stage::Dialog(leg) => Some(leg),
@@ -129,6 +137,9 @@ pub(super) struct CallTask {
     pub(super) began: Instant,
     pub(super) answered: Option<Instant>,
     pub(super) quality: Option<Quality>,
+    /// `incoming` or `outgoing`, seen from the page.
+    pub(super) direction: &'static str,
+    pub(super) ending: Option<(EndReason, Option<u16>, Instant)>,
 }
 
 impl CallTask {
@@ -158,7 +169,8 @@ impl CallTask {
                 self.act().await;
             }
         }
-        self.tell_worker(media::Command::Close);
+        self.close_media().await;
+        self.record();
     }
 
     /// Waits for whatever comes first.
@@ -429,19 +441,46 @@ impl CallTask {
 
     fn finish(&mut self, reason: EndReason, status: Option<u16>) {
         self.notify(Notice::Ended { reason, status });
-        let direction = if self.audience.call.starts_with("in-") {
-            "incoming"
-        } else {
-            "outgoing"
+        self.ending = Some((reason, status, Instant::now()));
+    }
+
+    /// Lets the worker go and waits for its last count, which the record wants.
+    async fn close_media(&mut self) {
+        self.tell_worker(media::Command::Close);
+        let last = async {
+            while let Some(event) = self.media_events.recv().await {
+                if let media::MediaEvent::Closed { statistics, .. } = event {
+                    return Some(statistics);
+                }
+            }
+            None
+        };
+        if let Ok(Some(statistics)) = tokio::time::timeout(LAST_COUNT, last).await {
+            self.quality = Some(translate::quality(&statistics));
+        }
+    }
+
+    /// The one line that a call leaves in the log, and its part of the metrics.
+    fn record(&self) {
+        let Some((reason, status, at)) = self.ending else {
+            return;
         };
         let row = reason.ending();
+        let direction = self.direction;
         metrics::counter!("trunkline_calls_total", "direction" => direction, "reason" => row.code)
             .increment(1);
-        let talked = self.answered.map(|answered| answered.elapsed());
+        let talked = self.answered.map(|answered| at.duration_since(answered));
+        let quality = self.quality.unwrap_or_default();
         if let Some(talked) = talked {
             metrics::histogram!("trunkline_call_seconds").record(talked.as_secs_f64());
+            for (side, of_side) in [("browser", quality.browser), ("pbx", quality.pbx)] {
+                let expected = of_side.packets_in + of_side.lost_in;
+                if expected > 0 {
+                    metrics::histogram!("trunkline_call_loss", "from" => side)
+                        .record(of_side.lost_in as f64 / expected as f64);
+                }
+            }
         }
-        let quality = self.quality.unwrap_or_default();
         tracing::info!(
             call = self.key.0,
             page_call = %self.audience.call,
@@ -453,12 +492,14 @@ impl CallTask {
             fault = row.fault.name(),
             sip_status = status,
             seconds = talked.map(|talked| talked.as_secs_f64()),
+            browser_codec = quality.browser.codec,
             browser_packets_in = quality.browser.packets_in,
             browser_packets_out = quality.browser.packets_out,
-            browser_loss_in = quality.browser.loss_in,
+            browser_lost_in = quality.browser.lost_in,
+            pbx_codec = quality.pbx.codec,
             pbx_packets_in = quality.pbx.packets_in,
             pbx_packets_out = quality.pbx.packets_out,
-            pbx_loss_in = quality.pbx.loss_in,
+            pbx_lost_in = quality.pbx.lost_in,
             "call ended"
         );
     }
@@ -479,5 +520,5 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// How long an INFO digit lasts that does not say so, milliseconds.
-pub(super) const INFO_DIGIT: Duration = Duration::from_millis(100);
+/// How long a worker may take for the last count of a call.
+const LAST_COUNT: Duration = Duration::from_secs(1);

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use super::EndReason;
 use super::leg::PeerEvent;
 use super::message::{Event, Quality, Side, SideQuality};
-use super::task::INFO_DIGIT;
 use crate::{media, peer, sip};
+
+/// How long an INFO digit lasts that does not say so.
+const INFO_DIGIT: Duration = Duration::from_millis(100);
 
 /// What a SIP event means for the call.
 pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
@@ -95,16 +97,23 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
                 duration,
             }
         }
-        media::MediaEvent::Statistics(statistics) => Event::Measured(Box::new(Quality {
-            browser: side(&statistics.browser),
-            pbx: side(&statistics.pbx),
-        })),
+        media::MediaEvent::Statistics(statistics) => {
+            Event::Measured(Box::new(quality(&statistics)))
+        }
         media::MediaEvent::Closed { .. } => Event::MediaLost,
         media::MediaEvent::FirstAudio { .. }
         | media::MediaEvent::Silent { .. }
         | media::MediaEvent::DigitsRefused(_)
         | media::MediaEvent::RemoteLatched { .. } => return None,
     })
+}
+
+/// A worker's figures as the call knows them.
+pub(super) fn quality(statistics: &media::CallStatistics) -> Quality {
+    Quality {
+        browser: side(&statistics.browser),
+        pbx: side(&statistics.pbx),
+    }
 }
 
 fn side(statistics: &media::SideStatistics) -> SideQuality {
@@ -117,6 +126,7 @@ fn side(statistics: &media::SideStatistics) -> SideQuality {
             .round_trip
             .map(|trip| trip.as_secs_f64() * 1_000.0),
         packets_in: statistics.packets_in,
+        lost_in: statistics.lost_in,
         packets_out: statistics.packets_out,
     }
 }

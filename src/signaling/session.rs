@@ -27,6 +27,10 @@ const QUEUE: usize = 256;
 /// How long one message may take to go out.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection that we close stays open for what the page still sends: to close with
+/// input unread resets it, and our last words are lost on the way.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Messages that a page may send in a burst, and per second after it.
 const MESSAGES_PER_SECOND: u32 = 100;
 
@@ -338,6 +342,8 @@ impl Session {
                 })
                 .await
             }
+            // The end of a call that never got so far as to ring here is no news.
+            Delivery::Notice { call, .. } if !self.calls.contains_key(&call) => Ok(()),
             Delivery::Notice { call, notice } => {
                 let ended = matches!(notice, Notice::Ended { .. });
                 let answer = matches!(notice, Notice::Answer { .. });
@@ -373,9 +379,8 @@ impl Session {
             None => return Err(Over::Gone),
             Some(Err(error)) => {
                 let text = error.to_string();
-                // What came is over the limit, or not WebSocket; either way the stream is lost.
-                metrics::counter!("trunkline_messages_refused_total", "code" => "too-large")
-                    .increment(1);
+                // What came is over the limit, or not WebSocket, or the connection was reset;
+                // either way the stream is lost.
                 tracing::debug!(socket = self.id.0, error = %text, "connection broke");
                 if text.to_ascii_lowercase().contains("too long") || text.contains("too large") {
                     self.refuse("too-large", "a message has at most 64 KiB", None)
@@ -440,6 +445,25 @@ impl Session {
         }
     }
 
+    /// Lets the page hear our close and close in its turn.
+    async fn linger(&mut self) {
+        let deadline = Instant::now() + LINGER;
+        let until_it_closes = async {
+            loop {
+                match self.socket.recv().await {
+                    None => return true,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => return false,
+                }
+            }
+        };
+        let closed = tokio::time::timeout_at(deadline, until_it_closes).await;
+        // After a message over the limit nothing more can be read: then time alone helps.
+        if closed == Ok(false) {
+            tokio::time::sleep_until(deadline).await;
+        }
+    }
+
     async fn leave(mut self, over: Over) {
         for handle in self.calls.values() {
             let _ = handle.ask(Command::LosePage { socket: self.id });
@@ -454,7 +478,9 @@ impl Session {
                 code,
                 reason: reason.into(),
             };
-            let _ = self.send(Message::Close(Some(frame))).await;
+            if self.send(Message::Close(Some(frame))).await.is_ok() {
+                self.linger().await;
+            }
         }
     }
 }

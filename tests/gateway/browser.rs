@@ -119,9 +119,9 @@ impl Browser {
             vec![encoding],
         )));
         let mut media_engine = MediaEngine::default();
-        for codec in codecs {
+        for codec in &codecs {
             media_engine
-                .register_codec(codec, RtpCodecKind::Audio)
+                .register_codec(codec.clone(), RtpCodecKind::Audio)
                 .expect("a codec");
         }
         let (gathered_sender, gathered) = watch::channel(false);
@@ -148,6 +148,11 @@ impl Browser {
             .add_track(track.clone() as Arc<dyn TrackLocal>)
             .await
             .expect("a track");
+        // The track alone would leave the telephone events out.
+        for transceiver in connection.get_transceivers().await {
+            let preferred = transceiver.set_codec_preferences(codecs.clone()).await;
+            preferred.expect("they are registered");
+        }
         let events = match coding {
             Coding::Opus => EVENTS_48,
             Coding::Pcmu | Coding::Pcma => EVENTS_8,

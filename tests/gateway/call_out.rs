@@ -116,3 +116,57 @@ async fn a_shared_codec_is_passed_through_where_the_trunk_wants_it() {
     talk.end().await;
     world.pbx.hears_of_nothing(Duration::from_millis(100)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lite_gateway_behind_nat_says_so_and_is_found() {
+    let mut world = World::with(|settings| {
+        settings.webrtc.lite = true;
+        // 1:1 NAT in front: on loopback every address of 127/8 leads here.
+        settings.webrtc.addresses = vec!["0.0.0.0".parse().expect("an address")];
+        settings.webrtc.advertise = vec!["127.0.0.1".parse().expect("an address")];
+    })
+    .await;
+    let mut page = world.page("alice").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    page.call("c1", "600", &browser.offer().await).await;
+    let mut leg = world.pbx.called().await;
+    let answer = page.hear("answer").await;
+    let answer = answer["sdp"].as_str().expect("SDP");
+    assert!(answer.contains("a=ice-lite\r\n"), "{answer}");
+    assert!(!answer.contains("0.0.0.0 "), "{answer}");
+    browser.take_answer(answer).await;
+    browser.connected().await;
+    let mut telephone = Telephone::new(Coding::Pcmu).await;
+    leg.answer(telephone.describe("sendrecv")).await;
+    leg.confirmed().await;
+    telephone.speak_to(leg.gateway_rtp());
+    page.hear("answered").await;
+    browser.hum(440.0);
+    telephone.hum(1_004.0);
+    telephone.ear.hears(440.0).await;
+    browser.ear.hears(1_004.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sip_over_tcp_carries_calls_both_ways() {
+    let mut world = World::over(sip::Transport::Tcp, |_| {}).await;
+    let talk = world.call_out(Coding::Opus).await;
+    talk.sounds().await;
+    talk.end().await;
+
+    let mut page = world.page("bob").await;
+    let mut telephone = Telephone::new(Coding::Pcmu).await;
+    let mut leg = world.pbx.call("bob", telephone.describe("sendrecv")).await;
+    let incoming = page.hear("incoming").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    let answer = browser.answer(incoming["sdp"].as_str().expect("SDP")).await;
+    page.say(json!({"type": "accept", "call": incoming["call"], "sdp": answer}))
+        .await;
+    page.hear("answered").await;
+    leg.answered().await;
+    telephone.speak_to(leg.gateway_rtp());
+    telephone.hum(1_004.0);
+    browser.ear.hears(1_004.0).await;
+    leg.hang_up().await;
+    page.hear_end("hangup-remote").await;
+}

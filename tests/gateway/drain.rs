@@ -51,10 +51,10 @@ async fn a_draining_gateway_refuses_new_calls_and_ends_the_old_at_the_deadline()
     let over = talk.leg.over().await;
     assert!(matches!(over, sip::Event::Ended { .. }), "{over:?}");
     talk.page.hear_goodbye("shutdown").await;
-    assert!(
-        tokio::net::TcpStream::connect(world.http).await.is_err(),
-        "the door is closed"
-    );
+    crate::sound::until_async("the door is closed", async || {
+        tokio::net::TcpStream::connect(world.http).await.is_err()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,8 @@ async fn each_refusal_of_the_pbx_has_its_reason() {
     let mut page = world.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     let offer = browser.offer().await;
+    let declined = [("direction", "outgoing"), ("reason", "declined")];
+    let before = world.counter("trunkline_calls_total", &declined).await;
     for (status, reason) in [
         (486, "busy"),
         (600, "busy"),
@@ -26,7 +28,7 @@ async fn each_refusal_of_the_pbx_has_its_reason() {
         (404, "not-found"),
         (484, "not-found"),
         (403, "forbidden"),
-        (480, "unavailable"),
+        (480, "no-answer"),
         (488, "no-common-codec"),
         (503, "trunk-unreachable"),
         (500, "trunk-refused"),
@@ -41,6 +43,9 @@ async fn each_refusal_of_the_pbx_has_its_reason() {
         assert_eq!(ended["call"], *call);
         assert_eq!(ended["status"], status, "{ended}");
     }
+    world
+        .counted("trunkline_calls_total", &declined, before, 1.0)
+        .await;
     world.has_calls(0).await;
 }
 

@@ -37,11 +37,11 @@ pub struct Leg {
 
 impl Pbx {
     /// A PBX at a port of its own, for a gateway that will be at `gateway`.
-    pub async fn start(gateway: SocketAddr) -> (Self, SocketAddr) {
+    pub async fn start(gateway: SocketAddr, transport: sip::Transport) -> (Self, SocketAddr) {
         let (sender, incoming) = mpsc::channel(64);
         let config = sip::Config {
             listen: vec![sip::Listen {
-                transport: sip::Transport::Udp,
+                transport,
                 address: "127.0.0.1:0".parse().expect("an address"),
             }],
             advertised: None,
@@ -51,7 +51,7 @@ impl Pbx {
                 target: sip::Target {
                     host: gateway.ip().to_string(),
                     port: gateway.port(),
-                    transport: sip::Transport::Udp,
+                    transport,
                 },
                 domain: "pbx.example".to_owned(),
                 credentials: None,
@@ -102,6 +102,7 @@ impl Pbx {
             from_name: Some("Ada".to_owned()),
             body: Bytes::from(offer),
             headers: Vec::new(),
+            call_id: None,
         };
         let id = self.sip.invite(outgoing, sender).await.expect("it is sent");
         Leg {

@@ -117,11 +117,6 @@ impl Voice {
         (voice, wish)
     }
 
-    pub fn set_coding(&mut self, coding: Coding, events: u8) {
-        self.coding = coding;
-        self.events = events;
-    }
-
     /// The packets of the next 20 ms.
     pub fn next(&mut self) -> Vec<Spoken> {
         let now = self.timestamp;
@@ -199,7 +194,6 @@ struct Heard {
     decoder: OpusDecoder,
     /// 8 kHz, since the last [`Ear::listen`].
     samples: Vec<i16>,
-    packets: usize,
     events: Vec<(u32, char)>,
     payload_types: Vec<u8>,
     last: Instant,
@@ -219,7 +213,6 @@ impl Ear {
             heard: Arc::new(Mutex::new(Heard {
                 decoder: OpusDecoder::new(8_000).expect("libopus decodes to 8 kHz"),
                 samples: Vec::new(),
-                packets: 0,
                 events: Vec::new(),
                 payload_types: Vec::new(),
                 last: Instant::now(),
@@ -232,7 +225,6 @@ impl Ear {
     pub fn take(&self, payload_type: u8, timestamp: u32, payload: &[u8]) {
         let mut heard = self.heard.lock().expect("whole");
         let heard = &mut *heard;
-        heard.packets += 1;
         heard.last = Instant::now();
         if self.events.contains(&payload_type) {
             let event = TelephoneEvent::parse(payload).expect("a whole event");
@@ -260,13 +252,8 @@ impl Ear {
     pub fn listen(&self) {
         let mut heard = self.heard.lock().expect("whole");
         heard.samples.clear();
-        heard.packets = 0;
         heard.events.clear();
         heard.payload_types.clear();
-    }
-
-    pub fn packets(&self) -> usize {
-        self.heard.lock().expect("whole").packets
     }
 
     pub fn samples(&self) -> Vec<i16> {
@@ -333,14 +320,23 @@ impl Ear {
             tokio::time::sleep(GLANCE).await;
         }
         tokio::time::sleep(GLANCE * 15).await;
-        assert_eq!(self.keys(), keys);
+        assert_eq!(
+            self.keys(),
+            keys,
+            "payload types {:?}",
+            self.payload_types()
+        );
     }
 
-    /// Everything since [`Ear::listen`] was this tone and nothing else, at least `least` of it.
-    #[track_caller]
-    pub fn heard_only(&self, frequency: f64, least: Duration) {
+    /// Everything since [`Ear::listen`] was this tone and nothing else; waits until it is at
+    /// least half a second.
+    pub async fn heard_only(&self, frequency: f64) {
+        let wanted = 4_000;
+        let deadline = Instant::now() + PATIENCE;
+        while self.samples().len() < wanted && Instant::now() < deadline {
+            tokio::time::sleep(GLANCE).await;
+        }
         let samples = self.samples();
-        let wanted = usize::try_from(least.as_millis() * 8).expect("short");
         assert!(
             samples.len() >= wanted,
             "{} samples of {wanted}",

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trunkline::gateway::Gateway;
 use trunkline::settings::{Inbound, Route, Settings, Trunk};
+use trunkline::sip::Transport;
 use trunkline::telemetry;
 
 use super::browser::Browser;
@@ -16,7 +17,7 @@ use super::page::Page;
 use super::pbx::{Leg, Pbx, Telephone};
 use super::sound::{Coding, PATIENCE};
 
-/// UDP ports that each world has: one for SIP, the rest for RTP.
+/// Ports that each world has: the first for SIP, most for RTP, the last for its claim.
 const PORTS: u16 = 60;
 
 /// A gateway and its PBX.
@@ -25,6 +26,7 @@ pub struct World {
     pub pbx: Pbx,
     pub http: SocketAddr,
     pub sip: SocketAddr,
+    _ports: UdpSocket,
 }
 
 /// A call that is answered, with its page and telephone.
@@ -40,19 +42,35 @@ fn metrics() -> &'static PrometheusHandle {
     ONE.get_or_init(|| telemetry::start_metrics().expect("the first recorder"))
 }
 
-/// A port for SIP by UDP and TCP, and the range of RTP above it. All below the ports that
-/// the system chooses, so that nobody else is given them meanwhile.
-fn ports() -> (SocketAddr, u16, u16) {
+/// The ports of one world.
+struct Claim {
+    /// By UDP and TCP.
+    sip: SocketAddr,
+    rtp: (u16, u16),
+    /// Bound as long as the world lasts, so that another run at the same time takes others.
+    held: UdpSocket,
+}
+
+/// All below the ports that the system chooses, so that nobody else is given them meanwhile.
+fn claim() -> Claim {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Another run at the same time begins elsewhere.
-    let begin = u16::try_from(std::process::id() % 97).expect("small");
+    let begin = u16::try_from(std::process::id() % 5).expect("small") * 67;
+    let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
     loop {
-        let turn = begin.wrapping_mul(3) + NEXT.fetch_add(1, Ordering::Relaxed);
+        let turn = begin + NEXT.fetch_add(1, Ordering::Relaxed);
         let first = 11_000 + (turn % 340) * PORTS;
-        let address = SocketAddr::from(([127, 0, 0, 1], first));
-        let free = |port: u16| UdpSocket::bind(SocketAddr::from(([127, 0, 0, 1], port))).is_ok();
-        if TcpListener::bind(address).is_ok() && (first..first + PORTS).all(free) {
-            return (address, first + 2, first + PORTS - 1);
+        let last = first + PORTS - 1;
+        let Ok(held) = UdpSocket::bind(at(last)) else {
+            continue;
+        };
+        let free = |port: u16| UdpSocket::bind(at(port)).is_ok();
+        if TcpListener::bind(at(first)).is_ok() && (first..last).all(free) {
+            return Claim {
+                sip: at(first),
+                rtp: (first + 2, last - 1),
+                held,
+            };
         }
     }
 }
@@ -65,8 +83,18 @@ impl World {
     /// A gateway with other settings. Numbers go to the trunk `pbx`, whose calls go to the user
     /// of the called name.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let (sip, first, last) = ports();
-        let (pbx, pbx_address) = Pbx::start(sip).await;
+        World::over(Transport::Udp, change).await
+    }
+
+    /// The same with SIP over this transport.
+    pub async fn over(transport: Transport, change: impl FnOnce(&mut Settings)) -> Self {
+        let metrics = metrics();
+        let Claim {
+            sip,
+            rtp: (first, last),
+            held,
+        } = claim();
+        let (pbx, pbx_address) = Pbx::start(sip, transport).await;
         let mut settings = Settings::default();
         settings.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.sip.listen = vec![format!("udp:{sip}"), format!("tcp:{sip}")];
@@ -74,7 +102,7 @@ impl World {
         settings.media.workers = 1;
         settings.media.rtp_ports = format!("{first}-{last}");
         settings.built_in.enabled = false;
-        settings.trunk = vec![trunk(pbx_address)];
+        settings.trunk = vec![trunk(pbx_address, transport)];
         settings.route = vec![Route {
             pattern: r"\d+".to_owned(),
             trunk: "pbx".to_owned(),
@@ -87,7 +115,7 @@ impl World {
             trunk: None,
         }];
         change(&mut settings);
-        let gateway = Gateway::start(settings, Box::new(|| metrics().render()))
+        let gateway = Gateway::start(settings, Box::new(|| metrics.render()))
             .await
             .expect("the gateway starts");
         World {
@@ -95,6 +123,7 @@ impl World {
             gateway,
             pbx,
             sip,
+            _ports: held,
         }
     }
 
@@ -195,10 +224,10 @@ impl World {
 }
 
 /// The trunk `pbx`.
-pub fn trunk(address: SocketAddr) -> Trunk {
+fn trunk(address: SocketAddr, transport: Transport) -> Trunk {
     Trunk {
         name: "pbx".to_owned(),
-        target: format!("sip:{address}"),
+        target: format!("sip:{address};transport={transport}"),
         domain: None,
         username: None,
         password: None,
@@ -229,10 +258,9 @@ impl Talk {
     }
 
     /// Since [`Talk::witness`] both heard the tones of [`Talk::sounds`] and nothing else.
-    #[track_caller]
-    pub fn was_undisturbed(&self, least: std::time::Duration) {
-        self.telephone.ear.heard_only(440.0, least);
-        self.browser.ear.heard_only(1_004.0, least);
+    pub async fn was_undisturbed(&self) {
+        self.telephone.ear.heard_only(440.0).await;
+        self.browser.ear.heard_only(1_004.0).await;
     }
 
     /// The page hangs up.

@@ -40,6 +40,10 @@ impl Outbox {
         if full && let Some(oldest) = self.waiting.pop_front() {
             self.free.push(oldest);
         }
+        if self.waiting.is_empty() {
+            // Begins at the front again: a ring that went round would leave the cache.
+            self.waiting.clear();
+        }
         self.waiting.push_back(packet);
         full
     }

@@ -1,6 +1,9 @@
 //! One call on a worker: the leg of the browser, two paths, the endpoint of the PBX. Pure: the
 //! worker brings datagrams and the time, and carries away what [`Bridge::poll_transmit`] and
 //! [`Bridge::poll_event`] hand out.
+//!
+//! A packet concerns one direction, and what belongs to the other has left the processor's cache
+//! since its last packet. So the bridge notes which parts were told something, and polls those.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -122,12 +125,25 @@ impl SideState {
     }
 }
 
+/// The parts that were told something since they were polled last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Touched {
+    leg: bool,
+    to_pbx: bool,
+    to_browser: bool,
+    reports: bool,
+}
+
 /// One call.
 #[derive(Debug)]
 pub struct Bridge<L: SecureLeg> {
     leg: L,
+    touched: Touched,
     /// Asked for when the leg has been told something.
     leg_deadline: Option<Instant>,
+    /// Of the two paths, asked for when they have been told something.
+    to_pbx_deadline: Option<Instant>,
+    to_browser_deadline: Option<Instant>,
     audio: Audio,
     endpoint: Endpoint,
     /// The SSRC of the browser's last RTP packet, once the worker was told.
@@ -146,6 +162,12 @@ impl<L: SecureLeg> Bridge<L> {
         Bridge {
             leg_deadline: leg.poll_timeout(),
             leg,
+            touched: Touched {
+                leg: true,
+                ..Touched::default()
+            },
+            to_pbx_deadline: None,
+            to_browser_deadline: None,
             audio: Audio::Waiting,
             endpoint: Endpoint::new(),
             browser_stream: None,
@@ -166,6 +188,7 @@ impl<L: SecureLeg> Bridge<L> {
     /// Passes a command on to the leg.
     pub fn command_leg(&mut self, command: L::Command, now: Instant) {
         self.leg.handle_command(command, now);
+        self.touched.leg = true;
         self.leg_deadline = self.leg.poll_timeout();
     }
 
@@ -182,6 +205,8 @@ impl<L: SecureLeg> Bridge<L> {
         now: Instant,
     ) -> Result<(), Error> {
         let pbx_payload_types = payload_types(pbx);
+        self.touched.to_pbx = true;
+        self.touched.to_browser = true;
         match &mut self.audio {
             Audio::Waiting => {
                 let config = &self.config;
@@ -208,6 +233,10 @@ impl<L: SecureLeg> Bridge<L> {
 
     /// Sends digits. A refusal becomes an event.
     pub fn send_digits(&mut self, to: Side, digits: &str, duration: Duration, now: Instant) {
+        match to {
+            Side::Browser => self.touched.to_browser = true,
+            Side::Pbx => self.touched.to_pbx = true,
+        }
         let sent = match (&mut self.audio, to) {
             (Audio::Waiting, _) => Err(Error::NotSending("not negotiated yet")),
             (Audio::Running(paths), Side::Pbx) => paths.to_pbx.send_digits(digits, duration, now),
@@ -234,6 +263,7 @@ impl<L: SecureLeg> Bridge<L> {
             .leg
             .handle_datagram(local, remote, datagram, plain, now);
         // Whatever it was: media, too, may tell the leg that its route works.
+        self.touched.leg = true;
         self.leg_deadline = self.leg.poll_timeout();
         match received {
             Received::Handled if self.leg.validated(remote) => return Evidence::Check,
@@ -249,6 +279,7 @@ impl<L: SecureLeg> Bridge<L> {
                         evidence = Evidence::Stream(ssrc);
                     }
                     self.browser.watch.heard(now);
+                    self.touched.to_pbx = true;
                     paths.to_pbx.handle_packet(plain, now);
                 }
                 Audio::Waiting => self.browser.drops.count("not_negotiated"),
@@ -327,18 +358,16 @@ impl<L: SecureLeg> Bridge<L> {
             Arrival::Accepted => {}
         }
         self.pbx.watch.heard(now);
+        self.touched.to_browser = true;
         paths.to_browser.handle_packet(datagram, now);
     }
 
-    /// When [`Bridge::handle_timeout`] wants to be called.
+    /// When [`Bridge::handle_timeout`] wants to be called. To be asked when
+    /// [`Bridge::poll_event`] has nothing more.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let paths = match &self.audio {
-            Audio::Waiting => [None, None],
-            Audio::Running(paths) => [paths.to_pbx.poll_timeout(), paths.to_browser.poll_timeout()],
-        };
         [
-            paths[0],
-            paths[1],
+            self.to_pbx_deadline,
+            self.to_browser_deadline,
             self.leg_deadline,
             self.reporter.poll_timeout(),
             self.browser.watch.poll_timeout(),
@@ -355,13 +384,17 @@ impl<L: SecureLeg> Bridge<L> {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.leg_deadline) {
             self.leg.handle_timeout(now);
+            self.touched.leg = true;
             self.leg_deadline = self.leg.poll_timeout();
         }
         if let Audio::Running(paths) = &mut self.audio {
-            for path in [&mut paths.to_pbx, &mut paths.to_browser] {
-                if due(path.poll_timeout()) {
-                    path.handle_timeout(now);
-                }
+            if due(self.to_pbx_deadline) {
+                paths.to_pbx.handle_timeout(now);
+                self.touched.to_pbx = true;
+            }
+            if due(self.to_browser_deadline) {
+                paths.to_browser.handle_timeout(now);
+                self.touched.to_browser = true;
             }
         }
         if self.reporter.handle_timeout(now) {
@@ -391,12 +424,14 @@ impl<L: SecureLeg> Bridge<L> {
     /// Closes the leg: after the goodbye is sent, which still needs its keys.
     pub fn close(&mut self, now: Instant) {
         self.leg.close(now);
+        self.touched.leg = true;
     }
 
     fn report(&mut self, now: Instant, bye: bool) {
         let Audio::Running(paths) = &mut self.audio else {
             return;
         };
+        self.touched.reports = true;
         let about_browser = paths.to_pbx.reception_report(now);
         let about_pbx = paths.to_browser.reception_report(now);
         let fraction = |block: &Option<ReportBlock>| {
@@ -419,7 +454,7 @@ impl<L: SecureLeg> Bridge<L> {
     /// The next datagram, in `out`; `plain` is scratch.
     pub fn poll_transmit(&mut self, plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<Outgoing> {
         if let Audio::Running(paths) = &mut self.audio {
-            while paths.to_pbx.poll_packet(out) {
+            while self.touched.to_pbx && paths.to_pbx.poll_packet(out) {
                 match self.endpoint.destination() {
                     Some(to) => {
                         return Some(Outgoing::Pbx {
@@ -430,48 +465,63 @@ impl<L: SecureLeg> Bridge<L> {
                     None => self.pbx.drops.count("no_address"),
                 }
             }
-            while paths.to_browser.poll_packet(plain) {
+            while self.touched.to_browser && paths.to_browser.poll_packet(plain) {
                 match self.leg.protect_rtp(plain, out) {
                     Some(route) => return Some(Outgoing::Browser(route)),
                     None => self.browser.drops.count("not_connected"),
                 }
             }
-            if let Some(report) = paths.report_to_pbx.take()
-                && let Some(to) = self.endpoint.rtcp_destination()
-            {
-                let shared = self.endpoint.shares_port();
-                let from = if shared { Channel::Rtp } else { Channel::Rtcp };
-                write_report(&mut paths.to_pbx, report, &self.config, out);
-                return Some(Outgoing::Pbx { from, to });
-            }
-            if let Some(report) = paths.report_to_browser.take() {
-                write_report(&mut paths.to_browser, report, &self.config, plain);
-                if let Some(route) = self.leg.protect_rtcp(plain, out) {
-                    return Some(Outgoing::Browser(route));
+            if self.touched.reports {
+                if let Some(report) = paths.report_to_pbx.take()
+                    && let Some(to) = self.endpoint.rtcp_destination()
+                {
+                    let shared = self.endpoint.shares_port();
+                    let from = if shared { Channel::Rtp } else { Channel::Rtcp };
+                    write_report(&mut paths.to_pbx, report, &self.config, out);
+                    return Some(Outgoing::Pbx { from, to });
+                }
+                if let Some(report) = paths.report_to_browser.take() {
+                    write_report(&mut paths.to_browser, report, &self.config, plain);
+                    if let Some(route) = self.leg.protect_rtcp(plain, out) {
+                        return Some(Outgoing::Browser(route));
+                    }
                 }
             }
+        }
+        if !self.touched.leg {
+            return None;
         }
         self.leg.poll_transmit(out).map(Outgoing::Browser)
     }
 
-    /// The next thing that the owner should know.
+    /// The next thing that the owner should know; to be asked when [`Bridge::poll_transmit`] has
+    /// nothing more.
     pub fn poll_event(&mut self) -> Option<MediaEvent<L::Event>> {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        if let Some(event) = self.leg.poll_event() {
+        let touched = self.touched;
+        if touched.leg
+            && let Some(event) = self.leg.poll_event()
+        {
             return Some(MediaEvent::Leg(event));
         }
-        let Audio::Running(paths) = &mut self.audio else {
-            return None;
-        };
-        if let Some(event) = paths.to_pbx.poll_event() {
-            return Some(told(event, Side::Browser));
+        if let Audio::Running(paths) = &mut self.audio {
+            if touched.to_pbx {
+                if let Some(event) = paths.to_pbx.poll_event() {
+                    return Some(told(event, Side::Browser));
+                }
+                self.to_pbx_deadline = paths.to_pbx.poll_timeout();
+            }
+            if touched.to_browser {
+                if let Some(event) = paths.to_browser.poll_event() {
+                    return Some(told(event, Side::Pbx));
+                }
+                self.to_browser_deadline = paths.to_browser.poll_timeout();
+            }
         }
-        paths
-            .to_browser
-            .poll_event()
-            .map(|event| told(event, Side::Pbx))
+        self.touched = Touched::default();
+        None
     }
 
     /// Counts a packet for `side` that the system would not take.

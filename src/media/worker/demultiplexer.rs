@@ -29,6 +29,9 @@ const TRANSACTIONS: usize = 4096;
 /// call of his own cannot take a living call's address by forging it.
 const TAKE_OVER: Duration = Duration::from_secs(1);
 
+/// How often an address that brings media need be refreshed.
+pub const REFRESH: Duration = Duration::from_millis(250);
+
 /// A STUN transaction id (RFC 8489 section 5).
 type TransactionId = [u8; 12];
 

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 use super::bridge::{Bridge, BridgeConfig, Channel, Evidence};
 use super::deadlines::Deadlines;
-use super::demultiplexer::{Demultiplexer, Unknown, is_stun};
+use super::demultiplexer::{Demultiplexer, REFRESH, Unknown, is_stun};
 use super::reporter::WallClock;
 use super::start::Order;
 use crate::media::path::StreamIdentity;
@@ -67,6 +67,22 @@ pub(super) struct Slot<L: SecureLeg> {
     pub(super) pbx: Option<PbxSockets>,
     pub(super) events: mpsc::Sender<MediaEvent<L::Event>>,
     pub(super) farewell: mpsc::OwnedPermit<MediaEvent<L::Event>>,
+    /// The browser's address that was refreshed last, and when.
+    pub(super) refreshed: Option<(SocketAddr, Instant)>,
+}
+
+impl<L: SecureLeg> Slot<L> {
+    /// Whether the table of addresses is to hear of media from `remote`. Not with each packet:
+    /// it need not be exact.
+    fn needs_refresh(&mut self, remote: SocketAddr, now: Instant) -> bool {
+        let fresh = self.refreshed.is_some_and(|(address, at)| {
+            address == remote && now.saturating_duration_since(at) < REFRESH
+        });
+        if !fresh {
+            self.refreshed = Some((remote, now));
+        }
+        !fresh
+    }
 }
 
 /// Reused for every datagram.
@@ -229,14 +245,16 @@ impl<L: SecureLeg> Worker<L> {
                 .handle_browser_datagram(route, datagram, plain, now)
             {
                 Evidence::Check if is_stun(datagram) => self.demultiplexer.map(slot, remote, now),
-                Evidence::Media => self.demultiplexer.refresh(remote, now),
+                Evidence::Media if call.needs_refresh(remote, now) => {
+                    self.demultiplexer.refresh(remote, now);
+                }
                 Evidence::Stream(ssrc) => {
                     self.demultiplexer.refresh(remote, now);
                     if !self.demultiplexer.learn_stream(slot, ssrc, now) {
                         call.bridge.forget_browser_stream();
                     }
                 }
-                Evidence::Check | Evidence::None => {}
+                Evidence::Check | Evidence::Media | Evidence::None => {}
             }
             self.pump(slot, now);
         }
@@ -332,6 +350,7 @@ impl<L: SecureLeg> Worker<L> {
             pbx: None,
             events,
             farewell,
+            refreshed: None,
         };
         if self.free.pop().is_some() {
             self.slots[slot] = Some(call);

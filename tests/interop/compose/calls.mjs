@@ -54,14 +54,16 @@ async function hears(page, frequency) {
 
 let passed = 0;
 let failed = 0;
-async function behaviour(name, trace, user) {
+async function behaviour(name, trace, { browser = true, user } = {}) {
   const from = Date.now();
   const seconds = () => ((Date.now() - from) / 1000).toFixed(1);
   let page;
   try {
-    page = await openChromium({ url: URL, microphone });
-    if (user) await page.signIn(user.name, user.password);
-    await page.signedIn();
+    if (browser) {
+      page = await openChromium({ url: URL, microphone });
+      if (user) await page.signIn(user.name, user.password);
+      await page.signedIn();
+    }
     await trace(page);
     passed += 1;
     console.log(`ok - ${name} (${seconds()} s)`);
@@ -111,7 +113,15 @@ async function all() {
     await hears(page, MICROPHONE_TONE);
     await page.hangUp();
     await page.ended();
-  }, { name: "alice", password: "wonderland" });
+  }, { user: { name: "alice", password: "wonderland" } });
+
+  await behaviour("Docker finds the gateway healthy, and it ends well when it is stopped", async () => {
+    const container = compose("ps", "-q", "gateway").trim();
+    const state = () => JSON.parse(execFileSync("docker", ["inspect", "--format", "{{json .State}}", container], { encoding: "utf8" }));
+    await until(() => state().Health.Status === "healthy", "the gateway is healthy", 20000, 500);
+    compose("stop", "gateway");
+    assert.equal(state().ExitCode, 0);
+  }, { browser: false });
 }
 
 try {

@@ -1,0 +1,118 @@
+//! An INVITE without description, in plain text: our 200 carries the offer, the ACK the answer.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use tokio::net::UdpSocket;
+
+use crate::browser::Browser;
+use crate::pbx::{Telephone, rtp_address};
+use crate::sound::{Coding, PATIENCE};
+use crate::world::World;
+
+/// A caller that writes its SIP by hand.
+struct Caller {
+    socket: UdpSocket,
+    gateway: SocketAddr,
+    port: u16,
+}
+
+impl Caller {
+    async fn new(gateway: SocketAddr) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let port = socket.local_addr().expect("its address").port();
+        Caller {
+            socket,
+            gateway,
+            port,
+        }
+    }
+
+    async fn say(&self, request: &str, to: &str, cseq: &str, body: &str) {
+        let port = self.port;
+        let branch = cseq.replace(' ', "-");
+        let kind = if body.is_empty() {
+            ""
+        } else {
+            "Content-Type: application/sdp\r\n"
+        };
+        let message = format!(
+            "{request} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK-{branch};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:ada@127.0.0.1>;tag=ada\r\nTo: {to}\r\n\
+             Call-ID: delayed-{port}\r\nCSeq: {cseq}\r\nContact: <sip:ada@127.0.0.1:{port}>\r\n\
+             {kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let sent = self.socket.send_to(message.as_bytes(), self.gateway).await;
+        sent.expect("sent");
+    }
+
+    /// The next message that begins so; others, repeated ones among them, are passed over.
+    async fn hear(&self, beginning: &str) -> String {
+        let mut buffer = [0; 8_192];
+        let hearing = async {
+            loop {
+                let (length, _) = self.socket.recv_from(&mut buffer).await.expect("it works");
+                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                if text.starts_with(beginning) {
+                    return text;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, hearing)
+            .await
+            .unwrap_or_else(|_| panic!("no {beginning}"))
+    }
+}
+
+fn header<'a>(message: &'a str, name: &str) -> &'a str {
+    let line = message.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    });
+    line.unwrap_or_else(|| panic!("no {name} in {message}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_offer_goes_out_with_our_answer_and_audio_flows_both_ways() {
+    let world = World::start().await;
+    let mut page = world.page("alice").await;
+    let caller = Caller::new(world.sip).await;
+    let target = format!("sip:alice@{}", world.sip);
+    let to = "<sip:alice@127.0.0.1>";
+    caller
+        .say(&format!("INVITE {target}"), to, "1 INVITE", "")
+        .await;
+    let incoming = page.hear("incoming").await;
+    caller.hear("SIP/2.0 180").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    let answer = browser.answer(incoming["sdp"].as_str().expect("SDP")).await;
+    page.say(json!({"type": "accept", "call": incoming["call"], "sdp": answer}))
+        .await;
+
+    let answered = caller.hear("SIP/2.0 200").await;
+    let (_, offer) = answered.split_once("\r\n\r\n").expect("a body");
+    let mut telephone = Telephone::new(Coding::Pcmu).await;
+    telephone.speak_to(rtp_address(offer));
+    let to = header(&answered, "To").to_owned();
+    let contact = header(&answered, "Contact");
+    let contact = contact.trim_start_matches('<').split(['>', ';']).next();
+    let contact = contact.expect("an address").to_owned();
+    let description = telephone.describe("sendrecv");
+    caller
+        .say(&format!("ACK {contact}"), &to, "1 ACK", &description)
+        .await;
+    page.hear("answered").await;
+    browser.hum(440.0);
+    telephone.hum(1_004.0);
+    telephone.ear.hears(440.0).await;
+    browser.ear.hears(1_004.0).await;
+
+    caller
+        .say(&format!("BYE {contact}"), &to, "2 BYE", "")
+        .await;
+    let confirmed = caller.hear("SIP/2.0 200").await;
+    assert!(header(&confirmed, "CSeq").contains("BYE"), "{confirmed}");
+    page.hear_end("hangup-remote").await;
+    world.has_calls(0).await;
+}

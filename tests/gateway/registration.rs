@@ -1,0 +1,177 @@
+//! The gateway registers at a PBX: digest, refresh, a wrong password, taken back at the end.
+
+use std::net::SocketAddr;
+
+use md5::{Digest, Md5};
+use tokio::net::UdpSocket;
+use trunkline::redacted::Redacted;
+use trunkline::settings::{Secret, Settings};
+
+use crate::sound::{PATIENCE, until_async};
+use crate::world::World;
+
+const REALM: &str = "pbx.example";
+const NONCE: &str = "5d0c77e1";
+
+/// A registrar in plain text, which knows one user.
+struct Registrar {
+    socket: UdpSocket,
+}
+
+/// One REGISTER.
+struct Asked {
+    text: String,
+    from: SocketAddr,
+}
+
+impl Asked {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.text.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    fn parameter(&self, name: &str) -> String {
+        let credentials = self.header("Authorization").expect("credentials");
+        let value = credentials
+            .trim_start_matches("Digest ")
+            .split(',')
+            .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='));
+        value.unwrap_or_default().trim_matches('"').to_owned()
+    }
+
+    fn expires(&self) -> u32 {
+        let value = self.header("Expires").expect("how long");
+        value.parse().expect("a number")
+    }
+}
+
+fn md5(text: &str) -> String {
+    let digest = Md5::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Registrar {
+    async fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        Registrar { socket }
+    }
+
+    fn serve(&self, settings: &mut Settings, password: &str) {
+        let address = self.socket.local_addr().expect("its address");
+        let trunk = &mut settings.trunk[0];
+        trunk.target = format!("sip:{address}");
+        trunk.username = Some("gw".to_owned());
+        trunk.password = Some(Secret(Redacted::new(password.to_owned())));
+        trunk.register = true;
+    }
+
+    async fn asked(&self) -> Asked {
+        let mut buffer = [0; 4_096];
+        let (length, from) = tokio::time::timeout(PATIENCE, self.socket.recv_from(&mut buffer))
+            .await
+            .expect("the gateway registers")
+            .expect("the socket works");
+        let text = String::from_utf8(buffer[..length].to_vec()).expect("text");
+        assert!(text.starts_with("REGISTER "), "{text}");
+        Asked { text, from }
+    }
+
+    async fn answer(&self, asked: &Asked, status: &str, more: &str) {
+        let mut response = format!("SIP/2.0 {status}\r\n");
+        for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
+            let value = asked.header(name).expect("a mandatory header");
+            let tag = if name == "To" { ";tag=r" } else { "" };
+            response += &format!("{name}: {value}{tag}\r\n");
+        }
+        response += &format!("{more}Content-Length: 0\r\n\r\n");
+        let sent = self.socket.send_to(response.as_bytes(), asked.from).await;
+        sent.expect("sent");
+    }
+
+    /// Challenges a REGISTER and takes the next, whose digest is compared with that of
+    /// `password` (RFC 2617 section 3.2.2.1).
+    async fn challenge(&self, password: &str) -> (Asked, bool) {
+        let first = self.asked().await;
+        let challenge = format!(
+            "WWW-Authenticate: Digest realm=\"{REALM}\", nonce=\"{NONCE}\", algorithm=MD5, qop=\"auth\"\r\n"
+        );
+        self.answer(&first, "401 Unauthorized", &challenge).await;
+        let second = self.asked().await;
+        let right = self.is_right(&second, password);
+        (second, right)
+    }
+
+    fn is_right(&self, asked: &Asked, password: &str) -> bool {
+        let uri = asked.text.split(' ').nth(1).expect("a request line");
+        assert_eq!(asked.parameter("uri"), uri);
+        assert_eq!(asked.parameter("username"), "gw");
+        let one = md5(&format!("gw:{REALM}:{password}"));
+        let two = md5(&format!("REGISTER:{uri}"));
+        let wanted = md5(&format!(
+            "{one}:{NONCE}:{}:{}:auth:{two}",
+            asked.parameter("nc"),
+            asked.parameter("cnonce")
+        ));
+        asked.parameter("response") == wanted
+    }
+
+    async fn accept(&self, asked: &Asked, seconds: u32) {
+        let contact = asked.header("Contact").expect("a contact").to_owned();
+        let contact = contact.split(";expires").next().expect("a part").to_owned();
+        let more = format!("Contact: {contact};expires={seconds}\r\n");
+        self.answer(asked, "200 OK", &more).await;
+    }
+}
+
+async fn health_says(world: &World, state: &str) {
+    until_async(state, async || {
+        let health: serde_json::Value =
+            serde_json::from_str(&world.get("/health").await).expect("JSON");
+        health["registrations"]["pbx"] == state
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gateway_registers_refreshes_and_unregisters() {
+    let registrar = Registrar::start().await;
+    let world = World::with(|settings| registrar.serve(settings, "sesame")).await;
+    let (asked, right) = registrar.challenge("sesame").await;
+    assert!(right, "{}", asked.text);
+    assert_eq!(asked.expires(), 300);
+    let contact = asked.header("Contact").expect("a contact");
+    assert!(contact.contains(&world.sip.to_string()), "{contact}");
+    registrar.accept(&asked, 3).await;
+    health_says(&world, "registered").await;
+
+    // Three seconds were granted: it comes again of itself, with the nonce that it knows.
+    let mut refresh = registrar.asked().await;
+    while refresh.header("CSeq") == asked.header("CSeq") {
+        refresh = registrar.asked().await;
+    }
+    assert!(registrar.is_right(&refresh, "sesame"), "{}", refresh.text);
+    assert_eq!(refresh.header("Call-ID"), asked.header("Call-ID"));
+    registrar.accept(&refresh, 3_600).await;
+
+    let stopping = tokio::spawn(world.gateway.stop());
+    let mut last = registrar.asked().await;
+    while last.expires() != 0 {
+        last = registrar.asked().await;
+    }
+    assert!(registrar.is_right(&last, "sesame"), "{}", last.text);
+    registrar.answer(&last, "200 OK", "").await;
+    stopping.await.expect("it stops");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_tried_once_and_shown() {
+    let registrar = Registrar::start().await;
+    let world = World::with(|settings| registrar.serve(settings, "guess")).await;
+    let (asked, right) = registrar.challenge("sesame").await;
+    assert!(!right);
+    assert!(!asked.text.contains("guess"), "{}", asked.text);
+    registrar.answer(&asked, "403 Forbidden", "").await;
+    health_says(&world, "failed: 403").await;
+}
