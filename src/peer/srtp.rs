@@ -269,3 +269,65 @@ fn strangers(keys: &Config, provider: &dyn RTCCryptoProvider) -> Result<Context,
         provider.crypto(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two ends with the same keys.
+    fn sessions(profile: SrtpProfile) -> [Session; 2] {
+        [true, false].map(|client| {
+            let mut keys = keys_for(profile);
+            let material: Vec<u8> = (0..keys.keying_material_len() as u8).collect();
+            keys.set_session_keys_from_keying_material(&material, client)
+                .expect("keys of the right length");
+            let provider = crate::peer::certificate::provider().expect("a provider");
+            Session::new(profile, keys, provider).expect("a session")
+        })
+    }
+
+    fn rtp(sequence: u16) -> Vec<u8> {
+        let mut packet = vec![0x80, 111];
+        packet.extend_from_slice(&sequence.to_be_bytes());
+        packet.extend_from_slice(&[0, 0, 0, 9, 1, 2, 3, 4, 5]);
+        packet
+    }
+
+    #[test]
+    fn a_packet_continues_a_known_stream_if_it_is_newer_than_all_of_it() {
+        for profile in [SrtpProfile::AeadAes128Gcm, SrtpProfile::Aes128CmSha1_80] {
+            let [mut from, mut to] = sessions(profile);
+            let mut plain = Vec::new();
+            let mut protect = |packet, plain: &[u8]| {
+                let mut secured = Vec::new();
+                from.protect(packet, plain, &mut secured).expect("keys");
+                secured
+            };
+            let report = [0x80, 201, 0, 1, 1, 2, 3, 4];
+            let packets = [65_534, 65_535, 0, 1].map(|n| protect(Packet::Rtp, &rtp(n)));
+            let reports = [(); 3].map(|()| protect(Packet::Rtcp, &report));
+            for (packet, [first, second, third]) in [
+                (Packet::Rtp, [&packets[0], &packets[1], &packets[2]]),
+                (Packet::Rtcp, [&reports[0], &reports[1], &reports[2]]),
+            ] {
+                assert!(!to.would_continue(packet, first), "{packet:?} {profile}");
+                assert_eq!(to.unprotect(packet, first, &mut plain), Ok(true));
+                assert!(!to.would_continue(packet, first), "{packet:?} {profile}");
+                assert!(to.would_continue(packet, third), "{packet:?} {profile}");
+                assert_eq!(to.unprotect(packet, third, &mut plain), Ok(true));
+                assert!(!to.would_continue(packet, second), "{packet:?} {profile}");
+                assert_eq!(to.unprotect(packet, second, &mut plain), Ok(false));
+            }
+            // A forged packet does not make the true one old.
+            let mut forged = packets[3].clone();
+            forged[3] = 200;
+            assert_eq!(
+                to.unprotect(Packet::Rtp, &forged, &mut plain),
+                Err(Drop::SrtpForged)
+            );
+            assert!(to.would_continue(Packet::Rtp, &packets[3]));
+            assert!(!to.would_continue(Packet::Rtp, &packets[3][..11]));
+            assert!(!to.would_continue(Packet::Rtcp, &reports[0][..3]));
+        }
+    }
+}

@@ -324,6 +324,8 @@ impl Agent {
         if message.use_candidate && self.mode != (Mode::Full { controlling: true }) {
             self.nominations += 1;
             self.pairs[index].nominated = Some(self.nominations);
+            // Later and clearer than where media came from.
+            self.stray = self.stray.filter(|stray| stray.route == route);
         }
         self.trigger_check(index, now);
         self.select(index, now);

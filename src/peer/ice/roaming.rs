@@ -25,7 +25,7 @@ const SETTLING: Duration = Duration::from_millis(250);
 /// Where the newest media came from, beside the route.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stray {
-    route: Route,
+    pub(super) route: Route,
     next_probe: Instant,
 }
 
