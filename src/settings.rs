@@ -62,12 +62,13 @@ impl Settings {
             .prefix_separator("_")
             .separator("__")
             .try_parsing(true);
-        let settings: Settings = builder
+        let mut settings: Settings = builder
             .add_source(environment)
             .build()
             .and_then(config::Config::try_deserialize)
             .map_err(|error| shape(error.to_string()))?;
         settings.check(&name)?;
+        settings.file = name;
         Ok(settings)
     }
 

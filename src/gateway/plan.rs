@@ -38,10 +38,10 @@ pub(super) struct Plan {
 /// How long a request to a trunk may go unanswered (RFC 3261 section 17.1.1.2: 64 * T1).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(32);
 
-/// A value that cannot be meant.
+/// A value that cannot be meant; [`Plan::new`] knows the file.
 fn unusable(key: impl Into<String>, value: &str, expected: &str) -> Error {
     Error::Value {
-        file: "configuration".to_owned(),
+        file: String::new(),
         key: key.into(),
         value: format!("{value:?}"),
         expected: expected.to_owned(),
@@ -51,6 +51,15 @@ fn unusable(key: impl Into<String>, value: &str, expected: &str) -> Error {
 impl Plan {
     /// Reads the settings.
     pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+        Plan::read(settings).map_err(|mut error| {
+            if let Error::Value { file, .. } = &mut error {
+                file.clone_from(&settings.file);
+            }
+            error
+        })
+    }
+
+    fn read(settings: &Settings) -> Result<Self, Error> {
         let listen = settings
             .sip
             .listen
@@ -390,5 +399,19 @@ mod tests {
             .expect("echo is built in");
         assert_eq!(echo.trunk, agent::TRUNK);
         assert!(plan.routes.outbound("anybody", "600").is_none());
+    }
+
+    #[test]
+    fn an_error_names_the_file_the_key_and_what_was_expected() {
+        let mut settings = Settings {
+            file: "house.toml".to_owned(),
+            ..Settings::default()
+        };
+        settings.media.rtp_ports = "9".to_owned();
+        let error = Plan::new(&settings).err().expect("no range").to_string();
+        assert_eq!(
+            error,
+            "house.toml: media.rtp_ports: \"9\" is not usable, expected FIRST-LAST, both from 1024 to 65535"
+        );
     }
 }

@@ -27,6 +27,9 @@ impl Serialize for Secret {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Where they were read from, for errors.
+    #[serde(skip)]
+    pub file: String,
     /// Who may use the doors, and where they are.
     pub http: Http,
     /// How pages sign in.
