@@ -7,7 +7,7 @@ import { sleep } from "../world/process.mjs";
 for (const [number, what, reason, status] of [
   ["605", "busy", "busy", 486],
   ["606", "declined", "declined", 603],
-  ["611", "nobody there", "unavailable", 480],
+  ["611", "nobody there", "no-answer", 480],
   ["404", "an unknown number at the PBX", "not-found", 404],
   ["5551", "a number without a route", "not-found", undefined],
 ]) {
