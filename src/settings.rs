@@ -170,17 +170,16 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn read(text: &str) -> Result<Settings, String> {
         let folder =
             std::env::temp_dir().join(format!("trunkline-settings-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
-        let name: String = text
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .take(60)
-            .collect();
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{}.toml", NEXT.fetch_add(1, Ordering::Relaxed));
         let path = folder.join(name);
         std::fs::write(&path, text).expect("the temporary folder is writable");
         let settings = Settings::load(Some(&path)).map_err(|error| error.to_string());
