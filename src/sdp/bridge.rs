@@ -90,10 +90,7 @@ fn common(offered: &[OfferedCodec], policy: &[Codec]) -> Result<Vec<Codec>, Erro
     let mut common = distinct(policy, &[]);
     common.retain(|codec| offered.iter().any(|offered| offered.codec == *codec));
     match common.is_empty() {
-        true => {
-            let names: Vec<_> = offered.iter().map(|codec| codec.codec.name()).collect();
-            Err(Error::NoCommonCodec(names.join(", ")))
-        }
+        true => Err(Error::no_common_codec(offered)),
         false => Ok(common),
     }
 }

@@ -1,5 +1,6 @@
 //! Why a session description was refused.
 
+use super::OfferedCodec;
 use super::session::MAX_LENGTH;
 
 /// Why a session description was refused.
@@ -49,4 +50,12 @@ pub enum Error {
     /// A `c=` line whose address is not a literal unicast IP address.
     #[error("connection address {0:?} is not a unicast IP address")]
     UnsupportedAddress(String),
+}
+
+impl Error {
+    /// None of `offered` suits us.
+    pub(super) fn no_common_codec(offered: &[OfferedCodec]) -> Self {
+        let names: Vec<_> = offered.iter().map(|codec| codec.codec.name()).collect();
+        Error::NoCommonCodec(names.join(", "))
+    }
 }

@@ -32,7 +32,7 @@ pub struct TrunkPolicy {
     /// Milliseconds of audio in a packet that we would like: `a=ptime`.
     pub ptime: u8,
     /// Whether a codec that both sides can do goes before a better one that must be
-    /// transcoded. Costs a tenth of the processor time, but G.711 to the browser has no
+    /// transcoded. Costs about half the processor time, but G.711 to the browser has no
     /// forward error correction: a lossy access network is heard.
     pub prefer_passthrough: bool,
     /// Whether `telephone-event` (RFC 4733) is offered and accepted; without it digits go as

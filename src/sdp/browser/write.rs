@@ -53,12 +53,7 @@ pub fn answer(
 ) -> Result<(Answer, AudioFormat), Error> {
     let usable = usable(offer, policy, preferred);
     let Some(first) = usable.first() else {
-        let names: Vec<_> = offer
-            .codecs
-            .iter()
-            .map(|codec| codec.codec.name())
-            .collect();
-        return Err(Error::NoCommonCodec(names.join(", ")));
+        return Err(Error::no_common_codec(&offer.codecs));
     };
     let events = match policy.telephone_event {
         true => offer.events.as_slice(),
