@@ -281,19 +281,12 @@ async fn start_agent(
     };
     let agent = Agent::bind(gateway.address).await?;
     if let Some(address) = agent.address() {
-        trunks.push(sip::Trunk {
-            name: agent::TRUNK.to_owned(),
-            target: sip::Target {
-                host: address.ip().to_string(),
-                port: address.port(),
-                transport: sip::Transport::Udp,
-            },
-            domain: address.ip().to_string(),
-            credentials: None,
-            accept_from: Vec::new(),
-            registration: None,
-            request_timeout: Duration::from_secs(32),
-        });
+        let target = sip::Target {
+            host: address.ip().to_string(),
+            port: address.port(),
+            transport: sip::Transport::Udp,
+        };
+        trunks.push(sip::Trunk::new(agent::TRUNK, target));
     }
     Ok(Some(agent))
 }

@@ -5,14 +5,16 @@
 //! here. What the values mean for the parts of the gateway is in [`crate::gateway`].
 
 mod tables;
+mod trunk;
 
 use std::collections::HashSet;
 use std::path::Path;
 
 pub use tables::{
     BuiltIn, Calls, Http, IceServer, Inbound, Log, Media, Route, Secret, Settings, SignIn, Sip,
-    Trunk, User, WebRtc,
+    User, WebRtc,
 };
+pub use trunk::Trunk;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +115,10 @@ impl Settings {
         }
         let mut names = HashSet::new();
         for (index, trunk) in self.trunk.iter().enumerate() {
-            if trunk.name == crate::agent::TRUNK || !names.insert(trunk.name.as_str()) {
+            if trunk.name.is_empty()
+                || trunk.name == crate::agent::TRUNK
+                || !names.insert(trunk.name.as_str())
+            {
                 return refuse(
                     &format!("trunk[{index}].name"),
                     &trunk.name,

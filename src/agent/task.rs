@@ -73,17 +73,15 @@ impl Agent {
             advertised: None,
             user_agent: concat!("Trunkline-agent/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks: vec![sip::Trunk {
-                name: GATEWAY.to_owned(),
-                target: sip::Target {
-                    host: host.to_string(),
-                    port: gateway.port(),
-                    transport: sip::Transport::Udp,
-                },
-                domain: host.to_string(),
-                credentials: None,
                 accept_from: vec![host.into()],
-                registration: None,
-                request_timeout: Duration::from_secs(32),
+                ..sip::Trunk::new(
+                    GATEWAY,
+                    sip::Target {
+                        host: host.to_string(),
+                        port: gateway.port(),
+                        transport: sip::Transport::Udp,
+                    },
+                )
             }],
             limits: sip::Limits::default(),
         };
@@ -214,8 +212,7 @@ async fn call_back(sip: &sip::Handle, user: String) -> Result<(), Error> {
         from_user: Number::Callback.dialled().to_owned(),
         from_name: Some("Built-in callback".to_owned()),
         body: Bytes::from(offer.offer.to_string()),
-        headers: Vec::new(),
-        call_id: None,
+        ..sip::Outgoing::default()
     };
     let leg = sip.invite(outgoing, sender).await?;
     let answered = tokio::time::timeout(CALLBACK_RINGS, async {

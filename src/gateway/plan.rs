@@ -1,5 +1,7 @@
 //! From the configuration as written to what each part is given. No network.
 
+mod trunk;
+
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -7,7 +9,6 @@ use std::time::Duration;
 
 use crate::agent;
 use crate::call::{InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
-use crate::codec::Codec;
 use crate::redacted::Redacted;
 use crate::settings::{self, Error, Settings};
 use crate::signaling::{IceServer, SignIn, StaticUser, TokenVerifier};
@@ -34,9 +35,6 @@ pub(super) struct Plan {
     /// RTP address.
     pub(super) rtp_address: IpAddr,
 }
-
-/// How long a request to a trunk may go unanswered (RFC 3261 section 17.1.1.2: 64 * T1).
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(32);
 
 /// A value that cannot be meant; [`Plan::new`] knows the file.
 fn unusable(key: impl Into<String>, value: &str, expected: &str) -> Error {
@@ -82,25 +80,20 @@ impl Plan {
             ));
         }
         let browser = sdp::BrowserPolicy {
-            codecs: codecs("webrtc.codecs", &settings.webrtc.codecs)?,
+            codecs: trunk::codecs("webrtc.codecs", &settings.webrtc.codecs)?,
             ..sdp::BrowserPolicy::default()
         };
         let mut trunks = Vec::new();
         let mut rules = HashMap::new();
         for (index, trunk) in settings.trunk.iter().enumerate() {
-            let policy = sdp::TrunkPolicy {
-                codecs: codecs(&format!("trunk[{index}].codecs"), &trunk.codecs)?,
-                ptime: trunk.ptime,
-                prefer_passthrough: trunk.passthrough,
-                telephone_event: trunk.telephone_event,
-            };
+            let policy = trunk::policy(index, trunk)?;
             let registered = trunk.username.clone().filter(|_| trunk.register);
             let of_trunk = TrunkRules {
                 rules: call_rules(settings, browser.clone(), policy),
                 from_user: trunk.from_user.clone().or(registered),
             };
             rules.insert(trunk.name.clone(), of_trunk);
-            trunks.push(sip_trunk(index, trunk)?);
+            trunks.push(trunk::sip_trunk(index, trunk)?);
         }
         if settings.built_in.enabled {
             let of_agent = TrunkRules {
@@ -132,19 +125,6 @@ fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::Trun
     }
 }
 
-fn codecs(key: &str, names: &[String]) -> Result<Vec<Codec>, Error> {
-    if names.is_empty() {
-        return Err(unusable(key, "[]", "at least one of opus, PCMU, PCMA"));
-    }
-    names
-        .iter()
-        .map(|name| {
-            name.parse()
-                .map_err(|_| unusable(key, name, "opus, PCMU or PCMA"))
-        })
-        .collect()
-}
-
 fn parse_listen(text: &str) -> Option<sip::Listen> {
     let (transport, address) = text.split_once(':')?;
     Some(sip::Listen {
@@ -159,90 +139,6 @@ fn parse_transport(text: &str) -> Option<sip::Transport> {
         "tcp" => Some(sip::Transport::Tcp),
         _ => None,
     }
-}
-
-/// `sip:HOST[:PORT][;transport=udp|tcp]`
-fn parse_target(text: &str) -> Option<sip::Target> {
-    let rest = text.strip_prefix("sip:")?;
-    let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
-    let mut transport = sip::Transport::Udp;
-    for parameter in parameters
-        .split(';')
-        .filter(|parameter| !parameter.is_empty())
-    {
-        let (name, value) = parameter.split_once('=')?;
-        if !name.eq_ignore_ascii_case("transport") {
-            return None;
-        }
-        transport = parse_transport(value)?;
-    }
-    let (host, port) = match place.strip_prefix('[') {
-        Some(v6) => {
-            let (host, rest) = v6.split_once(']')?;
-            let port = if rest.is_empty() {
-                5060
-            } else {
-                rest.strip_prefix(':')?.parse().ok()?
-            };
-            (host, port)
-        }
-        None => match place.split_once(':') {
-            Some((host, port)) => (host, port.parse().ok()?),
-            None => (place, 5060),
-        },
-    };
-    let usable = !host.is_empty()
-        && host
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'));
-    usable.then(|| sip::Target {
-        host: host.to_owned(),
-        port,
-        transport,
-    })
-}
-
-fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Trunk, Error> {
-    let target = parse_target(&trunk.target).ok_or_else(|| {
-        let expected = "sip:HOST:PORT;transport=udp or tcp";
-        unusable(format!("trunk[{index}].target"), &trunk.target, expected)
-    })?;
-    let credentials = match (&trunk.username, &trunk.password) {
-        (Some(username), Some(password)) => Some(sip::Credentials {
-            username: username.clone(),
-            password: password.0.clone(),
-        }),
-        _ => None,
-    };
-    let registration = trunk
-        .username
-        .as_ref()
-        .filter(|_| trunk.register)
-        .map(|user| sip::Registration {
-            user: user.clone(),
-            expires: trunk.register_expires,
-        });
-    let accept_from = trunk
-        .accept_from
-        .iter()
-        .map(|text| {
-            text.parse()
-                .or_else(|_| text.parse::<IpAddr>().map(ipnet::IpNet::from))
-                .map_err(|_| {
-                    let expected = "an address, or a range such as 192.0.2.0/24";
-                    unusable(format!("trunk[{index}].accept_from"), text, expected)
-                })
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(sip::Trunk {
-        name: trunk.name.clone(),
-        domain: trunk.domain.clone().unwrap_or_else(|| target.host.clone()),
-        target,
-        credentials,
-        accept_from,
-        registration,
-        request_timeout: REQUEST_TIMEOUT,
-    })
 }
 
 fn routes(settings: &Settings) -> Result<Routes, Error> {
@@ -361,34 +257,6 @@ pub(super) fn browser_addresses(settings: &Settings, machine: &[IpAddr]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn targets_are_read_in_every_form() {
-        let target =
-            |text| parse_target(text).map(|target| (target.host, target.port, target.transport));
-        let udp = sip::Transport::Udp;
-        assert_eq!(
-            target("sip:pbx.example"),
-            Some(("pbx.example".to_owned(), 5060, udp))
-        );
-        assert_eq!(
-            target("sip:192.0.2.1:5080;transport=tcp"),
-            Some(("192.0.2.1".to_owned(), 5080, sip::Transport::Tcp))
-        );
-        assert_eq!(
-            target("sip:[2001:db8::1]:5061"),
-            Some(("2001:db8::1".to_owned(), 5061, udp))
-        );
-        for wrong in [
-            "pbx.example",
-            "sip:",
-            "sip:a b",
-            "sip:a:99999",
-            "sip:a;transport=smoke",
-        ] {
-            assert_eq!(target(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn the_embedded_default_makes_a_plan_and_reaches_the_built_in_numbers() {

@@ -49,7 +49,7 @@ pub struct Settings {
     /// The users of the pages.
     pub user: Vec<User>,
     /// The PBXs and trunks.
-    pub trunk: Vec<Trunk>,
+    pub trunk: Vec<super::Trunk>,
     /// From a dialled string to a trunk.
     pub route: Vec<Route>,
     /// From a called number to a user.
@@ -289,65 +289,6 @@ pub struct User {
     /// The name that the called party sees.
     #[serde(default)]
     pub display_name: Option<String>,
-}
-
-/// One `[[trunk]]`
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trunk {
-    /// Used by routes, logs and metrics.
-    pub name: String,
-    /// `sip:HOST:PORT;transport=udp` or `tcp`.
-    pub target: String,
-    /// The host part of From and To; absent: that of `target`.
-    #[serde(default)]
-    pub domain: Option<String>,
-    /// For digest authentication and registration.
-    #[serde(default)]
-    pub username: Option<String>,
-    /// Likewise.
-    #[serde(default)]
-    pub password: Option<Secret>,
-    /// Register `username` at the PBX.
-    #[serde(default)]
-    pub register: bool,
-    /// Seconds that a registration is asked for.
-    #[serde(default = "default_register_expires")]
-    pub register_expires: u32,
-    /// The user part of From; absent: the page's user, or `username` where we register.
-    #[serde(default)]
-    pub from_user: Option<String>,
-    /// Addresses, beside the target's own, whose calls belong to this trunk.
-    #[serde(default)]
-    pub accept_from: Vec<String>,
-    /// Offered to the PBX in this order.
-    #[serde(default = "default_trunk_codecs")]
-    pub codecs: Vec<String>,
-    /// Prefer a codec that both sides share over transcoding.
-    #[serde(default)]
-    pub passthrough: bool,
-    /// Milliseconds of audio in a packet.
-    #[serde(default = "default_ptime")]
-    pub ptime: u8,
-    /// Offer RFC 4733 digits.
-    #[serde(default = "default_true")]
-    pub telephone_event: bool,
-}
-
-const fn default_register_expires() -> u32 {
-    300
-}
-
-const fn default_ptime() -> u8 {
-    20
-}
-
-const fn default_true() -> bool {
-    true
-}
-
-fn default_trunk_codecs() -> Vec<String> {
-    vec!["PCMU".to_owned(), "PCMA".to_owned()]
 }
 
 /// One `[[route]]`

@@ -82,6 +82,22 @@ pub struct Trunk {
     pub request_timeout: Duration,
 }
 
+impl Trunk {
+    /// A trunk at `target` with nothing else said: no credentials, no registration, calls from the
+    /// target's own address only.
+    pub fn new(name: impl Into<String>, target: Target) -> Self {
+        Trunk {
+            name: name.into(),
+            domain: target.host.clone(),
+            target,
+            credentials: None,
+            accept_from: Vec::new(),
+            registration: None,
+            request_timeout: Duration::from_secs(32),
+        }
+    }
+}
+
 /// Next hop of a trunk.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {

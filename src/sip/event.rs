@@ -16,7 +16,7 @@ impl fmt::Display for LegId {
 }
 
 /// A call to place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Outgoing {
     /// Name of the trunk.
     pub trunk: String,

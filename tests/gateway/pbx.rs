@@ -47,17 +47,15 @@ impl Pbx {
             advertised: None,
             user_agent: "Exchange/1".to_owned(),
             trunks: vec![sip::Trunk {
-                name: "gateway".to_owned(),
-                target: sip::Target {
-                    host: gateway.ip().to_string(),
-                    port: gateway.port(),
-                    transport,
-                },
                 domain: "pbx.example".to_owned(),
-                credentials: None,
-                accept_from: Vec::new(),
-                registration: None,
-                request_timeout: Duration::from_secs(32),
+                ..sip::Trunk::new(
+                    "gateway",
+                    sip::Target {
+                        host: gateway.ip().to_string(),
+                        port: gateway.port(),
+                        transport,
+                    },
+                )
             }],
             limits: sip::Limits::default(),
         };

@@ -228,17 +228,7 @@ fn trunk(address: SocketAddr, transport: Transport) -> Trunk {
     Trunk {
         name: "pbx".to_owned(),
         target: format!("sip:{address};transport={transport}"),
-        domain: None,
-        username: None,
-        password: None,
-        register: false,
-        register_expires: 300,
-        from_user: None,
-        accept_from: Vec::new(),
-        codecs: vec!["PCMU".to_owned(), "PCMA".to_owned()],
-        passthrough: false,
-        ptime: 20,
-        telephone_event: true,
+        ..Trunk::default()
     }
 }
 

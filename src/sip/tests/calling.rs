@@ -357,8 +357,7 @@ fn a_name_is_looked_up_and_its_time_counts() {
         from_user: "2".to_owned(),
         from_name: None,
         body: SDP.into(),
-        headers: Vec::new(),
-        call_id: None,
+        ..Outgoing::default()
     };
     wire.agent
         .invite(outgoing.clone(), wire.now)
@@ -398,8 +397,7 @@ fn a_large_request_goes_by_tcp_and_by_udp_when_that_is_refused() {
         from_user: "2".to_owned(),
         from_name: None,
         body: vec![b'x'; 1_300].into(),
-        headers: Vec::new(),
-        call_id: None,
+        ..Outgoing::default()
     };
     wire.agent
         .invite(outgoing.clone(), wire.now)

@@ -59,8 +59,7 @@ async fn call_each_other(transport: Transport, ip: &str, offer: &str) {
         from_user: "alice".to_owned(),
         from_name: None,
         body: offer.to_owned().into(),
-        headers: Vec::new(),
-        call_id: None,
+        ..Outgoing::default()
     };
     let leg = caller.invite(outgoing, sender).await.expect("placed");
     let call = next(&mut incoming).await;
@@ -183,8 +182,7 @@ async fn nobody_listens_on_tcp() {
         from_user: "alice".to_owned(),
         from_name: None,
         body: SDP.into(),
-        headers: Vec::new(),
-        call_id: None,
+        ..Outgoing::default()
     };
     caller.invite(outgoing, sender).await.expect("placed");
     assert!(matches!(
@@ -252,8 +250,7 @@ async fn an_owner_that_goes_away_ends_its_call() {
         from_user: "alice".to_owned(),
         from_name: None,
         body: SDP.into(),
-        headers: Vec::new(),
-        call_id: None,
+        ..Outgoing::default()
     };
     caller.invite(outgoing, sender).await.expect("placed");
     drop(events);

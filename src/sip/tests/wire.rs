@@ -16,18 +16,14 @@ pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\n";
 pub const PEER: &str = "192.0.2.2:5060";
 
 pub fn trunk(name: &str) -> Trunk {
+    let target = Target {
+        host: "192.0.2.2".to_owned(),
+        port: 5060,
+        transport: Transport::Udp,
+    };
     Trunk {
-        name: name.to_owned(),
-        target: Target {
-            host: "192.0.2.2".to_owned(),
-            port: 5060,
-            transport: Transport::Udp,
-        },
         domain: "pbx.example".to_owned(),
-        credentials: None,
-        accept_from: Vec::new(),
-        registration: None,
-        request_timeout: Duration::from_secs(32),
+        ..Trunk::new(name, target)
     }
 }
 
@@ -172,7 +168,7 @@ impl Wire {
             from_name: Some("Alice \"A\"".to_owned()),
             body: Bytes::from_static(SDP.as_bytes()),
             headers: vec![("X-Call".to_owned(), "1".to_owned())],
-            call_id: None,
+            ..Outgoing::default()
         };
         let leg = self.agent.invite(outgoing, self.now).expect("trunk exists");
         let invite = self.sent_request("INVITE");

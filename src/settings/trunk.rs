@@ -1,0 +1,57 @@
+//! `[[trunk]]`: a PBX, a carrier, or several of them that take the same calls.
+
+use serde::{Deserialize, Serialize};
+
+use super::tables::Secret;
+
+/// One `[[trunk]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trunk {
+    /// Used by routes, logs and metrics.
+    pub name: String,
+    /// `sip:HOST:PORT;transport=udp` or `tcp`.
+    pub target: String,
+    /// The host part of From and To; absent: that of `target`.
+    pub domain: Option<String>,
+    /// For digest authentication and registration.
+    pub username: Option<String>,
+    /// Likewise.
+    pub password: Option<Secret>,
+    /// Register `username` at the PBX.
+    pub register: bool,
+    /// Seconds that a registration is asked for.
+    pub register_expires: u32,
+    /// The user part of From; absent: the page's user, or `username` where we register.
+    pub from_user: Option<String>,
+    /// Addresses, beside the target's own, whose calls belong to this trunk.
+    pub accept_from: Vec<String>,
+    /// Offered to the PBX in this order.
+    pub codecs: Vec<String>,
+    /// Prefer a codec that both sides share over transcoding.
+    pub passthrough: bool,
+    /// Milliseconds of audio in a packet.
+    pub ptime: u8,
+    /// Offer RFC 4733 digits.
+    pub telephone_event: bool,
+}
+
+impl Default for Trunk {
+    fn default() -> Self {
+        Trunk {
+            name: String::new(),
+            target: String::new(),
+            domain: None,
+            username: None,
+            password: None,
+            register: false,
+            register_expires: 300,
+            from_user: None,
+            accept_from: Vec::new(),
+            codecs: vec!["PCMU".to_owned(), "PCMA".to_owned()],
+            passthrough: false,
+            ptime: 20,
+            telephone_event: true,
+        }
+    }
+}
