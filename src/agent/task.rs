@@ -79,7 +79,7 @@ impl Agent {
                     sip::Target::at((host, gateway.port()).into(), sip::Transport::Udp),
                 )
             }],
-            limits: sip::Limits::default(),
+            ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await?;
         Ok(Agent { sip, incoming })

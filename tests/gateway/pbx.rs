@@ -50,7 +50,7 @@ impl Pbx {
                 domain: "pbx.example".to_owned(),
                 ..sip::Trunk::new("gateway", sip::Target::at(gateway, transport))
             }],
-            limits: sip::Limits::default(),
+            ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await.expect("SIP starts");
         let address = sip.local_addresses()[0].address;
