@@ -65,6 +65,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("rtc_shared", &["peer", "srtp"]),
     ("rtc_crypto", &["peer", "srtp"]),
     ("ezk_sip_types", &["sip"]),
+    ("hickory_resolver", &["sip"]),
     ("sip_types", &["sip"]),
     ("sdp_types", &["sdp"]),
     // sdp has a file of that name.
