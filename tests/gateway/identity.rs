@@ -11,7 +11,7 @@ use crate::world::World;
 /// Calls 600 with these fields in `call`.
 async fn call_with(world: &World, fields: Value) -> (crate::page::Page, Browser) {
     let mut page = world.page("102").await;
-    let browser = Browser::new(Coding::Opus).await;
+    let mut browser = Browser::new(Coding::Opus).await;
     let mut call = json!({
         "type": "call", "call": "c1", "to": "600", "sdp": browser.offer().await, "name": "Zoë \"Z\"",
     });
