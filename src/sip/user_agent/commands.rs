@@ -231,7 +231,7 @@ impl UserAgent {
     }
 
     pub(super) fn happen_incoming(&mut self, incoming: crate::sip::event::Incoming) {
-        self.happen(Happening::Incoming(incoming));
+        self.happen(Happening::Incoming(Box::new(incoming)));
     }
 }
 
