@@ -64,14 +64,7 @@ impl Pbx {
                     passed_headers: SEEN.map(str::to_owned).to_vec(),
                     ..sip::IdentityPolicy::default()
                 },
-                ..sip::Trunk::new(
-                    "gateway",
-                    sip::Target {
-                        host: gateway.ip().to_string(),
-                        port: gateway.port(),
-                        transport,
-                    },
-                )
+                ..sip::Trunk::new("gateway", sip::Target::at(gateway, transport))
             }],
             ..sip::Config::default()
         };
