@@ -52,6 +52,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("rtc_shared", &["peer"]),
     ("rtc_crypto", &["peer"]),
     ("ezk_sip_types", &["sip"]),
+    ("hickory_resolver", &["sip"]),
     ("sip_types", &["sip"]),
     ("sdp_types", &["sdp"]),
     // sdp has a file of that name.
