@@ -33,8 +33,8 @@ impl Ours {
     async fn start(stack: &Stack, transport: Transport, more: impl FnOnce(&mut Trunk)) -> Ours {
         let target = Target {
             host: "127.0.0.1".to_owned(),
-            port: stack.port,
-            transport,
+            port: Some(stack.port),
+            transport: Some(transport),
         };
         let mut trunk = Trunk::new("stack", target);
         more(&mut trunk);
