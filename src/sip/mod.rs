@@ -31,7 +31,7 @@ pub use config::{Config, Credentials, Limits, Listen, Registration, Target, Tran
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};
-pub use handle::Handle;
+pub use handle::{Handle, Held};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
 pub use task::start;
