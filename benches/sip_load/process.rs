@@ -66,8 +66,8 @@ impl Contender {
                if (!mf_process_maxfwd_header(\"10\")) {{ sl_send_reply(\"483\", \"Too Many Hops\"); exit; }}\n\
                if (has_totag()) {{\n\
                  if (loose_route()) {{ t_relay(); exit; }}\n\
-                 if (is_method(\"ACK\")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}\n\
-                 sl_send_reply(\"404\", \"Not Here\"); exit;\n\
+                 # sipp's own caller follows no route.\n\
+                 $du = \"sip:{target}\"; t_relay(); exit;\n\
                }}\n\
                if (is_method(\"CANCEL\")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}\n\
                t_check_trans();\n\
