@@ -110,7 +110,7 @@ impl Gateway {
             advertised: settings.sip.advertise,
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks,
-            limits: sip::Limits::default(),
+            ..sip::Config::default()
         };
         let sip = sip::start(config, incoming_sender).await?;
         if let Some(agent) = agent {
@@ -281,11 +281,7 @@ async fn start_agent(
     };
     let agent = Agent::bind(gateway.address).await?;
     if let Some(address) = agent.address() {
-        let target = sip::Target {
-            host: address.ip().to_string(),
-            port: address.port(),
-            transport: sip::Transport::Udp,
-        };
+        let target = sip::Target::at(address, sip::Transport::Udp);
         trunks.push(sip::Trunk::new(agent::TRUNK, target));
     }
     Ok(Some(agent))

@@ -76,14 +76,10 @@ impl Agent {
                 accept_from: vec![host.into()],
                 ..sip::Trunk::new(
                     GATEWAY,
-                    sip::Target {
-                        host: host.to_string(),
-                        port: gateway.port(),
-                        transport: sip::Transport::Udp,
-                    },
+                    sip::Target::at((host, gateway.port()).into(), sip::Transport::Udp),
                 )
             }],
-            limits: sip::Limits::default(),
+            ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await?;
         Ok(Agent { sip, incoming })

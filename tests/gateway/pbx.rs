@@ -48,16 +48,9 @@ impl Pbx {
             user_agent: "Exchange/1".to_owned(),
             trunks: vec![sip::Trunk {
                 domain: "pbx.example".to_owned(),
-                ..sip::Trunk::new(
-                    "gateway",
-                    sip::Target {
-                        host: gateway.ip().to_string(),
-                        port: gateway.port(),
-                        transport,
-                    },
-                )
+                ..sip::Trunk::new("gateway", sip::Target::at(gateway, transport))
             }],
-            limits: sip::Limits::default(),
+            ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await.expect("SIP starts");
         let address = sip.local_addresses()[0].address;

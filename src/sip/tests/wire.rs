@@ -16,11 +16,7 @@ pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\n";
 pub const PEER: &str = "192.0.2.2:5060";
 
 pub fn trunk(name: &str) -> Trunk {
-    let target = Target {
-        host: "192.0.2.2".to_owned(),
-        port: 5060,
-        transport: Transport::Udp,
-    };
+    let target = Target::at(PEER.parse().expect("address"), Transport::Udp);
     Trunk {
         domain: "pbx.example".to_owned(),
         ..Trunk::new(name, target)
@@ -55,7 +51,7 @@ impl Wire {
             advertised: None,
             user_agent: "Trunkline".to_owned(),
             trunks: vec![trunk],
-            limits: Limits::default(),
+            ..Config::default()
         };
         let agent = UserAgent::new(
             config,
@@ -77,13 +73,8 @@ impl Wire {
     }
 
     pub fn receive_bytes(&mut self, bytes: &[u8]) {
-        let flow = Flow {
-            transport: Transport::Udp,
-            listener: 0,
-            remote: PEER.parse::<SocketAddr>().expect("address"),
-            connection: None,
-            reconnect: None,
-        };
+        let peer = PEER.parse::<SocketAddr>().expect("address");
+        let flow = Flow::new(Transport::Udp, 0, peer);
         self.agent
             .handle_message(&Bytes::copy_from_slice(bytes), flow, self.now);
     }
