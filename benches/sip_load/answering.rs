@@ -18,8 +18,8 @@ pub async fn user_agent(peer: SocketAddr) -> (sip::Handle, mpsc::Receiver<sip::I
     let (sender, incoming) = mpsc::channel(QUEUE);
     let target = sip::Target {
         host: peer.ip().to_string(),
-        port: peer.port(),
-        transport: sip::Transport::Udp,
+        port: Some(peer.port()),
+        transport: Some(sip::Transport::Udp),
     };
     let config = sip::Config {
         listen: vec![sip::Listen {
