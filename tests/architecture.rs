@@ -53,6 +53,8 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("rtc_crypto", &["peer"]),
     ("ezk_sip_types", &["sip"]),
     ("sip_types", &["sip"]),
+    ("tokio_rustls", &["sip"]),
+    ("rustls_native_certs", &["sip"]),
     ("sdp_types", &["sdp"]),
     // sdp has a file of that name.
     ("opus::", &["audio", "sdp"]),

@@ -18,6 +18,8 @@ use crate::{sdp, sip};
 pub(super) struct Plan {
     /// SIP listeners.
     pub(super) listen: Vec<sip::Listen>,
+    /// Certificates of SIP.
+    pub(super) tls: sip::Tls,
     /// Trunks of the SIP user agent.
     pub(super) trunks: Vec<sip::Trunk>,
     /// Trunks of the calls.
@@ -64,7 +66,8 @@ impl Plan {
             .iter()
             .map(|text| {
                 parse_listen(text).ok_or_else(|| {
-                    unusable("sip.listen", text, "udp:ADDRESS:PORT or tcp:ADDRESS:PORT")
+                    let expected = "udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT";
+                    unusable("sip.listen", text, expected)
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -93,7 +96,15 @@ impl Plan {
                 from_user: trunk.from_user.clone().or(registered),
             };
             rules.insert(trunk.name.clone(), of_trunk);
-            trunks.push(trunk::sip_trunk(index, trunk)?);
+            let trunk = trunk::sip_trunk(index, trunk)?;
+            if trunk.target.transport == sip::Transport::Tls
+                && !listen.iter().any(|l| l.transport == sip::Transport::Tls)
+            {
+                let key = format!("trunk[{index}].target");
+                let expected = "a tls: listener in sip.listen beside it";
+                return Err(unusable(key, &settings.trunk[index].target, expected));
+            }
+            trunks.push(trunk);
         }
         if settings.built_in.enabled {
             let of_agent = TrunkRules {
@@ -104,6 +115,14 @@ impl Plan {
         }
         Ok(Plan {
             listen,
+            tls: sip::Tls {
+                certificate: trunk::certificate(
+                    &settings.sip.certificate,
+                    &settings.sip.certificate_key,
+                ),
+                authorities: settings.sip.ca.clone(),
+                client_authorities: settings.sip.client_ca.clone(),
+            },
             trunks,
             rules,
             routes: routes(settings)?,
@@ -137,6 +156,7 @@ fn parse_transport(text: &str) -> Option<sip::Transport> {
     match text.to_ascii_lowercase().as_str() {
         "udp" => Some(sip::Transport::Udp),
         "tcp" => Some(sip::Transport::Tcp),
+        "tls" => Some(sip::Transport::Tls),
         _ => None,
     }
 }

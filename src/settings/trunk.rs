@@ -1,5 +1,7 @@
 //! `[[trunk]]`: a PBX, a carrier, or several of them that take the same calls.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::tables::Secret;
@@ -10,7 +12,7 @@ use super::tables::Secret;
 pub struct Trunk {
     /// Used by routes, logs and metrics.
     pub name: String,
-    /// `sip:HOST:PORT;transport=udp` or `tcp`.
+    /// `sip:HOST:PORT;transport=udp`, `tcp` or `tls`, or `sips:HOST:PORT`.
     pub target: String,
     /// The host part of From and To; absent: that of `target`.
     pub domain: Option<String>,
@@ -34,6 +36,14 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// Whether its certificate must bear its name.
+    pub tls_verify: bool,
+    /// The name that its certificate must bear; absent: the host of `target`.
+    pub tls_name: Option<String>,
+    /// A PEM certificate to show to it instead of `sip.certificate`.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its PEM key.
+    pub tls_certificate_key: Option<PathBuf>,
 }
 
 impl Default for Trunk {
@@ -52,6 +62,10 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            tls_verify: true,
+            tls_name: None,
+            tls_certificate: None,
+            tls_certificate_key: None,
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::address::sip_uri;
 use crate::redacted::Redacted;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
@@ -21,6 +23,49 @@ pub struct Config {
     pub trunks: Vec<Trunk>,
     /// Bounds on memory and time.
     pub limits: Limits,
+    /// What TLS proves and whom it trusts.
+    pub tls: Tls,
+}
+
+/// Certificates of the whole user agent, PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Ours. Without it TLS connections are opened but none are accepted.
+    pub certificate: Option<Certificate>,
+    /// Authorities that vouch for the peers we connect to; absent: those of the machine.
+    pub authorities: Option<PathBuf>,
+    /// Authorities that must vouch for peers that connect to us; absent: anybody may connect.
+    pub client_authorities: Option<PathBuf>,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The certificate, and those between it and the authority.
+    pub chain: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// TLS towards one trunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkTls {
+    /// The name that the trunk's certificate must bear; absent: the host of its target.
+    pub name: Option<String>,
+    /// Whether it must bear it at all. False is for tests: anybody on the way can listen.
+    pub verify: bool,
+    /// Shown to this trunk instead of [`Tls::certificate`].
+    pub certificate: Option<Certificate>,
+}
+
+impl Default for TrunkTls {
+    fn default() -> Self {
+        TrunkTls {
+            name: None,
+            verify: true,
+            certificate: None,
+        }
+    }
 }
 
 /// Transport protocol of SIP messages.
@@ -30,12 +75,22 @@ pub enum Transport {
     Udp,
     /// RFC 3261 section 18.3, messages framed by Content-Length.
     Tcp,
+    /// The same inside TLS (RFC 3261 section 26.2, RFC 5922).
+    Tls,
 }
 
 impl Transport {
     /// True when the transport itself repeats what is lost.
     pub const fn is_reliable(self) -> bool {
-        matches!(self, Transport::Tcp)
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
+
+    /// The port of a URI that names none (RFC 3261 section 19.1.2).
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+        }
     }
 
     /// The name as a Via header writes it.
@@ -43,6 +98,7 @@ impl Transport {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
         }
     }
 }
@@ -80,6 +136,10 @@ pub struct Trunk {
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
+    /// True when its URIs are `sips:`: every hop of a call must be TLS (RFC 5630).
+    pub sips: bool,
+    /// Certificates and trust.
+    pub tls: TrunkTls,
 }
 
 impl Trunk {
@@ -94,6 +154,18 @@ impl Trunk {
             accept_from: Vec::new(),
             registration: None,
             request_timeout: Duration::from_secs(32),
+            sips: false,
+            tls: TrunkTls::default(),
+        }
+    }
+
+    /// The URI of a user at this trunk; of the trunk itself for an empty one.
+    pub fn uri(&self, user: &str) -> String {
+        let uri = sip_uri(user, &self.domain);
+        if self.sips {
+            uri.replacen("sip:", "sips:", 1)
+        } else {
+            uri
         }
     }
 }
@@ -103,7 +175,7 @@ impl Trunk {
 pub struct Target {
     /// IP address (IPv6 without brackets) or name.
     pub host: String,
-    /// Port, 5060 where none was given.
+    /// Port, 5060 (5061 of TLS) where none was given.
     pub port: u16,
     /// Protocol of ordinary requests.
     pub transport: Transport,
@@ -134,8 +206,12 @@ pub struct Limits {
     pub legs: usize,
     /// Transactions at the same time; beyond it requests are answered 503 without state.
     pub transactions: usize,
-    /// TCP connections at the same time.
+    /// TCP and TLS connections at the same time.
     pub connections: usize,
+    /// Connections accepted from one address at the same time.
+    pub connections_per_source: usize,
+    /// Accepted connections whose TLS handshake is not done, at the same time.
+    pub handshakes: usize,
     /// Bytes of one message on a stream, head and body each.
     pub message_bytes: usize,
     /// Messages waiting to be written to one TCP connection before it is given up.
@@ -144,6 +220,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Longest wait for a TCP connection to open.
     pub connect_timeout: Duration,
+    /// Longest TLS handshake.
+    pub handshake_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -152,10 +230,13 @@ impl Default for Limits {
             legs: 10_000,
             transactions: 100_000,
             connections: 1_024,
+            connections_per_source: 128,
+            handshakes: 256,
             message_bytes: 65_535,
             connection_queue: 128,
             idle_timeout: Duration::from_secs(900),
             connect_timeout: Duration::from_secs(4),
+            handshake_timeout: Duration::from_secs(5),
         }
     }
 }

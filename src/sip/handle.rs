@@ -39,6 +39,8 @@ pub enum Order {
         /// Where its events go.
         events: mpsc::Sender<Event>,
     },
+    /// Read the certificates of TLS again.
+    ReadCertificates,
     /// End everything.
     ShutDown {
         /// Told when done.
@@ -93,6 +95,13 @@ impl Handle {
     /// State of each registration, by trunk name in configuration order.
     pub fn registrations(&self) -> Registrations {
         self.registrations.borrow().clone()
+    }
+
+    /// Reads the certificates of TLS again, for handshakes to come. Files that cannot be used are
+    /// logged, and the certificates before them stay.
+    pub async fn read_certificates(&self) {
+        // One that has stopped has no handshakes to come.
+        let _ = self.order(Order::ReadCertificates).await;
     }
 
     /// Unregisters, ends every leg, and stops; returns when done, within a few seconds.

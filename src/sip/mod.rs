@@ -27,7 +27,10 @@ mod user_agent;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Credentials, Limits, Listen, Registration, Target, Transport, Trunk};
+pub use config::{
+    Certificate, Config, Credentials, Limits, Listen, Registration, Target, Tls, Transport, Trunk,
+    TrunkTls,
+};
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};

@@ -26,6 +26,7 @@ mod early_media;
 mod endings;
 mod hold;
 mod limits;
+mod lost_connection;
 mod registration;
 mod set_up_time;
 mod sign_in;

@@ -1,6 +1,7 @@
 //! What one `[[trunk]]` means for the SIP user agent and for its calls.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use super::{parse_transport, unusable};
 use crate::codec::Codec;
@@ -31,11 +32,19 @@ pub(super) fn codecs(key: &str, names: &[String]) -> Result<Vec<Codec>, Error> {
         .collect()
 }
 
-/// `sip:HOST[:PORT][;transport=udp|tcp]`
-fn parse_target(text: &str) -> Option<sip::Target> {
-    let rest = text.strip_prefix("sip:")?;
+/// `sip:HOST[:PORT][;transport=udp|tcp|tls]` or `sips:HOST[:PORT]`, and whether it is the latter.
+fn parse_target(text: &str) -> Option<(sip::Target, bool)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let sips = match scheme {
+        "sip" => false,
+        "sips" => true,
+        _ => return None,
+    };
     let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
-    let mut transport = sip::Transport::Udp;
+    let mut transport = match sips {
+        true => sip::Transport::Tls,
+        false => sip::Transport::Udp,
+    };
     for parameter in parameters
         .split(';')
         .filter(|parameter| !parameter.is_empty())
@@ -44,13 +53,18 @@ fn parse_target(text: &str) -> Option<sip::Target> {
         if !name.eq_ignore_ascii_case("transport") {
             return None;
         }
-        transport = parse_transport(value)?;
+        // `sips:` runs over TLS, which runs over TCP: either name is the same.
+        transport = match parse_transport(value)? {
+            sip::Transport::Udp if sips => return None,
+            sip::Transport::Tcp if sips => sip::Transport::Tls,
+            transport => transport,
+        };
     }
     let (host, port) = match place.strip_prefix('[') {
         Some(v6) => {
             let (host, rest) = v6.split_once(']')?;
             let port = if rest.is_empty() {
-                5060
+                transport.default_port()
             } else {
                 rest.strip_prefix(':')?.parse().ok()?
             };
@@ -58,24 +72,34 @@ fn parse_target(text: &str) -> Option<sip::Target> {
         }
         None => match place.split_once(':') {
             Some((host, port)) => (host, port.parse().ok()?),
-            None => (place, 5060),
+            None => (place, transport.default_port()),
         },
     };
     let usable = !host.is_empty()
         && host
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'));
-    usable.then(|| sip::Target {
+    let target = sip::Target {
         host: host.to_owned(),
         port,
         transport,
-    })
+    };
+    usable.then_some((target, sips))
+}
+
+/// A certificate, where both of its files are named.
+pub(super) fn certificate(
+    chain: &Option<PathBuf>,
+    key: &Option<PathBuf>,
+) -> Option<sip::Certificate> {
+    let (chain, key) = (chain.clone()?, key.clone()?);
+    Some(sip::Certificate { chain, key })
 }
 
 /// The trunk as the SIP user agent knows it.
 pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Trunk, Error> {
-    let target = parse_target(&trunk.target).ok_or_else(|| {
-        let expected = "sip:HOST:PORT;transport=udp or tcp";
+    let (target, sips) = parse_target(&trunk.target).ok_or_else(|| {
+        let expected = "sip:HOST:PORT;transport=udp, tcp or tls, or sips:HOST:PORT";
         unusable(format!("trunk[{index}].target"), &trunk.target, expected)
     })?;
     let credentials = match (&trunk.username, &trunk.password) {
@@ -110,6 +134,12 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         credentials,
         accept_from,
         registration,
+        sips,
+        tls: sip::TrunkTls {
+            name: trunk.tls_name.clone(),
+            verify: trunk.tls_verify,
+            certificate: certificate(&trunk.tls_certificate, &trunk.tls_certificate_key),
+        },
         ..sip::Trunk::new(&trunk.name, target)
     })
 }
@@ -120,8 +150,13 @@ mod tests {
 
     #[test]
     fn targets_are_read_in_every_form() {
-        let target =
-            |text| parse_target(text).map(|target| (target.host, target.port, target.transport));
+        let target = |text| {
+            parse_target(text).map(|(target, sips)| {
+                let secure = target.transport == sip::Transport::Tls;
+                assert!(secure || !sips, "{text} is not safe");
+                (target.host, target.port, target.transport)
+            })
+        };
         let udp = sip::Transport::Udp;
         assert_eq!(
             target("sip:pbx.example"),
@@ -135,8 +170,20 @@ mod tests {
             target("sip:[2001:db8::1]:5061"),
             Some(("2001:db8::1".to_owned(), 5061, udp))
         );
+        for secure in [
+            "sips:pbx.example",
+            "sips:pbx.example;transport=tcp",
+            "sip:pbx.example;transport=tls",
+        ] {
+            assert_eq!(
+                target(secure),
+                Some(("pbx.example".to_owned(), 5061, sip::Transport::Tls)),
+                "{secure}"
+            );
+        }
         for wrong in [
             "pbx.example",
+            "sips:pbx.example;transport=udp",
             "sip:",
             "sip:a b",
             "sip:a:99999",

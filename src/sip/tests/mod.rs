@@ -5,5 +5,7 @@ mod calling;
 mod digest;
 mod framing;
 mod loopback;
+mod lost_streams;
 mod messages;
+mod tls;
 mod wire;

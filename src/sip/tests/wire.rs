@@ -42,24 +42,24 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(trunk: Trunk) -> Self {
-        let listen = Listen {
-            transport: Transport::Udp,
+        let at = |transport| Listen {
+            transport,
             address: "192.0.2.1:5060".parse().expect("address"),
         };
-        let tcp = Listen {
-            transport: Transport::Tcp,
-            ..listen
-        };
-        let config = Config {
-            listen: vec![listen, tcp],
-            advertised: None,
+        Wire::with(Config {
+            listen: vec![at(Transport::Udp), at(Transport::Tcp)],
             user_agent: "Trunkline".to_owned(),
             trunks: vec![trunk],
             ..Config::default()
-        };
+        })
+    }
+
+    /// With a configuration of its own.
+    pub fn with(config: Config) -> Self {
+        let listeners = config.listen.clone();
         let agent = UserAgent::new(
             config,
-            vec![listen, tcp],
+            listeners,
             Box::new(|_| None),
             StdRng::seed_from_u64(7),
         )

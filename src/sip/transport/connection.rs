@@ -1,15 +1,17 @@
-//! One TCP connection: a reader that frames, a writer behind a bounded queue.
+//! One stream: a reader that frames, a writer behind a bounded queue. Over TCP as it is, over TLS
+//! after a handshake that has its own time limit.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::sockets::Inbound;
 use crate::sip::config::{Limits, Transport};
@@ -29,11 +31,17 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub struct Plan {
     pub id: u64,
+    pub transport: Transport,
     pub remote: SocketAddr,
     pub listener: usize,
     pub limits: Limits,
     pub inbound: mpsc::Sender<Inbound>,
 }
+
+/// How an accepted connection becomes TLS, and the place it holds among those that try.
+pub type Accepting = (TlsAcceptor, OwnedSemaphorePermit);
+/// How an opened connection becomes TLS, and who must answer.
+pub type Opening = (TlsConnector, ServerName<'static>);
 
 /// A peer that takes nothing for this long is given up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,30 +57,72 @@ const TURNS: usize = 16;
 const FIRST_MESSAGE: Duration = Duration::from_secs(30);
 
 /// Carries an accepted connection until it ends.
-pub async fn run_accepted(plan: Plan, stream: TcpStream, queue: mpsc::Receiver<Outgoing>) {
-    run(plan, stream, queue, None).await;
-}
-
-/// Opens a connection and carries it until it ends.
-pub async fn run_opened(plan: Plan, mut queue: mpsc::Receiver<Outgoing>) {
-    match timeout(plan.limits.connect_timeout, TcpStream::connect(plan.remote)).await {
-        Ok(Ok(stream)) => run(plan, stream, queue, Some(KEEP_ALIVE)).await,
-        Ok(Err(_)) | Err(_) => {
-            // The owner must stop queueing before the rest is drained, or a message could fall
-            // between: `Closed` goes first.
+pub async fn run_accepted(
+    plan: Plan,
+    stream: TcpStream,
+    mut queue: mpsc::Receiver<Outgoing>,
+    secure: Option<Accepting>,
+) {
+    let _ = stream.set_nodelay(true);
+    let Some((acceptor, place)) = secure else {
+        return run(plan, stream, queue, None).await;
+    };
+    match timeout(plan.limits.handshake_timeout, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            drop(place);
+            run(plan, stream, queue, None).await;
+        }
+        failed => {
+            let why = refusal(failed.map(Result::err));
+            metrics::counter!("trunkline_sip_rejected_total", "reason" => "tls_handshake")
+                .increment(1);
+            tracing::info!(remote = %plan.remote, %why, "sip peer refused by its tls handshake");
+            drop(place);
             close(&plan, &mut queue).await;
         }
     }
 }
 
-async fn run(
+/// Opens a connection and carries it until it ends.
+pub async fn run_opened(plan: Plan, mut queue: mpsc::Receiver<Outgoing>, secure: Option<Opening>) {
+    let opened = timeout(plan.limits.connect_timeout, TcpStream::connect(plan.remote)).await;
+    let Ok(Ok(stream)) = opened else {
+        // The owner must stop queueing before the rest is drained, or a message could fall
+        // between: `Closed` goes first.
+        return close(&plan, &mut queue).await;
+    };
+    let _ = stream.set_nodelay(true);
+    let Some((connector, name)) = secure else {
+        return run(plan, stream, queue, Some(KEEP_ALIVE)).await;
+    };
+    let handshake = connector.connect(name.clone(), stream);
+    match timeout(plan.limits.handshake_timeout, handshake).await {
+        Ok(Ok(stream)) => run(plan, stream, queue, Some(KEEP_ALIVE)).await,
+        failed => {
+            let why = refusal(failed.map(Result::err));
+            metrics::counter!("trunkline_sip_handshake_failures_total").increment(1);
+            let name = name.to_str();
+            tracing::warn!(remote = %plan.remote, %name, %why, "sip tls handshake failed");
+            close(&plan, &mut queue).await;
+        }
+    }
+}
+
+/// Why a handshake failed, in words.
+fn refusal(failed: Result<Option<std::io::Error>, tokio::time::error::Elapsed>) -> String {
+    match failed {
+        Ok(Some(error)) => error.to_string(),
+        Ok(None) | Err(_) => "it took too long".to_owned(),
+    }
+}
+
+async fn run<S: AsyncRead + AsyncWrite>(
     plan: Plan,
-    stream: TcpStream,
+    stream: S,
     mut queue: mpsc::Receiver<Outgoing>,
     keep_alive: Option<Duration>,
 ) {
-    let _ = stream.set_nodelay(true);
-    let (reader, writer) = stream.into_split();
+    let (reader, writer) = tokio::io::split(stream);
     // CRLF answers to keep-alives go through the writer too; more than a few waiting are dropped.
     let (pongs, pong_queue) = mpsc::channel(4);
     let accepted = keep_alive.is_none();
@@ -80,6 +130,7 @@ async fn run(
         why = read(&plan, reader, pongs, accepted) => why,
         why = write(writer, &mut queue, pong_queue, keep_alive, &plan) => why,
     };
+    metrics::counter!("trunkline_sip_connections_ended_total", "why" => ended).increment(1);
     tracing::debug!(remote = %plan.remote, connection = plan.id, why = ended, "sip connection ended");
     close(&plan, &mut queue).await;
 }
@@ -102,13 +153,13 @@ async fn close(plan: &Plan, queue: &mut mpsc::Receiver<Outgoing>) {
 
 async fn read(
     plan: &Plan,
-    mut reader: OwnedReadHalf,
+    mut reader: impl AsyncRead + Unpin,
     pongs: mpsc::Sender<()>,
     accepted: bool,
 ) -> &'static str {
     let flow = Flow {
         connection: Some(plan.id),
-        ..Flow::new(Transport::Tcp, plan.listener, plan.remote)
+        ..Flow::new(plan.transport, plan.listener, plan.remote)
     };
     let mut framer = Framer::new(plan.limits.message_bytes);
     let mut buffer = vec![0u8; 16 * 1024];
@@ -119,15 +170,15 @@ async fn read(
         let bytes = timeout(plan.limits.idle_timeout, reader.read(&mut buffer));
         let length = tokio::select! {
             length = bytes => match length {
-                Ok(Ok(0)) => return "closed by peer",
+                Ok(Ok(0)) => return "closed_by_peer",
                 Ok(Ok(length)) => length,
-                Ok(Err(_)) => return "read failed",
+                Ok(Err(_)) => return "read_failed",
                 Err(_) => return "idle",
             },
             () = &mut first, if !heard => {
                 metrics::counter!("trunkline_sip_rejected_total", "reason" => "silent_connection")
                     .increment(1);
-                return "said nothing";
+                return "said_nothing";
             }
         };
         framer.push(&buffer[..length]);
@@ -136,7 +187,7 @@ async fn read(
                 Ok(Some(Frame::Message(bytes))) => {
                     heard = true;
                     let Ok(turn) = turns.clone().acquire_owned().await else {
-                        return "user agent stopped";
+                        return "user_agent_stopped";
                     };
                     let message = Inbound::Message {
                         bytes,
@@ -144,7 +195,7 @@ async fn read(
                         turn: Some(turn),
                     };
                     if plan.inbound.send(message).await.is_err() {
-                        return "user agent stopped";
+                        return "user_agent_stopped";
                     }
                 }
                 Ok(Some(Frame::KeepAlive)) => {
@@ -170,7 +221,7 @@ async fn read(
 }
 
 async fn write(
-    mut writer: OwnedWriteHalf,
+    mut writer: impl AsyncWrite + Unpin,
     queue: &mut mpsc::Receiver<Outgoing>,
     mut pongs: mpsc::Receiver<()>,
     keep_alive: Option<Duration>,
@@ -187,19 +238,24 @@ async fn write(
             },
             outgoing = queue.recv() => match outgoing {
                 Some(outgoing) => outgoing,
-                None => return "user agent let go",
+                None => return "user_agent_let_go",
             },
             () = tokio::time::sleep(silence) => Outgoing {
                 bytes: Bytes::from_static(b"\r\n\r\n"),
                 transaction: None,
             },
         };
-        let written = timeout(WRITE_TIMEOUT, writer.write_all(&outgoing.bytes)).await;
+        let write = async {
+            writer.write_all(&outgoing.bytes).await?;
+            // TLS keeps what the socket does not take at once.
+            writer.flush().await
+        };
+        let written = timeout(WRITE_TIMEOUT, write).await;
         if !matches!(written, Ok(Ok(()))) {
             if let Some(transaction) = outgoing.transaction {
                 let _ = plan.inbound.send(Inbound::Failed { transaction }).await;
             }
-            return "write failed";
+            return "write_failed";
         }
     }
 }

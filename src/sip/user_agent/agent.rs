@@ -8,12 +8,14 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
+use super::domains::Domains;
 use super::flow::{Flow, Happening, Transmit};
 use super::leg::Leg;
 use super::registrations::RegistrationEntry;
 use super::sending::{ClientEntry, Parked};
 use super::server_side::ServerEntry;
-use crate::sip::config::{Config, Listen};
+use crate::sip::address::wants_sips;
+use crate::sip::config::{Config, Listen, Transport};
 use crate::sip::deadlines::Deadlines;
 use crate::sip::envelope::{Envelope, stamp_via};
 use crate::sip::error::Error;
@@ -49,6 +51,8 @@ pub struct UserAgent {
     pub(super) parked: Vec<Parked>,
     /// Peers that refused TCP for a large request, and when.
     pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
+    /// Whom TLS connections must lead to.
+    pub(super) domains: Domains,
     pub(super) deadlines: Deadlines<Wake>,
     outbox: VecDeque<Transmit>,
     happenings: VecDeque<Happening>,
@@ -103,6 +107,7 @@ impl UserAgent {
             resolved: HashMap::new(),
             parked: Vec::new(),
             tcp_refused: HashMap::new(),
+            domains: Domains::default(),
             deadlines: Deadlines::new(),
             outbox: VecDeque::new(),
             happenings: VecDeque::new(),
@@ -164,9 +169,14 @@ impl UserAgent {
                         // A broken connection is replaced by one to the Via's port (section
                         // 18.2.2).
                         let port = envelope.as_ref().ok().and_then(|e| e.sent_by_port);
-                        flow.reconnect = Some((source.ip(), port.unwrap_or(5060)).into());
+                        let port = port.unwrap_or(flow.transport.default_port());
+                        flow.reconnect = Some((source.ip(), port).into());
+                        if flow.transport == Transport::Tls {
+                            flow.domain = self.domain_to_answer(source.ip());
+                        }
                     }
                 }
+                flow.sips = wants_sips(&request);
                 match (refusal, envelope) {
                     (Some(_), _) | (None, Err(_)) if request.method == Method::Ack => {
                         self.reject("malformed_ack", source);
@@ -269,10 +279,12 @@ impl UserAgent {
     // === What the other files of this folder share ===
 
     pub(super) fn transmit(&mut self, flow: Flow, bytes: Bytes, transaction: Option<ClientKey>) {
+        let domain = flow.domain.and_then(|id| self.domains.get(id)).cloned();
         self.outbox.push_back(Transmit {
             flow,
             bytes,
             transaction,
+            domain,
         });
     }
 

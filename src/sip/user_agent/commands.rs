@@ -9,7 +9,7 @@ use super::client_side::same_branch;
 use super::flow::Happening;
 use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, Offering, PROGRESS_EVERY, State, T2};
 use super::sending::{Machine, Outbound, Owner};
-use crate::sip::address::{Address, NextHop, sip_uri};
+use crate::sip::address::{Address, NextHop};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, EndedBy, Event, LegId, Outgoing};
@@ -53,8 +53,8 @@ impl UserAgent {
             Some(call_id) => (call_id, self.token(8)),
             None => (self.token(16), self.token(8)),
         };
-        let uri = sip_uri(&outgoing.to_user, &trunk.domain);
-        let mut from = Address::new(sip_uri(&outgoing.from_user, &trunk.domain));
+        let uri = trunk.uri(&outgoing.to_user);
+        let mut from = Address::new(trunk.uri(&outgoing.from_user));
         from.name = outgoing.from_name.filter(|name| !name.is_empty());
         // A registered trunk knows us by the contact that we registered.
         let contact_user = match self.registrations.get(&index) {
@@ -80,6 +80,7 @@ impl UserAgent {
             id,
             Leg {
                 id,
+                trunk: Some(index),
                 authorizer: trunk.credentials.clone().map(Authorizer::new),
                 contact_user: contact_user.clone(),
                 call_id,

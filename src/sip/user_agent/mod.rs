@@ -6,6 +6,8 @@ mod agent;
 mod answering;
 mod client_side;
 mod commands;
+mod connections;
+mod domains;
 mod flow;
 mod in_dialog;
 mod leg;
@@ -14,4 +16,5 @@ mod sending;
 mod server_side;
 
 pub use agent::UserAgent;
+pub use domains::Domain;
 pub use flow::{Flow, Happening, Transmit};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::agent::{UserAgent, Wake};
 use super::flow::{Flow, Happening};
 use super::leg::State;
-use crate::sip::address::{NextHop, escape_user};
+use crate::sip::address::{NextHop, escape_user, is_sips, wants_sips};
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
 use crate::sip::event::LegId;
@@ -62,6 +62,17 @@ pub struct ClientEntry {
     pub machine: Machine,
     pub outbound: Outbound,
     pub flow: Flow,
+    /// The stream that the request went by.
+    pub connection: Option<u64>,
+    /// True once it went a second time because the first stream ended.
+    pub repeated: bool,
+}
+
+impl ClientEntry {
+    /// True while no final response has come.
+    pub fn is_waiting(&self) -> bool {
+        self.machine.is_waiting()
+    }
 }
 
 /// Either client transaction.
@@ -212,7 +223,15 @@ impl UserAgent {
         let Some(listener) = self.listener_for(transport, address) else {
             return self.fail_outbound(outbound, 503, now);
         };
-        let flow = Flow::new(transport, listener, address);
+        let mut flow = Flow::new(transport, listener, address);
+        if transport == Transport::Tls {
+            let trunk = self.trunk_of_owner(outbound.owner);
+            flow.domain = Some(self.domain_of(&outbound.hop, trunk));
+        } else if is_sips(&outbound.request.uri) {
+            // RFC 3261 section 26.2.2: better no call than one that others can hear.
+            tracing::warn!(%address, %transport, "sips request not sent without tls");
+            return self.fail_outbound(outbound, 503, now);
+        }
         self.begin(outbound, flow, &branch, bytes, now);
     }
 
@@ -249,6 +268,8 @@ impl UserAgent {
             machine,
             outbound,
             flow,
+            connection: None,
+            repeated: false,
         };
         self.clients.insert(key.clone(), entry);
         self.run_client(&key);
@@ -390,6 +411,20 @@ impl UserAgent {
         }
     }
 
+    /// Index of the trunk that a request belongs to.
+    fn trunk_of_owner(&self, owner: Owner) -> Option<usize> {
+        match owner {
+            Owner::Invite(leg)
+            | Owner::Reinvite(leg)
+            | Owner::Acknowledge(leg)
+            | Owner::Bye(leg)
+            | Owner::Info(leg)
+            | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
+            Owner::Register(trunk) => Some(trunk),
+            Owner::Nobody => None,
+        }
+    }
+
     fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
         let sequence = match owner {
             Owner::Register(trunk) => &mut self.registrations.get_mut(&trunk)?.sequence,
@@ -446,15 +481,22 @@ impl UserAgent {
         user: &str,
         transport: Transport,
         remote: SocketAddr,
+        sips: bool,
     ) -> Option<String> {
         let listener = self.listener_for(transport, remote)?;
-        let suffix = match transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
+        let (scheme, suffix) = match transport {
+            Transport::Udp => ("sip", ""),
+            Transport::Tcp => ("sip", ";transport=tcp"),
+            // `transport=tls` beside `sips:` is deprecated (RFC 3261 section 26.2.2).
+            Transport::Tls if sips => ("sips", ""),
+            Transport::Tls => ("sip", ";transport=tls"),
         };
         let address = self.reachable(listener, remote);
         let at = if user.is_empty() { "" } else { "@" };
-        Some(format!("sip:{}{at}{address}{suffix}", escape_user(user)))
+        Some(format!(
+            "{scheme}:{}{at}{address}{suffix}",
+            escape_user(user)
+        ))
     }
 
     /// Writes Via and Contact for this way out and gives the bytes; `None` when no listener fits.
@@ -469,7 +511,8 @@ impl UserAgent {
         let sent_by = self.reachable(listener, address);
         let contact = match &outbound.contact {
             Some((user, params)) => {
-                let uri = self.contact_uri(user, outbound.hop.transport, address)?;
+                let sips = wants_sips(&outbound.request);
+                let uri = self.contact_uri(user, outbound.hop.transport, address, sips)?;
                 Some(format!("<{uri}>{params}"))
             }
             None => None,
