@@ -52,6 +52,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("rtc_shared", &["peer"]),
     ("rtc_crypto", &["peer"]),
     ("ezk_sip_types", &["sip"]),
+    ("hickory_resolver", &["sip"]),
     ("sip_types", &["sip"]),
     ("tokio_rustls", &["sip"]),
     ("rustls_native_certs", &["sip"]),

@@ -97,7 +97,9 @@ impl Plan {
             };
             rules.insert(trunk.name.clone(), of_trunk);
             let trunk = trunk::sip_trunk(index, trunk)?;
-            if trunk.target.transport == sip::Transport::Tls
+            let secure =
+                |target: &sip::TrunkTarget| target.target.transport == Some(sip::Transport::Tls);
+            if trunk.targets.iter().any(secure)
                 && !listen.iter().any(|l| l.transport == sip::Transport::Tls)
             {
                 let key = format!("trunk[{index}].target");

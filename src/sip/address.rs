@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use ezk_sip_types::host::Host;
 use ezk_sip_types::uri::SipUri;
 
-use super::config::Transport;
+use super::config::{Target, Transport};
 use super::message::{Name, Request, elements};
 
 /// A From, To, Contact, Route or Record-Route value.
@@ -268,10 +268,10 @@ pub fn sip_uri(user: &str, host: &str) -> String {
 pub struct NextHop {
     /// IP address without brackets, or name.
     pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Protocol.
-    pub transport: Transport,
+    /// Port, where one is written.
+    pub port: Option<u16>,
+    /// Protocol, where one is written.
+    pub transport: Option<Transport>,
 }
 
 impl NextHop {
@@ -290,14 +290,15 @@ impl NextHop {
         let transport = match named.map(|name| name.to_ascii_lowercase()).as_deref() {
             // Every `sips:` hop is TLS, whatever runs below it; there is none over UDP.
             Some("udp") if parsed.sips => return None,
-            _ if parsed.sips => Transport::Tls,
-            Some("tls") => Transport::Tls,
-            Some("tcp") => Transport::Tcp,
-            _ => Transport::Udp,
+            _ if parsed.sips => Some(Transport::Tls),
+            Some("tls") => Some(Transport::Tls),
+            Some("tcp") => Some(Transport::Tcp),
+            Some("udp") => Some(Transport::Udp),
+            _ => None,
         };
         Some(NextHop {
             host,
-            port: parsed.host_port.port.unwrap_or(transport.default_port()),
+            port: parsed.host_port.port,
             transport,
         })
     }
@@ -305,7 +306,23 @@ impl NextHop {
     /// The address, when the host is one.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         let ip: IpAddr = self.host.parse().ok()?;
-        Some((ip, self.port).into())
+        Some((ip, self.port_or_default()).into())
+    }
+
+    /// The port, or the one that its protocol has (RFC 3261 section 19.1.2).
+    pub fn port_or_default(&self) -> u16 {
+        let transport = self.transport.unwrap_or(Transport::Udp);
+        self.port.unwrap_or(transport.default_port())
+    }
+}
+
+impl From<&Target> for NextHop {
+    fn from(target: &Target) -> Self {
+        NextHop {
+            host: target.host.clone(),
+            port: target.port,
+            transport: target.transport,
+        }
     }
 }
 

@@ -29,7 +29,7 @@ mod tests;
 
 pub use config::{
     Certificate, Config, Credentials, Limits, Listen, Registration, Target, Tls, Transport, Trunk,
-    TrunkTls,
+    TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};

@@ -41,10 +41,7 @@ fn parse_target(text: &str) -> Option<(sip::Target, bool)> {
         _ => return None,
     };
     let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
-    let mut transport = match sips {
-        true => sip::Transport::Tls,
-        false => sip::Transport::Udp,
-    };
+    let mut transport = sips.then_some(sip::Transport::Tls);
     for parameter in parameters
         .split(';')
         .filter(|parameter| !parameter.is_empty())
@@ -54,25 +51,25 @@ fn parse_target(text: &str) -> Option<(sip::Target, bool)> {
             return None;
         }
         // `sips:` runs over TLS, which runs over TCP: either name is the same.
-        transport = match parse_transport(value)? {
+        transport = Some(match parse_transport(value)? {
             sip::Transport::Udp if sips => return None,
             sip::Transport::Tcp if sips => sip::Transport::Tls,
             transport => transport,
-        };
+        });
     }
     let (host, port) = match place.strip_prefix('[') {
         Some(v6) => {
             let (host, rest) = v6.split_once(']')?;
             let port = if rest.is_empty() {
-                transport.default_port()
+                None
             } else {
-                rest.strip_prefix(':')?.parse().ok()?
+                Some(rest.strip_prefix(':')?.parse().ok()?)
             };
             (host, port)
         }
         None => match place.split_once(':') {
-            Some((host, port)) => (host, port.parse().ok()?),
-            None => (place, transport.default_port()),
+            Some((host, port)) => (host, Some(port.parse().ok()?)),
+            None => (place, None),
         },
     };
     let usable = !host.is_empty()
@@ -152,23 +149,26 @@ mod tests {
     fn targets_are_read_in_every_form() {
         let target = |text| {
             parse_target(text).map(|(target, sips)| {
-                let secure = target.transport == sip::Transport::Tls;
+                let secure = target.transport == Some(sip::Transport::Tls);
                 assert!(secure || !sips, "{text} is not safe");
                 (target.host, target.port, target.transport)
             })
         };
-        let udp = sip::Transport::Udp;
         assert_eq!(
             target("sip:pbx.example"),
-            Some(("pbx.example".to_owned(), 5060, udp))
+            Some(("pbx.example".to_owned(), None, None))
         );
         assert_eq!(
             target("sip:192.0.2.1:5080;transport=tcp"),
-            Some(("192.0.2.1".to_owned(), 5080, sip::Transport::Tcp))
+            Some((
+                "192.0.2.1".to_owned(),
+                Some(5080),
+                Some(sip::Transport::Tcp)
+            ))
         );
         assert_eq!(
             target("sip:[2001:db8::1]:5061"),
-            Some(("2001:db8::1".to_owned(), 5061, udp))
+            Some(("2001:db8::1".to_owned(), Some(5061), None))
         );
         for secure in [
             "sips:pbx.example",
@@ -177,7 +177,7 @@ mod tests {
         ] {
             assert_eq!(
                 target(secure),
-                Some(("pbx.example".to_owned(), 5061, sip::Transport::Tls)),
+                Some(("pbx.example".to_owned(), None, Some(sip::Transport::Tls))),
                 "{secure}"
             );
         }

@@ -15,11 +15,8 @@ use crate::sip::*;
 async fn calling() -> (TcpListener, Handle, mpsc::Receiver<Event>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let mut trunk = trunk("peer");
-    trunk.target = Target {
-        host: "127.0.0.1".to_owned(),
-        port: listener.local_addr().expect("bound").port(),
-        transport: Transport::Tcp,
-    };
+    let address = listener.local_addr().expect("bound");
+    trunk.targets[0].target = Target::at(address, Transport::Tcp);
     let config = Config {
         listen: vec![Listen {
             transport: Transport::Tcp,

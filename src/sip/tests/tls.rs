@@ -67,10 +67,10 @@ impl Drop for Authority {
 
 fn tls_trunk(ip: &str, port: u16) -> Trunk {
     let mut trunk = trunk("peer");
-    trunk.target = Target {
+    trunk.targets[0].target = Target {
         host: ip.trim_matches(['[', ']']).to_owned(),
-        port,
-        transport: Transport::Tls,
+        port: Some(port),
+        transport: Some(Transport::Tls),
     };
     trunk.tls.name = Some("pbx.test".to_owned());
     trunk
@@ -348,8 +348,8 @@ async fn handshakes_that_stall_harm_nobody() {
 
 fn sips_wire(transports: &[Transport]) -> Wire {
     let mut trunk = trunk("pbx");
-    trunk.target.transport = Transport::Tls;
-    trunk.target.port = 5061;
+    trunk.targets[0].target.transport = Some(Transport::Tls);
+    trunk.targets[0].target.port = None;
     trunk.sips = true;
     let listen = |transport: &Transport| Listen {
         transport: *transport,

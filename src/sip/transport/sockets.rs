@@ -137,7 +137,7 @@ impl Transports {
             tasks: JoinSet::new(),
         };
         for trunk in &config.trunks {
-            if trunk.target.transport == Transport::Tls && !trunk.tls.verify {
+            if !trunk.tls.verify {
                 tracing::warn!(
                     trunk = trunk.name,
                     "sip certificate of this trunk is not verified"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::agent::UserAgent;
 use crate::sip::address::NextHop;
-use crate::sip::config::{Transport, Trunk};
+use crate::sip::config::Transport;
 use crate::sip::envelope::canonical;
 
 /// A name and on whose behalf it is called.
@@ -67,15 +67,20 @@ impl UserAgent {
                 trunk,
             }),
             Err(_) => {
-                let host = hop.host.to_ascii_lowercase();
-                let named = |trunk: &Trunk| trunk.target.host.eq_ignore_ascii_case(&host);
-                match trunk.filter(|index| self.config.trunks.get(*index).is_some_and(named)) {
-                    Some(index) => self.domain_of_trunk(index),
-                    None => match self.config.trunks.iter().position(named) {
-                        Some(index) => self.domain_of_trunk(index),
-                        None => Domain { name: host, trunk },
-                    },
-                }
+                let named = |index: usize| {
+                    let trunk = self.config.trunks.get(index)?;
+                    let mut targets = trunk.targets.iter().map(|target| &target.target.host);
+                    targets
+                        .any(|host| host.eq_ignore_ascii_case(&hop.host))
+                        .then(|| self.domain_of_trunk(index, &hop.host))
+                };
+                trunk
+                    .and_then(named)
+                    .or_else(|| (0..self.config.trunks.len()).find_map(named))
+                    .unwrap_or_else(|| Domain {
+                        name: hop.host.to_ascii_lowercase(),
+                        trunk,
+                    })
             }
         };
         self.domains.id(domain)
@@ -89,27 +94,31 @@ impl UserAgent {
 
     fn domain_at(&self, ip: IpAddr, trunk: Option<usize>) -> Option<Domain> {
         let ip = canonical(ip);
-        let lives_there = |trunk: &Trunk| {
-            trunk.target.transport == Transport::Tls
-                && match trunk.target.host.parse::<IpAddr>() {
-                    Ok(target) => canonical(target) == ip,
-                    Err(_) => self
-                        .resolved
-                        .get(&trunk.target.host)
-                        .is_some_and(|(found, _)| found.contains(&ip)),
-                }
+        let lives_there = |index: usize| {
+            let trunk = self.config.trunks.get(index)?;
+            let mut targets = trunk.targets.iter().map(|target| &target.target);
+            let target = targets.find(|target| {
+                target.transport == Some(Transport::Tls)
+                    && match target.host.parse::<IpAddr>() {
+                        Ok(target) => canonical(target) == ip,
+                        Err(_) => self
+                            .resolved
+                            .get(&target.host)
+                            .is_some_and(|(found, _)| found.contains(&ip)),
+                    }
+            })?;
+            Some(self.domain_of_trunk(index, &target.host))
         };
-        let index = trunk
-            .filter(|index| self.config.trunks.get(*index).is_some_and(lives_there))
-            .or_else(|| self.config.trunks.iter().position(lives_there))?;
-        Some(self.domain_of_trunk(index))
+        trunk
+            .and_then(lives_there)
+            .or_else(|| (0..self.config.trunks.len()).find_map(lives_there))
     }
 
-    fn domain_of_trunk(&self, index: usize) -> Domain {
-        let trunk = &self.config.trunks[index];
-        let name = trunk.tls.name.as_ref().unwrap_or(&trunk.target.host);
+    /// What the trunk's certificate must bear at the target of this host.
+    fn domain_of_trunk(&self, index: usize, host: &str) -> Domain {
+        let name = self.config.trunks[index].tls.name.as_deref();
         Domain {
-            name: name.to_ascii_lowercase(),
+            name: name.unwrap_or(host).to_ascii_lowercase(),
             trunk: Some(index),
         }
     }
