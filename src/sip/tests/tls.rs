@@ -314,7 +314,7 @@ async fn a_start_with_a_broken_certificate_names_the_file() {
         ..Config::default()
     };
     let (sender, _incoming) = mpsc::channel(8);
-    let error = start(config, sender).await.err().expect("refused");
+    let error = start(config, sender).await.expect_err("it is broken");
     assert!(error.to_string().contains("pbx.test.key"), "{error}");
 }
 
