@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::address::sip_uri;
+use super::identity::IdentityPolicy;
 use crate::redacted::Redacted;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
@@ -140,6 +141,8 @@ pub struct Trunk {
     pub sips: bool,
     /// Certificates and trust.
     pub tls: TrunkTls,
+    /// How callers are named, ours and theirs.
+    pub identity: IdentityPolicy,
 }
 
 impl Trunk {
@@ -160,6 +163,7 @@ impl Trunk {
             request_timeout: Duration::from_secs(32),
             sips: false,
             tls: TrunkTls::default(),
+            identity: IdentityPolicy::default(),
         }
     }
 

@@ -25,6 +25,7 @@ mod drain;
 mod early_media;
 mod endings;
 mod hold;
+mod identity;
 mod limits;
 mod lost_connection;
 mod registration;

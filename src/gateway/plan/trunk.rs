@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::{parse_transport, unusable};
+use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
 use crate::settings::{self, Error};
 use crate::{sdp, sip};
@@ -137,6 +137,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
             verify: trunk.tls_verify,
             certificate: certificate(&trunk.tls_certificate, &trunk.tls_certificate_key),
         },
+        identity: identity::policy(index, trunk)?,
         ..sip::Trunk::new(&trunk.name, target)
     })
 }
