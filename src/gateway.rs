@@ -111,6 +111,7 @@ impl Gateway {
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks,
             tls: plan.tls,
+            limits: plan.sip_limits,
             ..sip::Config::default()
         };
         let sip = sip::start(config, incoming_sender).await?;

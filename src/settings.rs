@@ -103,6 +103,13 @@ impl Settings {
                 "certificate and certificate_key together",
             );
         }
+        if self.sip.max_connections < 4 || self.sip.message_timeout == 0 {
+            return refuse(
+                "sip.max_connections, sip.message_timeout",
+                &format!("{}, {}", self.sip.max_connections, self.sip.message_timeout),
+                "at least 4, at least 1",
+            );
+        }
         if self.sip.certificate.is_some() != self.sip.certificate_key.is_some() {
             return refuse(
                 "sip.certificate",
@@ -223,7 +230,7 @@ mod tests {
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
              [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\n\
              [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\npassword = 'p'\nfrom_user = 'f'\n\
-             tls_name = 'n'\ntls_certificate = 'c'\ntls_certificate_key = 'k'\n\
+             advertise = '192.0.2.1'\ntls_name = 'n'\ntls_certificate = 'c'\ntls_certificate_key = 'k'\n\
              [[route]]\nmatch = 'x'\ntrunk = 't'\n[[inbound]]\nmatch = 'x'\ntrunk = 't'\n",
         )
         .expect("it is usable");

@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) listen: Vec<sip::Listen>,
     /// Certificates of SIP.
     pub(super) tls: sip::Tls,
+    /// Bounds of SIP.
+    pub(super) sip_limits: sip::Limits,
     /// Trunks of the SIP user agent.
     pub(super) trunks: Vec<sip::Trunk>,
     /// Trunks of the calls.
@@ -129,6 +131,13 @@ impl Plan {
                 ),
                 authorities: settings.sip.ca.clone(),
                 client_authorities: settings.sip.client_ca.clone(),
+            },
+            sip_limits: sip::Limits {
+                connections: settings.sip.max_connections,
+                connections_per_source: settings.sip.max_connections_per_address,
+                idle_timeout: Duration::from_secs(settings.sip.idle_timeout),
+                message_timeout: Duration::from_secs(settings.sip.message_timeout),
+                ..sip::Limits::default()
             },
             trunks,
             rules,

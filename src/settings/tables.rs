@@ -125,6 +125,14 @@ pub struct Sip {
     pub ca: Option<PathBuf>,
     /// PEM authorities that must vouch for who connects by TLS; absent: anybody may.
     pub client_ca: Option<PathBuf>,
+    /// TCP and TLS connections at most.
+    pub max_connections: usize,
+    /// Those that one address may open.
+    pub max_connections_per_address: usize,
+    /// Seconds until a connection that carries nothing is closed.
+    pub idle_timeout: u64,
+    /// Seconds that a peer may take for its first message, and for each that it has begun.
+    pub message_timeout: u64,
 }
 
 impl Default for Sip {
@@ -139,6 +147,10 @@ impl Default for Sip {
             certificate_key: None,
             ca: None,
             client_ca: None,
+            max_connections: 1_024,
+            max_connections_per_address: 128,
+            idle_timeout: 900,
+            message_timeout: 30,
         }
     }
 }

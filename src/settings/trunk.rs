@@ -1,5 +1,6 @@
 //! `[[trunk]]`: a PBX, a carrier, or several of them that take the same calls.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,10 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
+    pub advertise: Option<IpAddr>,
+    /// Seconds between keep-alives where we are registered by UDP; 0: none.
+    pub keep_alive: u64,
     /// Whether its certificate must bear its name.
     pub tls_verify: bool,
     /// The name that its certificate must bear; absent: the host of `target`.
@@ -83,6 +88,8 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            advertise: None,
+            keep_alive: 25,
             tls_verify: true,
             tls_name: None,
             tls_certificate: None,

@@ -141,6 +141,11 @@ pub struct Trunk {
     pub sips: bool,
     /// Certificates and trust.
     pub tls: TrunkTls,
+    /// Address written into Via and Contact towards this trunk instead of [`Config::advertised`].
+    pub advertised: Option<IpAddr>,
+    /// Pause between the datagrams that keep the way open where we are registered by UDP; zero:
+    /// none are sent.
+    pub keep_alive: Duration,
     /// How callers are named, ours and theirs.
     pub identity: IdentityPolicy,
 }
@@ -163,6 +168,8 @@ impl Trunk {
             request_timeout: Duration::from_secs(32),
             sips: false,
             tls: TrunkTls::default(),
+            advertised: None,
+            keep_alive: Duration::from_secs(25),
             identity: IdentityPolicy::default(),
         }
     }
@@ -247,12 +254,20 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Messages waiting to be written to one TCP connection before it is given up.
     pub connection_queue: usize,
-    /// A TCP connection that carries nothing for this long is closed.
+    /// A connection that carries nothing for this long is closed.
     pub idle_timeout: Duration,
+    /// A peer that connects must send a whole message (or keep-alive) within this time, and end
+    /// each message that it begins.
+    pub message_timeout: Duration,
     /// Longest wait for a TCP connection to open.
     pub connect_timeout: Duration,
     /// Longest TLS handshake.
     pub handshake_timeout: Duration,
+    /// Silence of ours after which a connection that we opened sends a double CRLF (RFC 5626
+    /// section 4.4.1), so that it stays open for calls towards us.
+    pub keep_alive: Duration,
+    /// How long a peer that has answered such a one before may take for the next answer.
+    pub pong_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -266,8 +281,11 @@ impl Default for Limits {
             message_bytes: 65_535,
             connection_queue: 128,
             idle_timeout: Duration::from_secs(900),
+            message_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(4),
             handshake_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(110),
+            pong_timeout: Duration::from_secs(10),
         }
     }
 }

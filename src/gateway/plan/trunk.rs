@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
@@ -138,6 +139,8 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
             certificate: certificate(&trunk.tls_certificate, &trunk.tls_certificate_key),
         },
         identity: identity::policy(index, trunk)?,
+        advertised: trunk.advertise,
+        keep_alive: Duration::from_secs(trunk.keep_alive),
         ..sip::Trunk::new(&trunk.name, target)
     })
 }

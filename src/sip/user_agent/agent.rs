@@ -10,6 +10,7 @@ use rand::{Rng, RngExt};
 
 use super::domains::Domains;
 use super::flow::{Flow, Happening, Transmit};
+use super::keep_alives::{KeepAlive, Way};
 use super::leg::Leg;
 use super::registrations::RegistrationEntry;
 use super::sending::{ClientEntry, Parked};
@@ -51,6 +52,10 @@ pub struct UserAgent {
     pub(super) parked: Vec<Parked>,
     /// Peers that refused TCP for a large request, and when.
     pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
+    /// Where peers behind NAT of ours see us, by listener and peer.
+    pub(super) views: HashMap<(usize, SocketAddr), SocketAddr>,
+    /// Ways to registrars that are kept open.
+    pub(super) keep_alives: HashMap<Way, KeepAlive>,
     /// Whom TLS connections must lead to.
     pub(super) domains: Domains,
     pub(super) deadlines: Deadlines<Wake>,
@@ -65,6 +70,7 @@ pub(super) enum Wake {
     Client(ClientKey),
     Server(ServerKey),
     Leg(LegId),
+    KeepAlive(Way),
     Registration(usize),
 }
 
@@ -110,6 +116,8 @@ impl UserAgent {
             resolved: HashMap::new(),
             parked: Vec::new(),
             tcp_refused: HashMap::new(),
+            views: HashMap::new(),
+            keep_alives: HashMap::new(),
             domains: Domains::default(),
             deadlines: Deadlines::new(),
             outbox: VecDeque::new(),
@@ -213,6 +221,7 @@ impl UserAgent {
                 Wake::Client(key) => self.handle_client_timeout(&key, now),
                 Wake::Server(key) => self.handle_server_timeout(&key, now),
                 Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
+                Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
                 Wake::Registration(trunk) => self.handle_registration_timeout(trunk, now),
             }
         }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::agent::{UserAgent, Wake};
 use super::flow::{Flow, Happening};
 use super::leg::State;
-use crate::sip::address::{NextHop, escape_user, is_sips, wants_sips};
+use crate::sip::address::{NextHop, is_sips, wants_sips};
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
 use crate::sip::event::LegId;
@@ -413,7 +413,7 @@ impl UserAgent {
     }
 
     /// Index of the trunk that a request belongs to.
-    fn trunk_of_owner(&self, owner: Owner) -> Option<usize> {
+    pub(super) fn trunk_of_owner(&self, owner: Owner) -> Option<usize> {
         match owner {
             Owner::Invite(leg)
             | Owner::Reinvite(leg)
@@ -449,55 +449,6 @@ impl UserAgent {
         self.tcp_refused
             .get(&address)
             .is_some_and(|since| *since + TCP_REFUSED_FOR > now)
-    }
-
-    /// The first listener of that protocol and family.
-    pub(super) fn listener_for(&self, transport: Transport, remote: SocketAddr) -> Option<usize> {
-        self.listeners.iter().position(|listen| {
-            listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4()
-        })
-    }
-
-    /// Host and port that a peer reaches the listener by.
-    pub(super) fn reachable(&self, listener: usize, remote: SocketAddr) -> SocketAddr {
-        let bound = self.listeners[listener].address;
-        let advertised = self
-            .config
-            .advertised
-            // A peer on this very machine does not come in by the outside address.
-            .filter(|ip| ip.is_ipv4() == remote.is_ipv4() && !remote.ip().is_loopback());
-        let ip = advertised.unwrap_or_else(|| {
-            if bound.ip().is_unspecified() {
-                (self.local_address)(remote).unwrap_or(bound.ip())
-            } else {
-                bound.ip()
-            }
-        });
-        (ip, bound.port()).into()
-    }
-
-    /// Our Contact URI for one peer.
-    pub(super) fn contact_uri(
-        &self,
-        user: &str,
-        transport: Transport,
-        remote: SocketAddr,
-        sips: bool,
-    ) -> Option<String> {
-        let listener = self.listener_for(transport, remote)?;
-        let (scheme, suffix) = match transport {
-            Transport::Udp => ("sip", ""),
-            Transport::Tcp => ("sip", ";transport=tcp"),
-            // `transport=tls` beside `sips:` is deprecated (RFC 3261 section 26.2.2).
-            Transport::Tls if sips => ("sips", ""),
-            Transport::Tls => ("sip", ";transport=tls"),
-        };
-        let address = self.reachable(listener, remote);
-        let at = if user.is_empty() { "" } else { "@" };
-        Some(format!(
-            "{scheme}:{}{at}{address}{suffix}",
-            escape_user(user)
-        ))
     }
 
     /// Writes Via and Contact for this way out and gives the bytes; `None` when no listener fits.
