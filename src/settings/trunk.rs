@@ -49,6 +49,12 @@ pub struct Trunk {
     pub tls_certificate: Option<PathBuf>,
     /// Its PEM key.
     pub tls_certificate_key: Option<PathBuf>,
+    /// Encrypt RTP by keys in SDP: `off`, `optional` or `required`.
+    pub srtp: String,
+    /// The crypto suites of that, offered in this order.
+    pub crypto_suites: Vec<String>,
+    /// Offer RTP/AVPF, or RTP/SAVPF.
+    pub avpf: bool,
     /// Which header names the caller beside From: `from` (none), `pai`, `ppi` or `rpid`.
     pub identity: String,
     /// Believe its P-Asserted-Identity, tell it who anonymous callers are.
@@ -94,6 +100,15 @@ impl Default for Trunk {
             tls_name: None,
             tls_certificate: None,
             tls_certificate_key: None,
+            srtp: "off".to_owned(),
+            crypto_suites: [
+                "AES_CM_128_HMAC_SHA1_80",
+                "AES_CM_128_HMAC_SHA1_32",
+                "AEAD_AES_128_GCM",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            avpf: false,
             identity: "from".to_owned(),
             trusted: false,
             caller_id: Vec::new(),
