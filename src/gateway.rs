@@ -119,7 +119,6 @@ impl Gateway {
             trunks,
             tls: plan.tls,
             limits: plan.sip_limits,
-            ..sip::Config::default()
         };
         let sip = sip::start(config, incoming_sender).await?;
         if let Some(agent) = agent {
