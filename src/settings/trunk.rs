@@ -34,6 +34,8 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// Listen for digits in the audio of the PBX.
+    pub inband_digits: bool,
     /// Encrypt RTP by keys in SDP: `off`, `optional` or `required`.
     pub srtp: String,
     /// The crypto suites of that, offered in this order.
@@ -79,6 +81,7 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            inband_digits: false,
             srtp: "off".to_owned(),
             crypto_suites: [
                 "AES_CM_128_HMAC_SHA1_80",
