@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::identity::IdentityPolicy;
+use super::redirection::RedirectPolicy;
 use crate::redacted::Redacted;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
@@ -83,6 +84,10 @@ pub struct Trunk {
     pub request_timeout: Duration,
     /// How callers are named, ours and theirs.
     pub identity: IdentityPolicy,
+    /// What becomes of a 3xx.
+    pub redirect: RedirectPolicy,
+    /// Its REFERs are followed, and its INVITEs may replace calls of its own.
+    pub transfer: bool,
 }
 
 impl Trunk {
@@ -102,6 +107,8 @@ impl Trunk {
             registration: None,
             request_timeout: Duration::from_secs(32),
             identity: IdentityPolicy::default(),
+            redirect: RedirectPolicy::default(),
+            transfer: true,
         }
     }
 }

@@ -32,3 +32,4 @@ mod set_up_time;
 mod sign_in;
 mod silent_sockets;
 mod strangers;
+mod transfer;

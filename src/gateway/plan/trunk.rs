@@ -111,6 +111,8 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         accept_from,
         registration,
         identity: identity::policy(index, trunk)?,
+        redirect: identity::redirect(index, trunk)?,
+        transfer: trunk.transfer,
         ..sip::Trunk::new(&trunk.name, target)
     })
 }

@@ -7,4 +7,6 @@ mod framing;
 mod identity;
 mod loopback;
 mod messages;
+mod redirections;
+mod transfers;
 mod wire;

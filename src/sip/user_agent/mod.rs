@@ -12,11 +12,13 @@ mod in_dialog;
 mod invite_answers;
 mod leg;
 mod leg_timers;
+mod redirecting;
 mod registrations;
 mod reoffering;
 mod sending;
 mod server_side;
 mod their_offers;
+mod transferring;
 
 pub use agent::UserAgent;
 pub use flow::{Flow, Happening, Transmit};
