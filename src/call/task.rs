@@ -262,10 +262,17 @@ impl CallTask {
             Action::RefuseNewLeg { status } => self.refuse_new_leg(status).await,
             Action::DropNewLeg => self.drop_second(16).await,
             Action::TakeNewLeg { reason } => self.take_new_leg(reason).await,
-            Action::SetRemoteRtp { rtp, rtcp } => {
+            Action::SetRemoteRtp {
+                rtp,
+                rtcp,
+                protection,
+            } => {
+                let srtp = protection.map(|protection| protection.send.suite().name());
+                tracing::debug!(call = self.key.0, srtp, "RTP pointed at the PBX");
                 self.tell_worker(media::Command::SetRemoteRtp {
                     rtp,
                     rtcp: Some(rtcp),
+                    protection,
                 });
             }
             Action::SetFormats { browser, pbx } => {

@@ -110,6 +110,12 @@ impl Established {
         self.fail_new_call(call, 408, EndReason::NoAnswer, None)
     }
 
+    /// Another session than any party of this call has seen, and with it other keys.
+    fn new_session(&mut self, call: &Call) -> sdp::SessionIds {
+        self.sessions += 1;
+        sdp::SessionIds::new(call.local.pbx_session.id.wrapping_add(self.sessions))
+    }
+
     fn call_instead(&mut self, call: &mut Call, to: String, now: Instant) {
         if !matches!(self.transfer, Transfer::None) {
             call.push(Action::ReportTransfer {
@@ -120,9 +126,8 @@ impl Established {
         }
         let mut policy = call.rules.trunk.clone();
         policy.codecs = bridge::answer_to_pbx(&self.browser, &call.rules.trunk);
-        // Another session than the one with the old party.
-        let session = sdp::SessionIds::new(call.local.pbx_session.id.wrapping_add(1));
-        let offer = sdp::pbx::offer(call.local.rtp, &policy, session, Direction::SendRecv);
+        let session = self.new_session(call);
+        let offer = sdp::pbx::offer(call.local.rtp.anew(), &policy, session, Direction::SendRecv);
         call.push(Action::InviteInstead {
             offer: offer.offer.to_string(),
         });
@@ -218,9 +223,10 @@ impl Established {
         }
         let mut policy = call.rules.trunk.clone();
         policy.codecs = bridge::answer_to_pbx(&self.browser, &call.rules.trunk);
-        let session = sdp::SessionIds::new(call.local.pbx_session.id.wrapping_add(1));
+        let session = self.new_session(call);
         let Some(sdp) = sdp else {
-            let offer = sdp::pbx::offer(call.local.rtp, &policy, session, Direction::SendRecv);
+            let offer =
+                sdp::pbx::offer(call.local.rtp.anew(), &policy, session, Direction::SendRecv);
             call.push(Action::AcceptNewLeg {
                 sdp: offer.offer.to_string(),
             });
@@ -229,11 +235,11 @@ impl Established {
             return;
         };
         let answered = sdp::Offer::parse(&sdp)
-            .and_then(|offer| sdp::pbx::read_offer(&offer))
+            .and_then(|offer| sdp::pbx::read_offer(&offer, &policy))
             .and_then(|offer| {
                 sdp::pbx::answer(
                     &offer,
-                    call.local.rtp,
+                    call.local.rtp.anew(),
                     &policy,
                     session,
                     Direction::SendRecv,

@@ -210,7 +210,7 @@ async fn a_page_gives_its_call_away_to_a_number() {
 async fn a_page_joins_the_far_ends_of_its_two_calls() {
     let mut world = World::start().await;
     let mut talk = world.call_out(Coding::Opus).await;
-    let (mut second, _browser) = second_call(&mut world, &mut talk).await;
+    let (second, _browser) = second_call(&mut world, &mut talk).await;
     let join = json!({"type": "transfer", "call": "c1", "replaces": "c2"});
     talk.page.say(join).await;
     let sip::Event::Referred(referral) = talk.leg.event().await else {
