@@ -32,6 +32,8 @@ pub struct NewTarget {
 pub struct Redirection {
     policy: RedirectPolicy,
     domain: String,
+    /// The trunk is reached by `sips:`; so must be what it names (RFC 5630 section 4).
+    secure: bool,
     hosts: Vec<String>,
     tried: Vec<String>,
     /// With their q, the best last.
@@ -45,6 +47,7 @@ impl Redirection {
         Redirection {
             policy: trunk.redirect,
             domain: trunk.domain.clone(),
+            secure: trunk.sips,
             hosts: hosts.chain([trunk.domain.clone()]).collect(),
             tried: vec![sameness(uri)],
             waiting: Vec::new(),
@@ -108,10 +111,10 @@ impl Redirection {
         let uri = request_uri(uri);
         let hop = NextHop::of_uri(&uri)?;
         let is_host = |host: &String| host.eq_ignore_ascii_case(&hop.host);
-        Some(NewTarget {
-            home: self.hosts.iter().any(is_host),
-            uri,
-        })
+        let sips = scheme.eq_ignore_ascii_case("sips");
+        // The trunk's way is not secure enough for `sips:` unless the trunk is so itself.
+        let home = self.hosts.iter().any(is_host) && (self.secure || !sips);
+        (home || sips || !self.secure).then_some(NewTarget { uri, home })
     }
 }
 

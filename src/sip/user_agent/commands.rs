@@ -9,7 +9,7 @@ use super::flow::Happening;
 use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, State};
 use super::sending::{Outbound, Owner};
 use super::transferring::Transfers;
-use crate::sip::address::{Address, NextHop, sip_uri};
+use crate::sip::address::{Address, NextHop};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, LegId, Outgoing};
@@ -53,7 +53,7 @@ impl UserAgent {
         let uri = match outgoing.uri {
             // A trunk is asked for numbers in its own form.
             Some(uri) if !is_tel(&uri) => uri,
-            _ => sip_uri(&outgoing.to_user, &trunk.domain),
+            _ => trunk.uri(&outgoing.to_user),
         };
         if uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
             return Err(Error::BadHeader("To".to_owned()));

@@ -28,10 +28,10 @@ pub const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Leg {
     pub id: LegId,
-    /// Credentials and challenges met, when its trunk has some.
-    pub authorizer: Option<Authorizer>,
     /// Index of its trunk.
     pub trunk: Option<usize>,
+    /// Credentials and challenges met, when its trunk has some.
+    pub authorizer: Option<Authorizer>,
     pub redirection: Redirection,
     pub transfers: Transfers,
     /// User part of our Contact.

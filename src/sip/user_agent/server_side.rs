@@ -229,8 +229,8 @@ impl UserAgent {
             id,
             Leg {
                 id,
-                authorizer: credentials.map(Authorizer::new),
                 trunk,
+                authorizer: credentials.map(Authorizer::new),
                 redirection: Redirection::default(),
                 transfers: Transfers::default(),
                 contact_user: request_user,

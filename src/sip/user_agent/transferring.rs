@@ -9,7 +9,6 @@ use super::agent::UserAgent;
 use super::flow::Flow;
 use super::leg::{Goodbye, State};
 use super::sending::Owner;
-use crate::sip::address::sip_uri;
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Request, Response, header, reason_phrase};
@@ -65,9 +64,11 @@ impl UserAgent {
             Some(other) => self.far_end(other).ok_or(Error::UnknownLeg(other))?,
             None => {
                 let trunk = self.legs.get(&id).and_then(|leg| leg.trunk);
-                let domain = trunk.and_then(|index| self.config.trunks.get(index));
-                let domain = domain.map_or("", |trunk| trunk.domain.as_str());
-                (sip_uri(to_user, domain), None)
+                let trunk = trunk.and_then(|index| self.config.trunks.get(index));
+                let Some(trunk) = trunk else {
+                    return Err(wrong);
+                };
+                (trunk.uri(to_user), None)
             }
         };
         let Some(leg) = self.legs.get_mut(&id) else {
