@@ -133,7 +133,6 @@ impl CallTask {
             body: Bytes::from(offer),
             headers,
             call_id: Some(call_id.clone()),
-            ..sip::Outgoing::default()
         };
         let (sender, events) = mpsc::channel(SIP_QUEUE);
         let sip = self.side.sip.clone();
