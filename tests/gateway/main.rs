@@ -36,3 +36,4 @@ mod sign_in;
 mod silent_sockets;
 mod srtp;
 mod strangers;
+mod transfer;
