@@ -29,7 +29,8 @@ mod user_agent;
 mod tests;
 
 pub use config::{
-    Config, Credentials, Limits, Listen, Registration, Target, Transport, Trunk, TrunkTarget,
+    Certificate, Config, Credentials, Limits, Listen, Registration, Target, Tls, Transport, Trunk,
+    TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
