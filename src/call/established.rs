@@ -7,8 +7,7 @@ use super::message::{Action, Event, Notice, remote_rtp};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
-/// How long we wait after glare before we offer again. RFC 3261 section 14.1 lets the owner of
-/// the Call-ID wait 2.1 to 4 s and the other side 0 to 2 s; both fit between.
+/// How long we wait after glare before we offer again where the SIP side does not say.
 const GLARE_WAIT: Duration = Duration::from_millis(2_100);
 
 /// SIP status of a new offer while another is open (RFC 3261 section 14.2).
@@ -94,8 +93,8 @@ impl Established {
 
     pub(super) fn handle(mut self: Box<Self>, call: &mut Call, event: Event, now: Instant) -> Step {
         match event {
-            Event::Reoffered { sdp: Some(sdp) } => self.take_offer(call, &sdp),
-            Event::Reoffered { sdp: None } => {
+            Event::Reoffered { sdp: Some(sdp), .. } => self.take_offer(call, &sdp),
+            Event::Reoffered { sdp: None, .. } => {
                 let offer = self.make_offer(call);
                 call.push(Action::AnswerReoffer {
                     answer: offer.offer.to_string(),
@@ -116,11 +115,12 @@ impl Established {
             }
             Event::ReofferRefused {
                 status: REQUEST_PENDING,
+                retry_after,
             } => {
                 self.hold_told = !self.hold_wished;
-                self.reoffer = Reoffer::Waiting(now + GLARE_WAIT);
+                self.reoffer = Reoffer::Waiting(now + retry_after.unwrap_or(GLARE_WAIT));
             }
-            Event::ReofferRefused { status } => {
+            Event::ReofferRefused { status, .. } => {
                 self.reoffer = Reoffer::None;
                 self.hold_told = !self.hold_told;
                 self.hold_wished = self.hold_told;

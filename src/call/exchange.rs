@@ -245,6 +245,7 @@ impl Exchange {
             name: incoming.from_name.clone(),
             to: called.clone(),
             offer,
+            reliable: incoming.reliable,
         };
         let call = Call::incoming(
             trunk.rules.clone(),

@@ -31,6 +31,8 @@ pub struct Rules {
     pub ring_timeout: Duration,
     /// How long ICE and DTLS may take once both descriptions are there.
     pub connect_timeout: Duration,
+    /// The PBX is to offer, not we.
+    pub delayed_offer: bool,
 }
 
 /// What was made ready for this call before it began.
@@ -182,7 +184,7 @@ impl Call {
             }
             (_, Event::Ended { reason }) => Step::End(reason, None),
             (State::Calling(calling), event) => calling.handle(self, event, now),
-            (State::Offering(offering), event) => offering.handle(event),
+            (State::Offering(offering), event) => offering.handle(self, event),
             (State::Confirming(confirming), event) => confirming.handle(self, event),
             (State::Established(established), event) => established.handle(self, event, now),
         };

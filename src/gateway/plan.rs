@@ -89,7 +89,10 @@ impl Plan {
             let policy = trunk::policy(index, trunk)?;
             let registered = trunk.username.clone().filter(|_| trunk.register);
             let of_trunk = TrunkRules {
-                rules: call_rules(settings, browser.clone(), policy),
+                rules: Rules {
+                    delayed_offer: trunk.delayed_offer,
+                    ..call_rules(settings, browser.clone(), policy)
+                },
                 from_user: trunk.from_user.clone().or(registered),
             };
             rules.insert(trunk.name.clone(), of_trunk);
@@ -122,6 +125,7 @@ fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::Trun
         trunk,
         ring_timeout: Duration::from_secs(settings.calls.ring_timeout),
         connect_timeout: Duration::from_secs(settings.calls.connect_timeout),
+        delayed_offer: false,
     }
 }
 

@@ -34,6 +34,10 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// `off`, `supported` or `required`: reliable provisional answers (RFC 3262).
+    pub prack: String,
+    /// Let the PBX make the offer: INVITE without SDP.
+    pub delayed_offer: bool,
 }
 
 impl Default for Trunk {
@@ -52,6 +56,8 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            prack: "supported".to_owned(),
+            delayed_offer: false,
         }
     }
 }

@@ -80,6 +80,35 @@ pub struct Trunk {
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
+    /// How its dialogs are kept.
+    pub dialogs: DialogRules,
+}
+
+/// How the dialogs of a trunk are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DialogRules {
+    /// Reliable provisional answers (RFC 3262).
+    pub prack: Prack,
+}
+
+impl Default for DialogRules {
+    fn default() -> Self {
+        DialogRules {
+            prack: Prack::Supported,
+        }
+    }
+}
+
+/// What a trunk is told of reliable provisional answers (RFC 3262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prack {
+    /// Nothing; a call that requires them is refused with 420.
+    Off,
+    /// That we can. Ours are reliable where the peer requires it, or supports it and the answer
+    /// carries SDP.
+    Supported,
+    /// That we must have them; a call from a peer that cannot is refused with 421.
+    Required,
 }
 
 impl Trunk {
@@ -94,6 +123,7 @@ impl Trunk {
             accept_from: Vec::new(),
             registration: None,
             request_timeout: Duration::from_secs(32),
+            dialogs: DialogRules::default(),
         }
     }
 }

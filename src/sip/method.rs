@@ -22,6 +22,8 @@ pub enum Method {
     Info,
     /// RFC 3311.
     Update,
+    /// RFC 3262.
+    Prack,
     /// A method of another RFC that this user agent does not serve.
     Unserved(&'static str),
     /// A method that no RFC we know names.
@@ -29,19 +31,11 @@ pub enum Method {
 }
 
 /// Methods we know and refuse with 405 instead of 501.
-const UNSERVED: [&str; 7] = [
-    "PRACK",
-    "MESSAGE",
-    "SUBSCRIBE",
-    "NOTIFY",
-    "PUBLISH",
-    "REFER",
-    "PING",
-];
+const UNSERVED: [&str; 6] = ["MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER", "PING"];
 
 impl Method {
     /// Value of Allow.
-    pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+    pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
 
     /// Reads a method; `None` when it is no token.
     pub fn read(text: &str) -> Option<Self> {
@@ -54,6 +48,7 @@ impl Method {
             "REGISTER" => Method::Register,
             "INFO" => Method::Info,
             "UPDATE" => Method::Update,
+            "PRACK" => Method::Prack,
             _ => match UNSERVED.iter().find(|known| **known == text) {
                 Some(known) => Method::Unserved(known),
                 None => {
@@ -78,6 +73,7 @@ impl Method {
             Method::Register => "REGISTER",
             Method::Info => "INFO",
             Method::Update => "UPDATE",
+            Method::Prack => "PRACK",
             Method::Unserved(name) => name,
             Method::Unknown(name) => name,
         }

@@ -27,7 +27,9 @@ mod user_agent;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Credentials, Limits, Listen, Registration, Target, Transport, Trunk};
+pub use config::{
+    Config, Credentials, DialogRules, Limits, Listen, Prack, Registration, Target, Transport, Trunk,
+};
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};

@@ -166,7 +166,7 @@ impl Leg {
         loop {
             match self.event().await {
                 sip::Event::Progress { status: 180, .. } => {}
-                sip::Event::Accepted { body } => {
+                sip::Event::Accepted { body, .. } => {
                     self.take(body.expect("an answer has a description"));
                     return;
                 }
@@ -200,7 +200,7 @@ impl Leg {
     /// The gateway offers anew.
     pub async fn reoffered(&mut self) -> String {
         match self.event().await {
-            sip::Event::Reinvited { body } => self.take(body.expect("an offer")),
+            sip::Event::Reinvited { body, .. } => self.take(body.expect("an offer")),
             other => panic!("{other:?}"),
         }
         self.description.clone()

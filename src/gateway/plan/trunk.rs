@@ -110,8 +110,23 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         credentials,
         accept_from,
         registration,
+        dialogs: dialogs(index, trunk)?,
         ..sip::Trunk::new(&trunk.name, target)
     })
+}
+
+/// How its dialogs are kept.
+fn dialogs(index: usize, trunk: &settings::Trunk) -> Result<sip::DialogRules, Error> {
+    let prack = match trunk.prack.as_str() {
+        "off" => sip::Prack::Off,
+        "supported" => sip::Prack::Supported,
+        "required" => sip::Prack::Required,
+        other => {
+            let expected = "off, supported or required";
+            return Err(unusable(format!("trunk[{index}].prack"), other, expected));
+        }
+    };
+    Ok(sip::DialogRules { prack })
 }
 
 #[cfg(test)]

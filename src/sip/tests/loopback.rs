@@ -76,7 +76,8 @@ async fn call_each_other(transport: Transport, ip: &str, offer: &str) {
         next(&mut caller_events).await,
         Event::Progress {
             status: 180,
-            body: None
+            body: None,
+            fork: 0
         }
     );
     callee
@@ -86,7 +87,8 @@ async fn call_each_other(transport: Transport, ip: &str, offer: &str) {
     assert_eq!(
         next(&mut caller_events).await,
         Event::Accepted {
-            body: Some(SDP.into())
+            body: Some(SDP.into()),
+            fork: 0,
         }
     );
     assert_eq!(

@@ -3,7 +3,9 @@
 mod called;
 mod calling;
 mod digest;
+mod early;
 mod framing;
 mod loopback;
 mod messages;
+mod reliable;
 mod wire;

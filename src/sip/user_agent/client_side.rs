@@ -64,7 +64,7 @@ impl UserAgent {
         match owner {
             Owner::Invite(leg) => self.take_invite_response(leg, key, response, envelope, now),
             Owner::Reinvite(leg) => self.take_reinvite_response(leg, key, response, now),
-            Owner::Bye(leg) if response.status >= 200 => self.finish_bye(leg),
+            Owner::Bye(leg) if response.status >= 200 => self.finish_bye(leg, now),
             Owner::Refresh(leg) if response.status >= 200 => {
                 self.take_refresh_response(leg, response, now);
             }
@@ -76,6 +76,7 @@ impl UserAgent {
             }
             Owner::Info(_)
             | Owner::Bye(_)
+            | Owner::Prack(..)
             | Owner::Refresh(_)
             | Owner::Register(_)
             | Owner::Acknowledge(_)
@@ -97,20 +98,27 @@ impl UserAgent {
     /// A request got no final answer (408) or could not be sent (503).
     pub(super) fn fail_outbound(&mut self, outbound: Outbound, status: u16, now: Instant) {
         match outbound.owner {
-            Owner::Invite(leg) => self.refuse_locally(leg, status),
-            Owner::Bye(leg) => self.finish_bye(leg),
+            Owner::Invite(leg) => self.refuse_locally(leg, status, now),
+            Owner::Bye(leg) => self.finish_bye(leg, now),
             Owner::Reinvite(leg) => {
                 if let Some(held) = self.legs.get_mut(&leg)
                     && let State::Established(established) = &mut held.state
                     && established.offering.take() == Some(Offering::Asked)
                 {
-                    self.tell(leg, Event::ReinviteRefused { status });
+                    self.tell(
+                        leg,
+                        Event::ReinviteRefused {
+                            status,
+                            retry_after: None,
+                        },
+                    );
                 }
                 self.lose(leg, now);
             }
             Owner::Info(leg) | Owner::Refresh(leg) => self.lose(leg, now),
             Owner::Register(trunk) => self.fail_register(trunk, status, now),
-            Owner::Acknowledge(_) | Owner::Nobody => {}
+            // An early dialog that does not take a PRACK ends by itself or is answered all the same.
+            Owner::Acknowledge(_) | Owner::Prack(..) | Owner::Nobody => {}
         }
     }
 }

@@ -9,6 +9,7 @@ use super::flow::Happening;
 use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, State};
 use super::sending::{Outbound, Owner};
 use crate::sip::address::{Address, NextHop, sip_uri};
+use crate::sip::config::Prack;
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, LegId, Outgoing};
@@ -67,7 +68,14 @@ impl UserAgent {
         headers.insert(Name::CALL_ID, call_id.clone());
         headers.insert(Name::CSEQ, "1 INVITE");
         headers.insert(Name::ALLOW, Method::ALLOW);
-        headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
+        match trunk.dialogs.prack {
+            Prack::Off => headers.insert(Name::SUPPORTED, "timer"),
+            Prack::Supported => headers.insert(Name::SUPPORTED, SUPPORTED_VALUE),
+            Prack::Required => {
+                headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
+                headers.insert(Name::REQUIRE, "100rel");
+            }
+        }
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
@@ -82,12 +90,16 @@ impl UserAgent {
                 contact_user: contact_user.clone(),
                 call_id,
                 local_tag,
-                state: State::Calling(Calling {
+                rules: trunk.dialogs,
+                state: State::Calling(Box::new(Calling {
                     invite: None,
                     sequence: 1,
                     cancel: Cancel::No,
                     body: outgoing.body,
-                }),
+                    early: Vec::new(),
+                    forks: 0,
+                    asked: None,
+                })),
             },
         );
         let outbound = Outbound {
@@ -130,6 +142,8 @@ impl UserAgent {
             Command::Reinvite { body } => self.reinvite(leg, body, now),
             Command::AnswerReinvite { body } => self.answer_reinvite(leg, body, now),
             Command::RefuseReinvite { status } => self.refuse_reinvite(leg, status, now),
+            Command::AnswerProgress { fork, body } => self.answer_progress(leg, fork, body, now),
+            Command::Confirm { body } => self.confirm(leg, body, now),
             Command::Info { content_type, body } => self.inform(leg, &content_type, body, now),
         }
     }
@@ -166,7 +180,23 @@ impl UserAgent {
         &mut self,
         id: LegId,
         owner: Owner,
+        request: Request,
+        with_contact: bool,
+        now: Instant,
+    ) {
+        if let Some(State::Established(established)) = self.legs.get(&id).map(|leg| &leg.state) {
+            let hop = established.dialog.next_hop();
+            self.send_by(id, owner, request, hop, with_contact, now);
+        }
+    }
+
+    /// Sends a request of a leg to the next hop of one of its dialogs.
+    pub(super) fn send_by(
+        &mut self,
+        id: LegId,
+        owner: Owner,
         mut request: Request,
+        hop: Option<NextHop>,
         with_contact: bool,
         now: Instant,
     ) {
@@ -174,10 +204,6 @@ impl UserAgent {
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
-        let State::Established(established) = &leg.state else {
-            return;
-        };
-        let hop = established.dialog.next_hop();
         let contact = with_contact.then(|| (leg.contact_user.clone(), String::new()));
         let unreachable = hop.is_none();
         let outbound = Outbound {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::leg::*;
+use super::leg::{Cancel, Goodbye, Offering, State, T2};
 use super::sending::{Machine, Owner};
 use crate::sip::event::{EndedBy, LegId};
 use crate::sip::message::Name;
@@ -27,19 +27,10 @@ impl UserAgent {
                         }
                         self.drop_finished_client(&key);
                     }
-                    return self.refuse_locally(id, 487);
+                    return self.refuse_locally(id, 487, now);
                 }
             }
-            State::Ringing(ringing) => {
-                if let Some((status, body, at)) = &mut ringing.progress
-                    && *at <= now
-                {
-                    *at = now + PROGRESS_EVERY;
-                    let (status, body) = (*status, body.clone());
-                    let sent = self.progress(id, status, body, now);
-                    debug_assert!(sent.is_ok(), "a ringing leg can progress");
-                }
-            }
+            State::Ringing(_) => self.handle_ringing_timeout(id, now),
             State::Established(_) => self.handle_established_timeout(id, now),
         }
         self.arm(id);
@@ -58,7 +49,7 @@ impl UserAgent {
                 let request = established.dialog.request(Method::Bye);
                 established.goodbye = Goodbye::Said;
                 self.send_in_dialog(id, Owner::Nobody, request, false, now);
-                return self.end(id, EndedBy::AckMissing);
+                return self.end(id, EndedBy::AckMissing, now);
             }
             if waiting.repeat_at <= now {
                 waiting.repeat_at = now + waiting.interval;
@@ -78,7 +69,7 @@ impl UserAgent {
             let request = established.dialog.request(Method::Bye);
             established.goodbye = Goodbye::Said;
             self.send_in_dialog(id, Owner::Nobody, request, false, now);
-            return self.end(id, EndedBy::SessionTimeout);
+            return self.end(id, EndedBy::SessionTimeout, now);
         }
         if timer.refresh_at().is_some_and(|at| at <= now) && !established.refreshing {
             established.refreshing = true;

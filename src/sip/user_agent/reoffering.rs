@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::commands::put_sdp;
-use super::leg::*;
+use super::leg::{Goodbye, Offering, State};
 use super::sending::Owner;
 use crate::sip::envelope::{Envelope, sdp_body};
 use crate::sip::error::Error;
@@ -32,7 +32,13 @@ impl UserAgent {
             || established.unacknowledged.is_some()
         {
             // An offer is under way already (RFC 3261 section 14.1).
-            self.tell(id, Event::ReinviteRefused { status: 491 });
+            self.tell(
+                id,
+                Event::ReinviteRefused {
+                    status: 491,
+                    retry_after: None,
+                },
+            );
             return Ok(());
         }
         established.offering = Some(Offering::Asked);
@@ -96,7 +102,14 @@ impl UserAgent {
                 established.body = invite.body.clone();
             }
             let dialog = established.dialog.clone();
-            self.acknowledge(Owner::Acknowledge(id), &dialog, sequence, &invite, now);
+            self.acknowledge(
+                Owner::Acknowledge(id),
+                &dialog,
+                sequence,
+                &invite,
+                Bytes::new(),
+                now,
+            );
             if offering == Some(Offering::Asked) {
                 let body = sdp_body(&response.headers, &response.body).unwrap_or_default();
                 self.tell(id, Event::ReinviteAnswered { body });
@@ -107,7 +120,13 @@ impl UserAgent {
         established.refreshing = false;
         if offering == Some(Offering::Asked) {
             let status = response.status;
-            self.tell(id, Event::ReinviteRefused { status });
+            self.tell(
+                id,
+                Event::ReinviteRefused {
+                    status,
+                    retry_after: None,
+                },
+            );
         }
         // The peer has forgotten the dialog (section 12.2.1.2).
         if matches!(response.status, 408 | 481) {

@@ -48,6 +48,8 @@ pub enum Owner {
     Bye(LegId),
     /// Its INFO.
     Info(LegId),
+    /// Its PRACK in the early dialog of that number.
+    Prack(LegId, u32),
     /// Its UPDATE for the session timer.
     Refresh(LegId),
     /// The REGISTER of a trunk.
@@ -384,6 +386,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Prack(leg, _)
             | Owner::Refresh(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Register(trunk) => self.registrations.get_mut(&trunk)?.authorizer.as_mut(),
             Owner::Nobody => None,
@@ -403,6 +406,9 @@ impl UserAgent {
                 State::Ringing(ringing) => &mut ringing.dialog.local_sequence,
                 State::Established(established) => &mut established.dialog.local_sequence,
             },
+            Owner::Prack(leg, fork) => {
+                &mut self.legs.get_mut(&leg)?.dialog_mut(fork)?.local_sequence
+            }
             Owner::Nobody => return None,
         };
         *sequence += 1;

@@ -8,9 +8,9 @@ use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
-use super::leg::{Leg, Ringing, State};
+use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use crate::sip::address::user_of;
-use crate::sip::config::Trunk;
+use crate::sip::config::{DialogRules, Trunk};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::{Envelope, canonical, sdp_body};
@@ -177,11 +177,21 @@ impl UserAgent {
             };
             return self.respond_refusal(&key, &request, &refusal, now);
         }
-        let trying = request.respond(100, None, None);
-        self.respond(&key, &trying, now);
-
         let called = user_of(&request.uri);
         let trunk = self.trunk_of(source.ip(), &called);
+        let rules = trunk.map_or(DialogRules::default(), |index| {
+            self.config.trunks[index].dialogs
+        });
+        let first = (self.chance() * f64::from(1 << 20)) as u32;
+        let reliable = match Reliable::of_invite(&request, rules.prack, first) {
+            Ok(reliable) => reliable,
+            Err(refusal) => {
+                self.reject(rejection(refusal.status), source);
+                return self.respond_refusal(&key, &request, &refusal, now);
+            }
+        };
+        let trying = request.respond(100, None, None);
+        self.respond(&key, &trying, now);
         let request_user = match trunk.and_then(|index| self.registrations.get(&index)) {
             Some(entry) if entry.contact_user == called => entry.user.clone(),
             _ => called,
@@ -201,6 +211,7 @@ impl UserAgent {
             call_id: envelope.call_id.clone(),
             source,
             body: sdp_body(&request.headers, &request.body),
+            reliable: reliable.when == Reliably::Always,
         };
         self.dialogs
             .insert((envelope.call_id.clone(), local_tag.clone()), id);
@@ -216,12 +227,15 @@ impl UserAgent {
                 contact_user: request_user,
                 call_id: envelope.call_id.clone(),
                 local_tag,
+                rules,
                 state: State::Ringing(Box::new(Ringing {
                     server: key,
                     request,
                     dialog,
                     flow,
                     progress: None,
+                    reliable,
+                    asked: None,
                 })),
             },
         );
@@ -279,7 +293,7 @@ impl UserAgent {
                 let response = ringing.request.respond(487, None, tag.as_deref());
                 self.respond(&invite, &response, now);
                 self.tell(id, Event::Cancelled);
-                self.forget(id);
+                self.forget(id, now);
             }
             Some(State::Established(established))
                 if established
@@ -410,7 +424,7 @@ const fn rejection(status: u16) -> &'static str {
         405 => "method_not_allowed",
         415 => "media_type",
         416 => "uri_scheme",
-        420 => "extension",
+        420 | 421 => "extension",
         482 => "merged",
         483 => "max_forwards",
         501 => "method_unknown",
