@@ -28,7 +28,8 @@ mod user_agent;
 mod tests;
 
 pub use config::{
-    Config, Credentials, DialogRules, Limits, Listen, Prack, Registration, Target, Transport, Trunk,
+    Config, Credentials, DialogRules, Limits, Listen, Prack, Registration, Target, Transport,
+    Trunk, TrunkTarget,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};

@@ -104,11 +104,7 @@ impl UserAgent {
         );
         let outbound = Outbound {
             request,
-            hop: NextHop {
-                host: trunk.target.host,
-                port: trunk.target.port,
-                transport: trunk.target.transport,
-            },
+            hop: NextHop::from(&trunk.targets[0].target),
             owner: Owner::Invite(id),
             contact: Some((contact_user, String::new())),
             give_up: trunk.request_timeout,
@@ -210,8 +206,8 @@ impl UserAgent {
             request,
             hop: hop.unwrap_or(NextHop {
                 host: String::new(),
-                port: 0,
-                transport: crate::sip::config::Transport::Udp,
+                port: None,
+                transport: None,
             }),
             owner,
             contact,
