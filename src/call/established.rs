@@ -1,14 +1,14 @@
 //! Both sides are there: hold and resume from either side, new offers, the end.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::machine::{Call, State, Step};
 use super::message::{Action, Event, Notice, remote_rtp};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
-/// How long we wait after glare before we offer again where the SIP side does not say.
-const GLARE_WAIT: Duration = Duration::from_millis(2_100);
+/// How often an offer is made again that the PBX says it may be.
+const MOST_TRIES: u8 = 8;
 
 /// SIP status of a new offer while another is open (RFC 3261 section 14.2).
 const REQUEST_PENDING: u16 = 491;
@@ -25,6 +25,10 @@ pub(super) struct Established {
     hold_told: bool,
     held_by_pbx: bool,
     reoffer: Reoffer,
+    /// How often in a row.
+    tries: u8,
+    /// Where the PBX's audio goes, as far as we have heard.
+    remote: Option<sdp::Remote>,
 }
 
 /// The description that the next offer of ours grows from, so that lines and payload types keep
@@ -59,6 +63,8 @@ impl Established {
             hold_told: false,
             held_by_pbx: false,
             reoffer: Reoffer::None,
+            tries: 0,
+            remote: None,
         }
     }
 
@@ -102,8 +108,12 @@ impl Established {
                 self.reoffer = Reoffer::InResponse(Box::new(offer));
             }
             Event::ReofferAnswered { sdp } => {
-                if let Reoffer::Sent(offer) = std::mem::replace(&mut self.reoffer, Reoffer::None) {
-                    self.take_answer(call, *offer, &sdp);
+                self.tries = 0;
+                match std::mem::replace(&mut self.reoffer, Reoffer::None) {
+                    Reoffer::Sent(offer) => self.take_answer(call, *offer, &sdp),
+                    // The SIP side has refreshed its session with our last description.
+                    Reoffer::None => self.take_refresh(call, &sdp),
+                    other => self.reoffer = other,
                 }
             }
             Event::Confirmed { sdp: Some(sdp) } => {
@@ -113,15 +123,18 @@ impl Established {
                     self.take_answer(call, *offer, &sdp);
                 }
             }
+            // Glare, or the PBX asks for a moment.
             Event::ReofferRefused {
-                status: REQUEST_PENDING,
-                retry_after,
-            } => {
+                retry_after: Some(wait),
+                ..
+            } if self.tries < MOST_TRIES => {
+                self.tries += 1;
                 self.hold_told = !self.hold_wished;
-                self.reoffer = Reoffer::Waiting(now + retry_after.unwrap_or(GLARE_WAIT));
+                self.reoffer = Reoffer::Waiting(now + wait);
             }
             Event::ReofferRefused { status, .. } => {
                 self.reoffer = Reoffer::None;
+                self.tries = 0;
                 self.hold_told = !self.hold_told;
                 self.hold_wished = self.hold_told;
                 let message = format!("the PBX refused to change the call: {status}");
@@ -183,6 +196,24 @@ impl Established {
         self.settle_hold(call);
     }
 
+    /// An answer that came without an offer of the call's: it changes something or it does not.
+    fn take_refresh(&mut self, call: &mut Call, sdp: &str) {
+        let offer = match &*self.basis {
+            Basis::Ours(offer) => offer.clone(),
+            Basis::Theirs(offer) => {
+                let direction = self.direction();
+                offer.turned(call.local.rtp, &self.pbx, call.local.pbx_session, direction)
+            }
+        };
+        let answered =
+            sdp::Answer::parse(sdp).and_then(|answer| sdp::pbx::read_answer(&offer, &answer));
+        if let Ok((remote, pbx)) = answered
+            && (self.remote != Some(remote) || self.pbx.send != pbx.send)
+        {
+            self.apply(call, &remote, pbx);
+        }
+    }
+
     fn take_offer(&mut self, call: &mut Call, sdp: &str) {
         if matches!(self.reoffer, Reoffer::Sent(_) | Reoffer::InResponse(_)) {
             call.push(Action::RefuseReoffer {
@@ -219,6 +250,7 @@ impl Established {
             browser: Box::new(self.browser.clone()),
             pbx: Box::new(pbx.clone()),
         });
+        self.remote = Some(*remote);
         self.pbx = pbx;
         if self.held_by_pbx != remote.held {
             self.held_by_pbx = remote.held;

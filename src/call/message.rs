@@ -241,6 +241,13 @@ pub enum Action {
         /// Of each.
         duration: Duration,
     },
+    /// Send an INFO.
+    SendInfo {
+        /// Its Content-Type.
+        content_type: &'static str,
+        /// Its body.
+        body: String,
+    },
     /// Tell the page, or all pages that ring.
     Notify(Notice),
     /// This page has the call; tell the others that they do not.

@@ -354,6 +354,13 @@ impl CallTask {
                     duration,
                 });
             }
+            Action::SendInfo { content_type, body } => {
+                let info = sip::Command::Info {
+                    content_type: content_type.to_owned(),
+                    body: Bytes::from(body),
+                };
+                self.side.command(info).await;
+            }
             Action::Notify(notice) => self.notify(notice),
             Action::Keep(socket) => self.keep(socket),
             Action::Finish { reason, status } => self.finish(reason, status),

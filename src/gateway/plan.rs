@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::agent;
-use crate::call::{InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
+use crate::call::{DigitsBy, InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
 use crate::redacted::Redacted;
 use crate::settings::{self, Error, Settings};
 use crate::signaling::{IceServer, SignIn, StaticUser, TokenVerifier};
@@ -91,6 +91,7 @@ impl Plan {
             let of_trunk = TrunkRules {
                 rules: Rules {
                     delayed_offer: trunk.delayed_offer,
+                    digits: trunk::digits(index, trunk)?,
                     ..call_rules(settings, browser.clone(), policy)
                 },
                 from_user: trunk.from_user.clone().or(registered),
@@ -126,6 +127,7 @@ fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::Trun
         ring_timeout: Duration::from_secs(settings.calls.ring_timeout),
         connect_timeout: Duration::from_secs(settings.calls.connect_timeout),
         delayed_offer: false,
+        digits: DigitsBy::Media,
     }
 }
 

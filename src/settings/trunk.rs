@@ -38,6 +38,14 @@ pub struct Trunk {
     pub prack: String,
     /// Let the PBX make the offer: INVITE without SDP.
     pub delayed_offer: bool,
+    /// Seconds that a session lasts without a refresh (RFC 4028); 0: we do not ask for that.
+    pub session_expires: u32,
+    /// The least that we agree to.
+    pub min_se: u32,
+    /// `re-invite` or `update`: how hold and resume are offered where the PBX allows both.
+    pub offer_by: String,
+    /// `rfc4733`, `info-relay` or `info`: how the digits that a page asks for reach the PBX.
+    pub dtmf: String,
 }
 
 impl Default for Trunk {
@@ -58,6 +66,10 @@ impl Default for Trunk {
             telephone_event: true,
             prack: "supported".to_owned(),
             delayed_offer: false,
+            session_expires: 1_800,
+            min_se: 90,
+            offer_by: "re-invite".to_owned(),
+            dtmf: "rfc4733".to_owned(),
         }
     }
 }

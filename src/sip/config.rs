@@ -89,12 +89,21 @@ pub struct Trunk {
 pub struct DialogRules {
     /// Reliable provisional answers (RFC 3262).
     pub prack: Prack,
+    /// Session interval that we ask for, seconds (RFC 4028); 0 asks for none.
+    pub session_expires: u32,
+    /// Shortest session interval that we agree to, seconds.
+    pub min_session_expires: u32,
+    /// New offers of ours go by UPDATE where the peer allows it, not by re-INVITE.
+    pub offer_by_update: bool,
 }
 
 impl Default for DialogRules {
     fn default() -> Self {
         DialogRules {
             prack: Prack::Supported,
+            session_expires: 0,
+            min_session_expires: 90,
+            offer_by_update: false,
         }
     }
 }

@@ -208,3 +208,37 @@ fn an_invite_without_description_that_wants_reliable_answers_has_our_offer_in_th
         assert!(trace.happens(Event::Confirmed { sdp: None }).is_empty());
     }
 }
+
+#[test]
+fn digits_go_out_as_the_trunk_wants_them() {
+    for (digits, expected) in [
+        (
+            DigitsBy::InfoRelay,
+            ("application/dtmf-relay", "Signal=#\r\nDuration=120\r\n"),
+        ),
+        (DigitsBy::Info, ("application/dtmf", "#")),
+    ] {
+        let now = Instant::now();
+        let rules = Rules {
+            digits,
+            ..rules(false)
+        };
+        let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
+        let mut trace = Trace { call, now };
+        trace.happens(Event::Accepted {
+            sdp: Some(PBX_ANSWER.to_owned()),
+            fork: 0,
+        });
+        let actions = trace.asked(Command::SendDigits {
+            digits: "5#".to_owned(),
+            duration: Duration::from_millis(120),
+        });
+        let (content_type, body) = expected;
+        assert_eq!(actions.len(), 2);
+        let last = Action::SendInfo {
+            content_type,
+            body: body.to_owned(),
+        };
+        assert_eq!(actions.last(), Some(&last));
+    }
+}

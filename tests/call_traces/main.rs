@@ -10,7 +10,8 @@ mod early;
 use std::time::{Duration, Instant};
 
 use trunkline::call::{
-    Action, Call, Command, EndReason, Event, Invitation, Local, Notice, Quality, Rules, SocketId,
+    Action, Call, Command, DigitsBy, EndReason, Event, Invitation, Local, Notice, Quality, Rules,
+    SocketId,
 };
 use trunkline::codec::{Codec, Direction};
 use trunkline::sdp;
@@ -51,6 +52,7 @@ fn rules(passthrough: bool) -> Rules {
         ring_timeout: Duration::from_secs(60),
         connect_timeout: Duration::from_secs(30),
         delayed_offer: false,
+        digits: DigitsBy::Media,
     }
 }
 
@@ -368,11 +370,12 @@ fn the_page_holds_and_glare_is_tried_again() {
         trace
             .happens(Event::ReofferRefused {
                 status: 491,
-                retry_after: None
+                retry_after: Some(Duration::from_millis(2_340))
             })
             .is_empty()
     );
     let again = trace.call.poll_timeout().expect("it is tried again");
+    assert_eq!(again, trace.now + Duration::from_millis(2_340));
     trace.call.handle_timeout(again);
     let actions = trace.actions();
     assert!(

@@ -48,6 +48,11 @@ impl Pbx {
             user_agent: "Exchange/1".to_owned(),
             trunks: vec![sip::Trunk {
                 domain: "pbx.example".to_owned(),
+                // It may say one thing in a 183 and another in its 200.
+                dialogs: sip::DialogRules {
+                    prack: sip::Prack::Off,
+                    ..sip::DialogRules::default()
+                },
                 ..sip::Trunk::new("gateway", sip::Target::at(gateway, transport))
             }],
             ..sip::Config::default()

@@ -8,4 +8,5 @@ mod framing;
 mod loopback;
 mod messages;
 mod reliable;
+mod sessions;
 mod wire;

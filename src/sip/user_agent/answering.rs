@@ -37,7 +37,7 @@ impl UserAgent {
         let agreed = ringing.reliable.agreed;
         let asked = ringing.asked.take();
         let (key, flow) = (ringing.server.clone(), ringing.flow);
-        let timer = SessionTimer::of_request(&ringing.request.headers, now);
+        let timer = SessionTimer::of_request(&ringing.request.headers, &leg.rules, now);
         let (request, dialog) = (ringing.request.clone(), ringing.dialog.clone());
         let (user, tag) = (leg.contact_user.clone(), leg.local_tag.clone());
         // The number of the INVITE: a PRACK or UPDATE may have come since.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Happening;
-use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, State};
+use super::leg::{Calling, Cancel, LIFETIME, Leg, State};
+use super::refreshing::ask_for_timer;
 use super::sending::{Outbound, Owner};
 use crate::sip::address::{Address, NextHop, sip_uri};
 use crate::sip::config::Prack;
@@ -76,6 +77,7 @@ impl UserAgent {
                 headers.insert(Name::REQUIRE, "100rel");
             }
         }
+        ask_for_timer(headers, &trunk.dialogs);
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
@@ -91,6 +93,7 @@ impl UserAgent {
                 call_id,
                 local_tag,
                 rules: trunk.dialogs,
+                caller: true,
                 state: State::Calling(Box::new(Calling {
                     invite: None,
                     sequence: 1,
@@ -140,35 +143,8 @@ impl UserAgent {
             Command::RefuseReinvite { status } => self.refuse_reinvite(leg, status, now),
             Command::AnswerProgress { fork, body } => self.answer_progress(leg, fork, body, now),
             Command::Confirm { body } => self.confirm(leg, body, now),
-            Command::Info { content_type, body } => self.inform(leg, &content_type, body, now),
+            Command::Info { content_type, body } => self.inform(leg, content_type, body, now),
         }
-    }
-
-    fn inform(
-        &mut self,
-        id: LegId,
-        content_type: &str,
-        body: Bytes,
-        now: Instant,
-    ) -> Result<(), Error> {
-        let wrong = self.wrong_state(id, "send info");
-        if content_type.contains(|c: char| c.is_control()) {
-            return Err(Error::BadHeader("Content-Type".to_owned()));
-        }
-        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
-        else {
-            return Err(wrong);
-        };
-        if established.goodbye != Goodbye::No {
-            return Err(wrong);
-        }
-        let mut request = established.dialog.request(Method::Info);
-        request
-            .headers
-            .insert(Name::CONTENT_TYPE, content_type.to_owned());
-        request.body = body;
-        self.send_in_dialog(id, Owner::Info(id), request, false, now);
-        Ok(())
     }
 
     /// Sends a request of an established leg.

@@ -9,7 +9,7 @@ use super::leg::{Goodbye, State};
 use super::server_side::Machine;
 use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
 use crate::sip::event::{EndedBy, Event, LegId};
-use crate::sip::message::{Name, Request, header};
+use crate::sip::message::Request;
 use crate::sip::method::Method;
 use crate::sip::screening::Refusal;
 use crate::sip::transaction::ServerInviteInput;
@@ -120,15 +120,5 @@ impl UserAgent {
             }
         }
         self.forget(id, now);
-    }
-
-    fn take_info(&mut self, id: LegId, key: &ServerKey, request: &Request, now: Instant) {
-        let response = request.respond(200, None, None);
-        self.respond(key, &response, now);
-        let content_type = header(&request.headers, &Name::CONTENT_TYPE)
-            .unwrap_or("")
-            .to_owned();
-        let body = request.body.clone();
-        self.tell(id, Event::Info { content_type, body });
     }
 }

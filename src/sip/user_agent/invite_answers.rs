@@ -8,6 +8,7 @@ use super::agent::UserAgent;
 use super::commands::put_sdp;
 use super::flow::Flow;
 use super::leg::{Cancel, Established, LIFETIME, State};
+use super::refreshing::asked_interval;
 use super::sending::{Outbound, Owner};
 use crate::sip::dialog::Dialog;
 use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
@@ -107,9 +108,11 @@ impl UserAgent {
         let body_of_answer = sdp_body(&response.headers, &response.body);
         let confirmed_by_owner =
             body.is_empty() && !agreed && body_of_answer.is_some() && cancel == Cancel::No;
+        let timer =
+            SessionTimer::of_response(&response.headers, asked_interval(&request), &leg.rules, now);
         leg.state = State::Established(Box::new(Established {
             update_allowed: allows_update(response),
-            timer: SessionTimer::of_response(&response.headers, now),
+            timer,
             asked,
             unconfirmed: confirmed_by_owner.then(|| (sequence, request.clone())),
             forks: forks

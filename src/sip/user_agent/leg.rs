@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::flow::Flow;
+use super::informing::Informing;
 use crate::sip::config::DialogRules;
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
@@ -38,6 +39,8 @@ pub struct Leg {
     pub local_tag: String,
     /// How its trunk wants dialogs kept.
     pub rules: DialogRules,
+    /// The call began with our INVITE: the Call-ID is ours.
+    pub caller: bool,
     pub state: State,
 }
 
@@ -166,6 +169,7 @@ pub struct Established {
     pub refreshing: bool,
     /// The peer lists UPDATE in Allow.
     pub update_allowed: bool,
+    pub informing: Informing,
     pub goodbye: Goodbye,
 }
 
@@ -285,6 +289,7 @@ impl Established {
             timer: None,
             refreshing: false,
             update_allowed: false,
+            informing: Informing::default(),
             goodbye: Goodbye::No,
         }
     }
@@ -297,7 +302,8 @@ impl Established {
         let session = match (self.timer, self.goodbye) {
             (Some(timer), Goodbye::No) => {
                 let refresh = timer.refresh_at().filter(|_| !self.refreshing);
-                Some(refresh.map_or(timer.expires_at(), |at| at.min(timer.expires_at())))
+                let lost = timer.lost_at(self.refreshing);
+                [refresh, lost].into_iter().flatten().min()
             }
             _ => None,
         };

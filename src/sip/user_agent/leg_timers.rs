@@ -3,12 +3,10 @@
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::leg::{Cancel, Goodbye, Offering, State, T2};
+use super::leg::{Cancel, Goodbye, State, T2};
 use super::sending::{Machine, Owner};
 use crate::sip::event::{EndedBy, LegId};
-use crate::sip::message::Name;
 use crate::sip::method::Method;
-use crate::sip::screening::SUPPORTED_VALUE;
 
 impl UserAgent {
     pub(super) fn handle_leg_timeout(&mut self, id: LegId, now: Instant) {
@@ -59,37 +57,6 @@ impl UserAgent {
             }
             return;
         }
-        let Some(timer) = established.timer else {
-            return;
-        };
-        if established.goodbye != Goodbye::No {
-            return;
-        }
-        if timer.expires_at() <= now {
-            let request = established.dialog.request(Method::Bye);
-            established.goodbye = Goodbye::Said;
-            self.send_in_dialog(id, Owner::Nobody, request, false, now);
-            return self.end(id, EndedBy::SessionTimeout, now);
-        }
-        if timer.refresh_at().is_some_and(|at| at <= now) && !established.refreshing {
-            established.refreshing = true;
-            if established.update_allowed {
-                let mut request = established.dialog.request(Method::Update);
-                let headers = &mut request.headers;
-                headers.insert(Name::SESSION_EXPIRES, timer.request_value());
-                headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
-                self.send_in_dialog(id, Owner::Refresh(id), request, true, now);
-            } else if established.offering.is_none() && established.asked.is_none() {
-                established.offering = Some(Offering::Refresh);
-                let body = established.body.clone();
-                self.send_reinvite(id, body, now);
-            } else {
-                // The offer under way refreshes the session too.
-                established.refreshing = false;
-                if let Some(timer) = &mut established.timer {
-                    timer.refused(now);
-                }
-            }
-        }
+        self.handle_session_timeout(id, now);
     }
 }

@@ -52,6 +52,8 @@ pub enum Owner {
     Prack(LegId, u32),
     /// Its UPDATE for the session timer.
     Refresh(LegId),
+    /// Its UPDATE with an offer.
+    Offer(LegId),
     /// The REGISTER of a trunk.
     Register(usize),
     /// Nobody: CANCEL, and BYE of a fork that we do not want.
@@ -121,7 +123,7 @@ const DATAGRAM_LIMIT: usize = 1_300;
 /// Longest wait for an answer that a trunk can be configured with.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// Challenges answered for one request.
-const ATTEMPTS: u8 = 4;
+pub(super) const ATTEMPTS: u8 = 4;
 
 impl UserAgent {
     /// Sends a request, now or when its next hop has an address.
@@ -388,13 +390,14 @@ impl UserAgent {
             | Owner::Bye(leg)
             | Owner::Info(leg)
             | Owner::Prack(leg, _)
-            | Owner::Refresh(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
+            | Owner::Refresh(leg)
+            | Owner::Offer(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Register(trunk) => self.registrations.get_mut(&trunk)?.authorizer.as_mut(),
             Owner::Nobody => None,
         }
     }
 
-    fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
+    pub(super) fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
         let sequence = match owner {
             Owner::Register(trunk) => &mut self.registrations.get_mut(&trunk)?.sequence,
             Owner::Invite(leg)
@@ -402,7 +405,8 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
-            | Owner::Refresh(leg) => match &mut self.legs.get_mut(&leg)?.state {
+            | Owner::Refresh(leg)
+            | Owner::Offer(leg) => match &mut self.legs.get_mut(&leg)?.state {
                 State::Calling(calling) => &mut calling.sequence,
                 State::Ringing(ringing) => &mut ringing.dialog.local_sequence,
                 State::Established(established) => &mut established.dialog.local_sequence,

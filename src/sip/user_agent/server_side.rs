@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
 use super::leg::{Leg, Reliable, Reliably, Ringing, State};
+use super::refreshing::screen_timer;
 use crate::sip::address::user_of;
 use crate::sip::config::{DialogRules, Trunk, TrunkTarget};
 use crate::sip::dialog::Dialog;
@@ -18,7 +19,6 @@ use crate::sip::event::{Event, Incoming, LegId};
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
-use crate::sip::session_timer::{SHORTEST, SessionExpires, supports_timer};
 use crate::sip::transaction::key::ServerKey;
 use crate::sip::transaction::{Action, Server, ServerInvite, ServerInviteInput, Timers};
 
@@ -168,22 +168,15 @@ impl UserAgent {
             };
             return self.respond_refusal(&key, &request, &refusal, now);
         }
-        let asked = SessionExpires::read(&request.headers);
-        if asked.is_some_and(|asked| asked.interval < SHORTEST) && supports_timer(&request.headers)
-        {
-            let refusal = Refusal {
-                header: Some(("Min-SE", SHORTEST.to_string())),
-                ..Refusal::plain(422)
-            };
-            return self.respond_refusal(&key, &request, &refusal, now);
-        }
         let called = user_of(&request.uri);
         let trunk = self.trunk_of(source.ip(), &called);
         let rules = trunk.map_or(DialogRules::default(), |index| {
             self.config.trunks[index].dialogs
         });
         let first = (self.chance() * f64::from(1 << 20)) as u32;
-        let reliable = match Reliable::of_invite(&request, rules.prack, first) {
+        let screened = screen_timer(&request.headers, &rules)
+            .and_then(|()| Reliable::of_invite(&request, rules.prack, first));
+        let reliable = match screened {
             Ok(reliable) => reliable,
             Err(refusal) => {
                 self.reject(rejection(refusal.status), source);
@@ -228,6 +221,7 @@ impl UserAgent {
                 call_id: envelope.call_id.clone(),
                 local_tag,
                 rules,
+                caller: false,
                 state: State::Ringing(Box::new(Ringing {
                     server: key,
                     request,
@@ -429,6 +423,7 @@ const fn rejection(status: u16) -> &'static str {
         415 => "media_type",
         416 => "uri_scheme",
         420 | 421 => "extension",
+        422 => "session_interval",
         482 => "merged",
         483 => "max_forwards",
         501 => "method_unknown",

@@ -6,14 +6,16 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Flow;
-use super::leg::{Asked, Goodbye, Leg, State, Unacknowledged};
+use super::leg::{Asked, Established, Goodbye, Leg, State, Unacknowledged};
+use super::refreshing::screen_timer;
+use crate::sip::config::DialogRules;
 use crate::sip::envelope::{Envelope, sdp_body};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::Request;
 use crate::sip::method::Method;
 use crate::sip::screening::Refusal;
-use crate::sip::session_timer::SessionTimer;
+use crate::sip::session_timer::{SessionExpires, SessionTimer};
 use crate::sip::transaction::key::ServerKey;
 
 impl UserAgent {
@@ -41,6 +43,7 @@ impl UserAgent {
         let Some(leg) = self.legs.get_mut(&id) else {
             return self.respond_refusal(key, &request, &Refusal::plain(481), now);
         };
+        let rules = leg.rules;
         let established = match &mut leg.state {
             State::Established(established) => established,
             State::Calling(_) | State::Ringing(_) => {
@@ -59,11 +62,12 @@ impl UserAgent {
                 return self.respond_refusal(key, &request, &Refusal::plain(491), now);
             }
         }
+        if let Err(refusal) = screen_timer(&request.headers, &rules) {
+            return self.respond_refusal(key, &request, &refusal, now);
+        }
         established.dialog.refresh_target(&request.headers);
         if refresh_only {
-            if let Some(timer) = SessionTimer::of_request(&request.headers, now) {
-                established.timer = Some(timer);
-            }
+            established.take_timer(&request, &rules, now);
             let timer = established.timer;
             let mut response = request.respond(200, None, None);
             self.finish_success(&mut response, &user, flow, timer, bytes::Bytes::new());
@@ -174,7 +178,7 @@ impl UserAgent {
         let Some(leg) = self.legs.get_mut(&id) else {
             return Err(wrong);
         };
-        let user = leg.contact_user.clone();
+        let (user, rules) = (leg.contact_user.clone(), leg.rules);
         let Some(asked) = leg.take_asked() else {
             return Err(wrong);
         };
@@ -184,9 +188,7 @@ impl UserAgent {
             self.respond(&asked.server, &response, now);
             return Ok(());
         };
-        if let Some(timer) = SessionTimer::of_request(&asked.request.headers, now) {
-            established.timer = Some(timer);
-        }
+        established.take_timer(&asked.request, &rules, now);
         established.body = body.clone();
         let timer = established.timer;
         self.finish_success(&mut response, &user, asked.flow, timer, body);
@@ -218,5 +220,16 @@ impl UserAgent {
         let response = asked.request.respond(status.clamp(300, 699), None, None);
         self.respond(&asked.server, &response, now);
         Ok(())
+    }
+}
+
+impl Established {
+    /// What their re-INVITE or UPDATE says of the session timer; either refreshes it.
+    fn take_timer(&mut self, request: &Request, rules: &DialogRules, now: Instant) {
+        if SessionExpires::read(&request.headers).is_some() || self.timer.is_none() {
+            self.timer = SessionTimer::of_request(&request.headers, rules, now);
+        } else if let Some(timer) = &mut self.timer {
+            timer.refresh(now);
+        }
     }
 }
