@@ -46,6 +46,27 @@ pub struct Trunk {
     pub offer_by: String,
     /// `rfc4733`, `info-relay` or `info`: how the digits that a page asks for reach the PBX.
     pub dtmf: String,
+    /// Which header names the caller beside From: `from` (none), `pai`, `ppi` or `rpid`.
+    pub identity: String,
+    /// Believe its P-Asserted-Identity, tell it who anonymous callers are.
+    pub trusted: bool,
+    /// Rewrites of our caller's number; the first that matches.
+    pub caller_id: Vec<Renumbering>,
+    /// Headers of its INVITEs that the page sees.
+    pub headers_to_page: Vec<String>,
+    /// Headers that a page may set on its INVITEs.
+    pub headers_from_page: Vec<String>,
+}
+
+/// One row of `caller_id`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renumbering {
+    /// For the whole number.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// May use the pattern's groups.
+    pub to: String,
 }
 
 impl Default for Trunk {
@@ -70,6 +91,11 @@ impl Default for Trunk {
             min_se: 90,
             offer_by: "re-invite".to_owned(),
             dtmf: "rfc4733".to_owned(),
+            identity: "from".to_owned(),
+            trusted: false,
+            caller_id: Vec::new(),
+            headers_to_page: Vec::new(),
+            headers_from_page: Vec::new(),
         }
     }
 }

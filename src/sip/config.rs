@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::identity::IdentityPolicy;
 use crate::redacted::Redacted;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
@@ -82,6 +83,8 @@ pub struct Trunk {
     pub request_timeout: Duration,
     /// How its dialogs are kept.
     pub dialogs: DialogRules,
+    /// How callers are named, ours and theirs.
+    pub identity: IdentityPolicy,
 }
 
 /// How the dialogs of a trunk are kept.
@@ -137,6 +140,7 @@ impl Trunk {
             registration: None,
             request_timeout: Duration::from_secs(32),
             dialogs: DialogRules::default(),
+            identity: IdentityPolicy::default(),
         }
     }
 }

@@ -175,10 +175,9 @@ fn an_invite_without_description_that_wants_reliable_answers_has_our_offer_in_th
         let now = Instant::now();
         let invitation = Invitation {
             from: "1001".to_owned(),
-            name: None,
             to: "web-alice".to_owned(),
-            offer: None,
             reliable: true,
+            ..Invitation::default()
         };
         let call = Call::incoming(rules(false), local(), invitation, now);
         let mut trace = Trace { call, now };

@@ -26,6 +26,7 @@ mod early_media;
 mod endings;
 mod forks;
 mod hold;
+mod identity;
 mod limits;
 mod registration;
 mod set_up_time;

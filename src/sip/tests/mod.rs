@@ -5,6 +5,7 @@ mod calling;
 mod digest;
 mod early;
 mod framing;
+mod identity;
 mod loopback;
 mod messages;
 mod reliable;
