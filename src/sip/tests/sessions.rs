@@ -123,8 +123,8 @@ fn a_peer_without_timers_is_refreshed_by_us_alone_and_never_ended_by_the_clock()
         assert!(matches!(wire.event(), Some(Event::ReinviteAnswered { .. })));
     }
     // It refuses from now on, and is called alive by that.
-    for _ in 0..6 {
-        wire.advance(50 * SECOND);
+    for _ in 0..300 {
+        wire.advance(SECOND);
         while let Some(message) = wire.sent() {
             let Message::Request(request) = message else {
                 panic!("{message:?}")
@@ -158,7 +158,7 @@ fn a_refused_refresh_is_tried_again_and_only_408_and_481_end_the_call() {
             assert_eq!(wire.event(), Some(Event::Ended { cause: None, why }));
             wire.sent_request("BYE");
         } else {
-            wire.advance(15 * SECOND);
+            wire.advance(14 * SECOND);
             let again = wire.sent_request("UPDATE");
             wire.answer(&again, 200, "", "Session-Expires: 120;refresher=uac\r\n");
             wire.advance(59 * SECOND);
@@ -224,8 +224,8 @@ fn a_called_gateway_that_wants_a_timer_refreshes_who_does_not_ask() {
     wire.advance(49 * SECOND);
     assert_eq!(wire.event(), None);
     // Nothing answers any more.
-    wire.advance(30 * SECOND);
-    let why = EndedBy::SessionTimeout;
+    wire.advance(40 * SECOND);
+    let why = EndedBy::TransportLost;
     assert_eq!(wire.event(), Some(Event::Ended { cause: None, why }));
 }
 
