@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::EndReason;
 use super::established::{Basis, Established};
 use super::machine::{Call, Local, Rules, State, Step, refused_offer};
-use super::message::{Action, Event, Notice, remote_rtp};
+use super::message::{Action, Event, Notice};
 use crate::codec::{AudioFormat, Codec, Direction};
 use crate::sdp::{self, bridge};
 
@@ -252,7 +252,7 @@ impl Calling {
         };
         let rtp = call.local.rtp;
         let (offer, (answer, remote, pbx)) = sdp::Offer::parse(sdp)
-            .and_then(|offer| sdp::pbx::read_offer(&offer))
+            .and_then(|offer| sdp::pbx::read_offer(&offer, &policy))
             .and_then(|offer| {
                 sdp::pbx::answer(&offer, rtp, &policy, session, Direction::SendRecv)
                     .map(|answered| (offer, answered))
@@ -288,7 +288,7 @@ impl Calling {
     /// Points the RTP side at this telephone.
     fn listen_to(&mut self, call: &mut Call, fork: u32) {
         if let (Some(browser), Some(party)) = (&self.browser, self.parties.get(&fork)) {
-            call.push(remote_rtp(&party.remote));
+            call.point_rtp(&party.remote);
             call.push(Action::SetFormats {
                 browser: Box::new(browser.clone()),
                 pbx: Box::new(party.pbx.clone()),
