@@ -29,8 +29,8 @@ mod user_agent;
 mod tests;
 
 pub use config::{
-    Config, Credentials, DialogRules, Limits, Listen, Prack, Registration, Target, Transport,
-    Trunk, TrunkTarget,
+    Certificate, Config, Credentials, DialogRules, Limits, Listen, Prack, Registration, Target,
+    Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};

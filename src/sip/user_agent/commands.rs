@@ -9,7 +9,7 @@ use super::flow::Happening;
 use super::leg::{Calling, Cancel, LIFETIME, Leg, State};
 use super::refreshing::ask_for_timer;
 use super::sending::{Outbound, Owner};
-use crate::sip::address::{Address, NextHop, sip_uri};
+use crate::sip::address::{Address, NextHop};
 use crate::sip::config::Prack;
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
@@ -50,7 +50,7 @@ impl UserAgent {
             Some(call_id) => (call_id, self.token(8)),
             None => (self.token(16), self.token(8)),
         };
-        let uri = sip_uri(&outgoing.to_user, &trunk.domain);
+        let uri = trunk.uri(&outgoing.to_user);
         let presented = identity::present(
             &trunk.identity,
             &outgoing.from_user,
@@ -94,6 +94,7 @@ impl UserAgent {
             id,
             Leg {
                 id,
+                trunk: Some(index),
                 authorizer: trunk.credentials.clone().map(Authorizer::new),
                 contact_user: contact_user.clone(),
                 call_id,

@@ -31,6 +31,8 @@ pub const MOST_FORKS: usize = 32;
 #[derive(Debug)]
 pub struct Leg {
     pub id: LegId,
+    /// Index of its trunk.
+    pub trunk: Option<usize>,
     /// Credentials and challenges met, when its trunk has some.
     pub authorizer: Option<Authorizer>,
     /// User part of our Contact.
