@@ -49,6 +49,8 @@ pub struct Trunk {
     pub offer_by: String,
     /// `rfc4733`, `info-relay` or `info`: how the digits that a page asks for reach the PBX.
     pub dtmf: String,
+    /// Listen for digits in the audio of the PBX.
+    pub inband_digits: bool,
     /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
     pub advertise: Option<IpAddr>,
     /// Seconds between keep-alives where we are registered by UDP; 0: none.
@@ -112,6 +114,7 @@ impl Default for Trunk {
             min_se: 90,
             offer_by: "re-invite".to_owned(),
             dtmf: "rfc4733".to_owned(),
+            inband_digits: false,
             advertise: None,
             keep_alive: 25,
             tls_verify: true,

@@ -381,6 +381,11 @@ impl Telephone {
         self.wish.lock().expect("whole").frequency = frequency;
     }
 
+    /// The tones of a key instead of everything else, until none.
+    pub fn sound_key(&self, key: Option<char>) {
+        self.wish.lock().expect("whole").key_tone = key;
+    }
+
     /// Presses keys.
     pub fn press(&self, keys: &str) {
         self.wish.lock().expect("whole").keys.extend(keys.chars());
