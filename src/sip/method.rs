@@ -24,6 +24,10 @@ pub enum Method {
     Update,
     /// RFC 3262.
     Prack,
+    /// RFC 3515.
+    Refer,
+    /// RFC 6665, for what REFER subscribes to.
+    Notify,
     /// A method of another RFC that this user agent does not serve.
     Unserved(&'static str),
     /// A method that no RFC we know names.
@@ -31,11 +35,11 @@ pub enum Method {
 }
 
 /// Methods we know and refuse with 405 instead of 501.
-const UNSERVED: [&str; 6] = ["MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER", "PING"];
+const UNSERVED: [&str; 4] = ["MESSAGE", "SUBSCRIBE", "PUBLISH", "PING"];
 
 impl Method {
     /// Value of Allow.
-    pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
+    pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
 
     /// Reads a method; `None` when it is no token.
     pub fn read(text: &str) -> Option<Self> {
@@ -49,6 +53,8 @@ impl Method {
             "INFO" => Method::Info,
             "UPDATE" => Method::Update,
             "PRACK" => Method::Prack,
+            "REFER" => Method::Refer,
+            "NOTIFY" => Method::Notify,
             _ => match UNSERVED.iter().find(|known| **known == text) {
                 Some(known) => Method::Unserved(known),
                 None => {
@@ -74,6 +80,8 @@ impl Method {
             Method::Info => "INFO",
             Method::Update => "UPDATE",
             Method::Prack => "PRACK",
+            Method::Refer => "REFER",
+            Method::Notify => "NOTIFY",
             Method::Unserved(name) => name,
             Method::Unknown(name) => name,
         }

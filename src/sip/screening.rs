@@ -37,9 +37,9 @@ impl Refusal {
 }
 
 /// Option tags that we understand in Require.
-const SUPPORTED: [&str; 2] = ["timer", "100rel"];
+const SUPPORTED: [&str; 4] = ["timer", "100rel", "replaces", "norefersub"];
 /// Value of Supported.
-pub const SUPPORTED_VALUE: &str = "timer, 100rel";
+pub const SUPPORTED_VALUE: &str = "timer, 100rel, replaces, norefersub";
 
 /// Checks a request. Call it only for one whose [`Envelope`] could be read.
 pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {

@@ -580,7 +580,7 @@ fn who_asks_for_our_offer_in_mid_call_is_offered_new_keys_and_who_is_held_the_on
     let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
     let mut trace = Trace { call, now };
     let offer = trace.actions().into_iter().find_map(|action| match action {
-        Action::Invite { offer, .. } => Some(offer),
+        Action::Invite { offer } => offer,
         _ => None,
     });
     let offered = lines(&offer.expect("an INVITE"));
@@ -590,6 +590,7 @@ fn who_asks_for_our_offer_in_mid_call_is_offered_new_keys_and_who_is_held_the_on
     trace.happens(Event::PeerConnected);
     let actions = trace.happens(Event::Accepted {
         sdp: Some(answer.clone()),
+        fork: 0,
     });
     assert!(actions.iter().any(|action| matches!(
         action,
@@ -605,7 +606,10 @@ fn who_asks_for_our_offer_in_mid_call_is_offered_new_keys_and_who_is_held_the_on
     });
     assert_eq!(lines(&held.expect("a re-INVITE")), offered[..1]);
     trace.happens(Event::ReofferAnswered { sdp: answer });
-    let actions = trace.happens(Event::Reoffered { sdp: None });
+    let actions = trace.happens(Event::Reoffered {
+        sdp: None,
+        fork: None,
+    });
     let asked = actions.into_iter().find_map(|action| match action {
         Action::AnswerReoffer { answer, .. } => Some(answer),
         _ => None,

@@ -94,6 +94,7 @@ impl UserAgent {
                 self.lose(leg, now);
             }
             Owner::Info(leg) if response.status >= 200 => self.informed(leg, now),
+            Owner::Refer(leg) => self.take_refer_response(leg, response, now),
             Owner::Info(_)
             | Owner::Bye(_)
             | Owner::Prack(..)
@@ -119,7 +120,9 @@ impl UserAgent {
     /// A request got no final answer (408) or could not be sent (503).
     pub(super) fn fail_outbound(&mut self, outbound: Outbound, status: u16, now: Instant) {
         match outbound.owner {
+            Owner::Invite(leg) if self.try_next_address(leg, &outbound, now) => {}
             Owner::Invite(leg) => self.refuse_locally(leg, status, now),
+            Owner::Refer(leg) => self.finish_asking(leg, status),
             Owner::Bye(leg) => self.finish_bye(leg, now),
             Owner::Reinvite(leg) | Owner::Offer(leg) => self.fail_offer(leg, status, now),
             Owner::Info(leg) | Owner::Refresh(leg) if status == 408 => self.lose(leg, now),

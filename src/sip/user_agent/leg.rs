@@ -6,11 +6,13 @@ use bytes::Bytes;
 
 use super::flow::Flow;
 use super::informing::Informing;
+use super::transferring::Transfers;
 use crate::sip::config::DialogRules;
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::event::LegId;
 use crate::sip::message::Request;
+use crate::sip::redirection::Redirection;
 use crate::sip::session_timer::SessionTimer;
 use crate::sip::transaction::key::{ClientKey, ServerKey};
 
@@ -35,6 +37,8 @@ pub struct Leg {
     pub trunk: Option<usize>,
     /// Credentials and challenges met, when its trunk has some.
     pub authorizer: Option<Authorizer>,
+    pub redirection: Redirection,
+    pub transfers: Transfers,
     /// User part of our Contact.
     pub contact_user: String,
     pub call_id: String,
@@ -245,7 +249,8 @@ impl Leg {
 
     /// When the leg wants to be woken.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.state {
+        let transfers = self.transfers.poll_timeout();
+        let state = match &self.state {
             State::Calling(calling) => match calling.cancel {
                 Cancel::Sent(give_up) => Some(give_up),
                 Cancel::No | Cancel::Wanted(_) => None,
@@ -257,7 +262,8 @@ impl Leg {
                 [repeat, reliable].into_iter().flatten().min()
             }
             State::Established(established) => established.poll_timeout(),
-        }
+        };
+        [state, transfers].into_iter().flatten().min()
     }
 }
 

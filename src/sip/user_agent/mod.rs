@@ -18,6 +18,7 @@ mod keep_alives;
 mod leg;
 mod leg_timers;
 mod own_address;
+mod redirecting;
 mod refreshing;
 mod registrations;
 mod reliable;
@@ -25,6 +26,7 @@ mod reoffering;
 mod sending;
 mod server_side;
 mod their_offers;
+mod transferring;
 
 pub use agent::UserAgent;
 pub use domains::Domain;

@@ -50,6 +50,8 @@ pub enum Owner {
     Info(LegId),
     /// Its PRACK in the early dialog of that number.
     Prack(LegId, u32),
+    /// Its REFER.
+    Refer(LegId),
     /// Its UPDATE for the session timer.
     Refresh(LegId),
     /// Its UPDATE with an offer.
@@ -410,6 +412,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Refer(leg)
             | Owner::Prack(leg, _)
             | Owner::Refresh(leg)
             | Owner::Offer(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
@@ -426,6 +429,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Refer(leg)
             | Owner::Prack(leg, _)
             | Owner::Offer(leg)
             | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
@@ -442,6 +446,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Refer(leg)
             | Owner::Refresh(leg)
             | Owner::Offer(leg) => match &mut self.legs.get_mut(&leg)?.state {
                 State::Calling(calling) => &mut calling.sequence,
