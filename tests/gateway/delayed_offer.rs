@@ -137,6 +137,7 @@ async fn the_pbx_makes_the_offer_where_the_trunk_says_so() {
     let description = page.hear("answer").await;
     let description = description["sdp"].as_str().expect("SDP");
     browser.take_answer(description).await;
+    page.hear("ringing").await;
     page.hear("answered").await;
     browser.hum(440.0);
     telephone.hum(1_004.0);
