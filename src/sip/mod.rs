@@ -33,8 +33,8 @@ mod user_agent;
 mod tests;
 
 pub use config::{
-    Certificate, Config, Credentials, Limits, Listen, Registration, Target, Tls, Transport, Trunk,
-    TrunkTarget, TrunkTls,
+    Certificate, Config, Credentials, DialogRules, Limits, Listen, Prack, Registration, Target,
+    Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};

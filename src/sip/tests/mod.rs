@@ -3,6 +3,7 @@
 mod called;
 mod calling;
 mod digest;
+mod early;
 mod framing;
 mod identity;
 mod limits;
@@ -11,6 +12,8 @@ mod lost_streams;
 mod messages;
 mod own_address;
 mod redirections;
+mod reliable;
+mod sessions;
 mod tls;
 mod transfers;
 mod wire;
