@@ -19,6 +19,8 @@ pub struct Config {
     pub user_agent: String,
     /// The PBXs and carriers that we call and that call us.
     pub trunks: Vec<Trunk>,
+    /// Name servers to ask; none: those of the system.
+    pub dns_servers: Vec<SocketAddr>,
     /// Bounds on memory and time.
     pub limits: Limits,
 }
@@ -77,6 +79,8 @@ pub struct Trunk {
     pub accept_from: Vec<IpNet>,
     /// Registration to hold at the trunk.
     pub registration: Option<Registration>,
+    /// How long a target that answers nothing is waited for where another one is left to try.
+    pub try_timeout: Duration,
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
@@ -97,6 +101,7 @@ impl Trunk {
             credentials: None,
             accept_from: Vec::new(),
             registration: None,
+            try_timeout: Duration::from_secs(4),
             request_timeout: Duration::from_secs(32),
         }
     }

@@ -3,6 +3,7 @@
 mod called;
 mod calling;
 mod digest;
+mod failover;
 mod framing;
 mod loopback;
 mod messages;

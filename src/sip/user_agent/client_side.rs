@@ -38,6 +38,8 @@ impl UserAgent {
             }
             Machine::Other(machine) => machine.handle(response.status, now),
         }
+        entry.leave_at = None;
+        entry.progressed |= (101..=199).contains(&response.status);
         let (deliver, _) = self.run_client(&key);
         if deliver {
             self.take_response(&key, response, envelope, now);
@@ -61,7 +63,11 @@ impl UserAgent {
         {
             return;
         }
+        if response.status == 503 && self.leave_refused(key, response, now) {
+            return;
+        }
         match owner {
+            Owner::Left => self.take_left_response(key, response, now),
             Owner::Invite(leg) => self.take_invite_response(leg, key, response, envelope, now),
             Owner::Reinvite(leg) => self.take_reinvite_response(leg, key, response, now),
             Owner::Bye(leg) if response.status >= 200 => self.finish_bye(leg),
@@ -110,7 +116,7 @@ impl UserAgent {
             }
             Owner::Info(leg) | Owner::Refresh(leg) => self.lose(leg, now),
             Owner::Register(trunk) => self.fail_register(trunk, status, now),
-            Owner::Acknowledge(_) | Owner::Nobody => {}
+            Owner::Acknowledge(_) | Owner::Nobody | Owner::Left => {}
         }
     }
 }

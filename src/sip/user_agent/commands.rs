@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Happening;
-use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, State};
+use super::leg::{Calling, Cancel, Goodbye, Leg, State};
 use super::sending::{Outbound, Owner};
-use crate::sip::address::{Address, NextHop, sip_uri};
+use crate::sip::address::{Address, sip_uri};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, LegId, Outgoing};
@@ -91,13 +91,9 @@ impl UserAgent {
             },
         );
         let outbound = Outbound {
-            request,
-            hop: NextHop::from(&trunk.targets[0].target),
-            owner: Owner::Invite(id),
             contact: Some((contact_user, String::new())),
             give_up: trunk.request_timeout,
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, self.way_to_trunk(index), Owner::Invite(id))
         };
         self.send(outbound, now);
         Ok(id)
@@ -175,25 +171,11 @@ impl UserAgent {
         };
         let hop = established.dialog.next_hop();
         let contact = with_contact.then(|| (leg.contact_user.clone(), String::new()));
-        let unreachable = hop.is_none();
         let outbound = Outbound {
-            request,
-            hop: hop.unwrap_or(NextHop {
-                host: String::new(),
-                port: None,
-                transport: None,
-            }),
-            owner,
             contact,
-            give_up: LIFETIME,
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, hop, owner)
         };
-        if unreachable {
-            self.fail_outbound(outbound, 503, now);
-        } else {
-            self.send(outbound, now);
-        }
+        self.send(outbound, now);
     }
 
     pub(super) fn wrong_state(&self, leg: LegId, command: &'static str) -> Error {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::sip::config::Transport;
 use crate::sip::event::{Event, Incoming, LegId, RegistrationState};
+use crate::sip::locating::Question;
 use crate::sip::transaction::key::ClientKey;
 
 /// One way between us and a peer.
@@ -62,9 +63,14 @@ pub enum Happening {
         /// Its new state.
         state: RegistrationState,
     },
-    /// A host name is wanted; answer with `handle_resolved`.
+    /// A lookup is wanted; answer with `handle_resolved`, in any case.
     Resolve {
-        /// The name.
+        /// What to ask.
+        question: Question,
+    },
+    /// A host that a request should go to is at no address that we can send to.
+    Unlocated {
+        /// Its name.
         host: String,
     },
     /// A message was refused or dropped.

@@ -144,15 +144,7 @@ impl UserAgent {
             }
         }
         if let Some(hop) = dialog.next_hop() {
-            let outbound = Outbound {
-                request,
-                hop,
-                owner,
-                contact: None,
-                give_up: LIFETIME,
-                attempts: 0,
-                may_upgrade: true,
-            };
+            let outbound = Outbound::new(request, hop, owner);
             self.send(outbound, now);
         }
     }
@@ -180,15 +172,7 @@ impl UserAgent {
         self.acknowledge(Owner::Nobody, &dialog, sequence, invite, now);
         let request = dialog.request(Method::Bye);
         if let Some(hop) = dialog.next_hop() {
-            let outbound = Outbound {
-                request,
-                hop,
-                owner: Owner::Nobody,
-                contact: None,
-                give_up: LIFETIME,
-                attempts: 0,
-                may_upgrade: true,
-            };
+            let outbound = Outbound::new(request, hop, Owner::Nobody);
             self.send(outbound, now);
         }
     }

@@ -7,6 +7,7 @@ mod answering;
 mod client_side;
 mod commands;
 mod ending;
+mod failover;
 mod flow;
 mod in_dialog;
 mod invite_answers;
@@ -16,6 +17,7 @@ mod registrations;
 mod reoffering;
 mod sending;
 mod server_side;
+mod targets;
 mod their_offers;
 
 pub use agent::UserAgent;

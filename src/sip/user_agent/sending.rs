@@ -1,18 +1,20 @@
 //! Requests on their way out: next hop, Via and Contact, client transactions, digest retries, and
 //! what happens when the way is closed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
-use super::flow::{Flow, Happening};
-use super::leg::State;
-use crate::sip::address::{NextHop, escape_user};
+use super::flow::Flow;
+use super::leg::{LIFETIME, State};
+use super::targets::Way;
+use crate::sip::address::escape_user;
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
 use crate::sip::event::LegId;
+use crate::sip::locating::Place;
 use crate::sip::message::{Name, Request, Response, set};
 use crate::sip::method::Method;
 use crate::sip::transaction::key::{ClientKey, MAGIC_COOKIE};
@@ -23,7 +25,7 @@ use crate::sip::transaction::{Action, Client, ClientInvite, Timers};
 pub struct Outbound {
     /// The request; Via and Contact are written when it leaves.
     pub request: Request,
-    pub hop: NextHop,
+    pub way: Way,
     pub owner: Owner,
     /// User part and header parameters of our Contact, when the request has one.
     pub contact: Option<(String, String)>,
@@ -33,6 +35,24 @@ pub struct Outbound {
     pub attempts: u8,
     /// False once TCP was refused for this request.
     pub may_upgrade: bool,
+    /// What the owner is told when no place is left.
+    pub failure: u16,
+}
+
+impl Outbound {
+    /// A request without Contact that waits 64 * T1 for its answer.
+    pub fn new(request: Request, way: impl Into<Way>, owner: Owner) -> Self {
+        Outbound {
+            request,
+            way: way.into(),
+            owner,
+            contact: None,
+            give_up: LIFETIME,
+            attempts: 0,
+            may_upgrade: true,
+            failure: 503,
+        }
+    }
 }
 
 /// Who hears of the answer.
@@ -54,6 +74,8 @@ pub enum Owner {
     Register(usize),
     /// Nobody: CANCEL, and BYE of a fork that we do not want.
     Nobody,
+    /// Nobody any more: an INVITE that went on to another place.
+    Left,
 }
 
 /// A client transaction and its surroundings.
@@ -62,6 +84,12 @@ pub struct ClientEntry {
     pub machine: Machine,
     pub outbound: Outbound,
     pub flow: Flow,
+    /// When it goes on to another place if nothing has come by then.
+    pub leave_at: Option<Instant>,
+    /// A provisional answer above 100 came.
+    pub progressed: bool,
+    /// It was left, and taken back since.
+    pub cancelled: bool,
 }
 
 /// Either client transaction.
@@ -101,17 +129,8 @@ impl Machine {
     }
 }
 
-/// A request that waits for the address of a name.
-#[derive(Debug)]
-pub struct Parked {
-    pub outbound: Outbound,
-    pub since: Instant,
-}
-
-/// Most requests that wait for names.
-const PARKED_LIMIT: usize = 1_000;
-/// An address is looked up again after this long; the old one serves meanwhile.
-const RESOLVED_FRESH: Duration = Duration::from_secs(60);
+/// Peers held as without TCP.
+const REFUSED_LIMIT: usize = 1_000;
 /// A peer that refused TCP is not asked again for this long.
 const TCP_REFUSED_FOR: Duration = Duration::from_secs(600);
 /// Requests above this many bytes go over TCP where they can (RFC 3261 section 18.1.1).
@@ -122,82 +141,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 const ATTEMPTS: u8 = 4;
 
 impl UserAgent {
-    /// Sends a request, now or when its next hop has an address.
-    pub(super) fn send(&mut self, outbound: Outbound, now: Instant) {
-        if let Some(address) = outbound.hop.address() {
-            return self.send_to(outbound, address, now);
-        }
-        let host = outbound.hop.host.clone();
-        if let Some((addresses, since)) = self.resolved.get_mut(&host) {
-            let chosen = addresses.iter().copied().find(|address| {
-                self.listeners
-                    .iter()
-                    .any(|listen| listen.address.is_ipv4() == address.is_ipv4())
-            });
-            if *since + RESOLVED_FRESH <= now {
-                *since = now;
-                self.happen(Happening::Resolve { host });
-            }
-            return match chosen {
-                Some(ip) => {
-                    let port = outbound.hop.port.unwrap_or(5060);
-                    self.send_to(outbound, (ip, port).into(), now);
-                }
-                None => self.fail_outbound(outbound, 503, now),
-            };
-        }
-        if self.parked.len() >= PARKED_LIMIT {
-            return self.fail_outbound(outbound, 503, now);
-        }
-        let asked = self.parked.iter().any(|p| p.outbound.hop.host == host);
-        self.parked.push(Parked {
-            outbound,
-            since: now,
-        });
-        if !asked {
-            self.happen(Happening::Resolve { host });
-        }
-    }
-
-    /// Takes the addresses of a name that was asked for with [`Happening::Resolve`]; none when it
-    /// has none.
-    pub fn handle_resolved(&mut self, host: &str, addresses: Vec<IpAddr>, now: Instant) {
-        let known = self.resolved.contains_key(host);
-        // A lookup that fails does not take away what an earlier one found.
-        if !addresses.is_empty() || !known {
-            if self.resolved.len() >= PARKED_LIMIT && !known {
-                self.resolved.clear();
-            }
-            self.resolved.insert(host.to_owned(), (addresses, now));
-        }
-        let (ready, waiting) = std::mem::take(&mut self.parked)
-            .into_iter()
-            .partition(|parked| parked.outbound.hop.host == host);
-        self.parked = waiting;
-        for Parked {
-            mut outbound,
-            since,
-        } in ready
-        {
-            // Timer B runs from the moment the request was handed over.
-            outbound.give_up = outbound.give_up.saturating_sub(now - since);
-            self.send(outbound, now);
-        }
-        // Only a found name is worth keeping: the next call asks again.
-        if self
-            .resolved
-            .get(host)
-            .is_some_and(|(found, _)| found.is_empty())
-        {
-            self.resolved.remove(host);
-        }
-    }
-
-    fn send_to(&mut self, mut outbound: Outbound, address: SocketAddr, now: Instant) {
-        let mut transport = outbound.hop.transport.unwrap_or(Transport::Udp);
+    /// Sends a request to a place of its way.
+    pub(super) fn send_to(&mut self, mut outbound: Outbound, place: Place, now: Instant) {
+        // Timer B runs from the moment the request was handed over.
+        let waited = outbound.way.end_wait(now);
+        outbound.give_up = outbound.give_up.saturating_sub(waited);
+        let Place {
+            mut transport,
+            address,
+        } = place;
         let branch = format!("{MAGIC_COOKIE}{}", self.token(12));
         let Some(mut bytes) = self.write(&mut outbound, transport, address, &branch) else {
-            return self.fail_outbound(outbound, 503, now);
+            return self.fail_here(outbound, 503, now);
         };
         if transport == Transport::Udp
             && bytes.len() > DATAGRAM_LIMIT
@@ -210,10 +165,24 @@ impl UserAgent {
             bytes = larger;
         }
         let Some(listener) = self.listener_for(transport, address) else {
-            return self.fail_outbound(outbound, 503, now);
+            return self.fail_here(outbound, 503, now);
         };
         let flow = Flow::new(transport, listener, address);
         self.begin(outbound, flow, &branch, bytes, now);
+    }
+
+    /// Sends a CANCEL the way its INVITE went, in the same branch (section 9.1).
+    pub(super) fn send_in_branch(&mut self, outbound: Outbound, flow: Flow, now: Instant) {
+        let branch = outbound
+            .request
+            .headers
+            .get_named::<ezk_sip_types::header::typed::Via>()
+            .ok()
+            .and_then(|via| via.params.get_val("branch").map(ToString::to_string));
+        if let Some(branch) = branch {
+            let bytes = outbound.request.write();
+            self.begin(outbound, flow, &branch, bytes, now);
+        }
     }
 
     /// Starts the transaction, or sends an ACK, which has none.
@@ -245,10 +214,17 @@ impl UserAgent {
         {
             calling.invite = Some(key.clone());
         }
+        let leave_at = outbound
+            .way
+            .has_more()
+            .then_some(now + outbound.way.try_timeout);
         let entry = ClientEntry {
             machine,
             outbound,
             flow,
+            leave_at,
+            progressed: false,
+            cancelled: false,
         };
         self.clients.insert(key.clone(), entry);
         self.run_client(&key);
@@ -271,7 +247,9 @@ impl UserAgent {
             }
         }
         let wake = Wake::Client(key.clone());
-        self.deadlines.set(&wake, entry.machine.poll_timeout());
+        let timeout = [entry.machine.poll_timeout(), entry.leave_at];
+        self.deadlines
+            .set(&wake, timeout.into_iter().flatten().min());
         for bytes in ready {
             self.transmit(flow, bytes, Some(key.clone()));
         }
@@ -285,15 +263,22 @@ impl UserAgent {
             .get(key)
             .is_some_and(|entry| entry.machine.is_terminated())
         {
-            self.clients.remove(key);
-            self.deadlines.set(&Wake::Client(key.clone()), None);
+            self.remove_client(key);
         }
+    }
+
+    pub(super) fn remove_client(&mut self, key: &ClientKey) {
+        self.clients.remove(key);
+        self.deadlines.set(&Wake::Client(key.clone()), None);
     }
 
     pub(super) fn handle_client_timeout(&mut self, key: &ClientKey, now: Instant) {
         let Some(entry) = self.clients.get_mut(key) else {
             return;
         };
+        if entry.leave_at.is_some_and(|at| at <= now) {
+            return self.leave(key, 408, now);
+        }
         match &mut entry.machine {
             Machine::Invite(machine) => machine.handle_timeout(now),
             Machine::Other(machine) => machine.handle_timeout(now),
@@ -301,7 +286,7 @@ impl UserAgent {
         let (_, timed_out) = self.run_client(key);
         if timed_out && let Some(entry) = self.clients.remove(key) {
             self.deadlines.set(&Wake::Client(key.clone()), None);
-            self.fail_outbound(entry.outbound, 408, now);
+            self.fail_here(entry.outbound, 408, now);
         }
         self.drop_finished_client(key);
     }
@@ -314,23 +299,24 @@ impl UserAgent {
         if !entry.machine.is_waiting() {
             return;
         }
-        let Some(entry) = self.clients.remove(key) else {
+        if entry.progressed {
+            // The called party rings there: its answer may come another way.
             return;
-        };
-        self.deadlines.set(&Wake::Client(key.clone()), None);
-        let mut outbound = entry.outbound;
-        let upgraded =
-            Some(entry.flow.transport) != outbound.hop.transport.or(Some(Transport::Udp));
-        if upgraded {
+        }
+        let place = entry.outbound.way.here();
+        let upgraded = place.is_some_and(|place| place.transport != entry.flow.transport);
+        if let (true, Some(place)) = (upgraded, place) {
             // Too large for a datagram in theory, but nobody listens on TCP: UDP it is.
-            if self.tcp_refused.len() >= PARKED_LIMIT {
+            if self.tcp_refused.len() >= REFUSED_LIMIT {
                 self.tcp_refused.clear();
             }
             self.tcp_refused.insert(entry.flow.remote, now);
+            let mut outbound = entry.outbound.clone();
             outbound.may_upgrade = false;
-            return self.send_to(outbound, entry.flow.remote, now);
+            self.remove_client(key);
+            return self.send_to(outbound, place, now);
         }
-        self.fail_outbound(outbound, 503, now);
+        self.leave(key, 503, now);
     }
 
     /// Answers a challenge with a new request; false when there is nothing to answer with.
@@ -366,7 +352,7 @@ impl UserAgent {
             format!("{sequence} {method}"),
         );
         outbound.attempts += 1;
-        self.send(outbound, now);
+        self.send_again(outbound, now);
         true
     }
 
@@ -387,7 +373,7 @@ impl UserAgent {
             | Owner::Info(leg)
             | Owner::Refresh(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Register(trunk) => self.registrations.get_mut(&trunk)?.authorizer.as_mut(),
-            Owner::Nobody => None,
+            Owner::Nobody | Owner::Left => None,
         }
     }
 
@@ -404,7 +390,7 @@ impl UserAgent {
                 State::Ringing(ringing) => &mut ringing.dialog.local_sequence,
                 State::Established(established) => &mut established.dialog.local_sequence,
             },
-            Owner::Nobody => return None,
+            Owner::Nobody | Owner::Left => return None,
         };
         *sequence += 1;
         Some(*sequence)
@@ -468,13 +454,11 @@ impl UserAgent {
     ) -> Option<Bytes> {
         let listener = self.listener_for(transport, address)?;
         let sent_by = self.reachable(listener, address);
+        // A large request that goes by TCP for its size leaves the Contact as it is.
+        let ordinary = outbound.way.here().map_or(transport, |here| here.transport);
         let contact = match &outbound.contact {
             Some((user, params)) => {
-                let uri = self.contact_uri(
-                    user,
-                    outbound.hop.transport.unwrap_or(Transport::Udp),
-                    address,
-                )?;
+                let uri = self.contact_uri(user, ordinary, address)?;
                 Some(format!("<{uri}>{params}"))
             }
             None => None,
