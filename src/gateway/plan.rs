@@ -18,6 +18,8 @@ use crate::{sdp, sip};
 pub(super) struct Plan {
     /// SIP listeners.
     pub(super) listen: Vec<sip::Listen>,
+    /// Name servers of the SIP user agent.
+    pub(super) dns_servers: Vec<SocketAddr>,
     /// Trunks of the SIP user agent.
     pub(super) trunks: Vec<sip::Trunk>,
     /// Trunks of the calls.
@@ -104,6 +106,7 @@ impl Plan {
         }
         Ok(Plan {
             listen,
+            dns_servers: dns_servers(&settings.sip.dns_servers)?,
             trunks,
             rules,
             routes: routes(settings)?,
@@ -123,6 +126,17 @@ fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::Trun
         ring_timeout: Duration::from_secs(settings.calls.ring_timeout),
         connect_timeout: Duration::from_secs(settings.calls.connect_timeout),
     }
+}
+
+fn dns_servers(written: &[String]) -> Result<Vec<SocketAddr>, Error> {
+    written
+        .iter()
+        .map(|text| {
+            text.parse()
+                .or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into()))
+                .map_err(|_| unusable("sip.dns_servers", text, "ADDRESS or ADDRESS:PORT"))
+        })
+        .collect()
 }
 
 fn parse_listen(text: &str) -> Option<sip::Listen> {

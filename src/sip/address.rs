@@ -314,6 +314,12 @@ impl From<&Target> for NextHop {
     }
 }
 
+/// True for a URI that a Route header can carry: one that leads somewhere.
+pub fn is_route(uri: &str) -> bool {
+    !uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,\"".contains(c))
+        && NextHop::of_uri(uri).is_some()
+}
+
 /// True when a route URI carries `lr` (loose routing, RFC 3261 section 16.12).
 pub fn is_loose(uri: &str) -> bool {
     split_params(uri.split_once(';').map_or("", |(_, params)| params))

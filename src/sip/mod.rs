@@ -28,8 +28,10 @@ mod user_agent;
 #[cfg(test)]
 mod tests;
 
+pub use address::is_route;
 pub use config::{
-    Config, Credentials, Limits, Listen, Registration, Target, Transport, Trunk, TrunkTarget,
+    Config, Credentials, HealthCheck, Limits, Listen, Registration, Target, Transport, Trunk,
+    TrunkTarget,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};

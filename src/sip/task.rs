@@ -293,6 +293,18 @@ impl Driver {
                 self.registrations.send_replace(states);
             }
             Happening::Resolve { question } => self.transports.resolve(question),
+            Happening::Target {
+                trunk,
+                target,
+                is_up,
+                why,
+            } => {
+                if why != "assumed" {
+                    tracing::warn!(%trunk, %target, is_up, why, "sip target changed");
+                }
+                metrics::gauge!("trunkline_trunk_target_up", "trunk" => trunk, "target" => target)
+                    .set(f64::from(u8::from(is_up)));
+            }
             Happening::Unlocated { host } => {
                 tracing::warn!(%host, "sip host is at no address that can be sent to");
             }

@@ -5,6 +5,7 @@ mod calling;
 mod digest;
 mod failover;
 mod framing;
+mod health;
 mod loopback;
 mod messages;
 mod wire;

@@ -8,6 +8,7 @@ use super::agent::UserAgent;
 use super::flow::Happening;
 use super::leg::{Calling, Cancel, Goodbye, Leg, State};
 use super::sending::{Outbound, Owner};
+use super::targets::put_routes;
 use crate::sip::address::{Address, sip_uri};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
@@ -71,6 +72,7 @@ impl UserAgent {
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
+        put_routes(&mut request, &trunk.routes);
         put_sdp(&mut request, outgoing.body.clone());
         self.dialogs
             .insert((call_id.clone(), local_tag.clone()), id);

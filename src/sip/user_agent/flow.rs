@@ -63,6 +63,17 @@ pub enum Happening {
         /// Its new state.
         state: RegistrationState,
     },
+    /// A target of a trunk is there, or is not.
+    Target {
+        /// Name of the trunk.
+        trunk: String,
+        /// The target as a URI.
+        target: String,
+        /// Whether it is tried in its turn.
+        is_up: bool,
+        /// In words; `assumed` at the start.
+        why: &'static str,
+    },
     /// A lookup is wanted; answer with `handle_resolved`, in any case.
     Resolve {
         /// What to ask.
