@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::identity::IdentityPolicy;
 use crate::redacted::Redacted;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
@@ -89,6 +90,8 @@ pub struct Trunk {
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
+    /// How callers are named, ours and theirs.
+    pub identity: IdentityPolicy,
 }
 
 impl Trunk {
@@ -117,6 +120,7 @@ impl Trunk {
             health: None,
             try_timeout: Duration::from_secs(4),
             request_timeout: Duration::from_secs(32),
+            identity: IdentityPolicy::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{parse_transport, unusable};
+use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
 use crate::settings::{self, Error};
 use crate::{sdp, sip};
@@ -112,6 +112,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         credentials,
         accept_from,
         registration,
+        identity: identity::policy(index, trunk)?,
         ..sip::Trunk::with_targets(&trunk.name, targets)
     })
 }

@@ -6,6 +6,7 @@ mod digest;
 mod failover;
 mod framing;
 mod health;
+mod identity;
 mod loopback;
 mod messages;
 mod wire;
