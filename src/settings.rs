@@ -14,7 +14,7 @@ pub use tables::{
     BuiltIn, Calls, Http, IceServer, Inbound, Log, Media, Route, Secret, Settings, SignIn, Sip,
     User, WebRtc,
 };
-pub use trunk::Trunk;
+pub use trunk::{Renumbering, Trunk, TrunkTarget};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -207,7 +207,7 @@ mod tests {
              [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
              [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\n\
-             [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\npassword = 'p'\nfrom_user = 'f'\n\
+             [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\npassword = 'p'\nfrom_user = 'f'\nhealth_check = 30\noutbound_proxy = 'sip:p;lr'\n\
              [[route]]\nmatch = 'x'\ntrunk = 't'\n[[inbound]]\nmatch = 'x'\ntrunk = 't'\n",
         )
         .expect("it is usable");

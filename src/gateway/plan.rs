@@ -1,5 +1,6 @@
 //! From the configuration as written to what each part is given. No network.
 
+mod identity;
 mod trunk;
 
 use std::collections::{HashMap, HashSet};
@@ -18,6 +19,8 @@ use crate::{sdp, sip};
 pub(super) struct Plan {
     /// SIP listeners.
     pub(super) listen: Vec<sip::Listen>,
+    /// Name servers of the SIP user agent.
+    pub(super) dns_servers: Vec<SocketAddr>,
     /// Trunks of the SIP user agent.
     pub(super) trunks: Vec<sip::Trunk>,
     /// Trunks of the calls.
@@ -91,6 +94,8 @@ impl Plan {
             let of_trunk = TrunkRules {
                 rules: call_rules(settings, browser.clone(), policy),
                 from_user: trunk.from_user.clone().or(registered),
+                caller_id: identity::caller_id(index, trunk)?,
+                page_headers: identity::page_headers(index, trunk)?,
             };
             rules.insert(trunk.name.clone(), of_trunk);
             trunks.push(trunk::sip_trunk(index, trunk)?);
@@ -99,11 +104,14 @@ impl Plan {
             let of_agent = TrunkRules {
                 rules: call_rules(settings, browser, sdp::TrunkPolicy::default()),
                 from_user: None,
+                caller_id: Vec::new(),
+                page_headers: Vec::new(),
             };
             rules.insert(agent::TRUNK.to_owned(), of_agent);
         }
         Ok(Plan {
             listen,
+            dns_servers: dns_servers(&settings.sip.dns_servers)?,
             trunks,
             rules,
             routes: routes(settings)?,
@@ -123,6 +131,17 @@ fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::Trun
         ring_timeout: Duration::from_secs(settings.calls.ring_timeout),
         connect_timeout: Duration::from_secs(settings.calls.connect_timeout),
     }
+}
+
+fn dns_servers(written: &[String]) -> Result<Vec<SocketAddr>, Error> {
+    written
+        .iter()
+        .map(|text| {
+            text.parse()
+                .or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into()))
+                .map_err(|_| unusable("sip.dns_servers", text, "ADDRESS or ADDRESS:PORT"))
+        })
+        .collect()
 }
 
 fn parse_listen(text: &str) -> Option<sip::Listen> {

@@ -12,6 +12,18 @@ pub struct Trunk {
     pub name: String,
     /// `sip:HOST:PORT;transport=udp` or `tcp`.
     pub target: String,
+    /// Several in place of `target`.
+    pub targets: Vec<TrunkTarget>,
+    /// Seconds until a silent target is left for another one.
+    pub try_timeout: u64,
+    /// Seconds between the probes of each target, 0 for none; absent: 30 where there are several.
+    pub health_check: Option<u64>,
+    /// Probes in a row that must fail until a target is out.
+    pub health_failures: u32,
+    /// The proxy that requests go to, `sip:HOST;lr`.
+    pub outbound_proxy: Option<String>,
+    /// The Route headers of requests outside of calls, after that of `outbound_proxy`.
+    pub routes: Vec<String>,
     /// The host part of From and To; absent: that of `target`.
     pub domain: Option<String>,
     /// For digest authentication and registration.
@@ -34,6 +46,45 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// Which header names the caller beside From: `from` (none), `pai`, `ppi` or `rpid`.
+    pub identity: String,
+    /// Believe its P-Asserted-Identity, tell it who anonymous callers are.
+    pub trusted: bool,
+    /// Rewrites of our caller's number; the first that matches.
+    pub caller_id: Vec<Renumbering>,
+    /// Headers of its INVITEs that the page sees.
+    pub headers_to_page: Vec<String>,
+    /// Headers that a page may set on its INVITEs.
+    pub headers_from_page: Vec<String>,
+}
+
+/// One row of `caller_id`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renumbering {
+    /// For the whole number.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// May use the pattern's groups.
+    pub to: String,
+}
+
+/// One of `trunk.targets`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrunkTarget {
+    /// As `trunk.target`.
+    pub target: String,
+    /// Lower ones are tried first.
+    #[serde(default = "one")]
+    pub priority: u16,
+    /// Share of the calls among those of one priority.
+    #[serde(default = "one")]
+    pub weight: u16,
+}
+
+fn one() -> u16 {
+    1
 }
 
 impl Default for Trunk {
@@ -41,6 +92,12 @@ impl Default for Trunk {
         Trunk {
             name: String::new(),
             target: String::new(),
+            targets: Vec::new(),
+            try_timeout: 4,
+            health_check: None,
+            health_failures: 2,
+            outbound_proxy: None,
+            routes: Vec::new(),
             domain: None,
             username: None,
             password: None,
@@ -52,6 +109,11 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            identity: "from".to_owned(),
+            trusted: false,
+            caller_id: Vec::new(),
+            headers_to_page: Vec::new(),
+            headers_from_page: Vec::new(),
         }
     }
 }

@@ -214,7 +214,8 @@ pub fn user_of(uri: &str) -> String {
     unescape(user)
 }
 
-fn unescape(text: &str) -> String {
+/// A text without its %-escapes.
+pub fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {
@@ -312,6 +313,12 @@ impl From<&Target> for NextHop {
             transport: target.transport,
         }
     }
+}
+
+/// True for a URI that a Route header can carry: one that leads somewhere.
+pub fn is_route(uri: &str) -> bool {
+    !uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,\"".contains(c))
+        && NextHop::of_uri(uri).is_some()
 }
 
 /// True when a route URI carries `lr` (loose routing, RFC 3261 section 16.12).

@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod framing;
 mod handle;
+mod identity;
 mod locating;
 mod message;
 mod method;
@@ -28,13 +29,16 @@ mod user_agent;
 #[cfg(test)]
 mod tests;
 
+pub use address::is_route;
 pub use config::{
-    Config, Credentials, Limits, Listen, Registration, Target, Transport, Trunk, TrunkTarget,
+    Config, Credentials, HealthCheck, Limits, Listen, Registration, Target, Transport, Trunk,
+    TrunkTarget,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::Handle;
+pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
 pub use locating::{Answer, NaptrRecord, Place, Question, Records, SrvRecord};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;

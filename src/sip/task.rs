@@ -279,7 +279,7 @@ impl Driver {
             Happening::Incoming(incoming) => {
                 let leg = incoming.leg;
                 self.owners.insert(leg, Owner::Awaited(VecDeque::new()));
-                if self.stopping.is_some() || self.incoming.try_send(incoming).is_err() {
+                if self.stopping.is_some() || self.incoming.try_send(*incoming).is_err() {
                     metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_taker")
                         .increment(1);
                     self.owners.remove(&leg);
@@ -293,6 +293,18 @@ impl Driver {
                 self.registrations.send_replace(states);
             }
             Happening::Resolve { question } => self.transports.resolve(question),
+            Happening::Target {
+                trunk,
+                target,
+                is_up,
+                why,
+            } => {
+                if why != "assumed" {
+                    tracing::warn!(%trunk, %target, is_up, why, "sip target changed");
+                }
+                metrics::gauge!("trunkline_trunk_target_up", "trunk" => trunk, "target" => target)
+                    .set(f64::from(u8::from(is_up)));
+            }
             Happening::Unlocated { host } => {
                 tracing::warn!(%host, "sip host is at no address that can be sent to");
             }

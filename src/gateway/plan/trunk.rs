@@ -1,8 +1,9 @@
 //! What one `[[trunk]]` means for the SIP user agent and for its calls.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use super::{parse_transport, unusable};
+use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
 use crate::settings::{self, Error};
 use crate::{sdp, sip};
@@ -74,10 +75,7 @@ fn parse_target(text: &str) -> Option<sip::Target> {
 
 /// The trunk as the SIP user agent knows it.
 pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Trunk, Error> {
-    let target = parse_target(&trunk.target).ok_or_else(|| {
-        let expected = "sip:HOST:PORT;transport=udp or tcp";
-        unusable(format!("trunk[{index}].target"), &trunk.target, expected)
-    })?;
+    let targets = targets(index, trunk)?;
     let credentials = match (&trunk.username, &trunk.password) {
         (Some(username), Some(password)) => Some(sip::Credentials {
             username: username.clone(),
@@ -105,18 +103,139 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
                 })
         })
         .collect::<Result<_, _>>()?;
+    let host = &targets[0].target.host;
     Ok(sip::Trunk {
-        domain: trunk.domain.clone().unwrap_or_else(|| target.host.clone()),
+        domain: trunk.domain.clone().unwrap_or_else(|| host.clone()),
+        routes: routes(index, trunk)?,
+        try_timeout: try_timeout(index, trunk)?,
+        health: health(index, trunk, targets.len())?,
         credentials,
         accept_from,
         registration,
-        ..sip::Trunk::new(&trunk.name, target)
+        identity: identity::policy(index, trunk)?,
+        ..sip::Trunk::with_targets(&trunk.name, targets)
     })
+}
+
+/// `target` or `targets`, one at least.
+fn targets(index: usize, trunk: &settings::Trunk) -> Result<Vec<sip::TrunkTarget>, Error> {
+    let read = |key: String, text: &str| {
+        let expected = "sip:HOST:PORT;transport=udp or tcp";
+        parse_target(text).ok_or_else(|| unusable(key, text, expected))
+    };
+    if trunk.target.is_empty() == trunk.targets.is_empty() {
+        let key = format!("trunk[{index}].target");
+        return Err(unusable(key, &trunk.target, "either target or targets"));
+    }
+    if trunk.targets.is_empty() {
+        return Ok(vec![sip::TrunkTarget {
+            target: read(format!("trunk[{index}].target"), &trunk.target)?,
+            priority: 1,
+            weight: 1,
+        }]);
+    }
+    trunk
+        .targets
+        .iter()
+        .enumerate()
+        .map(|(at, written)| {
+            let key = format!("trunk[{index}].targets[{at}].target");
+            Ok(sip::TrunkTarget {
+                target: read(key, &written.target)?,
+                priority: written.priority,
+                weight: written.weight,
+            })
+        })
+        .collect()
+}
+
+/// The preloaded route set: the outbound proxy and what comes after it.
+fn routes(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
+    let read = |key: String, text: &str| {
+        let uri = text.trim().trim_start_matches('<').trim_end_matches('>');
+        if sip::is_route(uri) {
+            Ok(uri.to_owned())
+        } else {
+            Err(unusable(key, text, "sip:HOST:PORT;lr"))
+        }
+    };
+    let mut routes = Vec::new();
+    if let Some(proxy) = &trunk.outbound_proxy {
+        let mut proxy = read(format!("trunk[{index}].outbound_proxy"), proxy)?;
+        // Proxies of before RFC 3261 are written in `routes`, where nothing is added.
+        if !proxy.split(';').any(|part| part == "lr") {
+            proxy.push_str(";lr");
+        }
+        routes.push(proxy);
+    }
+    for (at, route) in trunk.routes.iter().enumerate() {
+        routes.push(read(format!("trunk[{index}].routes[{at}]"), route)?);
+    }
+    Ok(routes)
+}
+
+fn try_timeout(index: usize, trunk: &settings::Trunk) -> Result<Duration, Error> {
+    match trunk.try_timeout {
+        1..=32 => Ok(Duration::from_secs(trunk.try_timeout)),
+        other => {
+            let key = format!("trunk[{index}].try_timeout");
+            Err(unusable(key, &other.to_string(), "1 to 32 seconds"))
+        }
+    }
+}
+
+fn health(
+    index: usize,
+    trunk: &settings::Trunk,
+    targets: usize,
+) -> Result<Option<sip::HealthCheck>, Error> {
+    let several = if targets > 1 { 30 } else { 0 };
+    let every = trunk.health_check.unwrap_or(several);
+    if every > 3_600 || trunk.health_failures == 0 {
+        let key = format!("trunk[{index}].health_check");
+        let expected = "0 to 3600 seconds, and 1 or more health_failures";
+        return Err(unusable(key, &every.to_string(), expected));
+    }
+    Ok((every > 0).then_some(sip::HealthCheck {
+        every: Duration::from_secs(every),
+        failures: trunk.health_failures,
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_is_read_with_its_routes_and_its_probes() {
+        let mut written = settings::Trunk {
+            name: "group".to_owned(),
+            targets: ["sip:a.example", "sip:10.0.0.2:5070"]
+                .map(|target| settings::TrunkTarget {
+                    target: target.to_owned(),
+                    priority: 1,
+                    weight: 1,
+                })
+                .into(),
+            outbound_proxy: Some("sip:proxy.example".to_owned()),
+            routes: vec!["<sip:strict.example>".to_owned()],
+            ..settings::Trunk::default()
+        };
+        let trunk = sip_trunk(0, &written).expect("it is usable");
+        assert_eq!(trunk.domain, "a.example");
+        assert_eq!(trunk.targets[1].target.port, Some(5070));
+        assert_eq!(trunk.routes, ["sip:proxy.example;lr", "sip:strict.example"]);
+        let health = trunk.health.expect("several targets are probed");
+        assert_eq!((health.every.as_secs(), health.failures), (30, 2));
+        written.target = "sip:b.example".to_owned();
+        let error = sip_trunk(3, &written).err().map(|error| error.to_string());
+        assert!(error.expect("both").contains("trunk[3].target"));
+        written.targets.clear();
+        assert!(sip_trunk(0, &written).expect("one").health.is_none());
+        written.routes = vec!["proxy".to_owned()];
+        let error = sip_trunk(0, &written).err().map(|error| error.to_string());
+        assert!(error.expect("no URI").contains("trunk[0].routes[0]"));
+    }
 
     #[test]
     fn targets_are_read_in_every_form() {

@@ -9,11 +9,11 @@ use crate::sip::transaction::key::ClientKey;
 use crate::sip::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-const FIRST: &str = "192.0.2.11:5060";
-const SECOND_TARGET: &str = "192.0.2.12:5060";
+pub const FIRST: &str = "192.0.2.11:5060";
+pub const SECOND_TARGET: &str = "192.0.2.12:5060";
 
 /// A trunk with two targets, the second of which is for the worst.
-fn group() -> Trunk {
+pub fn group() -> Trunk {
     let target = |address: &str, priority| TrunkTarget {
         target: Target::at(address.parse().expect("an address"), Transport::Udp),
         priority,
@@ -27,7 +27,7 @@ fn group() -> Trunk {
 
 /// The next request sent, where it went, and its transaction.
 #[track_caller]
-fn sent(wire: &mut Wire) -> (Request, SocketAddr, Option<ClientKey>) {
+pub fn sent(wire: &mut Wire) -> (Request, SocketAddr, Option<ClientKey>) {
     let transmit = wire.agent.poll_transmit().expect("something is sent");
     let message = Message::read(&transmit.bytes).expect("readable").message;
     let Message::Request(request) = message else {
@@ -37,7 +37,7 @@ fn sent(wire: &mut Wire) -> (Request, SocketAddr, Option<ClientKey>) {
 }
 
 #[track_caller]
-fn sent_to(wire: &mut Wire, method: &str, address: &str) -> Request {
+pub fn sent_to(wire: &mut Wire, method: &str, address: &str) -> Request {
     let (request, remote, _) = sent(wire);
     assert_eq!(request.method.as_str(), method);
     assert_eq!(remote.to_string(), address);
@@ -51,7 +51,7 @@ fn skip_repetitions(wire: &mut Wire, address: &str, count: usize) {
     }
 }
 
-fn call(wire: &mut Wire) -> LegId {
+pub fn call(wire: &mut Wire) -> LegId {
     let outgoing = Outgoing {
         trunk: "pbx".to_owned(),
         to_user: "600".to_owned(),
@@ -62,7 +62,7 @@ fn call(wire: &mut Wire) -> LegId {
     wire.agent.invite(outgoing, wire.now).expect("placed")
 }
 
-fn rings(wire: &mut Wire, invite: &Request) {
+pub fn rings(wire: &mut Wire, invite: &Request) {
     wire.answer(invite, 180, "b1", "");
     assert_eq!(
         wire.event(),

@@ -5,6 +5,8 @@ mod calling;
 mod digest;
 mod failover;
 mod framing;
+mod health;
+mod identity;
 mod loopback;
 mod messages;
 mod wire;

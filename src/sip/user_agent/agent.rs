@@ -1,6 +1,6 @@
 //! The user agent itself: what it holds, and the verbs its driver uses.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -9,10 +9,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
 use super::flow::{Flow, Happening, Transmit};
+use super::health::Health;
 use super::leg::Leg;
 use super::registrations::RegistrationEntry;
 use super::sending::{ClientEntry, Outbound};
 use super::server_side::ServerEntry;
+use super::targets::TargetId;
 use crate::sip::address::NextHop;
 use crate::sip::config::{Config, Listen};
 use crate::sip::deadlines::Deadlines;
@@ -45,6 +47,8 @@ pub struct UserAgent {
     pub(super) dialogs: HashMap<(String, String), LegId>,
     /// One entry per trunk that registers, by trunk index.
     pub(super) registrations: HashMap<usize, RegistrationEntry>,
+    /// The targets that are watched.
+    pub(super) health: BTreeMap<TargetId, Health>,
     /// What is known of names.
     pub(super) locator: Locator,
     /// Requests that wait for a name.
@@ -74,6 +78,7 @@ pub(super) enum Wake {
     LookUps,
     /// The names of trunks.
     Names,
+    Target(TargetId),
 }
 
 impl UserAgent {
@@ -116,6 +121,7 @@ impl UserAgent {
             legs: HashMap::new(),
             dialogs: HashMap::new(),
             registrations,
+            health: BTreeMap::new(),
             locator,
             parked: Vec::new(),
             cold: Vec::new(),
@@ -137,6 +143,7 @@ impl UserAgent {
     /// Begins to register, and looks up the names of trunks so that their calls are recognised.
     pub fn start(&mut self, now: Instant) {
         self.keep_warm(now);
+        self.start_health(now);
         self.start_registrations(now);
     }
 
@@ -212,6 +219,7 @@ impl UserAgent {
                 Wake::Registration(trunk) => self.handle_registration_timeout(trunk, now),
                 Wake::LookUps => self.handle_look_up_timeout(now),
                 Wake::Names => self.keep_warm(now),
+                Wake::Target(id) => self.handle_target_timeout(id, now),
             }
         }
     }

@@ -40,6 +40,9 @@ impl UserAgent {
         }
         entry.leave_at = None;
         entry.progressed |= (101..=199).contains(&response.status);
+        let is_trying = response.status == 100 && !entry.progressed;
+        entry.doubt_at = (is_trying && entry.outbound.way.has_more())
+            .then_some(now + entry.outbound.way.try_timeout);
         let (deliver, _) = self.run_client(&key);
         if deliver {
             self.take_response(&key, response, envelope, now);
@@ -77,6 +80,9 @@ impl UserAgent {
             Owner::Register(trunk) if response.status >= 200 => {
                 self.take_register_response(trunk, response, now);
             }
+            Owner::Probe(id) if response.status >= 200 => {
+                self.take_probe(id, response.status, now);
+            }
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
                 self.lose(leg, now);
             }
@@ -85,6 +91,7 @@ impl UserAgent {
             | Owner::Refresh(_)
             | Owner::Register(_)
             | Owner::Acknowledge(_)
+            | Owner::Probe(_)
             | Owner::Nobody => {}
         }
     }
@@ -116,6 +123,7 @@ impl UserAgent {
             }
             Owner::Info(leg) | Owner::Refresh(leg) => self.lose(leg, now),
             Owner::Register(trunk) => self.fail_register(trunk, status, now),
+            Owner::Probe(id) => self.take_probe(id, status, now),
             Owner::Acknowledge(_) | Owner::Nobody | Owner::Left => {}
         }
     }

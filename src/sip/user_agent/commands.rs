@@ -8,10 +8,12 @@ use super::agent::UserAgent;
 use super::flow::Happening;
 use super::leg::{Calling, Cancel, Goodbye, Leg, State};
 use super::sending::{Outbound, Owner};
+use super::targets::put_routes;
 use crate::sip::address::{Address, sip_uri};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, LegId, Outgoing};
+use crate::sip::identity::{self, is_header_name};
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
 use crate::sip::screening::SUPPORTED_VALUE;
@@ -32,11 +34,7 @@ impl UserAgent {
             });
         }
         for (name, value) in &outgoing.headers {
-            let is_token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
-            if name.is_empty()
-                || !name.bytes().all(is_token)
-                || value.contains(|c: char| c.is_control())
-            {
+            if !is_header_name(name) || value.contains(|c: char| c.is_control()) {
                 return Err(Error::BadHeader(name.clone()));
             }
         }
@@ -52,25 +50,35 @@ impl UserAgent {
             None => (self.token(16), self.token(8)),
         };
         let uri = sip_uri(&outgoing.to_user, &trunk.domain);
-        let mut from = Address::new(sip_uri(&outgoing.from_user, &trunk.domain));
-        from.name = outgoing.from_name.filter(|name| !name.is_empty());
+        let presented = identity::present(
+            &trunk.identity,
+            &outgoing.from_user,
+            outgoing.from_name.as_deref(),
+            &trunk.domain,
+            outgoing.anonymous,
+        );
         // A registered trunk knows us by the contact that we registered.
         let contact_user = match self.registrations.get(&index) {
             Some(entry) => entry.contact_user.clone(),
+            None if outgoing.anonymous => identity::ANONYMOUS.to_owned(),
             None => outgoing.from_user,
         };
         let mut request = Request::new(Method::Invite, uri.clone());
         let headers = &mut request.headers;
         headers.insert(Name::MAX_FORWARDS, 70u32);
-        headers.insert(Name::FROM, from.with_tag(&local_tag).to_string());
+        headers.insert(Name::FROM, presented.from.with_tag(&local_tag).to_string());
         headers.insert(Name::TO, Address::new(uri).to_string());
         headers.insert(Name::CALL_ID, call_id.clone());
         headers.insert(Name::CSEQ, "1 INVITE");
         headers.insert(Name::ALLOW, Method::ALLOW);
         headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
+        for (name, value) in presented.headers {
+            headers.insert(Name::from(name), value);
+        }
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
+        put_routes(&mut request, &trunk.routes);
         put_sdp(&mut request, outgoing.body.clone());
         self.dialogs
             .insert((call_id.clone(), local_tag.clone()), id);
@@ -203,7 +211,7 @@ impl UserAgent {
     }
 
     pub(super) fn happen_incoming(&mut self, incoming: crate::sip::event::Incoming) {
-        self.happen(Happening::Incoming(incoming));
+        self.happen(Happening::Incoming(Box::new(incoming)));
     }
 }
 

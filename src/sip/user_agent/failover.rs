@@ -28,6 +28,7 @@ impl UserAgent {
         if let Some(place) = outbound.way.here() {
             self.fail_place(place, now + FAILED_FOR);
         }
+        self.fail_target_of(&outbound, now);
         if !outbound.way.has_more() || !self.may_move(outbound.owner) {
             return self.fail_outbound(outbound, status, now);
         }
@@ -43,6 +44,16 @@ impl UserAgent {
             calling.invite = None;
         }
         self.send(outbound, now);
+    }
+
+    /// Every place of a target has failed a request.
+    fn fail_target_of(&mut self, outbound: &Outbound, now: Instant) {
+        if let Some(id) = outbound.way.target()
+            && !outbound.way.has_more_of_hop()
+            && !matches!(outbound.owner, Owner::Probe(_))
+        {
+            self.fail_target(id, now);
+        }
     }
 
     /// False when nobody wants the request to succeed any more.
@@ -69,8 +80,8 @@ impl UserAgent {
         };
         let (progressed, owner) = (entry.progressed, entry.outbound.owner);
         let here = entry.outbound.way.here();
-        let moves = !progressed && entry.outbound.way.has_more() && self.may_move(owner);
-        let outbound = moves.then(|| entry.outbound.clone());
+        let outbound = entry.outbound.clone();
+        let moves = !progressed && outbound.way.has_more() && self.may_move(owner);
         if let Some(place) = here {
             let asked = header(&response.headers, &Name::RETRY_AFTER)
                 .and_then(|value| value.split(|c: char| !c.is_ascii_digit()).next())
@@ -79,11 +90,12 @@ impl UserAgent {
             let wait = asked.clamp(FAILED_FOR, LONGEST_FAILED);
             self.fail_place(place, now + wait);
         }
-        let Some(outbound) = outbound else {
-            return false;
-        };
-        self.fail_here(outbound, 503, now);
-        true
+        if moves {
+            self.fail_here(outbound, 503, now);
+        } else {
+            self.fail_target_of(&outbound, now);
+        }
+        moves
     }
 
     /// The place says nothing, or its transport broke: the request goes on elsewhere. An INVITE
@@ -94,6 +106,7 @@ impl UserAgent {
         };
         let outbound = entry.outbound.clone();
         entry.leave_at = None;
+        entry.doubt_at = None;
         match &mut entry.machine {
             // What a broken transport did not carry has begun nothing.
             Machine::Invite(machine) if status == 408 || machine.is_proceeding() => {

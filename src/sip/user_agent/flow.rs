@@ -53,7 +53,7 @@ pub struct Transmit {
 #[derive(Debug, Clone)]
 pub enum Happening {
     /// A call arrived.
-    Incoming(Incoming),
+    Incoming(Box<Incoming>),
     /// Something happened to a leg.
     Leg(LegId, Event),
     /// A registration changed.
@@ -62,6 +62,17 @@ pub enum Happening {
         trunk: String,
         /// Its new state.
         state: RegistrationState,
+    },
+    /// A target of a trunk is there, or is not.
+    Target {
+        /// Name of the trunk.
+        trunk: String,
+        /// The target as a URI.
+        target: String,
+        /// Whether it is tried in its turn.
+        is_up: bool,
+        /// In words; `assumed` at the start.
+        why: &'static str,
     },
     /// A lookup is wanted; answer with `handle_resolved`, in any case.
     Resolve {

@@ -9,6 +9,7 @@ mod commands;
 mod ending;
 mod failover;
 mod flow;
+mod health;
 mod in_dialog;
 mod invite_answers;
 mod leg;

@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use super::agent::{UserAgent, Wake, random_token};
 use super::flow::Happening;
 use super::sending::{Outbound, Owner};
+use super::targets::put_routes;
 use crate::sip::address::{Address, sip_uri, user_of};
 use crate::sip::config::Trunk;
 use crate::sip::digest::Authorizer;
@@ -148,6 +149,7 @@ impl UserAgent {
         headers.insert(Name::CSEQ, format!("{} REGISTER", entry.sequence));
         headers.insert(Name::EXPIRES, expires);
         headers.insert(Name::ALLOW, Method::ALLOW);
+        put_routes(&mut request, &trunk.routes);
         let contact = (entry.contact_user.clone(), format!(";expires={expires}"));
         let owner = Owner::Register(index);
         self.authorize_early(owner, &mut request);

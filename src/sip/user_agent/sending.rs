@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
 use super::leg::{LIFETIME, State};
-use super::targets::Way;
+use super::targets::{TargetId, Way};
 use crate::sip::address::escape_user;
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
@@ -74,6 +74,8 @@ pub enum Owner {
     Register(usize),
     /// Nobody: CANCEL, and BYE of a fork that we do not want.
     Nobody,
+    /// The health of a target.
+    Probe(TargetId),
     /// Nobody any more: an INVITE that went on to another place.
     Left,
 }
@@ -86,6 +88,8 @@ pub struct ClientEntry {
     pub flow: Flow,
     /// When it goes on to another place if nothing has come by then.
     pub leave_at: Option<Instant>,
+    /// When its target is asked whether it is still there, after a 100 and nothing more.
+    pub doubt_at: Option<Instant>,
     /// A provisional answer above 100 came.
     pub progressed: bool,
     /// It was left, and taken back since.
@@ -121,7 +125,7 @@ impl Machine {
         }
     }
 
-    fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         match self {
             Machine::Invite(machine) => machine.is_waiting(),
             Machine::Other(machine) => machine.is_waiting(),
@@ -223,6 +227,7 @@ impl UserAgent {
             outbound,
             flow,
             leave_at,
+            doubt_at: None,
             progressed: false,
             cancelled: false,
         };
@@ -247,7 +252,7 @@ impl UserAgent {
             }
         }
         let wake = Wake::Client(key.clone());
-        let timeout = [entry.machine.poll_timeout(), entry.leave_at];
+        let timeout = [entry.machine.poll_timeout(), entry.leave_at, entry.doubt_at];
         self.deadlines
             .set(&wake, timeout.into_iter().flatten().min());
         for bytes in ready {
@@ -279,6 +284,12 @@ impl UserAgent {
         if entry.leave_at.is_some_and(|at| at <= now) {
             return self.leave(key, 408, now);
         }
+        if entry.doubt_at.is_some_and(|at| at <= now) {
+            self.doubt_target(key, now);
+        }
+        let Some(entry) = self.clients.get_mut(key) else {
+            return;
+        };
         match &mut entry.machine {
             Machine::Invite(machine) => machine.handle_timeout(now),
             Machine::Other(machine) => machine.handle_timeout(now),
@@ -373,7 +384,7 @@ impl UserAgent {
             | Owner::Info(leg)
             | Owner::Refresh(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Register(trunk) => self.registrations.get_mut(&trunk)?.authorizer.as_mut(),
-            Owner::Nobody | Owner::Left => None,
+            Owner::Nobody | Owner::Left | Owner::Probe(_) => None,
         }
     }
 
@@ -390,7 +401,7 @@ impl UserAgent {
                 State::Ringing(ringing) => &mut ringing.dialog.local_sequence,
                 State::Established(established) => &mut established.dialog.local_sequence,
             },
-            Owner::Nobody | Owner::Left => return None,
+            Owner::Nobody | Owner::Left | Owner::Probe(_) => return None,
         };
         *sequence += 1;
         Some(*sequence)

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use super::agent::{UserAgent, Wake};
 use super::flow::Happening;
 use super::sending::Outbound;
-use crate::sip::address::NextHop;
+use crate::sip::address::{NextHop, is_loose};
 use crate::sip::locating::{Answer, Located, Place, Question, arrange};
+use crate::sip::message::{Name, Request};
 
 /// How long a place that answers nothing is waited for where another one is left, inside dialogs.
 const TRY_TIMEOUT: Duration = Duration::from_secs(4);
@@ -72,6 +73,11 @@ impl Way {
         !self.places.is_empty() || !self.hops.is_empty()
     }
 
+    /// True when another place of the same hop is left.
+    pub fn has_more_of_hop(&self) -> bool {
+        !self.places.is_empty()
+    }
+
     /// The wait that ends now.
     pub fn end_wait(&mut self, now: Instant) -> Duration {
         self.waits_since
@@ -96,27 +102,56 @@ impl From<Option<NextHop>> for Way {
 }
 
 impl UserAgent {
-    /// The way to a trunk: its targets by priority, by chance in proportion to weight within one.
+    /// The way to a trunk: its proxy, or its targets by priority, by chance in proportion to weight
+    /// within one; those that are out after all others.
     pub(super) fn way_to_trunk(&mut self, trunk: usize) -> Way {
         let config = &self.config.trunks[trunk];
+        if let Some(proxy) = first_route(&config.routes) {
+            return Way {
+                try_timeout: config.try_timeout,
+                ..Way::from(proxy)
+            };
+        }
         let items = config
             .targets
             .iter()
             .enumerate()
             .map(|(index, target)| (target.priority, target.weight, index))
             .collect();
-        let hops = arrange(items, &mut self.random)
+        let mut ids: Vec<TargetId> = arrange(items, &mut self.random)
             .into_iter()
-            .map(|target| {
-                let hop = NextHop::from(&config.targets[target].target);
-                (hop, Some(TargetId { trunk, target }))
-            })
+            .map(|target| TargetId { trunk, target })
             .collect();
+        ids.sort_by_key(|id| self.is_out(*id));
         Way {
-            hops,
-            try_timeout: config.try_timeout,
+            hops: ids
+                .into_iter()
+                .map(|id| (self.hop_of(id), Some(id)))
+                .collect(),
+            try_timeout: self.config.trunks[trunk].try_timeout,
             ..Way::nowhere()
         }
+    }
+
+    /// The way to one target, by the trunk's proxy where it has one.
+    pub(super) fn way_to_target(&self, id: TargetId) -> Way {
+        let proxy = first_route(&self.config.trunks[id.trunk].routes);
+        let hop = proxy.unwrap_or_else(|| self.hop_of(id));
+        Way {
+            hops: VecDeque::from([(hop, Some(id))]),
+            ..Way::nowhere()
+        }
+    }
+
+    fn hop_of(&self, id: TargetId) -> NextHop {
+        NextHop::from(&self.config.trunks[id.trunk].targets[id.target].target)
+    }
+
+    /// Every hop that requests to a trunk may take.
+    fn hops_of(&self, trunk: usize) -> impl Iterator<Item = NextHop> + '_ {
+        let config = &self.config.trunks[trunk];
+        let targets = config.targets.iter().map(|of| NextHop::from(&of.target));
+        targets.chain(first_route(&config.routes))
     }
 
     /// Sends a request to the next place of its way, now or when that place is known.
@@ -211,12 +246,8 @@ impl UserAgent {
 
     /// Looks up the names of trunks, and goes on doing so.
     pub(super) fn keep_warm(&mut self, now: Instant) {
-        let hops: Vec<NextHop> = self
-            .config
-            .trunks
-            .iter()
-            .flat_map(|trunk| &trunk.targets)
-            .map(|of_trunk| NextHop::from(&of_trunk.target))
+        let hops: Vec<NextHop> = (0..self.config.trunks.len())
+            .flat_map(|trunk| self.hops_of(trunk))
             .filter(|hop| hop.address().is_none())
             .collect();
         if !hops.is_empty() {
@@ -240,14 +271,11 @@ impl UserAgent {
         }
     }
 
-    /// True when a trunk's target is at this address.
+    /// True when a trunk's target or proxy is at this address.
     pub(super) fn is_target(&self, trunk: usize, source: IpAddr) -> bool {
-        self.config.trunks[trunk].targets.iter().any(|of_trunk| {
-            let hop = NextHop::from(&of_trunk.target);
-            match hop.address() {
-                Some(address) => address.ip().to_canonical() == source,
-                None => self.locator.is_at(&hop, source),
-            }
+        self.hops_of(trunk).any(|hop| match hop.address() {
+            Some(address) => address.ip().to_canonical() == source,
+            None => self.locator.is_at(&hop, source),
         })
     }
 
@@ -257,5 +285,29 @@ impl UserAgent {
             self.failed_places.clear();
         }
         self.failed_places.insert(place, until);
+    }
+}
+
+fn first_route(routes: &[String]) -> Option<NextHop> {
+    NextHop::of_uri(routes.first()?)
+}
+
+/// Puts a preloaded route set into a request outside of dialogs (RFC 3261 section 8.1.2). A first
+/// route without `lr` wants itself as the request URI and the destination as the last route
+/// (section 12.2.1.1).
+pub(super) fn put_routes(request: &mut Request, routes: &[String]) {
+    let Some((first, rest)) = routes.split_first() else {
+        return;
+    };
+    let mut values: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let destination = request.uri.clone();
+    if is_loose(first) {
+        values.insert(0, first);
+    } else {
+        values.push(&destination);
+        request.uri = first.clone();
+    }
+    for value in values {
+        request.headers.insert(Name::ROUTE, format!("<{value}>"));
     }
 }
