@@ -37,7 +37,7 @@ pub use config::{
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};
-pub use handle::Handle;
+pub use handle::{Handle, Held};
 pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
 pub use locating::{Answer, NaptrRecord, Place, Question, Records, SrvRecord};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};

@@ -31,4 +31,5 @@ mod registration;
 mod set_up_time;
 mod sign_in;
 mod silent_sockets;
+mod srtp;
 mod strangers;
