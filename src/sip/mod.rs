@@ -31,8 +31,8 @@ mod tests;
 
 pub use address::is_route;
 pub use config::{
-    Config, Credentials, HealthCheck, Limits, Listen, Registration, Target, Transport, Trunk,
-    TrunkTarget,
+    Certificate, Config, Credentials, HealthCheck, Limits, Listen, Registration, Target, Tls,
+    Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};

@@ -27,6 +27,7 @@ mod endings;
 mod hold;
 mod identity;
 mod limits;
+mod lost_connection;
 mod registration;
 mod set_up_time;
 mod sign_in;

@@ -51,7 +51,11 @@ pub struct Leg {
 
 impl Pbx {
     /// A PBX at a port of its own, for a gateway that will be at `gateway`.
-    pub async fn start(gateway: SocketAddr, transport: sip::Transport) -> (Self, SocketAddr) {
+    pub async fn start(
+        gateway: SocketAddr,
+        transport: sip::Transport,
+        limits: sip::Limits,
+    ) -> (Self, SocketAddr) {
         let (sender, incoming) = mpsc::channel(64);
         let config = sip::Config {
             listen: vec![sip::Listen {
@@ -68,6 +72,7 @@ impl Pbx {
                 },
                 ..sip::Trunk::new("gateway", sip::Target::at(gateway, transport))
             }],
+            limits,
             ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await.expect("SIP starts");

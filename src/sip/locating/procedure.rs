@@ -42,6 +42,12 @@ const SERVICES: &[Service] = &[
         srv: "_sip._tcp",
         port: 5060,
     },
+    Service {
+        transport: Transport::Tls,
+        naptr: "SIPS+D2T",
+        srv: "_sips._tcp",
+        port: 5061,
+    },
 ];
 
 /// Most records of one answer that are used, so that no zone makes us call hundreds of hosts.

@@ -26,6 +26,7 @@ impl UserAgent {
         let Some(entry) = self.clients.get_mut(&key) else {
             return self.reject("stray_response", source);
         };
+        let (owner, flow) = (entry.outbound.owner, entry.flow);
         let request = &entry.outbound.request;
         match &mut entry.machine {
             Machine::Invite(machine) => {
@@ -43,6 +44,15 @@ impl UserAgent {
         let is_trying = response.status == 100 && !entry.progressed;
         entry.doubt_at = (is_trying && entry.outbound.way.has_more())
             .then_some(now + entry.outbound.way.try_timeout);
+        self.learn_own_address(flow, response);
+        if let Owner::Register(_) = owner
+            && (200..300).contains(&response.status)
+            && let Some(trunk) = self.trunk_of_owner(owner)
+            && let Some(entry) = self.clients.get(&key)
+        {
+            let request = entry.outbound.request.clone();
+            self.keep_alive(trunk, flow, &request, response, now);
+        }
         let (deliver, _) = self.run_client(&key);
         if deliver {
             self.take_response(&key, response, envelope, now);

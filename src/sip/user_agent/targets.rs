@@ -38,6 +38,8 @@ pub struct Way {
     /// Found for the hop looked up last, the next first.
     places: VecDeque<Place>,
     here: Option<Place>,
+    /// As it was written: the name that TLS must prove.
+    hop: Option<NextHop>,
     target: Option<TargetId>,
     /// How long a silent place is waited for where another is left.
     pub try_timeout: Duration,
@@ -52,6 +54,7 @@ impl Way {
             hops: VecDeque::new(),
             places: VecDeque::new(),
             here: None,
+            hop: None,
             target: None,
             try_timeout: TRY_TIMEOUT,
             waits_since: None,
@@ -61,6 +64,11 @@ impl Way {
     /// The place that the request was sent to last.
     pub fn here(&self) -> Option<Place> {
         self.here
+    }
+
+    /// The hop that this place was found for.
+    pub fn hop(&self) -> Option<&NextHop> {
+        self.hop.as_ref()
     }
 
     /// The trunk's target that this place belongs to.
@@ -188,6 +196,7 @@ impl UserAgent {
             return;
         };
         way.target = target;
+        way.hop = Some(hop.clone());
         if places.is_empty() {
             if self.unlocated.len() < FAILED_LIMIT && self.unlocated.insert(hop.host.clone()) {
                 self.happen(Happening::Unlocated { host: hop.host });
