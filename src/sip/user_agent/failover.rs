@@ -2,7 +2,7 @@
 //! of the attempt that was left.
 //!
 //! A place fails by silence, by a transport that does not carry, by 503. One that has let the
-//! called party ring is kept until its final answer. 502 and 504 are answers: the place is there,
+//! called party ring is not left for another: its end is the call's. 502 and 504 are answers: the place is there,
 //! what is behind it is not. The next request is the same but for its branch, CSeq included.
 
 use std::time::{Duration, Instant};

@@ -332,8 +332,10 @@ impl UserAgent {
             return;
         }
         if entry.progressed {
-            // The called party rings there: its answer may come another way.
-            return;
+            // The called party rang there: nobody is called elsewhere in its place.
+            let outbound = entry.outbound.clone();
+            self.remove_client(key);
+            return self.fail_outbound(outbound, 503, now);
         }
         let place = entry.outbound.way.here();
         let upgraded = place.is_some_and(|place| place.transport != entry.flow.transport);
