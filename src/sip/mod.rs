@@ -18,6 +18,8 @@ mod identity;
 mod locating;
 mod message;
 mod method;
+mod redirection;
+mod refer;
 mod registration;
 mod screening;
 mod session_timer;
@@ -42,5 +44,7 @@ pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_rese
 pub use locating::{Answer, NaptrRecord, Place, Question, Records, SrvRecord};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
+pub use redirection::RedirectPolicy;
+pub use refer::Referral;
 pub use task::start;
 pub use user_agent::{Flow, Happening, Transmit, UserAgent};

@@ -12,5 +12,7 @@ mod loopback;
 mod lost_streams;
 mod messages;
 mod own_address;
+mod redirections;
 mod tls;
+mod transfers;
 mod wire;
