@@ -5,9 +5,9 @@
 use std::fmt;
 use std::fmt::Write as _;
 
+pub use super::headers::{Headers, Name};
 use bytes::{BufMut, Bytes, BytesMut};
 use bytesstr::BytesStr;
-pub use ezk_sip_types::{Headers, Name};
 
 use super::method::Method;
 
