@@ -385,13 +385,7 @@ impl UserAgent {
     }
 
     fn write_response(&self, response: &Response) -> Bytes {
-        let mut response = response.clone();
-        if !self.config.user_agent.is_empty() {
-            response
-                .headers
-                .insert(Name::SERVER, self.config.user_agent.clone());
-        }
-        response.write()
+        response.write_by(&self.config.user_agent)
     }
 
     /// Carries out what a server transaction asks for. Returns whether an ACK goes up.
