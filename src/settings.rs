@@ -168,6 +168,23 @@ impl Settings {
                     "a name of its own",
                 );
             }
+            if !matches!(
+                user.trunk_register.as_str(),
+                "always" | "signed-in" | "never"
+            ) {
+                return refuse(
+                    &format!("user[{index}].trunk_register"),
+                    &user.trunk_register,
+                    "\"always\", \"signed-in\" or \"never\"",
+                );
+            }
+            if let Some(trunk) = user.trunk.as_deref().filter(|name| !names.contains(name)) {
+                return refuse(
+                    &format!("user[{index}].trunk"),
+                    trunk,
+                    "the name of a [[trunk]]",
+                );
+            }
         }
         Ok(())
     }
@@ -206,7 +223,7 @@ mod tests {
             "[sign_in]\njwt_key = 'k'\njwt_audience = 'a'\n[sip]\nadvertise = '192.0.2.1'\n\
              [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
-             [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\n\
+             [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\ntrunk = 't'\ntrunk_username = 'u'\ntrunk_password = 'p'\n\
              [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\npassword = 'p'\nfrom_user = 'f'\n\
              [[route]]\nmatch = 'x'\ntrunk = 't'\n[[inbound]]\nmatch = 'x'\ntrunk = 't'\n",
         )
@@ -235,6 +252,14 @@ mod tests {
                 ["route[0].trunk", "name of a [[trunk]]"],
             ),
             ("[log]\nformat = 'xml'", ["log.format", "human"]),
+            (
+                "[[user]]\nname = 'u'\npassword = 'p'\ntrunk = 'none'",
+                ["user[0].trunk", "name of a [[trunk]]"],
+            ),
+            (
+                "[[user]]\nname = 'u'\npassword = 'p'\ntrunk_register = 'often'",
+                ["user[0].trunk_register", "signed-in"],
+            ),
             ("[http\n", ["expected", "line"]),
         ] {
             let error = read(text).expect_err(text);

@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) sign_in: SignIn,
     /// Users that exist.
     pub(super) known: HashSet<String>,
+    /// Those with a line that is registered while they are signed in.
+    pub(super) followed: HashSet<String>,
     /// For pages.
     pub(super) ice_servers: Vec<IceServer>,
     /// RTP ports.
@@ -93,7 +95,16 @@ impl Plan {
                 from_user: trunk.from_user.clone().or(registered),
             };
             rules.insert(trunk.name.clone(), of_trunk);
-            trunks.push(trunk::sip_trunk(index, trunk)?);
+            let accounts = settings
+                .user
+                .iter()
+                .filter(|user| user.trunk.as_ref() == Some(&trunk.name))
+                .map(|user| trunk::account(user, trunk))
+                .collect();
+            trunks.push(sip::Trunk {
+                accounts,
+                ..trunk::sip_trunk(index, trunk)?
+            });
         }
         if settings.built_in.enabled {
             let of_agent = TrunkRules {
@@ -102,9 +113,16 @@ impl Plan {
             };
             rules.insert(agent::TRUNK.to_owned(), of_agent);
         }
+        let followed = trunks
+            .iter()
+            .flat_map(|trunk| &trunk.accounts)
+            .filter(|account| account.registered == sip::Registered::Present)
+            .map(|account| account.user.clone())
+            .collect();
         Ok(Plan {
             listen,
             trunks,
+            followed,
             rules,
             routes: routes(settings)?,
             sign_in: sign_in(settings)?,

@@ -22,6 +22,8 @@ pub struct Trunk {
     pub register: bool,
     /// Seconds that a registration is asked for.
     pub register_expires: u32,
+    /// Register with Outbound (RFC 5626).
+    pub register_outbound: bool,
     /// The user part of From; absent: the page's user, or `username` where we register.
     pub from_user: Option<String>,
     /// Addresses, beside the target's own, whose calls belong to this trunk.
@@ -46,6 +48,7 @@ impl Default for Trunk {
             password: None,
             register: false,
             register_expires: 300,
+            register_outbound: true,
             from_user: None,
             accept_from: Vec::new(),
             codecs: vec!["PCMU".to_owned(), "PCMA".to_owned()],

@@ -77,6 +77,8 @@ pub struct Trunk {
     pub accept_from: Vec<IpNet>,
     /// Registration to hold at the trunk.
     pub registration: Option<Registration>,
+    /// Lines of single users at the trunk, each with a registration of its own.
+    pub accounts: Vec<Account>,
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
@@ -93,6 +95,7 @@ impl Trunk {
             credentials: None,
             accept_from: Vec::new(),
             registration: None,
+            accounts: Vec::new(),
             request_timeout: Duration::from_secs(32),
         }
     }
@@ -125,6 +128,33 @@ pub struct Registration {
     pub user: String,
     /// Seconds asked for.
     pub expires: u32,
+    /// Ask for Outbound (RFC 5626): the binding carries an instance and outlives a restart.
+    pub outbound: bool,
+}
+
+/// A line that one user has at a trunk.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The user whose it is, as [`Outgoing::account`](super::Outgoing) and
+    /// [`Handle::present`](super::Handle) name it.
+    pub user: String,
+    /// The address of record and how it is registered.
+    pub registration: Registration,
+    /// Answers to digest challenges of its registration and its calls.
+    pub credentials: Option<Credentials>,
+    /// When it is registered.
+    pub registered: Registered,
+}
+
+/// When an account is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// From start to end.
+    Always,
+    /// While its user is there.
+    Present,
+    /// Not at all: its calls only use its name and credentials.
+    Never,
 }
 
 /// Bounds on what a peer can make us hold.

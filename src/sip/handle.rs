@@ -6,10 +6,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::Listen;
 use super::error::Error;
-use super::event::{Command, Event, LegId, Outgoing, RegistrationState};
+use super::event::{Command, Event, LegId, Outgoing, RegistrationStatus};
 
-/// State of each registration by trunk name.
-pub type Registrations = Vec<(String, RegistrationState)>;
+/// State of each registration.
+pub type Registrations = Vec<RegistrationStatus>;
 
 /// An order to the task.
 #[derive(Debug)]
@@ -38,6 +38,13 @@ pub enum Order {
         leg: LegId,
         /// Where its events go.
         events: mpsc::Sender<Event>,
+    },
+    /// A user is there, or has gone.
+    Present {
+        /// Who.
+        user: String,
+        /// Which of both.
+        present: bool,
     },
     /// End everything.
     ShutDown {
@@ -90,7 +97,13 @@ impl Handle {
         let _ = self.order(Order::Attach { leg, events }).await;
     }
 
-    /// State of each registration, by trunk name in configuration order.
+    /// Tells whether `user` is there: accounts with [`Registered::Present`](super::Registered)
+    /// are registered meanwhile. An error says that the user agent has stopped.
+    pub async fn present(&self, user: String, present: bool) -> Result<(), Error> {
+        self.order(Order::Present { user, present }).await
+    }
+
+    /// State of each registration: by trunk in configuration order, the trunk's own first.
     pub fn registrations(&self) -> Registrations {
         self.registrations.borrow().clone()
     }

@@ -27,9 +27,14 @@ mod user_agent;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Credentials, Limits, Listen, Registration, Target, Transport, Trunk};
+pub use config::{
+    Account, Config, Credentials, Limits, Listen, Registered, Registration, Target, Transport,
+    Trunk,
+};
 pub use error::Error;
-pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
+pub use event::{
+    Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState, RegistrationStatus,
+};
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::Handle;
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};

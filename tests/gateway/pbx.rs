@@ -99,8 +99,7 @@ impl Pbx {
             from_user: "4930123".to_owned(),
             from_name: Some("Ada".to_owned()),
             body: Bytes::from(offer),
-            headers: Vec::new(),
-            call_id: None,
+            ..sip::Outgoing::default()
         };
         let id = self.sip.invite(outgoing, sender).await.expect("it is sent");
         Leg {

@@ -92,6 +92,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         .map(|user| sip::Registration {
             user: user.clone(),
             expires: trunk.register_expires,
+            outbound: trunk.register_outbound,
         });
     let accept_from = trunk
         .accept_from
@@ -112,6 +113,31 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         registration,
         ..sip::Trunk::new(&trunk.name, target)
     })
+}
+
+/// The line that a user has at that trunk.
+pub(super) fn account(user: &settings::User, trunk: &settings::Trunk) -> sip::Account {
+    let name = user.trunk_username.as_ref().unwrap_or(&user.name);
+    sip::Account {
+        user: user.name.clone(),
+        registration: sip::Registration {
+            user: name.clone(),
+            expires: trunk.register_expires,
+            outbound: trunk.register_outbound,
+        },
+        credentials: user
+            .trunk_password
+            .as_ref()
+            .map(|password| sip::Credentials {
+                username: name.clone(),
+                password: password.0.clone(),
+            }),
+        registered: match user.trunk_register.as_str() {
+            "always" => sip::Registered::Always,
+            "never" => sip::Registered::Never,
+            _ => sip::Registered::Present,
+        },
+    }
 }
 
 #[cfg(test)]

@@ -6,4 +6,5 @@ mod digest;
 mod framing;
 mod loopback;
 mod messages;
+mod registering;
 mod wire;

@@ -10,14 +10,14 @@ use rand::{Rng, RngExt};
 
 use super::flow::{Flow, Happening, Transmit};
 use super::leg::Leg;
-use super::registrations::RegistrationEntry;
+use super::registrations::{RegistrationId, Registrations};
 use super::sending::{ClientEntry, Parked};
 use super::server_side::ServerEntry;
 use crate::sip::config::{Config, Listen};
 use crate::sip::deadlines::Deadlines;
 use crate::sip::envelope::{Envelope, stamp_via};
 use crate::sip::error::Error;
-use crate::sip::event::{Event, LegId, RegistrationState};
+use crate::sip::event::{Event, LegId, RegistrationStatus};
 use crate::sip::message::{Message, Received};
 use crate::sip::method::Method;
 use crate::sip::screening::fault_refusal;
@@ -41,8 +41,7 @@ pub struct UserAgent {
     pub(super) legs: HashMap<LegId, Leg>,
     /// Call-ID and local tag to leg.
     pub(super) dialogs: HashMap<(String, String), LegId>,
-    /// One entry per trunk that registers, by trunk index.
-    pub(super) registrations: HashMap<usize, RegistrationEntry>,
+    pub(super) registrations: Registrations,
     /// Addresses of names and when they were looked up.
     pub(super) resolved: HashMap<String, (Vec<IpAddr>, Instant)>,
     /// Requests that wait for a name.
@@ -61,7 +60,7 @@ pub(super) enum Wake {
     Client(ClientKey),
     Server(ServerKey),
     Leg(LegId),
-    Registration(usize),
+    Registration(RegistrationId),
 }
 
 impl UserAgent {
@@ -80,15 +79,7 @@ impl UserAgent {
                 return Err(Error::DuplicateTrunk(trunk.name.clone()));
             }
         }
-        let registrations = config
-            .trunks
-            .iter()
-            .enumerate()
-            .filter_map(|(index, trunk)| {
-                let entry = RegistrationEntry::new(trunk, &mut random)?;
-                Some((index, entry))
-            })
-            .collect();
+        let registrations = Registrations::new(&config, &mut random);
         Ok(UserAgent {
             config,
             listeners,
@@ -199,7 +190,7 @@ impl UserAgent {
                 Wake::Client(key) => self.handle_client_timeout(&key, now),
                 Wake::Server(key) => self.handle_server_timeout(&key, now),
                 Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
-                Wake::Registration(trunk) => self.handle_registration_timeout(trunk, now),
+                Wake::Registration(id) => self.handle_registration_timeout(id, now),
             }
         }
     }
@@ -219,16 +210,11 @@ impl UserAgent {
         self.happenings.pop_front()
     }
 
-    /// State of every registration, by trunk name in configuration order.
-    pub fn registrations(&self) -> Vec<(String, RegistrationState)> {
-        self.config
-            .trunks
+    /// State of every registration: by trunk in configuration order, the trunk's own first.
+    pub fn registrations(&self) -> Vec<RegistrationStatus> {
+        self.registrations
             .iter()
-            .enumerate()
-            .filter_map(|(index, trunk)| {
-                let entry = self.registrations.get(&index)?;
-                Some((trunk.name.clone(), entry.machine.state()))
-            })
+            .map(|(_, entry)| entry.status(&self.config))
             .collect()
     }
 
@@ -244,11 +230,7 @@ impl UserAgent {
 
     /// True when no leg is left and no registration is under way.
     pub fn is_idle(&self) -> bool {
-        self.legs.is_empty()
-            && self
-                .registrations
-                .values()
-                .all(|entry| entry.machine.is_quiet())
+        self.legs.is_empty() && self.registrations.is_quiet()
     }
 
     /// Number of transactions held, for a gauge.

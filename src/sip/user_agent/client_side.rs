@@ -71,8 +71,8 @@ impl UserAgent {
             Owner::Refresh(leg) if response.status >= 200 => {
                 self.take_refresh_response(leg, response, now);
             }
-            Owner::Register(trunk) if response.status >= 200 => {
-                self.take_register_response(trunk, response, now);
+            Owner::Register(id) if response.status >= 200 => {
+                self.take_register_response(id, response, now);
             }
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
                 self.lose(leg, now);
@@ -398,7 +398,7 @@ impl UserAgent {
                 self.lose(leg, now);
             }
             Owner::Info(leg) | Owner::Refresh(leg) => self.lose(leg, now),
-            Owner::Register(trunk) => self.fail_register(trunk, status, now),
+            Owner::Register(id) => self.fail_register(id, status, now),
             Owner::Acknowledge(_) | Owner::Nobody => {}
         }
     }

@@ -10,6 +10,7 @@ use super::flow::Happening;
 use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, Offering, PROGRESS_EVERY, State, T2};
 use super::sending::{Machine, Outbound, Owner};
 use crate::sip::address::{Address, NextHop, sip_uri};
+use crate::sip::config::Registered;
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, EndedBy, Event, LegId, Outgoing};
@@ -54,15 +55,39 @@ impl UserAgent {
             None => (self.token(16), self.token(8)),
         };
         let uri = sip_uri(&outgoing.to_user, &trunk.domain);
-        let mut from = Address::new(sip_uri(&outgoing.from_user, &trunk.domain));
+        let registration = self
+            .registrations
+            .of_caller(index, outgoing.account.as_deref());
+        let account = registration.filter(|entry| entry.account.is_some());
+        let from_user = account.map_or(outgoing.from_user, |entry| entry.user.clone());
+        let mut from = Address::new(sip_uri(&from_user, &trunk.domain));
         from.name = outgoing.from_name.filter(|name| !name.is_empty());
         // A registered trunk knows us by the contact that we registered.
-        let contact_user = match self.registrations.get(&index) {
-            Some(entry) => entry.contact_user.clone(),
-            None => outgoing.from_user,
+        let contact_user = match registration {
+            Some(entry) if entry.registered != Registered::Never => entry.contact_user.clone(),
+            _ => from_user,
+        };
+        let credentials = match account {
+            Some(entry) => entry.credentials.clone(),
+            None => trunk.credentials.clone(),
         };
         let mut request = Request::new(Method::Invite, uri.clone());
         let headers = &mut request.headers;
+        let mut hop = NextHop {
+            host: trunk.target.host,
+            port: trunk.target.port,
+            transport: trunk.target.transport,
+        };
+        if let Some(entry) = registration {
+            // What the registrar said is the way to it (RFC 3608 section 5).
+            let first = entry.service_route.first();
+            if let Some(next) = first.and_then(|first| NextHop::of_uri(&first.uri)) {
+                hop = next;
+                for route in &entry.service_route {
+                    headers.insert(Name::ROUTE, route.to_string());
+                }
+            }
+        }
         headers.insert(Name::MAX_FORWARDS, 70u32);
         headers.insert(Name::FROM, from.with_tag(&local_tag).to_string());
         headers.insert(Name::TO, Address::new(uri).to_string());
@@ -80,7 +105,7 @@ impl UserAgent {
             id,
             Leg {
                 id,
-                authorizer: trunk.credentials.clone().map(Authorizer::new),
+                authorizer: credentials.map(Authorizer::new),
                 contact_user: contact_user.clone(),
                 call_id,
                 local_tag,
@@ -94,11 +119,7 @@ impl UserAgent {
         );
         let outbound = Outbound {
             request,
-            hop: NextHop {
-                host: trunk.target.host,
-                port: trunk.target.port,
-                transport: trunk.target.transport,
-            },
+            hop,
             owner: Owner::Invite(id),
             contact: Some((contact_user, String::new())),
             give_up: trunk.request_timeout,

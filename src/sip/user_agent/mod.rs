@@ -9,6 +9,7 @@ mod commands;
 mod flow;
 mod in_dialog;
 mod leg;
+mod registering;
 mod registrations;
 mod sending;
 mod server_side;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::agent::{UserAgent, Wake};
 use super::flow::{Flow, Happening};
 use super::leg::State;
+use super::registrations::RegistrationId;
 use crate::sip::address::{NextHop, escape_user};
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
@@ -50,8 +51,8 @@ pub enum Owner {
     Info(LegId),
     /// Its UPDATE for the session timer.
     Refresh(LegId),
-    /// The REGISTER of a trunk.
-    Register(usize),
+    /// The REGISTER of a registration.
+    Register(RegistrationId),
     /// Nobody: CANCEL, and BYE of a fork that we do not want.
     Nobody,
 }
@@ -391,14 +392,14 @@ impl UserAgent {
             | Owner::Bye(leg)
             | Owner::Info(leg)
             | Owner::Refresh(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
-            Owner::Register(trunk) => self.registrations.get_mut(&trunk)?.authorizer.as_mut(),
+            Owner::Register(id) => self.registrations.get_mut(id)?.authorizer.as_mut(),
             Owner::Nobody => None,
         }
     }
 
     fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
         let sequence = match owner {
-            Owner::Register(trunk) => &mut self.registrations.get_mut(&trunk)?.sequence,
+            Owner::Register(id) => &mut self.registrations.get_mut(id)?.sequence,
             Owner::Invite(leg)
             | Owner::Reinvite(leg)
             | Owner::Acknowledge(leg)

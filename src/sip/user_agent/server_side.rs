@@ -182,19 +182,24 @@ impl UserAgent {
 
         let called = user_of(&request.uri);
         let trunk = self.trunk_of(source.ip(), &called);
-        let request_user = match trunk.and_then(|index| self.registrations.get(&index)) {
-            Some(entry) if entry.contact_user == called => entry.user.clone(),
-            _ => called,
-        };
+        let registration = self.registrations.of_contact(&called);
+        let account = registration.and_then(|entry| entry.account.clone());
         let trunk_config: Option<&Trunk> = trunk.map(|index| &self.config.trunks[index]);
         let trunk_name = trunk_config.map(|trunk| trunk.name.clone());
-        let credentials = trunk_config.and_then(|trunk| trunk.credentials.clone());
+        let credentials = match registration {
+            Some(entry) => entry.credentials.clone(),
+            None => trunk_config.and_then(|trunk| trunk.credentials.clone()),
+        };
+        // In the dialog we stay who we registered as.
+        let contact_user = registration.map(|entry| entry.contact_user.clone());
+        let request_user = registration.map_or(called, |entry| entry.user.clone());
         let id = self.next_leg();
         let local_tag = self.token(8);
         let incoming = Incoming {
             leg: id,
             trunk: trunk_name,
             request_user: request_user.clone(),
+            account,
             to_user: user_of(&envelope.to.uri),
             from_user: user_of(&envelope.from.uri),
             from_name: envelope.from.name.clone(),
@@ -213,7 +218,7 @@ impl UserAgent {
             Leg {
                 id,
                 authorizer: credentials.map(Authorizer::new),
-                contact_user: request_user,
+                contact_user: contact_user.unwrap_or(request_user),
                 call_id: envelope.call_id.clone(),
                 local_tag,
                 state: State::Ringing(Box::new(Ringing {
@@ -234,9 +239,8 @@ impl UserAgent {
         let source = canonical(source);
         let by_contact = self
             .registrations
-            .iter()
-            .find(|(_, entry)| entry.contact_user == called)
-            .map(|(index, _)| *index);
+            .of_contact(called)
+            .map(|entry| entry.trunk);
         let trunks = || self.config.trunks.iter();
         by_contact
             .or_else(|| {
