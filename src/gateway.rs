@@ -111,7 +111,7 @@ impl Gateway {
             advertised: settings.sip.advertise,
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks,
-            limits: sip::Limits::default(),
+            ..sip::Config::default()
         };
         let sip = sip::start(config, incoming_sender).await?;
         if let Some(agent) = agent {

@@ -83,7 +83,7 @@ impl Agent {
                     },
                 )
             }],
-            limits: sip::Limits::default(),
+            ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await?;
         Ok(Agent { sip, incoming })

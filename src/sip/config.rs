@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use crate::redacted::Redacted;
 
-/// The whole configuration of the user agent.
-#[derive(Debug, Clone)]
+/// The whole configuration of the user agent. The default has no listener and no trunk.
+#[derive(Debug, Clone, Default)]
 pub struct Config {
     /// Sockets to open. Requests leave by the first one of fitting protocol and family.
     pub listen: Vec<Listen>,

@@ -31,3 +31,4 @@ mod set_up_time;
 mod sign_in;
 mod silent_sockets;
 mod strangers;
+mod user_lines;

@@ -57,7 +57,7 @@ impl Pbx {
                     },
                 )
             }],
-            limits: sip::Limits::default(),
+            ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await.expect("SIP starts");
         let address = sip.local_addresses()[0].address;

@@ -32,7 +32,7 @@ async fn agent(
         advertised: None,
         user_agent: "Trunkline".to_owned(),
         trunks: vec![trunk],
-        limits: Limits::default(),
+        ..Config::default()
     };
     let (sender, incoming) = mpsc::channel(8);
     (

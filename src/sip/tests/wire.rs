@@ -55,7 +55,7 @@ impl Wire {
             advertised: None,
             user_agent: "Trunkline".to_owned(),
             trunks: vec![trunk],
-            limits: Limits::default(),
+            ..Config::default()
         };
         let agent = UserAgent::new(
             config,
@@ -77,13 +77,8 @@ impl Wire {
     }
 
     pub fn receive_bytes(&mut self, bytes: &[u8]) {
-        let flow = Flow {
-            transport: Transport::Udp,
-            listener: 0,
-            remote: PEER.parse::<SocketAddr>().expect("address"),
-            connection: None,
-            reconnect: None,
-        };
+        let peer = PEER.parse::<SocketAddr>().expect("address");
+        let flow = Flow::new(Transport::Udp, 0, peer);
         self.agent
             .handle_message(&Bytes::copy_from_slice(bytes), flow, self.now);
     }

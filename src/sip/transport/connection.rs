@@ -107,11 +107,8 @@ async fn read(
     accepted: bool,
 ) -> &'static str {
     let flow = Flow {
-        transport: Transport::Tcp,
-        listener: plan.listener,
-        remote: plan.remote,
         connection: Some(plan.id),
-        reconnect: None,
+        ..Flow::new(Transport::Tcp, plan.listener, plan.remote)
     };
     let mut framer = Framer::new(plan.limits.message_bytes);
     let mut buffer = vec![0u8; 16 * 1024];

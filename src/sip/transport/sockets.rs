@@ -302,13 +302,7 @@ async fn read_datagrams(socket: Arc<UdpSocket>, listener: usize, inbound: mpsc::
                     continue;
                 }
                 let bytes = Bytes::copy_from_slice(&buffer[..length]);
-                let flow = Flow {
-                    transport: Transport::Udp,
-                    listener,
-                    remote,
-                    connection: None,
-                    reconnect: None,
-                };
+                let flow = Flow::new(Transport::Udp, listener, remote);
                 let message = Inbound::Message {
                     bytes,
                     flow,

@@ -24,6 +24,19 @@ pub struct Flow {
     pub reconnect: Option<SocketAddr>,
 }
 
+impl Flow {
+    /// The way to or from `remote` by a listener; streams name their connection besides.
+    pub const fn new(transport: Transport, listener: usize, remote: SocketAddr) -> Self {
+        Flow {
+            transport,
+            listener,
+            remote,
+            connection: None,
+            reconnect: None,
+        }
+    }
+}
+
 /// Bytes to send.
 #[derive(Debug, Clone)]
 pub struct Transmit {

@@ -213,13 +213,7 @@ impl UserAgent {
         let Some(listener) = self.listener_for(transport, address) else {
             return self.fail_outbound(outbound, 503, now);
         };
-        let flow = Flow {
-            transport,
-            listener,
-            remote: address,
-            connection: None,
-            reconnect: None,
-        };
+        let flow = Flow::new(transport, listener, address);
         self.begin(outbound, flow, &branch, bytes, now);
     }
 
