@@ -29,7 +29,7 @@ mod tests;
 
 pub use config::{
     Account, Config, Credentials, Limits, Listen, Registered, Registration, Target, Transport,
-    Trunk,
+    Trunk, TrunkTarget,
 };
 pub use error::Error;
 pub use event::{

@@ -48,14 +48,7 @@ impl Pbx {
             user_agent: "Exchange/1".to_owned(),
             trunks: vec![sip::Trunk {
                 domain: "pbx.example".to_owned(),
-                ..sip::Trunk::new(
-                    "gateway",
-                    sip::Target {
-                        host: gateway.ip().to_string(),
-                        port: gateway.port(),
-                        transport,
-                    },
-                )
+                ..sip::Trunk::new("gateway", sip::Target::at(gateway, transport))
             }],
             ..sip::Config::default()
         };

@@ -22,10 +22,10 @@ async fn agent(
         Transport::Tcp => Transport::Udp,
     };
     let mut trunk = trunk("peer");
-    trunk.target = Target {
+    trunk.targets[0].target = Target {
         host: ip.trim_matches(['[', ']']).to_owned(),
-        port: peer_port,
-        transport,
+        port: Some(peer_port),
+        transport: Some(transport),
     };
     let config = Config {
         listen: vec![listen(transport), listen(other)],

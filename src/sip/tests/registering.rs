@@ -199,7 +199,7 @@ fn a_registrar_that_cannot_be_reached_fails_all_without_a_flood() {
         ..trunk("pbx")
     };
     // No listener of that family: every send fails at once.
-    trunk.target.host = "2001:db8::1".to_owned();
+    trunk.targets[0].target.host = "2001:db8::1".to_owned();
     let mut wire = Wire::new(trunk);
     wire.agent.start(wire.now);
     wire.quiet();

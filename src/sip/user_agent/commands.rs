@@ -71,11 +71,7 @@ impl UserAgent {
         };
         let mut request = Request::new(Method::Invite, uri.clone());
         let headers = &mut request.headers;
-        let mut hop = NextHop {
-            host: trunk.target.host,
-            port: trunk.target.port,
-            transport: trunk.target.transport,
-        };
+        let mut hop = NextHop::from(&trunk.targets[0].target);
         if let Some(entry) = registration {
             // What the registrar said is the way to it (RFC 3608 section 5).
             let first = entry.service_route.first();
@@ -205,8 +201,8 @@ impl UserAgent {
             request,
             hop: hop.unwrap_or(NextHop {
                 host: String::new(),
-                port: 0,
-                transport: crate::sip::config::Transport::Udp,
+                port: None,
+                transport: None,
             }),
             owner,
             contact,

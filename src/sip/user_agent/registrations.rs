@@ -184,7 +184,10 @@ impl RegistrationEntry {
 /// listeners differ. A version 8 UUID (RFC 9562 section 5.8).
 fn instance(config: &Config, trunk: &str, registration: &Registration) -> String {
     let mut hash = Sha256::new();
-    hash.update(format!("{:?} {:?}", config.listen, config.advertised));
+    for listen in &config.listen {
+        hash.update(format!("{} {} ", listen.transport, listen.address));
+    }
+    hash.update(config.advertised.map_or(String::new(), |ip| ip.to_string()));
     for part in [trunk, &registration.user] {
         hash.update([0]);
         hash.update(part);

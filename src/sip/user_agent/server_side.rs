@@ -10,7 +10,7 @@ use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
 use super::leg::{Leg, Ringing, State};
 use crate::sip::address::user_of;
-use crate::sip::config::Trunk;
+use crate::sip::config::{Trunk, TrunkTarget};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::{Envelope, canonical, sdp_body};
@@ -247,12 +247,16 @@ impl UserAgent {
                 trunks().position(|trunk| trunk.accept_from.iter().any(|net| net.contains(&source)))
             })
             .or_else(|| {
-                trunks().position(|trunk| match trunk.target.host.parse::<IpAddr>() {
-                    Ok(target) => canonical(target) == source,
-                    Err(_) => self
-                        .resolved
-                        .get(&trunk.target.host)
-                        .is_some_and(|(found, _)| found.contains(&source)),
+                trunks().position(|trunk| {
+                    trunk.targets.iter().any(|TrunkTarget { target, .. }| {
+                        match target.host.parse::<IpAddr>() {
+                            Ok(target) => canonical(target) == source,
+                            Err(_) => self
+                                .resolved
+                                .get(&target.host)
+                                .is_some_and(|(found, _)| found.contains(&source)),
+                        }
+                    })
                 })
             })
     }
