@@ -214,7 +214,8 @@ pub fn user_of(uri: &str) -> String {
     unescape(user)
 }
 
-fn unescape(text: &str) -> String {
+/// A text without its %-escapes.
+pub fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::identity::IdentityPolicy;
 use crate::redacted::Redacted;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
@@ -82,6 +83,8 @@ pub struct Trunk {
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
+    /// How callers are named, ours and theirs.
+    pub identity: IdentityPolicy,
 }
 
 impl Trunk {
@@ -101,6 +104,7 @@ impl Trunk {
             registration: None,
             accounts: Vec::new(),
             request_timeout: Duration::from_secs(32),
+            identity: IdentityPolicy::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod framing;
 mod handle;
+mod identity;
 mod message;
 mod method;
 mod registration;
@@ -37,6 +38,7 @@ pub use event::{
 };
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::Handle;
+pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
 pub use task::start;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{parse_transport, unusable};
+use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
 use crate::settings::{self, Error};
 use crate::{sdp, sip};
@@ -111,6 +111,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         credentials,
         accept_from,
         registration,
+        identity: identity::policy(index, trunk)?,
         ..sip::Trunk::new(&trunk.name, target)
     })
 }

@@ -144,7 +144,7 @@ impl Wire {
     pub fn incoming(&mut self) -> Incoming {
         loop {
             match self.agent.poll_event() {
-                Some(Happening::Incoming(incoming)) => return incoming,
+                Some(Happening::Incoming(incoming)) => return *incoming,
                 Some(_) => continue,
                 None => panic!("an incoming call was expected"),
             }

@@ -13,6 +13,7 @@ use crate::sip::config::Registered;
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, LegId, Outgoing};
+use crate::sip::identity::{self, is_header_name};
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
 use crate::sip::screening::SUPPORTED_VALUE;
@@ -33,11 +34,7 @@ impl UserAgent {
             });
         }
         for (name, value) in &outgoing.headers {
-            let is_token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
-            if name.is_empty()
-                || !name.bytes().all(is_token)
-                || value.contains(|c: char| c.is_control())
-            {
+            if !is_header_name(name) || value.contains(|c: char| c.is_control()) {
                 return Err(Error::BadHeader(name.clone()));
             }
         }
@@ -58,11 +55,17 @@ impl UserAgent {
             .of_caller(index, outgoing.account.as_deref());
         let account = registration.filter(|entry| entry.account.is_some());
         let from_user = account.map_or(outgoing.from_user, |entry| entry.user.clone());
-        let mut from = Address::new(sip_uri(&from_user, &trunk.domain));
-        from.name = outgoing.from_name.filter(|name| !name.is_empty());
+        let presented = identity::present(
+            &trunk.identity,
+            &from_user,
+            outgoing.from_name.as_deref(),
+            &trunk.domain,
+            outgoing.anonymous,
+        );
         // A registered trunk knows us by the contact that we registered.
         let contact_user = match registration {
             Some(entry) if entry.registered != Registered::Never => entry.contact_user.clone(),
+            _ if outgoing.anonymous => identity::ANONYMOUS.to_owned(),
             _ => from_user,
         };
         let credentials = match account {
@@ -83,12 +86,15 @@ impl UserAgent {
             }
         }
         headers.insert(Name::MAX_FORWARDS, 70u32);
-        headers.insert(Name::FROM, from.with_tag(&local_tag).to_string());
+        headers.insert(Name::FROM, presented.from.with_tag(&local_tag).to_string());
         headers.insert(Name::TO, Address::new(uri).to_string());
         headers.insert(Name::CALL_ID, call_id.clone());
         headers.insert(Name::CSEQ, "1 INVITE");
         headers.insert(Name::ALLOW, Method::ALLOW);
         headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
+        for (name, value) in presented.headers {
+            headers.insert(Name::from(name), value);
+        }
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
@@ -242,7 +248,7 @@ impl UserAgent {
     }
 
     pub(super) fn happen_incoming(&mut self, incoming: crate::sip::event::Incoming) {
-        self.happen(Happening::Incoming(incoming));
+        self.happen(Happening::Incoming(Box::new(incoming)));
     }
 }
 

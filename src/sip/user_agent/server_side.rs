@@ -15,6 +15,7 @@ use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::{Envelope, canonical, sdp_body};
 use crate::sip::event::{Event, Incoming, LegId};
+use crate::sip::identity;
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
@@ -185,6 +186,11 @@ impl UserAgent {
         let registration = self.registrations.of_contact(&called);
         let account = registration.and_then(|entry| entry.account.clone());
         let trunk_config: Option<&Trunk> = trunk.map(|index| &self.config.trunks[index]);
+        let policy = trunk_config.map(|trunk| &trunk.identity);
+        let caller = identity::caller(policy, &envelope.from, &request.headers);
+        let headers = policy.map_or(Vec::new(), |policy| {
+            identity::passed(policy, &request.headers)
+        });
         let trunk_name = trunk_config.map(|trunk| trunk.name.clone());
         let credentials = match registration {
             Some(entry) => entry.credentials.clone(),
@@ -201,8 +207,10 @@ impl UserAgent {
             request_user: request_user.clone(),
             account,
             to_user: user_of(&envelope.to.uri),
-            from_user: user_of(&envelope.from.uri),
-            from_name: envelope.from.name.clone(),
+            from_user: caller.user,
+            from_name: caller.name,
+            diverted: identity::diversion(&request.headers),
+            headers,
             call_id: envelope.call_id.clone(),
             source,
             body: sdp_body(&request.headers, &request.body),
