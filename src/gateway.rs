@@ -103,6 +103,13 @@ impl Gateway {
         let http = listener.local_addr().map_err(http_error)?;
         let (workers, handles) = start_workers(&settings)?;
 
+        for trunk in &plan.shows_keys {
+            tracing::warn!(
+                %trunk,
+                "srtp keys travel in sip that is not encrypted: who reads it hears the calls; \
+                 use transport=tls"
+            );
+        }
         let mut trunks = plan.trunks;
         let agent = start_agent(&settings, &plan.listen, &mut trunks).await?;
         let (incoming_sender, mut incoming) = mpsc::channel(INCOMING_QUEUE);

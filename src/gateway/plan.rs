@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) listen: Vec<sip::Listen>,
     /// Trunks of the SIP user agent.
     pub(super) trunks: Vec<sip::Trunk>,
+    /// The names of those with SRTP whose SIP is not encrypted.
+    pub(super) shows_keys: Vec<String>,
     /// Trunks of the calls.
     pub(super) rules: HashMap<String, TrunkRules>,
     /// Where calls go.
@@ -88,8 +90,12 @@ impl Plan {
         };
         let mut trunks = Vec::new();
         let mut rules = HashMap::new();
+        let mut shows_keys = Vec::new();
         for (index, trunk) in settings.trunk.iter().enumerate() {
             let policy = trunk::policy(index, trunk)?;
+            if trunk::shows_keys(trunk, &policy) {
+                shows_keys.push(trunk.name.clone());
+            }
             let registered = trunk.username.clone().filter(|_| trunk.register);
             let of_trunk = TrunkRules {
                 rules: call_rules(settings, browser.clone(), policy),
@@ -128,6 +134,7 @@ impl Plan {
             listen,
             trunks,
             followed,
+            shows_keys,
             rules,
             routes: routes(settings)?,
             sign_in: sign_in(settings)?,

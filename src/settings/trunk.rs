@@ -36,6 +36,12 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// Encrypt RTP by keys in SDP: `off`, `optional` or `required`.
+    pub srtp: String,
+    /// The crypto suites of that, offered in this order.
+    pub crypto_suites: Vec<String>,
+    /// Offer RTP/AVPF, or RTP/SAVPF.
+    pub avpf: bool,
     /// Which header names the caller beside From: `from` (none), `pai`, `ppi` or `rpid`.
     pub identity: String,
     /// Believe its P-Asserted-Identity, tell it who anonymous callers are.
@@ -76,6 +82,15 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            srtp: "off".to_owned(),
+            crypto_suites: [
+                "AES_CM_128_HMAC_SHA1_80",
+                "AES_CM_128_HMAC_SHA1_32",
+                "AEAD_AES_128_GCM",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            avpf: false,
             identity: "from".to_owned(),
             trusted: false,
             caller_id: Vec::new(),

@@ -11,6 +11,15 @@ use super::event::{Command, Event, LegId, Outgoing, RegistrationStatus};
 /// State of each registration.
 pub type Registrations = Vec<RegistrationStatus>;
 
+/// What the user agent holds at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Dialogs and attempts at one.
+    pub legs: usize,
+    /// Client and server transactions, finished ones whose timer still runs among them.
+    pub transactions: usize,
+}
+
 /// An order to the task.
 #[derive(Debug)]
 pub enum Order {
@@ -45,6 +54,11 @@ pub enum Order {
         user: String,
         /// Which of both.
         present: bool,
+    },
+    /// Count what is held.
+    Count {
+        /// The counts.
+        reply: oneshot::Sender<Held>,
     },
     /// End everything.
     ShutDown {
@@ -106,6 +120,15 @@ impl Handle {
     /// State of each registration: by trunk in configuration order, the trunk's own first.
     pub fn registrations(&self) -> Registrations {
         self.registrations.borrow().clone()
+    }
+
+    /// What is held now; nothing once the user agent has stopped.
+    pub async fn held(&self) -> Held {
+        let (reply, answer) = oneshot::channel();
+        match self.order(Order::Count { reply }).await {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => Held::default(),
+        }
     }
 
     /// Unregisters, ends every leg, and stops; returns when done, within a few seconds.

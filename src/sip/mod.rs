@@ -37,7 +37,7 @@ pub use event::{
     Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState, RegistrationStatus,
 };
 pub use framing::{Frame, Framer, FramingError};
-pub use handle::Handle;
+pub use handle::{Handle, Held};
 pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::config::Config;
 use super::error::Error;
 use super::event::{Command, Event, Incoming, LegId, RegistrationStatus};
-use super::handle::{Handle, Order, Registrations};
+use super::handle::{Handle, Held, Order, Registrations};
 use super::transport::{Inbound, Transports};
 use super::user_agent::{Happening, UserAgent};
 
@@ -219,6 +219,12 @@ impl Driver {
             Order::Present { .. } if self.stopping.is_some() => {}
             Order::Present { user, present } => {
                 self.agent.handle_presence(&user, present, now);
+            }
+            Order::Count { reply } => {
+                let _ = reply.send(Held {
+                    legs: self.agent.legs(),
+                    transactions: self.agent.transactions(),
+                });
             }
             Order::ShutDown { reply } => self.stop(Some(reply)),
         }

@@ -31,5 +31,6 @@ mod registration;
 mod set_up_time;
 mod sign_in;
 mod silent_sockets;
+mod srtp;
 mod strangers;
 mod user_lines;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
+use crate::protection::CryptoSuite;
 use crate::settings::{self, Error};
 use crate::{sdp, sip};
 
@@ -14,7 +15,50 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<sdp::Trunk
         ptime: trunk.ptime,
         prefer_passthrough: trunk.passthrough,
         telephone_event: trunk.telephone_event,
+        srtp: srtp_mode(index, &trunk.srtp)?,
+        crypto_suites: crypto_suites(index, &trunk.crypto_suites)?,
+        avpf: trunk.avpf,
     })
+}
+
+fn srtp_mode(index: usize, text: &str) -> Result<sdp::SrtpMode, Error> {
+    match text {
+        "off" => Ok(sdp::SrtpMode::Off),
+        "optional" => Ok(sdp::SrtpMode::Optional),
+        "required" => Ok(sdp::SrtpMode::Required),
+        _ => {
+            let expected = "off, optional or required";
+            Err(unusable(format!("trunk[{index}].srtp"), text, expected))
+        }
+    }
+}
+
+fn crypto_suites(index: usize, names: &[String]) -> Result<Vec<CryptoSuite>, Error> {
+    let refused = |name: &str| {
+        let expected = "AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32 or AEAD_AES_128_GCM, \
+                        at least one and each once";
+        unusable(format!("trunk[{index}].crypto_suites"), name, expected)
+    };
+    let mut suites = Vec::new();
+    for name in names {
+        let suite = name.parse().map_err(|_| refused(name))?;
+        if suites.contains(&suite) {
+            return Err(refused(name));
+        }
+        suites.push(suite);
+    }
+    match suites.is_empty() {
+        true => Err(refused("[]")),
+        false => Ok(suites),
+    }
+}
+
+/// Whether the keys of its calls would travel where others can read them: in SIP without TLS
+/// (RFC 4568 section 7 wants it protected).
+pub(super) fn shows_keys(trunk: &settings::Trunk, policy: &sdp::TrunkPolicy) -> bool {
+    let target = trunk.target.to_ascii_lowercase();
+    let protected = target.starts_with("sips:") || target.contains("transport=tls");
+    policy.srtp != sdp::SrtpMode::Off && !protected
 }
 
 /// The codecs of a list of names.
@@ -144,6 +188,39 @@ pub(super) fn account(user: &settings::User, trunk: &settings::Trunk) -> sip::Ac
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn srtp_is_read_and_what_is_no_mode_or_suite_is_named() {
+        let with = |srtp: &str, suites: &[&str]| settings::Trunk {
+            srtp: srtp.to_owned(),
+            crypto_suites: suites.iter().map(|name| (*name).to_owned()).collect(),
+            target: "sip:pbx.example".to_owned(),
+            ..settings::Trunk::default()
+        };
+        let gcm = "AEAD_AES_128_GCM";
+        let trunk = with("optional", &[gcm]);
+        let read = policy(0, &trunk).expect("usable");
+        assert_eq!(read.srtp, sdp::SrtpMode::Optional);
+        assert_eq!(read.crypto_suites, [CryptoSuite::AeadAes128Gcm]);
+        assert!(shows_keys(&trunk, &read));
+        let over_tls = settings::Trunk {
+            target: "sip:pbx.example;transport=TLS".to_owned(),
+            ..trunk
+        };
+        assert!(!shows_keys(&over_tls, &read));
+        for (trunk, key) in [
+            (with("yes", &[gcm]), "trunk[0].srtp"),
+            (with("off", &[]), "trunk[0].crypto_suites"),
+            (with("off", &[gcm, gcm]), "trunk[0].crypto_suites"),
+            (
+                with("off", &["F8_128_HMAC_SHA1_80"]),
+                "trunk[0].crypto_suites",
+            ),
+        ] {
+            let error = policy(0, &trunk).expect_err(key);
+            assert!(error.to_string().contains(key), "{error}");
+        }
+    }
 
     #[test]
     fn targets_are_read_in_every_form() {
