@@ -118,7 +118,8 @@ impl Gateway {
             advertised: settings.sip.advertise,
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks,
-            ..sip::Config::default()
+            tls: plan.tls,
+            limits: plan.sip_limits,
         };
         let sip = sip::start(config, incoming_sender).await?;
         if let Some(agent) = agent {
@@ -212,6 +213,11 @@ impl Gateway {
     /// Where SIP is spoken.
     pub fn sip_addresses(&self) -> Vec<sip::Listen> {
         self.sip.local_addresses().to_vec()
+    }
+
+    /// Reads the certificates of SIP again, for TLS handshakes to come.
+    pub async fn reload(&self) {
+        self.sip.read_certificates().await;
     }
 
     /// Takes no new calls, and waits until the last has ended or the deadline has passed.

@@ -19,6 +19,10 @@ use crate::{sdp, sip};
 pub(super) struct Plan {
     /// SIP listeners.
     pub(super) listen: Vec<sip::Listen>,
+    /// Certificates of SIP.
+    pub(super) tls: sip::Tls,
+    /// Bounds of SIP.
+    pub(super) sip_limits: sip::Limits,
     /// Trunks of the SIP user agent.
     pub(super) trunks: Vec<sip::Trunk>,
     /// The names of those with SRTP whose SIP is not encrypted.
@@ -69,7 +73,8 @@ impl Plan {
             .iter()
             .map(|text| {
                 parse_listen(text).ok_or_else(|| {
-                    unusable("sip.listen", text, "udp:ADDRESS:PORT or tcp:ADDRESS:PORT")
+                    let expected = "udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT";
+                    unusable("sip.listen", text, expected)
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -110,10 +115,20 @@ impl Plan {
                 .filter(|user| user.trunk.as_ref() == Some(&trunk.name))
                 .map(|user| trunk::account(user, trunk))
                 .collect();
-            trunks.push(sip::Trunk {
+            let trunk = sip::Trunk {
                 accounts,
                 ..trunk::sip_trunk(index, trunk)?
-            });
+            };
+            let secure =
+                |target: &sip::TrunkTarget| target.target.transport == Some(sip::Transport::Tls);
+            if trunk.targets.iter().any(secure)
+                && !listen.iter().any(|l| l.transport == sip::Transport::Tls)
+            {
+                let key = format!("trunk[{index}].target");
+                let expected = "a tls: listener in sip.listen beside it";
+                return Err(unusable(key, &settings.trunk[index].target, expected));
+            }
+            trunks.push(trunk);
         }
         if settings.built_in.enabled {
             let of_agent = TrunkRules {
@@ -132,6 +147,21 @@ impl Plan {
             .collect();
         Ok(Plan {
             listen,
+            tls: sip::Tls {
+                certificate: trunk::certificate(
+                    &settings.sip.certificate,
+                    &settings.sip.certificate_key,
+                ),
+                authorities: settings.sip.ca.clone(),
+                client_authorities: settings.sip.client_ca.clone(),
+            },
+            sip_limits: sip::Limits {
+                connections: settings.sip.max_connections,
+                connections_per_source: settings.sip.max_connections_per_address,
+                idle_timeout: Duration::from_secs(settings.sip.idle_timeout),
+                message_timeout: Duration::from_secs(settings.sip.message_timeout),
+                ..sip::Limits::default()
+            },
             trunks,
             followed,
             shows_keys,
@@ -167,6 +197,7 @@ fn parse_transport(text: &str) -> Option<sip::Transport> {
     match text.to_ascii_lowercase().as_str() {
         "udp" => Some(sip::Transport::Udp),
         "tcp" => Some(sip::Transport::Tcp),
+        "tls" => Some(sip::Transport::Tls),
         _ => None,
     }
 }

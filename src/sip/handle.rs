@@ -55,6 +55,8 @@ pub enum Order {
         /// Which of both.
         present: bool,
     },
+    /// Read the certificates of TLS again.
+    ReadCertificates,
     /// Count what is held.
     Count {
         /// The counts.
@@ -120,6 +122,13 @@ impl Handle {
     /// State of each registration: by trunk in configuration order, the trunk's own first.
     pub fn registrations(&self) -> Registrations {
         self.registrations.borrow().clone()
+    }
+
+    /// Reads the certificates of TLS again, for handshakes to come. Files that cannot be used are
+    /// logged, and the certificates before them stay.
+    pub async fn read_certificates(&self) {
+        // One that has stopped has no handshakes to come.
+        let _ = self.order(Order::ReadCertificates).await;
     }
 
     /// What is held now; nothing once the user agent has stopped.

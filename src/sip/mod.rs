@@ -29,8 +29,8 @@ mod user_agent;
 mod tests;
 
 pub use config::{
-    Account, Config, Credentials, Limits, Listen, Registered, Registration, Target, Transport,
-    Trunk, TrunkTarget,
+    Account, Certificate, Config, Credentials, Limits, Listen, Registered, Registration, Target,
+    Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{

@@ -51,9 +51,13 @@ pub struct Leg {
 
 impl Pbx {
     /// A PBX at a port of its own, for a gateway that will be at `gateway`.
-    pub async fn start(gateway: SocketAddr, transport: sip::Transport) -> (Self, SocketAddr) {
+    pub async fn start(
+        gateway: SocketAddr,
+        transport: sip::Transport,
+        change: impl FnOnce(&mut sip::Config),
+    ) -> (Self, SocketAddr) {
         let (sender, incoming) = mpsc::channel(64);
-        let config = sip::Config {
+        let mut config = sip::Config {
             listen: vec![sip::Listen {
                 transport,
                 address: "127.0.0.1:0".parse().expect("an address"),
@@ -70,6 +74,7 @@ impl Pbx {
             }],
             ..sip::Config::default()
         };
+        change(&mut config);
         let sip = sip::start(config, sender).await.expect("SIP starts");
         let address = sip.local_addresses()[0].address;
         (Pbx { sip, incoming }, address)

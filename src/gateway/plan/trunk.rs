@@ -1,6 +1,8 @@
 //! What one `[[trunk]]` means for the SIP user agent and for its calls.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
@@ -75,11 +77,16 @@ pub(super) fn codecs(key: &str, names: &[String]) -> Result<Vec<Codec>, Error> {
         .collect()
 }
 
-/// `sip:HOST[:PORT][;transport=udp|tcp]`
-fn parse_target(text: &str) -> Option<sip::Target> {
-    let rest = text.strip_prefix("sip:")?;
+/// `sip:HOST[:PORT][;transport=udp|tcp|tls]` or `sips:HOST[:PORT]`, and whether it is the latter.
+fn parse_target(text: &str) -> Option<(sip::Target, bool)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let sips = match scheme {
+        "sip" => false,
+        "sips" => true,
+        _ => return None,
+    };
     let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
-    let mut transport = None;
+    let mut transport = sips.then_some(sip::Transport::Tls);
     for parameter in parameters
         .split(';')
         .filter(|parameter| !parameter.is_empty())
@@ -88,7 +95,12 @@ fn parse_target(text: &str) -> Option<sip::Target> {
         if !name.eq_ignore_ascii_case("transport") {
             return None;
         }
-        transport = Some(parse_transport(value)?);
+        // `sips:` runs over TLS, which runs over TCP: either name is the same.
+        transport = Some(match parse_transport(value)? {
+            sip::Transport::Udp if sips => return None,
+            sip::Transport::Tcp if sips => sip::Transport::Tls,
+            transport => transport,
+        });
     }
     let (host, port) = match place.strip_prefix('[') {
         Some(v6) => {
@@ -109,17 +121,27 @@ fn parse_target(text: &str) -> Option<sip::Target> {
         && host
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'));
-    usable.then(|| sip::Target {
+    let target = sip::Target {
         host: host.to_owned(),
         port,
         transport,
-    })
+    };
+    usable.then_some((target, sips))
+}
+
+/// A certificate, where both of its files are named.
+pub(super) fn certificate(
+    chain: &Option<PathBuf>,
+    key: &Option<PathBuf>,
+) -> Option<sip::Certificate> {
+    let (chain, key) = (chain.clone()?, key.clone()?);
+    Some(sip::Certificate { chain, key })
 }
 
 /// The trunk as the SIP user agent knows it.
 pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Trunk, Error> {
-    let target = parse_target(&trunk.target).ok_or_else(|| {
-        let expected = "sip:HOST:PORT;transport=udp or tcp";
+    let (target, sips) = parse_target(&trunk.target).ok_or_else(|| {
+        let expected = "sip:HOST:PORT;transport=udp, tcp or tls, or sips:HOST:PORT";
         unusable(format!("trunk[{index}].target"), &trunk.target, expected)
     })?;
     let credentials = match (&trunk.username, &trunk.password) {
@@ -155,7 +177,15 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         credentials,
         accept_from,
         registration,
+        sips,
+        tls: sip::TrunkTls {
+            name: trunk.tls_name.clone(),
+            verify: trunk.tls_verify,
+            certificate: certificate(&trunk.tls_certificate, &trunk.tls_certificate_key),
+        },
         identity: identity::policy(index, trunk)?,
+        advertised: trunk.advertise,
+        keep_alive: Duration::from_secs(trunk.keep_alive),
         ..sip::Trunk::new(&trunk.name, target)
     })
 }
@@ -224,8 +254,13 @@ mod tests {
 
     #[test]
     fn targets_are_read_in_every_form() {
-        let target =
-            |text| parse_target(text).map(|target| (target.host, target.port, target.transport));
+        let target = |text| {
+            parse_target(text).map(|(target, sips)| {
+                let secure = target.transport == Some(sip::Transport::Tls);
+                assert!(secure || !sips, "{text} is not safe");
+                (target.host, target.port, target.transport)
+            })
+        };
         assert_eq!(
             target("sip:pbx.example"),
             Some(("pbx.example".to_owned(), None, None))
@@ -242,8 +277,20 @@ mod tests {
             target("sip:[2001:db8::1]:5061"),
             Some(("2001:db8::1".to_owned(), Some(5061), None))
         );
+        for secure in [
+            "sips:pbx.example",
+            "sips:pbx.example;transport=tcp",
+            "sip:pbx.example;transport=tls",
+        ] {
+            assert_eq!(
+                target(secure),
+                Some(("pbx.example".to_owned(), None, Some(sip::Transport::Tls))),
+                "{secure}"
+            );
+        }
         for wrong in [
             "pbx.example",
+            "sips:pbx.example;transport=udp",
             "sip:",
             "sip:a b",
             "sip:a:99999",

@@ -8,12 +8,15 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
+use super::domains::Domains;
 use super::flow::{Flow, Happening, Transmit};
+use super::keep_alives::{KeepAlive, Way};
 use super::leg::Leg;
 use super::registrations::{RegistrationId, Registrations};
 use super::sending::{ClientEntry, Parked};
 use super::server_side::ServerEntry;
-use crate::sip::config::{Config, Listen};
+use crate::sip::address::wants_sips;
+use crate::sip::config::{Config, Listen, Transport};
 use crate::sip::deadlines::Deadlines;
 use crate::sip::envelope::{Envelope, stamp_via};
 use crate::sip::error::Error;
@@ -48,6 +51,12 @@ pub struct UserAgent {
     pub(super) parked: Vec<Parked>,
     /// Peers that refused TCP for a large request, and when.
     pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
+    /// Where peers behind NAT of ours see us, by listener and peer.
+    pub(super) views: HashMap<(usize, SocketAddr), SocketAddr>,
+    /// Ways to registrars that are kept open.
+    pub(super) keep_alives: HashMap<Way, KeepAlive>,
+    /// Whom TLS connections must lead to.
+    pub(super) domains: Domains,
     pub(super) deadlines: Deadlines<Wake>,
     outbox: VecDeque<Transmit>,
     happenings: VecDeque<Happening>,
@@ -60,6 +69,7 @@ pub(super) enum Wake {
     Client(ClientKey),
     Server(ServerKey),
     Leg(LegId),
+    KeepAlive(Way),
     Registration(RegistrationId),
 }
 
@@ -97,6 +107,9 @@ impl UserAgent {
             resolved: HashMap::new(),
             parked: Vec::new(),
             tcp_refused: HashMap::new(),
+            views: HashMap::new(),
+            keep_alives: HashMap::new(),
+            domains: Domains::default(),
             deadlines: Deadlines::new(),
             outbox: VecDeque::new(),
             happenings: VecDeque::new(),
@@ -159,9 +172,14 @@ impl UserAgent {
                         // A broken connection is replaced by one to the Via's port (section
                         // 18.2.2).
                         let port = envelope.as_ref().ok().and_then(|e| e.sent_by_port);
-                        flow.reconnect = Some((source.ip(), port.unwrap_or(5060)).into());
+                        let port = port.unwrap_or(flow.transport.default_port());
+                        flow.reconnect = Some((source.ip(), port).into());
+                        if flow.transport == Transport::Tls {
+                            flow.domain = self.domain_to_answer(source.ip());
+                        }
                     }
                 }
+                flow.sips = wants_sips(&request);
                 match (refusal, envelope) {
                     (Some(_), _) | (None, Err(_)) if request.method == Method::Ack => {
                         self.reject("malformed_ack", source);
@@ -194,6 +212,7 @@ impl UserAgent {
                 Wake::Client(key) => self.handle_client_timeout(&key, now),
                 Wake::Server(key) => self.handle_server_timeout(&key, now),
                 Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
+                Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
                 Wake::Registration(id) => self.handle_registration_timeout(id, now),
             }
         }
@@ -255,10 +274,12 @@ impl UserAgent {
     // === What the other files of this folder share ===
 
     pub(super) fn transmit(&mut self, flow: Flow, bytes: Bytes, transaction: Option<ClientKey>) {
+        let domain = flow.domain.and_then(|id| self.domains.get(id)).cloned();
         self.outbox.push_back(Transmit {
             flow,
             bytes,
             transaction,
+            domain,
         });
     }
 

@@ -129,6 +129,11 @@ impl Registrations {
     }
 
     /// One of them.
+    pub fn get(&self, id: RegistrationId) -> Option<&RegistrationEntry> {
+        self.entries.get(id.0)
+    }
+
+    /// One of them.
     pub fn get_mut(&mut self, id: RegistrationId) -> Option<&mut RegistrationEntry> {
         self.entries.get_mut(id.0)
     }

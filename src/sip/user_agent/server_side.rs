@@ -225,6 +225,7 @@ impl UserAgent {
             id,
             Leg {
                 id,
+                trunk,
                 authorizer: credentials.map(Authorizer::new),
                 contact_user: contact_user.unwrap_or(request_user),
                 call_id: envelope.call_id.clone(),
