@@ -20,21 +20,20 @@ use super::handle::{CallHandle, QUEUE};
 use super::incoming::Invitation;
 use super::leg::PeerLeg;
 use super::machine::{Call, Local, Rules};
-use super::message::{Diverted, SocketId};
+use super::message::{Diverted, SocketId, TransferTarget};
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
 use super::routing::{Rewrite, Routes};
-use super::task::{Audience, CallTask, SipSide};
+use super::sip_side::SipSide;
+use super::task::{Audience, CallTask};
+use super::transfer::{CallerNames, SIP_QUEUE};
 use super::{EndReason, Error};
-use crate::media::{CallKey, Ports, RtpSockets, WorkerHandle};
+use crate::media::{self, CallKey, Ports, RtpSockets, WorkerHandle};
 use crate::peer::{self, Peer, Role};
 use crate::{sdp, sip};
 
 /// Media events that may wait for a call's task.
 const MEDIA_QUEUE: usize = 64;
-
-/// SIP events that may wait for a call's task.
-const SIP_QUEUE: usize = 32;
 
 /// What calls through one trunk go by.
 #[derive(Clone, Debug)]
@@ -47,6 +46,8 @@ pub struct TrunkRules {
     pub caller_id: Vec<Rewrite>,
     /// Headers that a page may set, as they are written.
     pub page_headers: Vec<String>,
+    /// Whether digits are looked for in the audio of the PBX.
+    pub inband_digits: bool,
 }
 
 /// What the exchange works with; the gateway puts it together.
@@ -173,6 +174,7 @@ impl Exchange {
         let outgoing = sip::Outgoing {
             trunk: destination.trunk.clone(),
             to_user: destination.number,
+            uri: None,
             from_user: rewritten.unwrap_or_else(|| from_user.clone()),
             from_name: placing.name,
             anonymous: placing.anonymous,
@@ -197,6 +199,15 @@ impl Exchange {
             placing.user,
         )
         .map_err(Error::Ends)
+    }
+
+    /// Where a page's user gets to by dialling `dialled`, for a transfer.
+    pub fn transfer_target(&self, user: &str, dialled: &str) -> Option<TransferTarget> {
+        let destination = self.resources.routes.outbound(user, dialled)?;
+        Some(TransferTarget::Number {
+            trunk: destination.trunk,
+            number: destination.number,
+        })
     }
 
     /// Begins a call from a PBX, or refuses it.
@@ -277,7 +288,11 @@ impl Exchange {
         let (sip_sender, sip_events) = mpsc::channel(SIP_QUEUE);
         let sip = self.resources.sip.clone();
         sip.attach(incoming.leg, sip_sender).await;
-        let side = SipSide::incoming(sip, incoming.leg, incoming.call_id);
+        let names = CallerNames {
+            user: trunk.from_user.clone().unwrap_or_else(|| called.clone()),
+            ..CallerNames::default()
+        };
+        let side = SipSide::incoming(sip, incoming.leg, incoming.call_id, names);
         self.start(parts, call, audience, side, sip_events, open, name, user)
             .map(|_| ())
     }
@@ -352,6 +367,14 @@ impl Exchange {
                 tracing::error!(%error, "media worker refused a call");
                 EndReason::Overload
             })?;
+        let rules = self.resources.trunks.get(&trunk);
+        if rules.is_some_and(|rules| rules.inband_digits)
+            && let Err(error) = parts
+                .worker
+                .command(parts.key, media::Command::DetectDigits)
+        {
+            tracing::error!(%error, "media worker does not listen for digits");
+        }
         let task = CallTask {
             key: parts.key,
             call,
@@ -361,6 +384,8 @@ impl Exchange {
             worker: parts.worker,
             commands: command_queue,
             sip_events,
+            second: None,
+            referral: None,
             media_events,
             stop: self.stop.subscribe(),
             _open: open,

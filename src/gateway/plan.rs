@@ -107,6 +107,7 @@ impl Plan {
                 from_user: trunk.from_user.clone().or(registered),
                 caller_id: identity::caller_id(index, trunk)?,
                 page_headers: identity::page_headers(index, trunk)?,
+                inband_digits: trunk.inband_digits,
             };
             rules.insert(trunk.name.clone(), of_trunk);
             let accounts = settings
@@ -136,6 +137,7 @@ impl Plan {
                 from_user: None,
                 caller_id: Vec::new(),
                 page_headers: Vec::new(),
+                inband_digits: false,
             };
             rules.insert(agent::TRUNK.to_owned(), of_agent);
         }

@@ -39,6 +39,8 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// Listen for digits in the audio of the PBX.
+    pub inband_digits: bool,
     /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
     pub advertise: Option<IpAddr>,
     /// Seconds between keep-alives where we are registered by UDP; 0: none.
@@ -67,6 +69,10 @@ pub struct Trunk {
     pub headers_to_page: Vec<String>,
     /// Headers that a page may set on its INVITEs.
     pub headers_from_page: Vec<String>,
+    /// What becomes of a 3xx: `pass` or `follow`.
+    pub redirect: String,
+    /// Follow its REFERs, let its INVITEs replace its calls.
+    pub transfer: bool,
 }
 
 /// One row of `caller_id`
@@ -97,6 +103,7 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            inband_digits: false,
             advertise: None,
             keep_alive: 25,
             tls_verify: true,
@@ -117,6 +124,8 @@ impl Default for Trunk {
             caller_id: Vec::new(),
             headers_to_page: Vec::new(),
             headers_from_page: Vec::new(),
+            redirect: "pass".to_owned(),
+            transfer: true,
         }
     }
 }

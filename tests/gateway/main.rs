@@ -35,4 +35,5 @@ mod sign_in;
 mod silent_sockets;
 mod srtp;
 mod strangers;
+mod transfer;
 mod user_lines;

@@ -10,6 +10,8 @@ mod loopback;
 mod lost_streams;
 mod messages;
 mod own_address;
+mod redirections;
 mod registering;
 mod tls;
+mod transfers;
 mod wire;

@@ -16,12 +16,14 @@ mod keep_alives;
 mod leg;
 mod leg_timers;
 mod own_address;
+mod redirecting;
 mod registering;
 mod registrations;
 mod reoffering;
 mod sending;
 mod server_side;
 mod their_offers;
+mod transferring;
 
 pub use agent::UserAgent;
 pub use domains::Domain;

@@ -49,6 +49,8 @@ pub enum Owner {
     Bye(LegId),
     /// Its INFO.
     Info(LegId),
+    /// Its REFER.
+    Refer(LegId),
     /// Its UPDATE for the session timer.
     Refresh(LegId),
     /// The REGISTER of a registration.
@@ -407,6 +409,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Refer(leg)
             | Owner::Refresh(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Register(id) => self.registrations.get_mut(id)?.authorizer.as_mut(),
             Owner::Nobody => None,
@@ -421,6 +424,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Refer(leg)
             | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
             Owner::Register(id) => Some(self.registrations.get(id)?.trunk),
             Owner::Nobody => None,
@@ -435,6 +439,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Refer(leg)
             | Owner::Refresh(leg) => match &mut self.legs.get_mut(&leg)?.state {
                 State::Calling(calling) => &mut calling.sequence,
                 State::Ringing(ringing) => &mut ringing.dialog.local_sequence,
