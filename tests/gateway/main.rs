@@ -25,6 +25,7 @@ mod drain;
 mod early_media;
 mod endings;
 mod hold;
+mod hostile_streams;
 mod identity;
 mod limits;
 mod lost_connection;
