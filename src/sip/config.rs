@@ -135,6 +135,10 @@ pub struct Trunk {
     pub accept_from: Vec<IpNet>,
     /// Registration to hold at the trunk.
     pub registration: Option<Registration>,
+    /// What the trunk's own requests that begin something must prove.
+    pub inbound: Option<Credentials>,
+    /// Key of a subscriber, for trunks that challenge by AKA.
+    pub aka: Option<Aka>,
     /// Lines of single users at the trunk, each with a registration of its own.
     pub accounts: Vec<Account>,
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
@@ -172,6 +176,8 @@ impl Trunk {
             credentials: None,
             accept_from: Vec::new(),
             registration: None,
+            inbound: None,
+            aka: None,
             accounts: Vec::new(),
             request_timeout: Duration::from_secs(32),
             sips: false,
@@ -247,6 +253,19 @@ pub struct Registration {
     pub expires: u32,
     /// Ask for Outbound (RFC 5626): the binding carries an instance and outlives a restart.
     pub outbound: bool,
+}
+
+/// A subscriber's key (3GPP TS 35.206) for AKA digest (RFC 3310).
+#[derive(Debug, Clone)]
+pub struct Aka {
+    /// K.
+    pub key: Redacted<[u8; 16]>,
+    /// OP of the operator, where OPc is not given.
+    pub op: Option<Redacted<[u8; 16]>>,
+    /// OPc.
+    pub opc: Option<Redacted<[u8; 16]>>,
+    /// AMF of resynchronisation tokens, zero by TS 33.102 section 6.3.3.
+    pub field: [u8; 2],
 }
 
 /// A line that one user has at a trunk.

@@ -31,8 +31,8 @@ mod user_agent;
 mod tests;
 
 pub use config::{
-    Account, Certificate, Config, Credentials, Limits, Listen, Registered, Registration, Target,
-    Tls, Transport, Trunk, TrunkTarget, TrunkTls,
+    Account, Aka, Certificate, Config, Credentials, Limits, Listen, Registered, Registration,
+    Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
 use crate::protection::CryptoSuite;
+use crate::redacted::Redacted;
 use crate::settings::{self, Error};
 use crate::{sdp, sip};
 
@@ -144,13 +145,19 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         let expected = "sip:HOST:PORT;transport=udp, tcp or tls, or sips:HOST:PORT";
         unusable(format!("trunk[{index}].target"), &trunk.target, expected)
     })?;
-    let credentials = match (&trunk.username, &trunk.password) {
-        (Some(username), Some(password)) => Some(sip::Credentials {
-            username: username.clone(),
-            password: password.0.clone(),
-        }),
-        _ => None,
+    let credentials = |username: &Option<String>, password: Option<&settings::Secret>| {
+        username
+            .as_ref()
+            .zip(password)
+            .map(|(username, password)| sip::Credentials {
+                username: username.clone(),
+                password: password.0.clone(),
+            })
     };
+    // A key alone needs no password: what AKA computes stands in its place.
+    let keyed = settings::Secret(Redacted::default());
+    let password = trunk.password.as_ref();
+    let password = password.or(trunk.aka_key.as_ref().map(|_| &keyed));
     let registration = trunk
         .username
         .as_ref()
@@ -174,7 +181,9 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         .collect::<Result<_, _>>()?;
     Ok(sip::Trunk {
         domain: trunk.domain.clone().unwrap_or_else(|| target.host.clone()),
-        credentials,
+        credentials: credentials(&trunk.username, password),
+        inbound: credentials(&trunk.inbound_username, trunk.inbound_password.as_ref()),
+        aka: aka(index, trunk)?,
         accept_from,
         registration,
         sips,
@@ -190,6 +199,44 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         keep_alive: Duration::from_secs(trunk.keep_alive),
         ..sip::Trunk::new(&trunk.name, target)
     })
+}
+
+fn aka(index: usize, trunk: &settings::Trunk) -> Result<Option<sip::Aka>, Error> {
+    let secret = |key: &str, value: &Option<settings::Secret>| {
+        let Some(value) = value else {
+            return Ok(None);
+        };
+        let bytes = hexadecimal(value.0.reveal()).map(Redacted::new);
+        let expected = "32 hexadecimal digits";
+        let wrong = || unusable(format!("trunk[{index}].{key}"), "***", expected);
+        bytes.ok_or_else(wrong).map(Some)
+    };
+    let (op, opc) = (
+        secret("aka_op", &trunk.aka_op)?,
+        secret("aka_opc", &trunk.aka_opc)?,
+    );
+    let field = hexadecimal(&trunk.aka_amf).ok_or_else(|| {
+        let expected = "4 hexadecimal digits";
+        unusable(format!("trunk[{index}].aka_amf"), &trunk.aka_amf, expected)
+    })?;
+    Ok(secret("aka_key", &trunk.aka_key)?.map(|key| sip::Aka {
+        key,
+        op,
+        opc,
+        field,
+    }))
+}
+
+/// Exactly `N` bytes.
+fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// The line that a user has at that trunk.
@@ -252,6 +299,23 @@ mod tests {
             let error = policy(0, &trunk).expect_err(key);
             assert!(error.to_string().contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_is_read_in_hexadecimal_and_never_shown_when_it_is_wrong() {
+        let secret = |text: &str| Some(settings::Secret(Redacted::new(text.to_owned())));
+        let mut trunk = settings::Trunk {
+            aka_key: secret("465b5ce8b199b49faa5f0a2ee238a6bc"),
+            aka_opc: secret("CD63CB71954A9F4E48A5994E37A02BAF"),
+            ..settings::Trunk::default()
+        };
+        let read = aka(0, &trunk).expect("usable").expect("a key");
+        assert_eq!(read.key.reveal()[..2], [0x46, 0x5b]);
+        assert_eq!(read.opc.expect("given").reveal()[15], 0xaf);
+        trunk.aka_key = secret("465b5ce8b199b49f+a5f0a2ee238a6bc");
+        let error = aka(0, &trunk).expect_err("no hexadecimal").to_string();
+        assert!(error.contains("trunk[0].aka_key"), "{error}");
+        assert!(!error.contains("465b"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Traces of the whole user agent.
 
+mod authentication;
 mod called;
 mod calling;
 mod digest;

@@ -18,6 +18,7 @@ use super::server_side::ServerEntry;
 use crate::sip::address::wants_sips;
 use crate::sip::config::{Config, Listen, Transport};
 use crate::sip::deadlines::Deadlines;
+use crate::sip::digest::{Subscriber, Verifier};
 use crate::sip::envelope::{Envelope, stamp_via};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId, RegistrationStatus};
@@ -45,6 +46,10 @@ pub struct UserAgent {
     /// Call-ID and local tag to leg.
     pub(super) dialogs: HashMap<(String, String), LegId>,
     pub(super) registrations: Registrations,
+    /// Challenges of ours to requests of trunks that must prove who they are.
+    pub(super) verifier: Verifier,
+    /// Keys of the trunks that have one, by trunk index.
+    pub(super) subscribers: HashMap<usize, Subscriber>,
     /// Addresses of names and when they were looked up.
     pub(super) resolved: HashMap<String, (Vec<IpAddr>, Instant)>,
     /// Requests that wait for a name.
@@ -93,6 +98,14 @@ impl UserAgent {
             }
         }
         let registrations = Registrations::new(&config, &mut random);
+        let mut key = [0; 32];
+        random.fill_bytes(&mut key);
+        let subscribers = config
+            .trunks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, trunk)| Some((index, Subscriber::new(trunk.aka.as_ref()?))))
+            .collect();
         Ok(UserAgent {
             config,
             listeners,
@@ -104,6 +117,8 @@ impl UserAgent {
             legs: HashMap::new(),
             dialogs: HashMap::new(),
             registrations,
+            verifier: Verifier::new(key),
+            subscribers,
             resolved: HashMap::new(),
             parked: Vec::new(),
             tcp_refused: HashMap::new(),

@@ -71,6 +71,9 @@ impl UserAgent {
         {
             return;
         }
+        if (200..300).contains(&response.status) {
+            self.take_next_nonce(owner, response);
+        }
         match owner {
             Owner::Invite(leg) => self.take_invite_response(leg, key, response, envelope, now),
             Owner::Reinvite(leg) => self.take_reinvite_response(leg, key, response, now),

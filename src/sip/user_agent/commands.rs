@@ -77,6 +77,7 @@ impl UserAgent {
             _ if outgoing.anonymous => identity::ANONYMOUS.to_owned(),
             _ => from_user,
         };
+        let subscriber = (account.is_none() && trunk.aka.is_some()).then_some(index);
         let credentials = match account {
             Some(entry) => entry.credentials.clone(),
             None => trunk.credentials.clone(),
@@ -114,7 +115,7 @@ impl UserAgent {
             id,
             Leg {
                 id,
-                authorizer: credentials.map(Authorizer::new),
+                authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
                 trunk: Some(index),
                 redirection: Redirection::new(&trunk, &request.uri),
                 transfers: Transfers::default(),

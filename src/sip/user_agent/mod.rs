@@ -4,6 +4,7 @@
 
 mod agent;
 mod answering;
+mod authentication;
 mod client_side;
 mod commands;
 mod connections;

@@ -207,6 +207,18 @@ impl UserAgent {
         params.push_str(&format!(";expires={expires}"));
         let contact = (entry.contact_user.clone(), params);
         let owner = Owner::Register(id);
+        if let Some(authorizer) = entry.authorizer.as_ref()
+            && authorizer.subscriber().is_some()
+            && authorizer.is_fresh()
+        {
+            // Who asks to be challenged (3GPP TS 24.229 section 5.1.1.2).
+            let username = authorizer.username();
+            let value = format!(
+                "Digest username=\"{username}\", realm=\"{}\", nonce=\"\", uri=\"{}\", response=\"\"",
+                trunk.domain, request.uri
+            );
+            request.headers.insert(Name::AUTHORIZATION, value);
+        }
         self.authorize_early(owner, &mut request);
         let outbound = Outbound {
             request,

@@ -91,13 +91,18 @@ impl Registrations {
                 let instance = registration
                     .outbound
                     .then(|| instance(config, &trunk.name, registration));
+                // Accounts have passwords: the key is the trunk's.
+                let keyed = account.is_none() && trunk.aka.is_some();
+                let subscriber = keyed.then_some(index);
                 let token = random_token(random, 4);
                 all.add(RegistrationEntry {
                     trunk: index,
                     account,
                     registered,
                     machine: Registering::new(registration.expires),
-                    authorizer: credentials.clone().map(Authorizer::new),
+                    authorizer: credentials
+                        .clone()
+                        .map(|own| Authorizer::new(own).with_subscriber(subscriber)),
                     credentials,
                     user: registration.user.clone(),
                     contact_user: format!("{}-{token}", registration.user),

@@ -375,11 +375,23 @@ impl UserAgent {
         let Some(authorizer) = self.authorizer(outbound.owner) else {
             return false;
         };
-        if let Err(why) = authorizer.accept(response, &outbound.request.headers) {
+        // Its key is taken out while the authorizer is held.
+        let index = authorizer.subscriber();
+        let mut key = index.and_then(|index| self.subscribers.remove(&index));
+        let Some(authorizer) = self.authorizer(outbound.owner) else {
+            return false;
+        };
+        let accepted = authorizer.accept(response, &outbound.request.headers, key.as_mut());
+        if accepted.is_ok() {
+            authorize(authorizer, &mut outbound.request, &client_nonce);
+        }
+        if let (Some(index), Some(key)) = (index, key) {
+            self.subscribers.insert(index, key);
+        }
+        if let Err(why) = accepted {
             tracing::debug!(%why, status = response.status, "digest challenge not answered");
             return false;
         }
-        authorize(authorizer, &mut outbound.request, &client_nonce);
         let Some(sequence) = self.next_sequence(outbound.owner) else {
             return false;
         };
@@ -397,8 +409,17 @@ impl UserAgent {
     /// Adds answers to challenges met before, so that most requests are not challenged again.
     pub(super) fn authorize_early(&mut self, owner: Owner, request: &mut Request) {
         let client_nonce = self.token(12);
-        if let Some(authorizer) = self.authorizer(owner) {
+        if let Some(authorizer) = self.authorizer(owner)
+            && !authorizer.is_fresh()
+        {
             authorize(authorizer, request, &client_nonce);
+        }
+    }
+
+    /// Takes the nonce that a success announces for the next request.
+    pub(super) fn take_next_nonce(&mut self, owner: Owner, response: &Response) {
+        if let Some(authorizer) = self.authorizer(owner) {
+            authorizer.take_next_nonce(&response.headers);
         }
     }
 

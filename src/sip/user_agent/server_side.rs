@@ -32,6 +32,8 @@ pub struct ServerEntry {
     pub flow: Flow,
     /// The leg that a CANCEL of this INVITE ends.
     pub leg: Option<LegId>,
+    /// The trunk that proved by digest who it is.
+    pub trunk: Option<usize>,
     /// Key in `merging`.
     pub merging: String,
 }
@@ -95,6 +97,9 @@ impl UserAgent {
             };
             return self.refuse_without_state(&request, &refusal, flow);
         }
+        let Ok(entrance) = self.authenticate(&request, envelope, flow, source, now) else {
+            return;
+        };
         let merging = format!(
             "{} {} {} {}",
             envelope.call_id,
@@ -117,6 +122,7 @@ impl UserAgent {
             machine,
             flow,
             leg: None,
+            trunk: entrance,
             merging,
         };
         self.servers.insert(key.clone(), entry);
@@ -181,7 +187,8 @@ impl UserAgent {
             return self.respond_refusal(&key, &request, &refusal, now);
         }
         let called = user_of(&request.uri);
-        let trunk = self.trunk_of(source.ip(), &called);
+        let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
+        let trunk = proven.or_else(|| self.trunk_of(source.ip(), &called));
         let replaced = match self.replaced_leg(&request, trunk) {
             Ok(replaced) => replaced,
             Err(status) => {
@@ -266,7 +273,7 @@ impl UserAgent {
 
     /// The trunk that a call belongs to: by the contact we registered, by the ranges it is
     /// configured with, by its target's own address.
-    fn trunk_of(&self, source: IpAddr, called: &str) -> Option<usize> {
+    pub(super) fn trunk_of(&self, source: IpAddr, called: &str) -> Option<usize> {
         let source = canonical(source);
         let by_contact = self
             .registrations
