@@ -3,6 +3,7 @@
 mod called;
 mod calling;
 mod digest;
+mod early;
 mod framing;
 mod identity;
 mod limits;
@@ -12,6 +13,8 @@ mod messages;
 mod own_address;
 mod redirections;
 mod registering;
+mod reliable;
+mod sessions;
 mod tls;
 mod transfers;
 mod wire;
