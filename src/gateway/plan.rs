@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::agent;
-use crate::call::{InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
+use crate::call::{DigitsBy, InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
 use crate::redacted::Redacted;
 use crate::settings::{self, Error, Settings};
 use crate::signaling::{IceServer, SignIn, StaticUser, TokenVerifier};
@@ -103,7 +103,11 @@ impl Plan {
             }
             let registered = trunk.username.clone().filter(|_| trunk.register);
             let of_trunk = TrunkRules {
-                rules: call_rules(settings, browser.clone(), policy),
+                rules: Rules {
+                    delayed_offer: trunk.delayed_offer,
+                    digits: trunk::digits(index, trunk)?,
+                    ..call_rules(settings, browser.clone(), policy)
+                },
                 from_user: trunk.from_user.clone().or(registered),
                 caller_id: identity::caller_id(index, trunk)?,
                 page_headers: identity::page_headers(index, trunk)?,
@@ -184,6 +188,8 @@ fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::Trun
         trunk,
         ring_timeout: Duration::from_secs(settings.calls.ring_timeout),
         connect_timeout: Duration::from_secs(settings.calls.connect_timeout),
+        delayed_offer: false,
+        digits: DigitsBy::Media,
     }
 }
 

@@ -51,6 +51,18 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// `off`, `supported` or `required`: reliable provisional answers (RFC 3262).
+    pub prack: String,
+    /// Let the PBX make the offer: INVITE without SDP.
+    pub delayed_offer: bool,
+    /// Seconds that a session lasts without a refresh (RFC 4028); 0: we do not ask for that.
+    pub session_expires: u32,
+    /// The least that we agree to.
+    pub min_se: u32,
+    /// `re-invite` or `update`: how hold and resume are offered where the PBX allows both.
+    pub offer_by: String,
+    /// `rfc4733`, `info-relay` or `info`: how the digits that a page asks for reach the PBX.
+    pub dtmf: String,
     /// Listen for digits in the audio of the PBX.
     pub inband_digits: bool,
     /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
@@ -121,6 +133,12 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            prack: "supported".to_owned(),
+            delayed_offer: false,
+            session_expires: 1_800,
+            min_se: 90,
+            offer_by: "re-invite".to_owned(),
+            dtmf: "rfc4733".to_owned(),
             inband_digits: false,
             advertise: None,
             keep_alive: 25,

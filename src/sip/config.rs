@@ -144,6 +144,8 @@ pub struct Trunk {
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
+    /// How its dialogs are kept.
+    pub dialogs: DialogRules,
     /// True when its URIs are `sips:`: every hop of a call must be TLS (RFC 5630).
     pub sips: bool,
     /// Certificates and trust.
@@ -159,6 +161,42 @@ pub struct Trunk {
     pub redirect: RedirectPolicy,
     /// Its REFERs are followed, and its INVITEs may replace calls of its own.
     pub transfer: bool,
+}
+
+/// How the dialogs of a trunk are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DialogRules {
+    /// Reliable provisional answers (RFC 3262).
+    pub prack: Prack,
+    /// Session interval that we ask for, seconds (RFC 4028); 0 asks for none.
+    pub session_expires: u32,
+    /// Shortest session interval that we agree to, seconds.
+    pub min_session_expires: u32,
+    /// New offers of ours go by UPDATE where the peer allows it, not by re-INVITE.
+    pub offer_by_update: bool,
+}
+
+impl Default for DialogRules {
+    fn default() -> Self {
+        DialogRules {
+            prack: Prack::Supported,
+            session_expires: 0,
+            min_session_expires: 90,
+            offer_by_update: false,
+        }
+    }
+}
+
+/// What a trunk is told of reliable provisional answers (RFC 3262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prack {
+    /// Nothing; a call that requires them is refused with 420.
+    Off,
+    /// That we can. Ours are reliable where the peer requires it, or supports it and the answer
+    /// carries SDP.
+    Supported,
+    /// That we must have them; a call from a peer that cannot is refused with 421.
+    Required,
 }
 
 impl Trunk {
@@ -180,6 +218,7 @@ impl Trunk {
             aka: None,
             accounts: Vec::new(),
             request_timeout: Duration::from_secs(32),
+            dialogs: DialogRules::default(),
             sips: false,
             tls: TrunkTls::default(),
             advertised: None,

@@ -14,9 +14,11 @@ mod error;
 mod event;
 mod framing;
 mod handle;
+mod headers;
 mod identity;
 mod message;
 mod method;
+mod name;
 mod redirection;
 mod refer;
 mod registration;
@@ -31,8 +33,8 @@ mod user_agent;
 mod tests;
 
 pub use config::{
-    Account, Aka, Certificate, Config, Credentials, Limits, Listen, Registered, Registration,
-    Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
+    Account, Aka, Certificate, Config, Credentials, DialogRules, Limits, Listen, Prack, Registered,
+    Registration, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{

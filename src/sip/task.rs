@@ -18,7 +18,7 @@ use super::config::Config;
 use super::error::Error;
 use super::event::{Command, Event, Incoming, LegId, RegistrationStatus};
 use super::handle::{Handle, Held, Order, Registrations};
-use super::transport::{Inbound, Transports, Unsent};
+use super::transport::{Inbound, Transports, Unsent, is_keep_alive};
 use super::user_agent::{Happening, UserAgent};
 
 /// Orders that wait for the task.
@@ -153,6 +153,7 @@ impl Driver {
                         }
                     }
                 }
+                () = self.transports.datagrams().readable() => self.take_datagrams(),
                 () = sleep => {}
             }
             if self.stopping.is_some() && orders.is_closed() && orders.is_empty() {
@@ -238,6 +239,20 @@ impl Driver {
             self.owners.insert(leg, Owner::Attached(events));
             for event in kept {
                 self.deliver(leg, event);
+            }
+        }
+    }
+
+    /// Takes the datagrams that are there. What they cause is sent after the batch, so that a
+    /// burst costs one round.
+    fn take_datagrams(&mut self) {
+        let now = Instant::now();
+        for _ in 0..BATCH {
+            let Some((bytes, flow)) = self.transports.datagrams().receive() else {
+                return;
+            };
+            if !is_keep_alive(&bytes) {
+                self.agent.handle_message(&bytes, flow, now);
             }
         }
     }

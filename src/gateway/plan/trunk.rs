@@ -9,7 +9,7 @@ use crate::codec::Codec;
 use crate::protection::CryptoSuite;
 use crate::redacted::Redacted;
 use crate::settings::{self, Error};
-use crate::{sdp, sip};
+use crate::{call, sdp, sip};
 
 /// How its calls describe themselves.
 pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<sdp::TrunkPolicy, Error> {
@@ -186,6 +186,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         aka: aka(index, trunk)?,
         accept_from,
         registration,
+        dialogs: dialogs(index, trunk)?,
         sips,
         tls: sip::TrunkTls {
             name: trunk.tls_name.clone(),
@@ -262,6 +263,65 @@ pub(super) fn account(user: &settings::User, trunk: &settings::Trunk) -> sip::Ac
             _ => sip::Registered::Present,
         },
     }
+}
+
+/// How digits reach it.
+pub(super) fn digits(index: usize, trunk: &settings::Trunk) -> Result<call::DigitsBy, Error> {
+    Ok(match trunk.dtmf.as_str() {
+        "rfc4733" => call::DigitsBy::Media,
+        "info-relay" => call::DigitsBy::InfoRelay,
+        "info" => call::DigitsBy::Info,
+        other => {
+            let expected = "rfc4733, info-relay or info";
+            return Err(unusable(format!("trunk[{index}].dtmf"), other, expected));
+        }
+    })
+}
+
+/// The shortest session that can be configured, seconds: RFC 4028 has 90, tests cannot wait so long.
+const LEAST_MIN_SE: u32 = 10;
+
+/// How its dialogs are kept.
+fn dialogs(index: usize, trunk: &settings::Trunk) -> Result<sip::DialogRules, Error> {
+    let prack = match trunk.prack.as_str() {
+        "off" => sip::Prack::Off,
+        "supported" => sip::Prack::Supported,
+        "required" => sip::Prack::Required,
+        other => {
+            let expected = "off, supported or required";
+            return Err(unusable(format!("trunk[{index}].prack"), other, expected));
+        }
+    };
+    if trunk.session_expires != 0 && trunk.session_expires < trunk.min_se {
+        let (key, value) = (
+            format!("trunk[{index}].session_expires"),
+            trunk.session_expires,
+        );
+        let expected = "0, or at least min_se";
+        return Err(unusable(key, &value.to_string(), expected));
+    }
+    if trunk.min_se < LEAST_MIN_SE {
+        let (key, value) = (format!("trunk[{index}].min_se"), trunk.min_se);
+        return Err(unusable(
+            key,
+            &value.to_string(),
+            "at least 10 (RFC 4028 says 90)",
+        ));
+    }
+    let offer_by_update = match trunk.offer_by.as_str() {
+        "re-invite" => false,
+        "update" => true,
+        other => {
+            let key = format!("trunk[{index}].offer_by");
+            return Err(unusable(key, other, "re-invite or update"));
+        }
+    };
+    Ok(sip::DialogRules {
+        prack,
+        session_expires: trunk.session_expires,
+        min_session_expires: trunk.min_se,
+        offer_by_update,
+    })
 }
 
 #[cfg(test)]

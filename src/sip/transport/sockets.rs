@@ -16,6 +16,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::connection::{Accepting, Opening, Outgoing, Plan, run_accepted, run_opened};
 use super::credentials::{Credentials, Sources, watch};
+use super::datagrams::Datagrams;
 use crate::sip::config::{Config, Limits, Listen, Transport};
 use crate::sip::error::Error;
 use crate::sip::transaction::key::ClientKey;
@@ -83,6 +84,8 @@ pub struct Unsent;
 pub struct Transports {
     limits: Limits,
     udp: HashMap<usize, Arc<UdpSocket>>,
+    /// The same sockets, as what arrives on them is read.
+    datagrams: Datagrams,
     connections: HashMap<u64, Connection>,
     by_peer: HashMap<Peer, u64>,
     /// Accepted connections of each address.
@@ -126,6 +129,7 @@ impl Transports {
         let mut transports = Transports {
             limits: config.limits.clone(),
             udp: HashMap::new(),
+            datagrams: Datagrams::new(),
             connections: HashMap::new(),
             by_peer: HashMap::new(),
             by_source: HashMap::new(),
@@ -178,7 +182,7 @@ impl Transports {
                 socket.writable().await?;
                 let address = socket.local_addr()?;
                 self.udp.insert(index, socket.clone());
-                self.tasks.spawn(read_datagrams(socket, index, inbound));
+                self.datagrams.add(index, socket);
                 Ok(address)
             }
             Transport::Tls if !self.accepts_tls() => {
@@ -289,6 +293,11 @@ impl Transports {
         self.credentials
             .as_ref()
             .is_some_and(|credentials| credentials.server.is_some())
+    }
+
+    /// Datagrams as they arrive.
+    pub fn datagrams(&mut self) -> &mut Datagrams {
+        &mut self.datagrams
     }
 
     /// Reads the certificates again.
@@ -424,44 +433,6 @@ fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Soc
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;
     Ok(socket)
-}
-
-async fn read_datagrams(socket: Arc<UdpSocket>, listener: usize, inbound: mpsc::Sender<Inbound>) {
-    let mut buffer = vec![0u8; 65_536];
-    loop {
-        match socket.recv_from(&mut buffer).await {
-            Ok((length, remote)) => {
-                // Keep-alives of NATed phones: a few line ends, or zero bytes.
-                if buffer[..length]
-                    .iter()
-                    .all(|b| matches!(b, b'\r' | b'\n' | 0))
-                {
-                    continue;
-                }
-                let bytes = Bytes::copy_from_slice(&buffer[..length]);
-                let flow = Flow::new(Transport::Udp, listener, remote);
-                let message = Inbound::Message {
-                    bytes,
-                    flow,
-                    turn: None,
-                };
-                if let Err(error) = inbound.try_send(message) {
-                    match error {
-                        mpsc::error::TrySendError::Full(_) => {
-                            metrics::counter!("trunkline_sip_rejected_total", "reason" => "queue_full")
-                                .increment(1);
-                        }
-                        mpsc::error::TrySendError::Closed(_) => return,
-                    }
-                }
-            }
-            Err(error) => {
-                // One bad datagram must not stop the socket; a lasting error must not spin.
-                tracing::debug!(%error, "sip datagram not received");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-    }
 }
 
 async fn accept(

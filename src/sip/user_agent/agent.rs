@@ -316,8 +316,12 @@ impl UserAgent {
     }
 
     /// Removes a leg and everything that finds it.
-    pub(super) fn forget(&mut self, leg: LegId) {
-        if let Some(leg) = self.legs.remove(&leg) {
+    pub(super) fn forget(&mut self, leg: LegId, now: Instant) {
+        if let Some(mut leg) = self.legs.remove(&leg) {
+            if let Some(asked) = leg.take_asked() {
+                // A request without an answer would be held for ever.
+                self.drop_asked(&asked, now);
+            }
             self.dialogs.remove(&(leg.call_id, leg.local_tag));
             self.deadlines.set(&Wake::Leg(leg.id), None);
         }

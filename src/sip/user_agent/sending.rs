@@ -49,10 +49,14 @@ pub enum Owner {
     Bye(LegId),
     /// Its INFO.
     Info(LegId),
+    /// Its PRACK in the early dialog of that number.
+    Prack(LegId, u32),
     /// Its REFER.
     Refer(LegId),
     /// Its UPDATE for the session timer.
     Refresh(LegId),
+    /// Its UPDATE with an offer.
+    Offer(LegId),
     /// The REGISTER of a registration.
     Register(RegistrationId),
     /// Nobody: CANCEL, and BYE of a fork that we do not want.
@@ -133,7 +137,7 @@ const DATAGRAM_LIMIT: usize = 1_300;
 /// Longest wait for an answer that a trunk can be configured with.
 const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 /// Challenges answered for one request.
-const ATTEMPTS: u8 = 4;
+pub(super) const ATTEMPTS: u8 = 4;
 
 impl UserAgent {
     /// Sends a request, now or when its next hop has an address.
@@ -431,7 +435,9 @@ impl UserAgent {
             | Owner::Bye(leg)
             | Owner::Info(leg)
             | Owner::Refer(leg)
-            | Owner::Refresh(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
+            | Owner::Prack(leg, _)
+            | Owner::Refresh(leg)
+            | Owner::Offer(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Register(id) => self.registrations.get_mut(id)?.authorizer.as_mut(),
             Owner::Nobody => None,
         }
@@ -446,13 +452,15 @@ impl UserAgent {
             | Owner::Bye(leg)
             | Owner::Info(leg)
             | Owner::Refer(leg)
+            | Owner::Prack(leg, _)
+            | Owner::Offer(leg)
             | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
             Owner::Register(id) => Some(self.registrations.get(id)?.trunk),
             Owner::Nobody => None,
         }
     }
 
-    fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
+    pub(super) fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
         let sequence = match owner {
             Owner::Register(id) => &mut self.registrations.get_mut(id)?.sequence,
             Owner::Invite(leg)
@@ -461,11 +469,15 @@ impl UserAgent {
             | Owner::Bye(leg)
             | Owner::Info(leg)
             | Owner::Refer(leg)
-            | Owner::Refresh(leg) => match &mut self.legs.get_mut(&leg)?.state {
+            | Owner::Refresh(leg)
+            | Owner::Offer(leg) => match &mut self.legs.get_mut(&leg)?.state {
                 State::Calling(calling) => &mut calling.sequence,
                 State::Ringing(ringing) => &mut ringing.dialog.local_sequence,
                 State::Established(established) => &mut established.dialog.local_sequence,
             },
+            Owner::Prack(leg, fork) => {
+                &mut self.legs.get_mut(&leg)?.dialog_mut(fork)?.local_sequence
+            }
             Owner::Nobody => return None,
         };
         *sequence += 1;

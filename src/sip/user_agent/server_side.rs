@@ -8,10 +8,11 @@ use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
-use super::leg::{Leg, Ringing, State};
+use super::leg::{Leg, Reliable, Reliably, Ringing, State};
+use super::refreshing::screen_timer;
 use super::transferring::Transfers;
 use crate::sip::address::user_of;
-use crate::sip::config::{Trunk, TrunkTarget};
+use crate::sip::config::{DialogRules, Trunk, TrunkTarget};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::{Envelope, canonical, sdp_body};
@@ -21,7 +22,6 @@ use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::redirection::Redirection;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
-use crate::sip::session_timer::{SHORTEST, SessionExpires, supports_timer};
 use crate::sip::transaction::key::ServerKey;
 use crate::sip::transaction::{Action, Server, ServerInvite, ServerInviteInput, Timers};
 
@@ -177,18 +177,22 @@ impl UserAgent {
             };
             return self.respond_refusal(&key, &request, &refusal, now);
         }
-        let asked = SessionExpires::read(&request.headers);
-        if asked.is_some_and(|asked| asked.interval < SHORTEST) && supports_timer(&request.headers)
-        {
-            let refusal = Refusal {
-                header: Some(("Min-SE", SHORTEST.to_string())),
-                ..Refusal::plain(422)
-            };
-            return self.respond_refusal(&key, &request, &refusal, now);
-        }
         let called = user_of(&request.uri);
         let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
         let trunk = proven.or_else(|| self.trunk_of(source.ip(), &called));
+        let rules = trunk.map_or(DialogRules::default(), |index| {
+            self.config.trunks[index].dialogs
+        });
+        let first = (self.chance() * f64::from(1 << 20)) as u32;
+        let screened = screen_timer(&request.headers, &rules)
+            .and_then(|()| Reliable::of_invite(&request, rules.prack, first));
+        let reliable = match screened {
+            Ok(reliable) => reliable,
+            Err(refusal) => {
+                self.reject(rejection(refusal.status), source);
+                return self.respond_refusal(&key, &request, &refusal, now);
+            }
+        };
         let replaced = match self.replaced_leg(&request, trunk) {
             Ok(replaced) => replaced,
             Err(status) => {
@@ -230,6 +234,7 @@ impl UserAgent {
             call_id: envelope.call_id.clone(),
             source,
             body: sdp_body(&request.headers, &request.body),
+            reliable: reliable.when == Reliably::Always,
         };
         self.dialogs
             .insert((envelope.call_id.clone(), local_tag.clone()), id);
@@ -248,12 +253,16 @@ impl UserAgent {
                 contact_user: contact_user.unwrap_or(request_user),
                 call_id: envelope.call_id.clone(),
                 local_tag,
+                rules,
+                caller: false,
                 state: State::Ringing(Box::new(Ringing {
                     server: key,
                     request,
                     dialog,
                     flow,
                     progress: None,
+                    reliable,
+                    asked: None,
                 })),
             },
         );
@@ -325,7 +334,7 @@ impl UserAgent {
                 let response = ringing.request.respond(487, None, tag.as_deref());
                 self.respond(&invite, &response, now);
                 self.tell(id, Event::Cancelled);
-                self.forget(id);
+                self.forget(id, now);
             }
             Some(State::Established(established))
                 if established
@@ -456,7 +465,8 @@ const fn rejection(status: u16) -> &'static str {
         405 => "method_not_allowed",
         415 => "media_type",
         416 => "uri_scheme",
-        420 => "extension",
+        420 | 421 => "extension",
+        422 => "session_interval",
         482 => "merged",
         483 => "max_forwards",
         501 => "method_unknown",
