@@ -16,6 +16,7 @@ mod framing;
 mod handle;
 mod headers;
 mod identity;
+mod locating;
 mod message;
 mod method;
 mod name;
@@ -32,9 +33,10 @@ mod user_agent;
 #[cfg(test)]
 mod tests;
 
+pub use address::is_route;
 pub use config::{
-    Account, Aka, Certificate, Config, Credentials, DialogRules, Limits, Listen, Prack, Registered,
-    Registration, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
+    Account, Aka, Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen,
+    Prack, Registered, Registration, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{
@@ -43,6 +45,7 @@ pub use event::{
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::{Handle, Held};
 pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
+pub use locating::{Answer, NaptrRecord, Place, Question, Records, SrvRecord};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
 pub use redirection::RedirectPolicy;

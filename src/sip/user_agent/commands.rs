@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Happening;
-use super::leg::{Calling, Cancel, LIFETIME, Leg, State};
+use super::leg::{Calling, Cancel, Leg, State};
 use super::refreshing::ask_for_timer;
 use super::sending::{Outbound, Owner};
+use super::targets::put_routes;
 use super::transferring::Transfers;
 use crate::sip::address::{Address, NextHop};
 use crate::sip::config::{Prack, Registered};
@@ -83,19 +84,11 @@ impl UserAgent {
             Some(entry) => entry.credentials.clone(),
             None => trunk.credentials.clone(),
         };
+        // What the registrar said is the way to it, behind our own proxy (RFC 3608 section 5).
+        let served = registration.map_or(&[][..], |entry| &entry.service_route);
+        let routes = [&trunk.routes, served].concat();
         let mut request = Request::new(Method::Invite, uri.clone());
         let headers = &mut request.headers;
-        let mut hop = NextHop::from(&trunk.targets[0].target);
-        if let Some(entry) = registration {
-            // What the registrar said is the way to it (RFC 3608 section 5).
-            let first = entry.service_route.first();
-            if let Some(next) = first.and_then(|first| NextHop::of_uri(&first.uri)) {
-                hop = next;
-                for route in &entry.service_route {
-                    headers.insert(Name::ROUTE, route.to_string());
-                }
-            }
-        }
         headers.insert(Name::MAX_FORWARDS, 70u32);
         headers.insert(Name::FROM, presented.from.with_tag(&local_tag).to_string());
         headers.insert(Name::TO, Address::new(uri).to_string());
@@ -117,6 +110,7 @@ impl UserAgent {
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
+        put_routes(&mut request, &routes);
         put_sdp(&mut request, outgoing.body.clone());
         self.dialogs
             .insert((call_id.clone(), local_tag.clone()), id);
@@ -144,14 +138,11 @@ impl UserAgent {
                 })),
             },
         );
+        let way = self.way_by_routes(index, &routes);
         let outbound = Outbound {
-            request,
-            hop,
-            owner: Owner::Invite(id),
             contact: Some((contact_user, String::new())),
             give_up: trunk.request_timeout,
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, way, Owner::Invite(id))
         };
         self.send(outbound, now);
         Ok(id)
@@ -220,25 +211,11 @@ impl UserAgent {
             return;
         };
         let contact = with_contact.then(|| (leg.contact_user.clone(), String::new()));
-        let unreachable = hop.is_none();
         let outbound = Outbound {
-            request,
-            hop: hop.unwrap_or(NextHop {
-                host: String::new(),
-                port: None,
-                transport: None,
-            }),
-            owner,
             contact,
-            give_up: LIFETIME,
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, hop, owner)
         };
-        if unreachable {
-            self.fail_outbound(outbound, 503, now);
-        } else {
-            self.send(outbound, now);
-        }
+        self.send(outbound, now);
     }
 
     pub(super) fn wrong_state(&self, leg: LegId, command: &'static str) -> Error {

@@ -6,7 +6,8 @@ use super::agent::{UserAgent, Wake};
 use super::flow::Happening;
 use super::registrations::{IN_FLIGHT, RegistrationId};
 use super::sending::{Outbound, Owner};
-use crate::sip::address::{Address, NextHop, user_of};
+use super::targets::put_routes;
+use crate::sip::address::{Address, is_route, user_of};
 use crate::sip::config::Registered;
 use crate::sip::message::{Headers, Name, Request, Response, elements, header};
 use crate::sip::method::Method;
@@ -73,6 +74,8 @@ impl UserAgent {
                 .into_iter()
                 .take(ROUTES)
                 .filter_map(|route| Address::parse(route).ok())
+                .filter(|route| is_route(&route.uri))
+                .map(|route| route.uri)
                 .collect();
         }
         let outcome = Outcome {
@@ -183,7 +186,8 @@ impl UserAgent {
         let Some(entry) = self.registrations.get_mut(id) else {
             return;
         };
-        let trunk = self.config.trunks[entry.trunk].clone();
+        let index = entry.trunk;
+        let trunk = self.config.trunks[index].clone();
         entry.sequence += 1;
         let record = trunk.uri(&entry.user);
         let mut request = Request::new(Method::Register, trunk.uri(""));
@@ -206,6 +210,7 @@ impl UserAgent {
         }
         params.push_str(&format!(";expires={expires}"));
         let contact = (entry.contact_user.clone(), params);
+        put_routes(&mut request, &trunk.routes);
         let owner = Owner::Register(id);
         if let Some(authorizer) = entry.authorizer.as_ref()
             && authorizer.subscriber().is_some()
@@ -221,13 +226,9 @@ impl UserAgent {
         }
         self.authorize_early(owner, &mut request);
         let outbound = Outbound {
-            request,
-            hop: NextHop::from(&trunk.targets[0].target),
-            owner,
             contact: Some(contact),
             give_up: trunk.request_timeout.max(Duration::from_secs(1)),
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, self.way_to_trunk(index), owner)
         };
         self.send(outbound, now);
     }

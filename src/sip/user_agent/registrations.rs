@@ -7,7 +7,6 @@ use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 
 use super::agent::random_token;
-use crate::sip::address::Address;
 use crate::sip::config::{Account, Config, Credentials, Registered, Registration};
 use crate::sip::digest::Authorizer;
 use crate::sip::event::RegistrationStatus;
@@ -43,8 +42,8 @@ pub struct RegistrationEntry {
     pub sequence: u32,
     pub call_id: String,
     pub tag: String,
-    /// Preloaded routes of its calls (RFC 3608).
-    pub service_route: Vec<Address>,
+    /// URIs of the preloaded routes of its calls (RFC 3608).
+    pub service_route: Vec<String>,
     /// True while it waits in its trunk's lane.
     pub queued: bool,
     /// True while a REGISTER has no final answer.
