@@ -1,11 +1,13 @@
-// What every PBX must do: register, a call in, a call out, hold from both sides, the session
-// refreshed twice. Sound is checked both ways after each step.
+// What every PBX must do, in clear and by TLS with SDES: register, a call in, a call out, hold from
+// both sides, attended transfer, the session refreshed twice. Sound is checked both ways after each
+// step.
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PHONE_TONE, toneFile } from "./baresip.mjs";
+import { PHONE_TONE, SECOND_PHONE_TONE, toneFile } from "./baresip.mjs";
 import { behaviour } from "./behaviour.mjs";
+import { Certificates } from "./certificates.mjs";
 import { alice, routes, trunks } from "./gateway.mjs";
 import { addresses } from "./network.mjs";
 import { sleep, until } from "./process.mjs";
@@ -15,12 +17,37 @@ const PAGE_TONE = 440;
 /** Two refreshes at half of 90 s, and some. */
 const REFRESHES_WITHIN_MILLISECONDS = 125000;
 
-const USER = "1003";
-const PASSWORD = "tin whistle";
+/** 1003 is in clear, 1004 speaks SDES. */
+const accounts = {
+  plain: { user: "1003", password: "tin whistle" },
+  secure: { user: "1004", password: "brass monkey" },
+};
 
-/** Declares the behaviour for that Asterisk from that suite of Debian. */
-export function pbxMatrix(version, suite) {
-  behaviour(`Asterisk ${version}: register, call in, call out, hold, two refreshes`, async (world) => {
+/** The gateway's trunk and listeners for that protection. */
+function gatewayOptions(protection, certificates) {
+  const { user, password } = accounts[protection];
+  const common = {
+    sipAddress: addresses.gatewayUnknown, routes: [routes.asterisk], inbound: [{ match: `^${user}$`, user: alice.name }],
+  };
+  if (protection === "plain") return { ...common, trunks: [trunks.registered(user, password)] };
+  const own = certificates.sign("gateway.test", addresses.gatewayUnknown);
+  return {
+    ...common,
+    trunks: [trunks.registered(user, password, {
+      target: `sip:${addresses.asterisk};transport=tls`, tls_name: "asterisk.test", srtp: "required",
+    })],
+    more: {
+      sip: {
+        listen: [`udp:${addresses.gatewayUnknown}:5060`, `tls:${addresses.gatewayUnknown}:5061`],
+        certificate: own.certificate, certificate_key: own.key, ca: certificates.authority,
+      },
+    },
+  };
+}
+
+/** Declares the behaviour for the Asterisk of that suite of Debian, "plain" or "secure". */
+export function pbxMatrix(version, suite, protection) {
+  behaviour(`Asterisk ${version}, ${protection}: register, call in, call out, hold, transfer, two refreshes`, async (world) => {
     const row = [];
     const step = async (name, what) => {
       try {
@@ -31,24 +58,24 @@ export function pbxMatrix(version, suite) {
       }
     };
     try {
-      await matrix(world, suite, step);
+      await matrix(world, suite, protection, step);
     } finally {
-      console.log(`# matrix | Asterisk ${version} | ${row.join(" | ")} |`);
+      console.log(`# matrix | Asterisk ${version} | ${protection} | ${row.join(" | ")} |`);
     }
   }, { milliseconds: 300000 });
 }
 
-async function matrix(world, suite, step) {
-  const pbx = await world.asterisk({ suite });
+async function matrix(world, suite, protection, step) {
+  const { user } = accounts[protection];
+  const certificates = protection === "secure" ? new Certificates(join(world.place.logs, "tls")) : undefined;
+  const pbx = await world.asterisk({ suite, certificates });
   const phone = await world.phone("first");
-  await world.gateway({
-    sipAddress: addresses.gatewayUnknown, trunks: [trunks.registered(USER, PASSWORD)], routes: [routes.asterisk],
-    inbound: [{ match: `^${USER}$`, user: alice.name }],
-  });
+  const second = await world.phone("second");
+  await world.gateway(gatewayOptions(protection, certificates));
   const microphone = join(world.place.logs, "page.wav");
   writeFileSync(microphone, toneFile(PAGE_TONE));
 
-  await step("register", () => until(() => pbx.contacts().includes(`${USER}/sip:`), `${USER} is registered`, 15000, 200)
+  await step("register", () => until(() => pbx.contacts().includes(`${user}/sip:`), `${user} is registered`, 15000, 200)
     .then(() => {}));
   const page = await world.chromium({ user: alice, microphone });
 
@@ -62,7 +89,7 @@ async function matrix(world, suite, step) {
   };
 
   await step("call in", async () => {
-    pbx.command(`channel originate PJSIP/2001 application Dial PJSIP/${USER}`);
+    pbx.command(`channel originate PJSIP/2001 application Dial PJSIP/${user}`);
     await page.inState("incoming", 15000);
     await page.answer();
     await page.inState("in-call");
@@ -86,6 +113,25 @@ async function matrix(world, suite, step) {
     await page.heldIs(true, 8000);
     phone.command("resume");
     await page.heldIs(false, 8000);
+    await bothHear();
+  });
+
+  await step("transfer", async () => {
+    await page.hangUp();
+    await page.ended();
+    await pbx.allCallsEnded();
+    await page.call("2001", 15000);
+    await bothHear();
+    await page.hold(true);
+    await page.consult("2002");
+    await second.hears(PAGE_TONE);
+    assert.deepEqual(await page.join(), { first: "transferred", second: "transferred" });
+    await until(() => pbx.connects("PJSIP/2001", "PJSIP/2002"), "the two phones are connected, and nobody else", 5000, 200);
+    await phone.hears(SECOND_PHONE_TONE);
+    await second.hears(PHONE_TONE);
+    pbx.hangUpAll();
+    await pbx.allCallsEnded();
+    await page.call("610", 15000);
     await bothHear();
   });
 
