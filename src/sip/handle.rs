@@ -6,10 +6,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::Listen;
 use super::error::Error;
-use super::event::{Command, Event, LegId, Outgoing, RegistrationState};
+use super::event::{Command, Event, LegId, Outgoing, RegistrationStatus};
 
-/// State of each registration by trunk name.
-pub type Registrations = Vec<(String, RegistrationState)>;
+/// State of each registration.
+pub type Registrations = Vec<RegistrationStatus>;
 
 /// What the user agent holds at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,6 +47,13 @@ pub enum Order {
         leg: LegId,
         /// Where its events go.
         events: mpsc::Sender<Event>,
+    },
+    /// A user is there, or has gone.
+    Present {
+        /// Who.
+        user: String,
+        /// Which of both.
+        present: bool,
     },
     /// Read the certificates of TLS again.
     ReadCertificates,
@@ -106,7 +113,13 @@ impl Handle {
         let _ = self.order(Order::Attach { leg, events }).await;
     }
 
-    /// State of each registration, by trunk name in configuration order.
+    /// Tells whether `user` is there: accounts with [`Registered::Present`](super::Registered)
+    /// are registered meanwhile. An error says that the user agent has stopped.
+    pub async fn present(&self, user: String, present: bool) -> Result<(), Error> {
+        self.order(Order::Present { user, present }).await
+    }
+
+    /// State of each registration: by trunk in configuration order, the trunk's own first.
     pub fn registrations(&self) -> Registrations {
         self.registrations.borrow().clone()
     }

@@ -39,3 +39,4 @@ mod silent_sockets;
 mod srtp;
 mod strangers;
 mod transfer;
+mod user_lines;

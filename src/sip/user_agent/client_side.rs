@@ -76,6 +76,9 @@ impl UserAgent {
         {
             return;
         }
+        if (200..300).contains(&response.status) {
+            self.take_next_nonce(owner, response);
+        }
         if response.status == 422
             && !self.is_given_up(owner)
             && self.retry_with_longer_session(key, response, now)
@@ -96,8 +99,8 @@ impl UserAgent {
             Owner::Offer(leg) if response.status >= 200 => {
                 self.take_update_response(leg, key, response, now);
             }
-            Owner::Register(trunk) if response.status >= 200 => {
-                self.take_register_response(trunk, response, now);
+            Owner::Register(id) if response.status >= 200 => {
+                self.take_register_response(id, response, now);
             }
             Owner::Probe(id) if response.status >= 200 => {
                 self.take_probe(id, response.status, now);
@@ -145,7 +148,7 @@ impl UserAgent {
                 self.arm(leg);
             }
             Owner::Info(leg) => self.informed(leg, now),
-            Owner::Register(trunk) => self.fail_register(trunk, status, now),
+            Owner::Register(id) => self.fail_register(id, status, now),
             // An early dialog that does not take a PRACK ends by itself or is answered all the same.
             Owner::Probe(id) => self.take_probe(id, status, now),
             Owner::Acknowledge(_) | Owner::Prack(..) | Owner::Nobody | Owner::Left => {}

@@ -4,6 +4,7 @@
 
 mod agent;
 mod answering;
+mod authentication;
 mod client_side;
 mod commands;
 mod connections;
@@ -22,6 +23,7 @@ mod leg_timers;
 mod own_address;
 mod redirecting;
 mod refreshing;
+mod registering;
 mod registrations;
 mod reliable;
 mod reoffering;
