@@ -16,6 +16,7 @@ mod framing;
 mod handle;
 mod headers;
 mod identity;
+mod locating;
 mod message;
 mod method;
 mod name;
@@ -32,15 +33,17 @@ mod user_agent;
 #[cfg(test)]
 mod tests;
 
+pub use address::is_route;
 pub use config::{
-    Certificate, Config, Credentials, DialogRules, Limits, Listen, Prack, Registration, Target,
-    Tls, Transport, Trunk, TrunkTarget, TrunkTls,
+    Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen, Prack,
+    Registration, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::{Handle, Held};
 pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
+pub use locating::{Answer, NaptrRecord, Place, Question, Records, SrvRecord};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
 pub use redirection::RedirectPolicy;

@@ -10,7 +10,9 @@ mod connections;
 mod domains;
 mod early;
 mod ending;
+mod failover;
 mod flow;
+mod health;
 mod in_dialog;
 mod informing;
 mod invite_answers;
@@ -25,6 +27,7 @@ mod reliable;
 mod reoffering;
 mod sending;
 mod server_side;
+mod targets;
 mod their_offers;
 mod transferring;
 
