@@ -110,6 +110,7 @@ impl Gateway {
             advertised: settings.sip.advertise,
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks,
+            limits: plan.sip_limits,
             ..sip::Config::default()
         };
         let sip = sip::start(config, incoming_sender).await?;

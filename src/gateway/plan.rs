@@ -18,6 +18,8 @@ use crate::{sdp, sip};
 pub(super) struct Plan {
     /// SIP listeners.
     pub(super) listen: Vec<sip::Listen>,
+    /// What strangers and callers in a hurry get.
+    pub(super) sip_limits: sip::Limits,
     /// Trunks of the SIP user agent.
     pub(super) trunks: Vec<sip::Trunk>,
     /// Trunks of the calls.
@@ -104,6 +106,7 @@ impl Plan {
         }
         Ok(Plan {
             listen,
+            sip_limits: sip_limits(settings)?,
             trunks,
             rules,
             routes: routes(settings)?,
@@ -114,6 +117,20 @@ impl Plan {
             rtp_address,
         })
     }
+}
+
+fn sip_limits(settings: &Settings) -> Result<sip::Limits, Error> {
+    let strangers = match settings.sip.strangers.as_str() {
+        "refuse" => sip::Strangers::Refuse,
+        "drop" => sip::Strangers::Drop,
+        other => return Err(unusable("sip.strangers", other, "refuse or drop")),
+    };
+    Ok(sip::Limits {
+        new_calls_per_second: settings.sip.new_calls_per_second,
+        new_calls_per_second_per_source: settings.sip.new_calls_per_second_per_source,
+        strangers,
+        ..sip::Limits::default()
+    })
 }
 
 fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::TrunkPolicy) -> Rules {

@@ -57,7 +57,11 @@ impl Address {
             }
         };
         let uri = uri.trim();
-        if !uri.contains(':') || uri.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        if !uri.contains(':')
+            || uri.contains(|c: char| {
+                c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"')
+            })
+        {
             return Err(bad());
         }
         let params = params.trim();
@@ -164,7 +168,8 @@ fn split_at(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-fn find_outside_quotes(text: &str, wanted: char) -> Option<usize> {
+/// Byte position of the first `wanted` that stands outside quotes.
+pub fn find_outside_quotes(text: &str, wanted: char) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, c) in text.char_indices() {
         match c {

@@ -5,6 +5,7 @@
 //! Bodies are opaque bytes here; what an SDP says is decided elsewhere.
 
 mod address;
+mod admission;
 mod config;
 mod deadlines;
 mod dialog;
@@ -16,6 +17,7 @@ mod framing;
 mod handle;
 mod message;
 mod method;
+mod multipart;
 mod registration;
 mod screening;
 mod session_timer;
@@ -23,11 +25,16 @@ mod task;
 mod transaction;
 mod transport;
 mod user_agent;
+mod via;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Credentials, Limits, Listen, Registration, Target, Transport, Trunk};
+pub use address::{Address, NextHop, escape_user, sip_uri, split_list, user_of};
+pub use config::{
+    Config, Credentials, Limits, Listen, Registration, Strangers, Target, Transport, Trunk,
+};
+pub use envelope::Envelope;
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};

@@ -13,9 +13,10 @@ use super::leg::Leg;
 use super::registrations::RegistrationEntry;
 use super::sending::{ClientEntry, Parked};
 use super::server_side::ServerEntry;
+use crate::sip::admission::Admission;
 use crate::sip::config::{Config, Listen};
 use crate::sip::deadlines::Deadlines;
-use crate::sip::envelope::{Envelope, stamp_via};
+use crate::sip::envelope::{Envelope, has_one_via, stamp_via};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId, RegistrationState};
 use crate::sip::message::{Message, Received};
@@ -49,6 +50,10 @@ pub struct UserAgent {
     pub(super) parked: Vec<Parked>,
     /// Peers that refused TCP for a large request, and when.
     pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
+    /// What limits the calls and answers of the present second.
+    pub(super) admission: Admission,
+    /// Makes the To tags of answers without state.
+    pub(super) stateless_secret: u64,
     pub(super) deadlines: Deadlines<Wake>,
     outbox: VecDeque<Transmit>,
     happenings: VecDeque<Happening>,
@@ -89,7 +94,10 @@ impl UserAgent {
                 Some((index, entry))
             })
             .collect();
+        let stateless_secret = random.random();
         Ok(UserAgent {
+            admission: Admission::new(&config.limits),
+            stateless_secret,
             config,
             listeners,
             local_address,
@@ -143,6 +151,8 @@ impl UserAgent {
                 message: Message::Response(response),
                 fault: None,
             } => match Envelope::read(&response.headers) {
+                // Meant for somebody else (section 8.1.3.3).
+                Ok(_) if !has_one_via(&response.headers) => self.reject("response_vias", source),
                 Ok(envelope) => self.handle_response(&response, &envelope, source, now),
                 Err(_) => self.reject("malformed_response", source),
             },
@@ -173,7 +183,7 @@ impl UserAgent {
                     }
                     (Some(refusal), _) => {
                         self.reject("malformed_request", source);
-                        self.refuse_without_state(&request, &refusal, flow);
+                        self.refuse_without_state(&request, &refusal, flow, bytes.len(), now);
                     }
                     (None, Err(bad)) => {
                         self.reject("malformed_request", source);
@@ -182,10 +192,10 @@ impl UserAgent {
                             reason: Some(format!("Bad {} Header", bad.0)),
                             header: None,
                         };
-                        self.refuse_without_state(&request, &refusal, flow);
+                        self.refuse_without_state(&request, &refusal, flow, bytes.len(), now);
                     }
                     (None, Ok(envelope)) => {
-                        self.handle_request(request, &envelope, flow, source, now);
+                        self.handle_request(request, &envelope, flow, source, bytes.len(), now);
                     }
                 }
             }
