@@ -111,7 +111,6 @@ impl Gateway {
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks,
             limits: plan.sip_limits,
-            ..sip::Config::default()
         };
         let sip = sip::start(config, incoming_sender).await?;
         if let Some(agent) = agent {

@@ -1,5 +1,6 @@
 //! The 49 messages of RFC 4475 into a whole user agent, as datagrams and as a stream, and one
 //! table of what became of each.
+#![expect(clippy::disallowed_methods, reason = "virtual time needs a start")]
 
 mod message;
 mod seeds;
