@@ -281,11 +281,7 @@ async fn start_agent(
     };
     let agent = Agent::bind(gateway.address).await?;
     if let Some(address) = agent.address() {
-        let target = sip::Target {
-            host: address.ip().to_string(),
-            port: address.port(),
-            transport: sip::Transport::Udp,
-        };
+        let target = sip::Target::at(address, sip::Transport::Udp);
         trunks.push(sip::Trunk::new(agent::TRUNK, target));
     }
     Ok(Some(agent))

@@ -2,11 +2,12 @@
 //!
 //! The map, in dependency order (`tests/architecture.rs` enforces it):
 //!
-//! - [`codec`], [`redacted`]: vocabulary that every folder may use.
+//! - [`codec`], [`redacted`], [`protection`]: vocabulary that every folder may use.
 //! - [`rtp`]: packets, RTCP, sequence and timestamp arithmetic, telephone events.
 //! - [`audio`]: coders: Opus, G.711, tones, concealment.
 //! - [`sdp`]: offer and answer values and the functions that bridge them.
-//! - [`peer`]: the WebRTC side of a call: ICE, DTLS, SRTP.
+//! - [`srtp`]: media packets protected, for both sides.
+//! - [`peer`]: the WebRTC side of a call: ICE, DTLS.
 //! - [`sip`]: the SIP user agent.
 //! - [`media`]: a call's running media and the workers that carry it.
 //! - [`call`]: the one place that decides: state machine, routing, endings, one task per call.
@@ -24,10 +25,12 @@ pub mod codec;
 pub mod gateway;
 pub mod media;
 pub mod peer;
+pub mod protection;
 pub mod redacted;
 pub mod rtp;
 pub mod sdp;
 pub mod settings;
 pub mod signaling;
 pub mod sip;
+pub mod srtp;
 pub mod telemetry;

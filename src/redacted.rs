@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Holds a credential. `Debug` and `Display` print `***`, so that no log line and no error text
 /// can carry it by accident; [`Redacted::reveal`] is the only way to the value.
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Redacted<T>(T);
 
 impl<T> Redacted<T> {

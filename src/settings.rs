@@ -14,7 +14,7 @@ pub use tables::{
     BuiltIn, Calls, Http, IceServer, Inbound, Log, Media, Route, Secret, Settings, SignIn, Sip,
     User, WebRtc,
 };
-pub use trunk::Trunk;
+pub use trunk::{Renumbering, Trunk};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -15,13 +15,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("redacted", &[]),
     ("rtp", &["codec"]),
     ("audio", &["codec"]),
-    ("sdp", &["codec", "redacted"]),
-    ("peer", &["sdp", "codec", "redacted"]),
+    ("protection", &["redacted"]),
+    ("sdp", &["codec", "redacted", "protection"]),
+    ("srtp", &["protection"]),
+    ("peer", &["sdp", "srtp", "codec", "redacted", "protection"]),
     ("sip", &["codec", "redacted"]),
-    ("media", &["rtp", "audio", "codec", "redacted"]),
+    (
+        "media",
+        &["rtp", "audio", "srtp", "codec", "redacted", "protection"],
+    ),
     (
         "call",
-        &["sdp", "codec", "redacted", "peer", "media", "sip"],
+        &[
+            "sdp",
+            "codec",
+            "redacted",
+            "protection",
+            "peer",
+            "media",
+            "sip",
+        ],
     ),
     ("signaling", &["call", "redacted"]),
     ("agent", &["sip", "sdp", "rtp", "audio", "codec"]),
@@ -48,10 +61,11 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("rtc_ice", &["peer"]),
     ("rtc_stun", &["peer"]),
     ("rtc_dtls", &["peer"]),
-    ("rtc_srtp", &["peer"]),
-    ("rtc_shared", &["peer"]),
-    ("rtc_crypto", &["peer"]),
+    ("rtc_srtp", &["srtp"]),
+    ("rtc_shared", &["peer", "srtp"]),
+    ("rtc_crypto", &["peer", "srtp"]),
     ("ezk_sip_types", &["sip"]),
+    ("hickory_resolver", &["sip"]),
     ("sip_types", &["sip"]),
     ("sdp_types", &["sdp"]),
     // sdp has a file of that name.
@@ -191,7 +205,7 @@ fn pure_files_see_values_only() {
         }
         if pure_call {
             for import in imports(&text) {
-                if !matches!(import.as_str(), "sdp" | "codec") {
+                if !matches!(import.as_str(), "sdp" | "codec" | "protection") {
                     wrong.push(format!("src/{name} decides, and imports crate::{import}"));
                 }
             }

@@ -76,6 +76,7 @@ impl Trace {
             name: Some("Desk".to_owned()),
             to: "web-alice".to_owned(),
             offer: offer.map(str::to_owned),
+            ..Invitation::default()
         };
         let call = Call::incoming(rules(false), local(), invitation, now);
         let mut trace = Trace { call, now };

@@ -18,9 +18,10 @@ use rtc::rtp_transceiver::rtp_sender::{
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use trunkline::peer::{
-    Certificate, Config, Drop, Event, Failure, LocalCandidate, Peer, Received, Role, SrtpProfile,
-    classify, stun_username,
+    Certificate, Config, Drop, Event, Failure, LocalCandidate, Peer, Received, Role, classify,
+    stun_username,
 };
+use trunkline::protection::CryptoSuite;
 use trunkline::sdp::{Description, Fingerprint, Setup};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -284,9 +285,9 @@ impl Driver {
         }
     }
 
-    fn connected(&self) -> Option<(Instant, SrtpProfile)> {
+    fn connected(&self) -> Option<(Instant, CryptoSuite)> {
         self.events.iter().find_map(|(at, event)| match event {
-            Event::Connected { profile, .. } => Some((*at, *profile)),
+            Event::Connected { suite, .. } => Some((*at, *suite)),
             _ => None,
         })
     }
@@ -435,7 +436,7 @@ async fn call(
     lite: bool,
     setup: Setup,
     profile: SrtpProtectionProfile,
-) -> (Duration, SrtpProfile) {
+) -> (Duration, CryptoSuite) {
     let mut client = Client::new(profile, setup).await;
     let mut driver = Driver::new(role, lite, setup, None).await;
     let begin = connect(&mut driver, &mut client, role, |_| {}).await;
@@ -462,10 +463,10 @@ async fn calls_in_every_role_connect_quickly_and_carry_audio_both_ways() {
     for role in [Role::Answerer, Role::Offerer] {
         for lite in [false, true] {
             for setup in [Setup::Active, Setup::Passive] {
-                let (took, profile) = call(role, lite, setup, GCM).await;
+                let (took, suite) = call(role, lite, setup, GCM).await;
                 let who = if lite { "lite" } else { "full" };
                 println!("{role:?} {who}, answer {setup}: ICE and DTLS took {took:?}");
-                assert_eq!(profile, SrtpProfile::AeadAes128Gcm);
+                assert_eq!(suite, CryptoSuite::AeadAes128Gcm);
                 // The client nominates and says its hello on a clock of 200 ms only. Where both
                 // are ours to do, or come at once by our doing, nothing waits.
                 let ours = match role {
@@ -482,8 +483,8 @@ async fn calls_in_every_role_connect_quickly_and_carry_audio_both_ways() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_without_gcm_gets_counter_mode() {
     let cm = SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80;
-    let (_, profile) = call(Role::Answerer, false, Setup::Passive, cm).await;
-    assert_eq!(profile, SrtpProfile::Aes128CmSha1_80);
+    let (_, suite) = call(Role::Answerer, false, Setup::Passive, cm).await;
+    assert_eq!(suite, CryptoSuite::Aes128CmSha1_80);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

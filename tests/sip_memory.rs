@@ -54,8 +54,8 @@ fn a_finished_transaction_is_small_and_goes_with_its_timer() {
     };
     let target = Target {
         host: "192.0.2.2".to_owned(),
-        port: 5060,
-        transport: Transport::Udp,
+        port: Some(5060),
+        transport: Some(Transport::Udp),
     };
     let config = Config {
         listen: vec![listen],

@@ -22,8 +22,8 @@ fn agent() -> UserAgent {
     };
     let target = Target {
         host: "192.0.2.2".to_owned(),
-        port: 5060,
-        transport: Transport::Udp,
+        port: Some(5060),
+        transport: Some(Transport::Udp),
     };
     let config = Config {
         listen: vec![listen],

@@ -76,11 +76,7 @@ impl Agent {
                 accept_from: vec![host.into()],
                 ..sip::Trunk::new(
                     GATEWAY,
-                    sip::Target {
-                        host: host.to_string(),
-                        port: gateway.port(),
-                        transport: sip::Transport::Udp,
-                    },
+                    sip::Target::at((host, gateway.port()).into(), sip::Transport::Udp),
                 )
             }],
             ..sip::Config::default()

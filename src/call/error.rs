@@ -1,5 +1,7 @@
 //! What can go wrong before a call exists.
 
+use super::EndReason;
+
 /// An error of this folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -15,4 +17,46 @@ pub enum Error {
     /// The call has ended or its task is not taking more.
     #[error("the call is gone")]
     Gone,
+    /// The call ends before it begins.
+    #[error("{}", .0.ending().text)]
+    Ends(EndReason),
+    /// A page asked for a header that its trunk's list does not have.
+    #[error("header {0:?} is not one that this trunk takes from pages")]
+    HeaderNotAllowed(String),
+    /// A page asked for a header with a value that cannot be.
+    #[error("header {name:?} has a control character or more than {bytes} bytes")]
+    BadHeaderValue {
+        /// As asked for.
+        name: String,
+        /// The most.
+        bytes: usize,
+    },
+    /// A page asked for too much in headers.
+    #[error("more than {headers} headers or {bytes} bytes of them")]
+    TooManyHeaders {
+        /// The most.
+        headers: usize,
+        /// The most.
+        bytes: usize,
+    },
+}
+
+impl Error {
+    /// A stable code for pages.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Error::Pattern { .. } => "bad-pattern",
+            Error::Gone => "unknown-call",
+            Error::Ends(reason) => reason.code(),
+            Error::HeaderNotAllowed(_) => "header-not-allowed",
+            Error::BadHeaderValue { .. } => "bad-header",
+            Error::TooManyHeaders { .. } => "too-many-headers",
+        }
+    }
+}
+
+impl From<EndReason> for Error {
+    fn from(reason: EndReason) -> Self {
+        Error::Ends(reason)
+    }
 }

@@ -15,16 +15,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::EndReason;
 use super::directory::{Directory, LookUp, SocketSender};
 use super::handle::{CallHandle, QUEUE};
 use super::incoming::Invitation;
 use super::leg::PeerLeg;
 use super::machine::{Call, Local, Rules};
-use super::message::SocketId;
+use super::message::{Diverted, SocketId};
 use super::open_calls::{OpenCall, OpenCalls};
-use super::routing::Routes;
+use super::page_headers;
+use super::routing::{Rewrite, Routes};
 use super::task::{Audience, CallTask, SipSide};
+use super::{EndReason, Error};
 use crate::media::{CallKey, Ports, RtpSockets, WorkerHandle};
 use crate::peer::{self, Peer, Role};
 use crate::{sdp, sip};
@@ -42,6 +43,10 @@ pub struct TrunkRules {
     pub rules: Rules,
     /// The user part of From; none: the page's user.
     pub from_user: Option<String>,
+    /// Rewrites the caller's number; the first that matches.
+    pub caller_id: Vec<Rewrite>,
+    /// Headers that a page may set, as they are written.
+    pub page_headers: Vec<String>,
 }
 
 /// What the exchange works with; the gateway puts it together.
@@ -91,6 +96,10 @@ pub struct Placing {
     pub to: String,
     /// The JSEP offer.
     pub sdp: String,
+    /// The page withholds who calls.
+    pub anonymous: bool,
+    /// Headers for the trunk.
+    pub headers: Vec<(String, String)>,
 }
 
 /// What a call is made from.
@@ -136,7 +145,7 @@ impl Exchange {
     }
 
     /// Begins a call from a page.
-    pub fn place(&self, placing: Placing) -> Result<CallHandle, EndReason> {
+    pub fn place(&self, placing: Placing) -> Result<CallHandle, Error> {
         let destination = self
             .resources
             .routes
@@ -147,6 +156,7 @@ impl Exchange {
             .trunks
             .get(&destination.trunk)
             .ok_or(EndReason::Internal)?;
+        let headers = page_headers::permitted(&trunk.page_headers, placing.headers)?;
         let open = self.admit()?;
         let parts = self.parts(Role::Answerer)?;
         let call = Call::outgoing(
@@ -155,16 +165,19 @@ impl Exchange {
             &placing.sdp,
             Instant::now(),
         );
+        let from_user = trunk.from_user.as_ref().unwrap_or(&placing.user);
+        let rewritten = trunk
+            .caller_id
+            .iter()
+            .find_map(|rewrite| rewrite.apply(from_user));
         let outgoing = sip::Outgoing {
             trunk: destination.trunk.clone(),
             to_user: destination.number,
-            from_user: trunk
-                .from_user
-                .clone()
-                .unwrap_or_else(|| placing.user.clone()),
+            from_user: rewritten.unwrap_or_else(|| from_user.clone()),
             from_name: placing.name,
+            anonymous: placing.anonymous,
             body: bytes::Bytes::new(),
-            headers: Vec::new(),
+            headers,
             // Our own, never the page's: a browser that is called back through the PBX must not
             // meet a Call-ID that it knows.
             call_id: Some(format!("{:032x}", rand::random::<u128>())),
@@ -182,6 +195,7 @@ impl Exchange {
             destination.trunk,
             placing.user,
         )
+        .map_err(Error::Ends)
     }
 
     /// Begins a call from a PBX, or refuses it.
@@ -244,6 +258,11 @@ impl Exchange {
             from: incoming.from_user.clone(),
             name: incoming.from_name.clone(),
             to: called.clone(),
+            diverted: incoming.diverted.map(|diversion| Diverted {
+                from: diversion.from,
+                reason: diversion.reason,
+            }),
+            headers: incoming.headers,
             offer,
         };
         let call = Call::incoming(

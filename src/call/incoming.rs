@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::EndReason;
 use super::established::{Basis, Established};
 use super::machine::{Call, Local, Rules, State, Step, refused_offer};
-use super::message::{Action, Event, Notice, SocketId, remote_rtp};
+use super::message::{Action, Diverted, Event, Notice, SocketId, remote_rtp};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
@@ -26,7 +26,7 @@ pub(super) struct Confirming {
 }
 
 /// Who calls whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invitation {
     /// The caller's number.
     pub from: String,
@@ -34,6 +34,10 @@ pub struct Invitation {
     pub name: Option<String>,
     /// The called number.
     pub to: String,
+    /// Whom the call was meant for before.
+    pub diverted: Option<Diverted>,
+    /// Headers for the page.
+    pub headers: Vec<(String, String)>,
     /// The PBX's offer.
     pub offer: Option<String>,
 }
@@ -76,6 +80,8 @@ impl Call {
             from: invitation.from,
             name: invitation.name,
             to: invitation.to,
+            diverted: invitation.diverted,
+            headers: invitation.headers,
             offer: browser_offer.offer.to_string(),
         });
         call.push(Action::Progress { status: 180 });

@@ -231,6 +231,15 @@ pub(super) fn remote_rtp(remote: &sdp::Remote) -> Action {
     }
 }
 
+/// That a call was meant for somebody else before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diverted {
+    /// Who sent it on.
+    pub from: String,
+    /// A word of RFC 5806 section 4.1 such as `user-busy`.
+    pub reason: String,
+}
+
 /// What a page is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
@@ -242,6 +251,10 @@ pub enum Notice {
         name: Option<String>,
         /// The number that was called.
         to: String,
+        /// Whom the call was meant for before.
+        diverted: Option<Diverted>,
+        /// Headers of the INVITE that the trunk's policy passes on.
+        headers: Vec<(String, String)>,
         /// Our offer.
         offer: String,
     },

@@ -1,5 +1,6 @@
 //! From the configuration as written to what each part is given. No network.
 
+mod identity;
 mod trunk;
 
 use std::collections::{HashMap, HashSet};
@@ -93,6 +94,8 @@ impl Plan {
             let of_trunk = TrunkRules {
                 rules: call_rules(settings, browser.clone(), policy),
                 from_user: trunk.from_user.clone().or(registered),
+                caller_id: identity::caller_id(index, trunk)?,
+                page_headers: identity::page_headers(index, trunk)?,
             };
             rules.insert(trunk.name.clone(), of_trunk);
             trunks.push(trunk::sip_trunk(index, trunk)?);
@@ -101,6 +104,8 @@ impl Plan {
             let of_agent = TrunkRules {
                 rules: call_rules(settings, browser, sdp::TrunkPolicy::default()),
                 from_user: None,
+                caller_id: Vec::new(),
+                page_headers: Vec::new(),
             };
             rules.insert(agent::TRUNK.to_owned(), of_agent);
         }

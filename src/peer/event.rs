@@ -1,9 +1,10 @@
 //! The words between a peer and its driver: what happened, where to send, why something was
 //! dropped.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use crate::protection::CryptoSuite;
 
 /// The way of a datagram: from which of our sockets to which address of the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,24 +22,6 @@ pub struct Transmit {
     pub route: Route,
     /// What it holds.
     pub payload: Vec<u8>,
-}
-
-/// The SRTP protection that DTLS agreed on (RFC 5764 section 4.1.2, RFC 7714 section 14.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SrtpProfile {
-    /// `SRTP_AEAD_AES_128_GCM`.
-    AeadAes128Gcm,
-    /// `SRTP_AES128_CM_HMAC_SHA1_80`.
-    Aes128CmSha1_80,
-}
-
-impl fmt::Display for SrtpProfile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SrtpProfile::AeadAes128Gcm => "AEAD_AES_128_GCM",
-            SrtpProfile::Aes128CmSha1_80 => "AES_CM_128_HMAC_SHA1_80",
-        })
-    }
 }
 
 /// Why a peer gave up.
@@ -61,8 +44,9 @@ pub enum Event {
     IceConnected,
     /// DTLS is up and its keys are in place: media can flow.
     Connected {
-        /// The protection of media.
-        profile: SrtpProfile,
+        /// The protection of media that DTLS agreed on (RFC 5764 section 4.1.2, RFC 7714
+        /// section 14.2).
+        suite: CryptoSuite,
         /// Round trip of the last connectivity check of ours, where we make any.
         round_trip: Option<Duration>,
     },

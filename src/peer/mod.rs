@@ -14,12 +14,11 @@ mod error;
 mod event;
 mod ice;
 mod session;
-mod srtp;
 mod stun;
 
 pub use certificate::Certificate;
 pub use config::{Config, LocalCandidate, Role};
 pub use demultiplex::{Kind, classify, stun_username};
 pub use error::Error;
-pub use event::{Drop, Event, Failure, NotReady, Received, Route, SrtpProfile, Transmit};
+pub use event::{Drop, Event, Failure, NotReady, Received, Route, Transmit};
 pub use session::{Peer, UnusedCandidates};

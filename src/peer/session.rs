@@ -11,11 +11,11 @@ use super::candidate::{self, Unusable};
 use super::demultiplex::{Kind, classify};
 use super::dtls::{Association, DtlsEvent};
 use super::ice::{Agent, AgentEvent, Settings};
-use super::srtp::{Packet, Session};
 use super::{
     Config, Drop, Error, Event, Failure, NotReady, Received, Role, Route, Transmit, certificate,
 };
 use crate::sdp::{Description, Fingerprint, Setup};
+use crate::srtp::{Packet, Rejected, Session};
 
 /// DTLS datagrams kept while the other end's description is under way.
 const MAX_EARLY: usize = 4;
@@ -271,7 +271,8 @@ impl Peer {
         let newest = match srtp.unprotect(packet, datagram, plain) {
             Ok(newest) => newest,
             Err(_) if !validated => return Received::Dropped(Drop::Unvalidated),
-            Err(reason) => return Received::Dropped(reason),
+            Err(Rejected::Replayed) => return Received::Dropped(Drop::SrtpReplayed),
+            Err(Rejected::Forged) => return Received::Dropped(Drop::SrtpForged),
         };
         if self.agent.heard_media(route, newest, now) {
             self.settle(now);
@@ -337,7 +338,10 @@ impl Peer {
     ) -> Result<Route, NotReady> {
         let route = self.agent.route().ok_or(NotReady::NoRoute)?;
         match &mut self.stage {
-            Stage::Secured { srtp, .. } => srtp.protect(packet, plain, secured).map(|()| route),
+            Stage::Secured { srtp, .. } => srtp
+                .protect(packet, plain, secured)
+                .map(|()| route)
+                .map_err(|_| NotReady::Refused),
             Stage::Over => Err(NotReady::NoRoute),
             Stage::Undescribed { .. } | Stage::Securing { .. } => Err(NotReady::NoKeys),
         }
@@ -456,7 +460,7 @@ impl Peer {
             self.announced = true;
             self.dtls_deadline = None;
             self.events.push_back(Event::Connected {
-                profile: srtp.profile(),
+                suite: srtp.suite(),
                 round_trip: self.agent.round_trip(),
             });
         }

@@ -34,6 +34,27 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// Which header names the caller beside From: `from` (none), `pai`, `ppi` or `rpid`.
+    pub identity: String,
+    /// Believe its P-Asserted-Identity, tell it who anonymous callers are.
+    pub trusted: bool,
+    /// Rewrites of our caller's number; the first that matches.
+    pub caller_id: Vec<Renumbering>,
+    /// Headers of its INVITEs that the page sees.
+    pub headers_to_page: Vec<String>,
+    /// Headers that a page may set on its INVITEs.
+    pub headers_from_page: Vec<String>,
+}
+
+/// One row of `caller_id`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renumbering {
+    /// For the whole number.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// May use the pattern's groups.
+    pub to: String,
 }
 
 impl Default for Trunk {
@@ -52,6 +73,11 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            identity: "from".to_owned(),
+            trusted: false,
+            caller_id: Vec::new(),
+            headers_to_page: Vec::new(),
+            headers_from_page: Vec::new(),
         }
     }
 }

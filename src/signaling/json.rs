@@ -3,6 +3,8 @@
 //! Only shapes: what a message means is in [`super::session`], and serde goes no further than
 //! this file.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The one protocol version.
@@ -33,6 +35,12 @@ pub enum FromPage {
         sdp: String,
         /// The caller's name for the called party's display.
         name: Option<String>,
+        /// Whether the called party shall not learn who calls.
+        #[serde(default)]
+        anonymous: bool,
+        /// Headers for the trunk, those that the configuration lists.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
     },
     /// One more candidate, or the end of them.
     Candidate {
@@ -137,6 +145,12 @@ pub enum ToPage {
         from: Caller,
         /// The called number.
         to: String,
+        /// Whom the call was meant for before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        diverted: Option<Diverted>,
+        /// Headers of the trunk, those that the configuration lists.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, String>,
         /// The JSEP offer.
         sdp: String,
     },
@@ -256,6 +270,15 @@ pub struct Caller {
     /// The name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// That a call was meant for somebody else before.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Diverted {
+    /// Who sent it on.
+    pub from: String,
+    /// A word of RFC 5806 section 4.1.
+    pub reason: String,
 }
 
 /// One side's figures; null where unknown.

@@ -14,10 +14,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::door::{Admitted, Door};
-use super::json::{Caller, FromPage, Rejection, Side, ToPage, VERSION};
+use super::json::{Caller, Diverted, FromPage, Rejection, Side, ToPage, VERSION};
 use super::sign_in::{Credentials, Identity};
 use crate::call::{
-    CallHandle, Command, Delivery, EndReason, Notice, Placing, SideQuality, SocketId, SocketSender,
+    self, CallHandle, Command, Delivery, EndReason, Notice, Placing, SideQuality, SocketId,
+    SocketSender,
 };
 use crate::redacted::Redacted;
 
@@ -222,7 +223,22 @@ impl Session {
                 to,
                 sdp,
                 name,
-            } => self.place(call, to, sdp, name).await,
+                anonymous,
+                headers,
+            } => {
+                let placing = Placing {
+                    user: self.identity.user.clone(),
+                    name: name.or_else(|| self.identity.display_name.clone()),
+                    socket: self.id,
+                    sender: self.sender.clone(),
+                    call,
+                    to,
+                    sdp,
+                    anonymous,
+                    headers: headers.into_iter().collect(),
+                };
+                self.place(placing).await
+            }
             FromPage::Candidate { call, candidate } => {
                 let candidate = candidate
                     .map(|candidate| candidate.candidate)
@@ -263,13 +279,8 @@ impl Session {
         }
     }
 
-    async fn place(
-        &mut self,
-        call: String,
-        to: String,
-        sdp: String,
-        name: Option<String>,
-    ) -> Result<(), Over> {
+    async fn place(&mut self, placing: Placing) -> Result<(), Over> {
+        let call = placing.call.clone();
         let usable = (1..=LONGEST_CALL_NAME).contains(&call.len())
             && call
                 .chars()
@@ -288,21 +299,20 @@ impl Session {
                 .refuse("too-many-calls", "this page has too many calls", Some(call))
                 .await;
         }
-        let placing = Placing {
-            user: self.identity.user.clone(),
-            name: name.or_else(|| self.identity.display_name.clone()),
-            socket: self.id,
-            sender: self.sender.clone(),
-            call: call.clone(),
-            to,
-            sdp,
-        };
         match self.door.exchange.place(placing) {
             Ok(handle) => {
                 self.calls.insert(call, handle);
                 Ok(())
             }
-            Err(reason) => {
+            Err(error) => {
+                let reason = match error {
+                    call::Error::Ends(reason) => reason,
+                    error => {
+                        return self
+                            .refuse(error.code(), &error.to_string(), Some(call))
+                            .await;
+                    }
+                };
                 let code = reason.code();
                 metrics::counter!("trunkline_calls_total", "direction" => "outgoing", "reason" => code)
                     .increment(1);
@@ -499,11 +509,18 @@ fn to_page(call: String, notice: Notice) -> ToPage {
             from,
             name,
             to,
+            diverted,
+            headers,
             offer,
         } => ToPage::Incoming {
             call,
             from: Caller { number: from, name },
             to,
+            diverted: diverted.map(|diverted| Diverted {
+                from: diverted.from,
+                reason: diverted.reason,
+            }),
+            headers: headers.into_iter().collect(),
             sdp: offer,
         },
         Notice::Answer { sdp } => ToPage::Answer { call, sdp },

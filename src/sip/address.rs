@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use ezk_sip_types::host::Host;
 use ezk_sip_types::uri::SipUri;
 
-use super::config::Transport;
+use super::config::{Target, Transport};
 
 /// A From, To, Contact, Route or Record-Route value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +219,8 @@ pub fn user_of(uri: &str) -> String {
     unescape(user)
 }
 
-fn unescape(text: &str) -> String {
+/// A text without its %-escapes.
+pub fn unescape(text: &str) -> String {
     let bytes = text.as_bytes();
     let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {
@@ -272,10 +273,10 @@ pub fn sip_uri(user: &str, host: &str) -> String {
 pub struct NextHop {
     /// IP address without brackets, or name.
     pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Protocol.
-    pub transport: Transport,
+    /// Port, where one is written.
+    pub port: Option<u16>,
+    /// Protocol, where one is written.
+    pub transport: Option<Transport>,
 }
 
 impl NextHop {
@@ -291,12 +292,13 @@ impl NextHop {
             },
         };
         let transport = match parsed.uri_params.get_val("transport") {
-            Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-            _ => Transport::Udp,
+            Some(name) if name.eq_ignore_ascii_case("tcp") => Some(Transport::Tcp),
+            Some(name) if name.eq_ignore_ascii_case("udp") => Some(Transport::Udp),
+            _ => None,
         };
         Some(NextHop {
             host,
-            port: parsed.host_port.port.unwrap_or(5060),
+            port: parsed.host_port.port,
             transport,
         })
     }
@@ -304,7 +306,17 @@ impl NextHop {
     /// The address, when the host is one.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         let ip: IpAddr = self.host.parse().ok()?;
-        Some((ip, self.port).into())
+        Some((ip, self.port.unwrap_or(5060)).into())
+    }
+}
+
+impl From<&Target> for NextHop {
+    fn from(target: &Target) -> Self {
+        NextHop {
+            host: target.host.clone(),
+            port: target.port,
+            transport: target.transport,
+        }
     }
 }
 

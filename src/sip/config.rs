@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::identity::IdentityPolicy;
 use crate::redacted::Redacted;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
@@ -67,8 +68,8 @@ pub struct Listen {
 pub struct Trunk {
     /// Unique name, as routes and logs use it.
     pub name: String,
-    /// Where requests go.
-    pub target: Target,
+    /// Where requests go, one at least: lower priority first, weight shares out within a priority.
+    pub targets: Vec<TrunkTarget>,
     /// Host part of From, To and the request URI.
     pub domain: String,
     /// Answers to digest challenges, when the trunk asks for them.
@@ -80,6 +81,8 @@ pub struct Trunk {
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
+    /// How callers are named, ours and theirs.
+    pub identity: IdentityPolicy,
 }
 
 impl Trunk {
@@ -89,24 +92,52 @@ impl Trunk {
         Trunk {
             name: name.into(),
             domain: target.host.clone(),
-            target,
+            targets: vec![TrunkTarget {
+                target,
+                priority: 1,
+                weight: 1,
+            }],
             credentials: None,
             accept_from: Vec::new(),
             registration: None,
             request_timeout: Duration::from_secs(32),
+            identity: IdentityPolicy::default(),
         }
     }
 }
 
-/// Next hop of a trunk.
+/// One of the targets of a trunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkTarget {
+    /// Where it is.
+    pub target: Target,
+    /// Those of the lowest priority are tried first.
+    pub priority: u16,
+    /// Share of the calls among those of one priority; 0 comes after all others.
+    pub weight: u16,
+}
+
+/// A place as an operator writes it: what is left out is found by RFC 3263.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     /// IP address (IPv6 without brackets) or name.
     pub host: String,
-    /// Port, 5060 where none was given.
-    pub port: u16,
-    /// Protocol of ordinary requests.
-    pub transport: Transport,
+    /// Port; without one the SRV records of a name say, and 5060 counts for an address.
+    pub port: Option<u16>,
+    /// Protocol of ordinary requests; without one the NAPTR and SRV records of a name say, and UDP
+    /// counts for an address.
+    pub transport: Option<Transport>,
+}
+
+impl Target {
+    /// The target at an address, nothing left out.
+    pub fn at(address: SocketAddr, transport: Transport) -> Self {
+        Target {
+            host: address.ip().to_string(),
+            port: Some(address.port()),
+            transport: Some(transport),
+        }
+    }
 }
 
 /// User name and password for digest authentication (RFC 8760).

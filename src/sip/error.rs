@@ -25,6 +25,9 @@ pub enum Error {
     /// Two trunks share a name.
     #[error("sip trunk name {0:?} is used twice")]
     DuplicateTrunk(String),
+    /// A trunk has nowhere to go.
+    #[error("sip trunk {0:?} has no target")]
+    NoTarget(String),
     /// The call names a trunk that the configuration does not hold.
     #[error("sip trunk {0:?} is not configured")]
     UnknownTrunk(String),

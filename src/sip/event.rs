@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
+use super::identity::Diversion;
+
 /// One INVITE dialog or attempt at one, unique in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LegId(pub u64);
@@ -26,6 +28,8 @@ pub struct Outgoing {
     pub from_user: String,
     /// Display name of From.
     pub from_name: Option<String>,
+    /// The caller withholds who they are (RFC 3323): the trunk is told only where it is trusted.
+    pub anonymous: bool,
     /// SDP offer.
     pub body: Bytes,
     /// Further headers of the INVITE, name and value.
@@ -46,10 +50,14 @@ pub struct Incoming {
     pub request_user: String,
     /// User part of To.
     pub to_user: String,
-    /// User part of From.
+    /// The caller's number or user, by the trunk's policy; `anonymous` where withheld.
     pub from_user: String,
-    /// Display name of From.
+    /// The caller's display name.
     pub from_name: Option<String>,
+    /// Whom the call was meant for before, where it was sent on.
+    pub diverted: Option<Diversion>,
+    /// The headers that the trunk's policy passes on, name and value.
+    pub headers: Vec<(String, String)>,
     /// Call-ID, for logs.
     pub call_id: String,
     /// Where the INVITE came from.

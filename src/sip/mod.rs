@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod framing;
 mod handle;
+mod identity;
 mod message;
 mod method;
 mod multipart;
@@ -33,12 +34,14 @@ mod tests;
 pub use address::{Address, NextHop, escape_user, sip_uri, split_list, user_of};
 pub use config::{
     Config, Credentials, Limits, Listen, Registration, Strangers, Target, Transport, Trunk,
+    TrunkTarget,
 };
 pub use envelope::Envelope;
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::Handle;
+pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
 pub use task::start;

@@ -274,7 +274,7 @@ impl Driver {
             Happening::Incoming(incoming) => {
                 let leg = incoming.leg;
                 self.owners.insert(leg, Owner::Awaited(VecDeque::new()));
-                if self.stopping.is_some() || self.incoming.try_send(incoming).is_err() {
+                if self.stopping.is_some() || self.incoming.try_send(*incoming).is_err() {
                     metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_taker")
                         .increment(1);
                     self.owners.remove(&leg);

@@ -25,6 +25,7 @@ mod drain;
 mod early_media;
 mod endings;
 mod hold;
+mod identity;
 mod limits;
 mod registration;
 mod set_up_time;

@@ -16,6 +16,16 @@ use super::sound::{Coding, Ear, PATIENCE, Voice, Wish};
 /// Payload type of telephone events.
 const EVENTS: u8 = 101;
 
+/// Headers of the gateway's INVITEs that tests look at.
+const SEEN: [&str; 6] = [
+    "From",
+    "P-Asserted-Identity",
+    "Privacy",
+    "X-Account",
+    "Diversion",
+    "Referred-By",
+];
+
 /// The user agent.
 pub struct Pbx {
     pub sip: sip::Handle,
@@ -31,6 +41,8 @@ pub struct Leg {
     pub called: String,
     pub caller: String,
     pub caller_name: Option<String>,
+    /// Of the gateway's INVITE, those of [`SEEN`].
+    pub headers: Vec<(String, String)>,
     /// The gateway's last description.
     pub description: String,
 }
@@ -48,14 +60,11 @@ impl Pbx {
             user_agent: "Exchange/1".to_owned(),
             trunks: vec![sip::Trunk {
                 domain: "pbx.example".to_owned(),
-                ..sip::Trunk::new(
-                    "gateway",
-                    sip::Target {
-                        host: gateway.ip().to_string(),
-                        port: gateway.port(),
-                        transport,
-                    },
-                )
+                identity: sip::IdentityPolicy {
+                    passed_headers: SEEN.map(str::to_owned).to_vec(),
+                    ..sip::IdentityPolicy::default()
+                },
+                ..sip::Trunk::new("gateway", sip::Target::at(gateway, transport))
             }],
             ..sip::Config::default()
         };
@@ -80,6 +89,7 @@ impl Pbx {
             called: incoming.request_user,
             caller: incoming.from_user,
             caller_name: incoming.from_name,
+            headers: incoming.headers,
             description: String::from_utf8(body.to_vec()).expect("SDP is text"),
         }
     }
@@ -92,6 +102,11 @@ impl Pbx {
 
     /// Calls a user of the gateway.
     pub async fn call(&self, user: &str, offer: String) -> Leg {
+        self.call_with(user, offer, &[]).await
+    }
+
+    /// Likewise, with further headers.
+    pub async fn call_with(&self, user: &str, offer: String, headers: &[(&str, &str)]) -> Leg {
         let (sender, events) = mpsc::channel(64);
         let outgoing = sip::Outgoing {
             trunk: "gateway".to_owned(),
@@ -99,8 +114,11 @@ impl Pbx {
             from_user: "4930123".to_owned(),
             from_name: Some("Ada".to_owned()),
             body: Bytes::from(offer),
-            headers: Vec::new(),
-            call_id: None,
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            ..sip::Outgoing::default()
         };
         let id = self.sip.invite(outgoing, sender).await.expect("it is sent");
         Leg {
@@ -110,12 +128,21 @@ impl Pbx {
             called: user.to_owned(),
             caller: "4930123".to_owned(),
             caller_name: None,
+            headers: Vec::new(),
             description: String::new(),
         }
     }
 }
 
 impl Leg {
+    /// A header of the gateway's INVITE; empty where it had none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .iter()
+            .find(|(seen, _)| seen == name)
+            .map_or("", |(_, value)| value)
+    }
+
     pub async fn command(&self, command: sip::Command) {
         self.sip
             .command(self.id, command)

@@ -31,8 +31,8 @@ fn agent() -> UserAgent {
     let peer: SocketAddr = PEER.parse().expect("an address");
     let target = Target {
         host: peer.ip().to_string(),
-        port: peer.port(),
-        transport: Transport::Udp,
+        port: Some(peer.port()),
+        transport: Some(Transport::Udp),
     };
     let config = Config {
         listen: listen.to_vec(),
@@ -71,7 +71,7 @@ fn feed(bytes: &Bytes, transport: Transport) -> Seen {
     let mut seen = Seen::default();
     while let Some(happening) = agent.poll_event() {
         match happening {
-            Happening::Incoming(incoming) => seen.incoming = Some(incoming),
+            Happening::Incoming(incoming) => seen.incoming = Some(*incoming),
             Happening::Rejected { reason, .. } => seen.rejected = Some(reason),
             _ => {}
         }

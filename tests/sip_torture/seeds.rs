@@ -34,8 +34,8 @@ fn our_invite() -> Request {
     };
     let target = Target {
         host: "192.0.2.2".to_owned(),
-        port: 5060,
-        transport: Transport::Udp,
+        port: Some(5060),
+        transport: Some(Transport::Udp),
     };
     let config = Config {
         listen: vec![listen],

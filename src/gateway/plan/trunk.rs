@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{parse_transport, unusable};
+use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
 use crate::settings::{self, Error};
 use crate::{sdp, sip};
@@ -35,7 +35,7 @@ pub(super) fn codecs(key: &str, names: &[String]) -> Result<Vec<Codec>, Error> {
 fn parse_target(text: &str) -> Option<sip::Target> {
     let rest = text.strip_prefix("sip:")?;
     let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
-    let mut transport = sip::Transport::Udp;
+    let mut transport = None;
     for parameter in parameters
         .split(';')
         .filter(|parameter| !parameter.is_empty())
@@ -44,21 +44,21 @@ fn parse_target(text: &str) -> Option<sip::Target> {
         if !name.eq_ignore_ascii_case("transport") {
             return None;
         }
-        transport = parse_transport(value)?;
+        transport = Some(parse_transport(value)?);
     }
     let (host, port) = match place.strip_prefix('[') {
         Some(v6) => {
             let (host, rest) = v6.split_once(']')?;
             let port = if rest.is_empty() {
-                5060
+                None
             } else {
-                rest.strip_prefix(':')?.parse().ok()?
+                Some(rest.strip_prefix(':')?.parse().ok()?)
             };
             (host, port)
         }
         None => match place.split_once(':') {
-            Some((host, port)) => (host, port.parse().ok()?),
-            None => (place, 5060),
+            Some((host, port)) => (host, Some(port.parse().ok()?)),
+            None => (place, None),
         },
     };
     let usable = !host.is_empty()
@@ -110,6 +110,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         credentials,
         accept_from,
         registration,
+        identity: identity::policy(index, trunk)?,
         ..sip::Trunk::new(&trunk.name, target)
     })
 }
@@ -122,18 +123,21 @@ mod tests {
     fn targets_are_read_in_every_form() {
         let target =
             |text| parse_target(text).map(|target| (target.host, target.port, target.transport));
-        let udp = sip::Transport::Udp;
         assert_eq!(
             target("sip:pbx.example"),
-            Some(("pbx.example".to_owned(), 5060, udp))
+            Some(("pbx.example".to_owned(), None, None))
         );
         assert_eq!(
             target("sip:192.0.2.1:5080;transport=tcp"),
-            Some(("192.0.2.1".to_owned(), 5080, sip::Transport::Tcp))
+            Some((
+                "192.0.2.1".to_owned(),
+                Some(5080),
+                Some(sip::Transport::Tcp)
+            ))
         );
         assert_eq!(
             target("sip:[2001:db8::1]:5061"),
-            Some(("2001:db8::1".to_owned(), 5061, udp))
+            Some(("2001:db8::1".to_owned(), Some(5061), None))
         );
         for wrong in [
             "pbx.example",

@@ -15,10 +15,11 @@ use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_shared::TransportProtocol;
 use rtc_shared::error::Error as RtcError;
 
+use super::keys;
 use super::records::Records;
-use crate::peer::srtp::Session;
 use crate::peer::{Certificate, Drop, Error, Failure, certificate};
 use crate::sdp::Fingerprint;
+use crate::srtp::Session;
 
 /// Stands for the other end inside the endpoint, which tells its associations apart by address.
 const OTHER_END: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 1);
@@ -54,7 +55,6 @@ enum State {
 pub(in crate::peer) struct Association {
     endpoint: Endpoint,
     config: Arc<HandshakeConfig>,
-    provider: Arc<dyn RTCCryptoProvider>,
     client: bool,
     state: State,
     records: Records,
@@ -74,7 +74,7 @@ impl Association {
         provider: Arc<dyn RTCCryptoProvider>,
     ) -> Result<Self, Error> {
         let config = ConfigBuilder::default()
-            .with_crypto_provider(provider.clone())
+            .with_crypto_provider(provider)
             .with_certificates(vec![own.dtls()])
             .with_srtp_protection_profiles(vec![
                 SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
@@ -99,7 +99,6 @@ impl Association {
         Ok(Association {
             endpoint: Endpoint::new(OTHER_END, TransportProtocol::UDP, server_config),
             config,
-            provider,
             client,
             state: if client {
                 State::Idle
@@ -201,7 +200,8 @@ impl Association {
 
     fn session(&self) -> Option<Session> {
         let state = self.endpoint.get_connection_state(OTHER_END)?;
-        Session::from_dtls(state, self.client, self.provider.clone())
+        let protection = keys::protection(state, self.client)?;
+        Session::new(&protection).ok()
     }
 
     fn fail(&mut self, failure: Failure) {

@@ -296,7 +296,7 @@ fn a_session_timer_of_theirs_is_refreshed_by_update_or_ends_the_call() {
 fn registers_with_digest_refreshes_and_knows_calls_to_its_contact() {
     let mut trunk = trunk("pbx");
     trunk.credentials = credentials();
-    trunk.target.host = "198.51.100.9".to_owned();
+    trunk.targets[0].target.host = "198.51.100.9".to_owned();
     trunk.registration = Some(Registration {
         user: "alice".to_owned(),
         expires: 300,
@@ -347,7 +347,7 @@ fn registers_with_digest_refreshes_and_knows_calls_to_its_contact() {
 #[test]
 fn a_name_is_looked_up_and_its_time_counts() {
     let mut trunk = trunk("pbx");
-    trunk.target.host = "pbx.example".to_owned();
+    trunk.targets[0].target.host = "pbx.example".to_owned();
     let mut wire = Wire::new(trunk);
     let outgoing = Outgoing {
         trunk: "pbx".to_owned(),

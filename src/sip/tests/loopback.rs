@@ -24,10 +24,10 @@ async fn agent(
     let mut trunk = trunk("peer");
     // A target of 0.0.0.0 is reached, but answers from a true address.
     trunk.accept_from = vec!["127.0.0.0/8".parse().expect("a network")];
-    trunk.target = Target {
+    trunk.targets[0].target = Target {
         host: ip.trim_matches(['[', ']']).to_owned(),
-        port: peer_port,
-        transport,
+        port: Some(peer_port),
+        transport: Some(transport),
     };
     let config = Config {
         listen: vec![listen(transport), listen(other)],

@@ -36,7 +36,7 @@ fn compact_forms_folds_and_odd_spacing_are_read() {
     let hop = address::NextHop::of_uri(&request.uri).expect("a hop");
     assert_eq!(
         (hop.host.as_str(), hop.port, hop.transport),
-        ("2001:db8::1", 5070, Transport::Tcp)
+        ("2001:db8::1", Some(5070), Some(Transport::Tcp))
     );
     assert_eq!(address::user_of(&request.uri), "a b");
     assert_eq!(address::user_of("tel:+4930123;phone-context=x"), "+4930123");

@@ -5,6 +5,7 @@ mod called;
 mod calling;
 mod digest;
 mod framing;
+mod identity;
 mod loopback;
 mod messages;
 mod multipart;

@@ -16,11 +16,7 @@ pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\n";
 pub const PEER: &str = "192.0.2.2:5060";
 
 pub fn trunk(name: &str) -> Trunk {
-    let target = Target {
-        host: "192.0.2.2".to_owned(),
-        port: 5060,
-        transport: Transport::Udp,
-    };
+    let target = Target::at(PEER.parse().expect("address"), Transport::Udp);
     Trunk {
         domain: "pbx.example".to_owned(),
         ..Trunk::new(name, target)
@@ -164,7 +160,7 @@ impl Wire {
     pub fn incoming(&mut self) -> Incoming {
         loop {
             match self.agent.poll_event() {
-                Some(Happening::Incoming(incoming)) => return incoming,
+                Some(Happening::Incoming(incoming)) => return *incoming,
                 Some(_) => continue,
                 None => panic!("an incoming call was expected"),
             }

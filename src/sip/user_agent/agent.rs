@@ -84,6 +84,9 @@ impl UserAgent {
             if config.trunks[..index].iter().any(|t| t.name == trunk.name) {
                 return Err(Error::DuplicateTrunk(trunk.name.clone()));
             }
+            if trunk.targets.is_empty() {
+                return Err(Error::NoTarget(trunk.name.clone()));
+            }
         }
         let registrations = config
             .trunks
@@ -129,7 +132,8 @@ impl UserAgent {
             .config
             .trunks
             .iter()
-            .map(|trunk| trunk.target.host.clone())
+            .flat_map(|trunk| &trunk.targets)
+            .map(|of_trunk| of_trunk.target.host.clone())
             .filter(|host| host.parse::<IpAddr>().is_err())
             .collect();
         for host in hosts {

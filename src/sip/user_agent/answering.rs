@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::agent::UserAgent;
 use super::flow::Flow;
 use super::leg::{Established, Goodbye, PROGRESS_EVERY, State, Unacknowledged};
-use crate::sip::envelope::Envelope;
 use crate::sip::error::Error;
 use crate::sip::event::LegId;
 use crate::sip::message::{Name, Request, Response, elements};
@@ -108,64 +107,6 @@ impl UserAgent {
         let key = ringing.server.clone();
         self.respond(&key, &response, now);
         self.forget(id);
-        Ok(())
-    }
-
-    pub(super) fn answer_reinvite(
-        &mut self,
-        id: LegId,
-        body: Bytes,
-        now: Instant,
-    ) -> Result<(), Error> {
-        let wrong = self.wrong_state(id, "answer a re-invite");
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return Err(wrong);
-        };
-        let user = leg.contact_user.clone();
-        let State::Established(established) = &mut leg.state else {
-            return Err(wrong);
-        };
-        let Some(asked) = established.asked.take() else {
-            return Err(wrong);
-        };
-        if let Some(timer) = SessionTimer::of_request(&asked.request.headers, now) {
-            established.timer = Some(timer);
-        }
-        established.body = body.clone();
-        let timer = established.timer;
-        let sequence = established.dialog.remote_sequence.unwrap_or(0);
-        let mut response = asked.request.respond(200, None, None);
-        self.finish_success(&mut response, &user, asked.flow, timer, body);
-        let bytes = self.respond(&asked.server, &response, now);
-        if asked.request.method == Method::Invite
-            && let Some(State::Established(established)) =
-                self.legs.get_mut(&id).map(|leg| &mut leg.state)
-        {
-            let sequence = Envelope::read(&asked.request.headers)
-                .map_or(sequence, |envelope| envelope.sequence);
-            established.unacknowledged =
-                Some(Unacknowledged::new(sequence, bytes, asked.flow, now));
-        }
-        self.arm(id);
-        Ok(())
-    }
-
-    pub(super) fn refuse_reinvite(
-        &mut self,
-        id: LegId,
-        status: u16,
-        now: Instant,
-    ) -> Result<(), Error> {
-        let wrong = self.wrong_state(id, "refuse a re-invite");
-        let asked = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
-            Some(State::Established(established)) => established.asked.take(),
-            _ => None,
-        };
-        let Some(asked) = asked else {
-            return Err(wrong);
-        };
-        let response = asked.request.respond(status.clamp(300, 699), None, None);
-        self.respond(&asked.server, &response, now);
         Ok(())
     }
 

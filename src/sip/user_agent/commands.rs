@@ -5,18 +5,17 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::client_side::same_branch;
 use super::flow::Happening;
-use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, Offering, PROGRESS_EVERY, State, T2};
-use super::sending::{Machine, Outbound, Owner};
+use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, State};
+use super::sending::{Outbound, Owner};
 use crate::sip::address::{Address, NextHop, sip_uri};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
-use crate::sip::event::{Command, EndedBy, Event, LegId, Outgoing};
+use crate::sip::event::{Command, LegId, Outgoing};
+use crate::sip::identity::{self, is_header_name};
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
 use crate::sip::screening::SUPPORTED_VALUE;
-use crate::sip::transaction::key::ClientKey;
 
 impl UserAgent {
     /// Places a call. What comes of it is told by events of the returned leg.
@@ -34,11 +33,7 @@ impl UserAgent {
             });
         }
         for (name, value) in &outgoing.headers {
-            let is_token = |b: u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b);
-            if name.is_empty()
-                || !name.bytes().all(is_token)
-                || value.contains(|c: char| c.is_control())
-            {
+            if !is_header_name(name) || value.contains(|c: char| c.is_control()) {
                 return Err(Error::BadHeader(name.clone()));
             }
         }
@@ -54,22 +49,31 @@ impl UserAgent {
             None => (self.token(16), self.token(8)),
         };
         let uri = sip_uri(&outgoing.to_user, &trunk.domain);
-        let mut from = Address::new(sip_uri(&outgoing.from_user, &trunk.domain));
-        from.name = outgoing.from_name.filter(|name| !name.is_empty());
+        let presented = identity::present(
+            &trunk.identity,
+            &outgoing.from_user,
+            outgoing.from_name.as_deref(),
+            &trunk.domain,
+            outgoing.anonymous,
+        );
         // A registered trunk knows us by the contact that we registered.
         let contact_user = match self.registrations.get(&index) {
             Some(entry) => entry.contact_user.clone(),
+            None if outgoing.anonymous => identity::ANONYMOUS.to_owned(),
             None => outgoing.from_user,
         };
         let mut request = Request::new(Method::Invite, uri.clone());
         let headers = &mut request.headers;
         headers.insert(Name::MAX_FORWARDS, 70u32);
-        headers.insert(Name::FROM, from.with_tag(&local_tag).to_string());
+        headers.insert(Name::FROM, presented.from.with_tag(&local_tag).to_string());
         headers.insert(Name::TO, Address::new(uri).to_string());
         headers.insert(Name::CALL_ID, call_id.clone());
         headers.insert(Name::CSEQ, "1 INVITE");
         headers.insert(Name::ALLOW, Method::ALLOW);
         headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
+        for (name, value) in presented.headers {
+            headers.insert(Name::from(name), value);
+        }
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
@@ -94,11 +98,7 @@ impl UserAgent {
         );
         let outbound = Outbound {
             request,
-            hop: NextHop {
-                host: trunk.target.host,
-                port: trunk.target.port,
-                transport: trunk.target.transport,
-            },
+            hop: NextHop::from(&trunk.targets[0].target),
             owner: Owner::Invite(id),
             contact: Some((contact_user, String::new())),
             give_up: trunk.request_timeout,
@@ -134,140 +134,6 @@ impl UserAgent {
             Command::RefuseReinvite { status } => self.refuse_reinvite(leg, status, now),
             Command::Info { content_type, body } => self.inform(leg, &content_type, body, now),
         }
-    }
-
-    /// Ends a leg in the way its state calls for.
-    pub(super) fn hang_up(&mut self, id: LegId, cause: Option<u16>, now: Instant) {
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return;
-        };
-        match &mut leg.state {
-            State::Calling(calling) => {
-                if calling.cancel != Cancel::No {
-                    return;
-                }
-                calling.cancel = Cancel::Wanted(cause);
-                let invite = calling.invite.clone();
-                let Some(key) = invite.filter(|key| self.clients.contains_key(key)) else {
-                    // The name of the next hop is still looked up: nothing was sent.
-                    self.parked
-                        .retain(|parked| parked.outbound.owner != Owner::Invite(id));
-                    return self.refuse_locally(id, 487);
-                };
-                let proceeding = matches!(
-                    self.clients.get(&key).map(|entry| &entry.machine),
-                    Some(Machine::Invite(machine)) if machine.is_proceeding()
-                );
-                if proceeding {
-                    self.send_cancel(id, &key, cause, now);
-                }
-            }
-            State::Ringing(_) => {
-                let refused = self.refuse(id, 480, None, cause, now);
-                debug_assert!(refused.is_ok(), "a ringing leg can be refused");
-            }
-            State::Established(_) => self.say_goodbye(id, cause, now),
-        }
-    }
-
-    /// Sends CANCEL in the INVITE's own branch (RFC 3261 section 9.1).
-    pub(super) fn send_cancel(
-        &mut self,
-        id: LegId,
-        invite: &ClientKey,
-        cause: Option<u16>,
-        now: Instant,
-    ) {
-        let Some(entry) = self.clients.get(invite) else {
-            return;
-        };
-        let mut request = same_branch(&entry.outbound.request, Method::Cancel);
-        put_reason(&mut request, cause);
-        let (hop, flow) = (entry.outbound.hop.clone(), entry.flow);
-        let branch = request
-            .headers
-            .get_named::<ezk_sip_types::header::typed::Via>()
-            .ok()
-            .and_then(|via| via.params.get_val("branch").map(ToString::to_string));
-        if let Some(leg) = self.legs.get_mut(&id)
-            && let State::Calling(calling) = &mut leg.state
-        {
-            calling.cancel = Cancel::Sent(now + LIFETIME);
-        }
-        if let Some(branch) = branch {
-            let outbound = Outbound {
-                request,
-                hop,
-                owner: Owner::Nobody,
-                contact: None,
-                give_up: LIFETIME,
-                attempts: 0,
-                may_upgrade: true,
-            };
-            let bytes = outbound.request.write();
-            self.begin(outbound, flow, &branch, bytes, now);
-        }
-        self.arm(id);
-    }
-
-    /// Sends BYE, once our 2xx is acknowledged (section 15).
-    pub(super) fn say_goodbye(&mut self, id: LegId, cause: Option<u16>, now: Instant) {
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return;
-        };
-        let State::Established(established) = &mut leg.state else {
-            return;
-        };
-        if established.goodbye == Goodbye::Said {
-            return;
-        }
-        if established.unacknowledged.is_some() {
-            established.goodbye = Goodbye::AfterAcknowledgement(cause);
-            return self.arm(id);
-        }
-        established.goodbye = Goodbye::Said;
-        let mut request = established.dialog.request(Method::Bye);
-        put_reason(&mut request, cause);
-        self.send_in_dialog(id, Owner::Bye(id), request, false, now);
-        self.arm(id);
-    }
-
-    fn reinvite(&mut self, id: LegId, body: Bytes, now: Instant) -> Result<(), Error> {
-        let wrong = self.wrong_state(id, "reinvite");
-        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
-        else {
-            return Err(wrong);
-        };
-        if established.goodbye != Goodbye::No {
-            return Err(wrong);
-        }
-        if established.offering.is_some()
-            || established.asked.is_some()
-            || established.unacknowledged.is_some()
-        {
-            // An offer is under way already (RFC 3261 section 14.1).
-            self.tell(id, Event::ReinviteRefused { status: 491 });
-            return Ok(());
-        }
-        established.offering = Some(Offering::Asked);
-        self.send_reinvite(id, body, now);
-        Ok(())
-    }
-
-    fn send_reinvite(&mut self, id: LegId, body: Bytes, now: Instant) {
-        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
-        else {
-            return;
-        };
-        let mut request = established.dialog.request(Method::Invite);
-        if let Some(timer) = &established.timer {
-            let value = timer.request_value();
-            request.headers.insert(Name::SESSION_EXPIRES, value);
-        }
-        request.headers.insert(Name::ALLOW, Method::ALLOW);
-        request.headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
-        put_sdp(&mut request, body);
-        self.send_in_dialog(id, Owner::Reinvite(id), request, true, now);
     }
 
     fn inform(
@@ -320,8 +186,8 @@ impl UserAgent {
             request,
             hop: hop.unwrap_or(NextHop {
                 host: String::new(),
-                port: 0,
-                transport: crate::sip::config::Transport::Udp,
+                port: None,
+                transport: None,
             }),
             owner,
             contact,
@@ -345,103 +211,6 @@ impl UserAgent {
         }
     }
 
-    pub(super) fn handle_leg_timeout(&mut self, id: LegId, now: Instant) {
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return;
-        };
-        match &mut leg.state {
-            State::Calling(calling) => {
-                if matches!(calling.cancel, Cancel::Sent(give_up) if give_up <= now) {
-                    // No answer to a cancelled INVITE (section 9.1): it is over.
-                    if let Some(key) = calling.invite.clone()
-                        && let Some(entry) = self.clients.get_mut(&key)
-                    {
-                        if let Machine::Invite(machine) = &mut entry.machine {
-                            machine.fail();
-                        }
-                        self.drop_finished_client(&key);
-                    }
-                    return self.refuse_locally(id, 487);
-                }
-            }
-            State::Ringing(ringing) => {
-                if let Some((status, body, at)) = &mut ringing.progress
-                    && *at <= now
-                {
-                    *at = now + PROGRESS_EVERY;
-                    let (status, body) = (*status, body.clone());
-                    let sent = self.progress(id, status, body, now);
-                    debug_assert!(sent.is_ok(), "a ringing leg can progress");
-                }
-            }
-            State::Established(_) => self.handle_established_timeout(id, now),
-        }
-        self.arm(id);
-    }
-
-    fn handle_established_timeout(&mut self, id: LegId, now: Instant) {
-        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
-        else {
-            return;
-        };
-        if let Some(waiting) = &mut established.unacknowledged {
-            if waiting.give_up <= now {
-                established.unacknowledged = None;
-                // Nobody confirmed: the owner hears of it now, the peer gets a BYE (section
-                // 13.3.1.4).
-                let request = established.dialog.request(Method::Bye);
-                established.goodbye = Goodbye::Said;
-                self.send_in_dialog(id, Owner::Nobody, request, false, now);
-                return self.end(id, EndedBy::AckMissing);
-            }
-            if waiting.repeat_at <= now {
-                waiting.repeat_at = now + waiting.interval;
-                waiting.interval = (waiting.interval * 2).min(T2);
-                let (flow, bytes) = (waiting.flow, waiting.response.clone());
-                self.transmit(flow, bytes, None);
-            }
-            return;
-        }
-        let Some(timer) = established.timer else {
-            return;
-        };
-        if established.goodbye != Goodbye::No {
-            return;
-        }
-        if timer.expires_at() <= now {
-            let request = established.dialog.request(Method::Bye);
-            established.goodbye = Goodbye::Said;
-            self.send_in_dialog(id, Owner::Nobody, request, false, now);
-            return self.end(id, EndedBy::SessionTimeout);
-        }
-        if timer.refresh_at().is_some_and(|at| at <= now) && !established.refreshing {
-            established.refreshing = true;
-            if established.update_allowed {
-                let mut request = established.dialog.request(Method::Update);
-                let headers = &mut request.headers;
-                headers.insert(Name::SESSION_EXPIRES, timer.request_value());
-                headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
-                self.send_in_dialog(id, Owner::Refresh(id), request, true, now);
-            } else if established.offering.is_none() && established.asked.is_none() {
-                established.offering = Some(Offering::Refresh);
-                let body = established.body.clone();
-                self.send_reinvite(id, body, now);
-            } else {
-                // The offer under way refreshes the session too.
-                established.refreshing = false;
-                if let Some(timer) = &mut established.timer {
-                    timer.refused(now);
-                }
-            }
-        }
-    }
-
-    /// Tells the last event of an established leg and forgets it.
-    pub(super) fn end(&mut self, id: LegId, why: EndedBy) {
-        self.tell(id, Event::Ended { cause: None, why });
-        self.forget(id);
-    }
-
     /// Number of calls that wait for a decision of ours, for a gauge.
     pub fn ringing(&self) -> usize {
         self.legs
@@ -458,25 +227,16 @@ impl UserAgent {
     }
 
     pub(super) fn happen_incoming(&mut self, incoming: crate::sip::event::Incoming) {
-        self.happen(Happening::Incoming(incoming));
+        self.happen(Happening::Incoming(Box::new(incoming)));
     }
 }
 
 /// Puts SDP into a request.
-fn put_sdp(request: &mut Request, body: Bytes) {
+pub(super) fn put_sdp(request: &mut Request, body: Bytes) {
     if !body.is_empty() {
         request
             .headers
             .insert(Name::CONTENT_TYPE, "application/sdp");
         request.body = body;
-    }
-}
-
-/// Puts a Q.850 cause into a request (RFC 3326).
-fn put_reason(request: &mut Request, cause: Option<u16>) {
-    if let Some(cause) = cause {
-        request
-            .headers
-            .insert(Name::from("Reason"), format!("Q.850;cause={cause}"));
     }
 }

@@ -52,7 +52,7 @@ pub struct Transmit {
 #[derive(Debug, Clone)]
 pub enum Happening {
     /// A call arrived.
-    Incoming(Incoming),
+    Incoming(Box<Incoming>),
     /// Something happened to a leg.
     Leg(LegId, Event),
     /// A registration changed.

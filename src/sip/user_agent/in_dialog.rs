@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::flow::Flow;
-use super::leg::{Asked, Goodbye, State};
+use super::leg::{Goodbye, State};
 use super::server_side::Machine;
 use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
 use crate::sip::event::{EndedBy, Event, LegId};
 use crate::sip::message::{Name, Request, header};
 use crate::sip::method::Method;
 use crate::sip::screening::Refusal;
-use crate::sip::session_timer::SessionTimer;
 use crate::sip::transaction::ServerInviteInput;
 use crate::sip::transaction::key::ServerKey;
 
@@ -138,81 +137,6 @@ impl UserAgent {
             }
         }
         self.forget(id);
-    }
-
-    /// A re-INVITE or UPDATE: new SDP, a new target, or a refresh of the session.
-    fn take_offer(
-        &mut self,
-        id: LegId,
-        key: &ServerKey,
-        request: Request,
-        flow: Flow,
-        now: Instant,
-    ) {
-        let later = Refusal {
-            header: Some((
-                "Retry-After",
-                (1 + (self.chance() * 9.0) as u32).to_string(),
-            )),
-            ..Refusal::plain(500)
-        };
-        let user = self
-            .legs
-            .get(&id)
-            .map_or(String::new(), |leg| leg.contact_user.clone());
-        let body = sdp_body(&request.headers, &request.body);
-        let established = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
-            Some(State::Established(established)) => established,
-            // Before our answer: an UPDATE without SDP only refreshes, anything else must wait.
-            _ if request.method == Method::Update && body.is_none() => {
-                let response = request.respond(200, None, None);
-                self.respond(key, &response, now);
-                return;
-            }
-            _ => return self.respond_refusal(key, &request, &later, now),
-        };
-        if established.goodbye != Goodbye::No {
-            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
-        }
-        let refresh_only = request.method == Method::Update && body.is_none();
-        if !refresh_only {
-            if established.asked.is_some() {
-                return self.respond_refusal(key, &request, &later, now);
-            }
-            if established.offering.is_some() || established.unacknowledged.is_some() {
-                return self.respond_refusal(key, &request, &Refusal::plain(491), now);
-            }
-        }
-        established.dialog.refresh_target(&request.headers);
-        if refresh_only {
-            if let Some(timer) = SessionTimer::of_request(&request.headers, now) {
-                established.timer = Some(timer);
-            }
-            let timer = established.timer;
-            let mut response = request.respond(200, None, None);
-            self.finish_success(&mut response, &user, flow, timer, bytes::Bytes::new());
-            self.respond(key, &response, now);
-            return self.arm(id);
-        }
-        if request.method == Method::Invite {
-            let trying = request.respond(100, None, None);
-            established.asked = Some(Asked {
-                server: key.clone(),
-                request,
-                flow,
-            });
-            self.respond(key, &trying, now);
-            if let Some(entry) = self.servers.get_mut(key) {
-                entry.leg = Some(id);
-            }
-        } else {
-            established.asked = Some(Asked {
-                server: key.clone(),
-                request,
-                flow,
-            });
-        }
-        self.tell(id, Event::Reinvited { body });
     }
 
     fn take_info(&mut self, id: LegId, key: &ServerKey, request: &Request, now: Instant) {

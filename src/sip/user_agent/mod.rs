@@ -7,12 +7,17 @@ mod agent;
 mod answering;
 mod client_side;
 mod commands;
+mod ending;
 mod flow;
 mod in_dialog;
+mod invite_answers;
 mod leg;
+mod leg_timers;
 mod registrations;
+mod reoffering;
 mod sending;
 mod server_side;
+mod their_offers;
 
 pub use agent::UserAgent;
 pub use flow::{Flow, Happening, Transmit};

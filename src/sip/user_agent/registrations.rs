@@ -153,11 +153,7 @@ impl UserAgent {
         self.authorize_early(owner, &mut request);
         let outbound = Outbound {
             request,
-            hop: NextHop {
-                host: trunk.target.host,
-                port: trunk.target.port,
-                transport: trunk.target.transport,
-            },
+            hop: NextHop::from(&trunk.targets[0].target),
             owner,
             contact: Some(contact),
             give_up: trunk.request_timeout.max(Duration::from_secs(1)),

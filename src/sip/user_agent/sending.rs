@@ -140,7 +140,7 @@ impl UserAgent {
             }
             return match chosen {
                 Some(ip) => {
-                    let port = outbound.hop.port;
+                    let port = outbound.hop.port.unwrap_or(5060);
                     self.send_to(outbound, (ip, port).into(), now);
                 }
                 None => self.fail_outbound(outbound, 503, now),
@@ -194,7 +194,7 @@ impl UserAgent {
     }
 
     fn send_to(&mut self, mut outbound: Outbound, address: SocketAddr, now: Instant) {
-        let mut transport = outbound.hop.transport;
+        let mut transport = outbound.hop.transport.unwrap_or(Transport::Udp);
         let branch = format!("{MAGIC_COOKIE}{}", self.token(12));
         let Some(mut bytes) = self.write(&mut outbound, transport, address, &branch) else {
             return self.fail_outbound(outbound, 503, now);
@@ -319,7 +319,8 @@ impl UserAgent {
         };
         self.deadlines.set(&Wake::Client(key.clone()), None);
         let mut outbound = entry.outbound;
-        let upgraded = entry.flow.transport != outbound.hop.transport;
+        let upgraded =
+            Some(entry.flow.transport) != outbound.hop.transport.or(Some(Transport::Udp));
         if upgraded {
             // Too large for a datagram in theory, but nobody listens on TCP: UDP it is.
             if self.tcp_refused.len() >= PARKED_LIMIT {
@@ -469,7 +470,11 @@ impl UserAgent {
         let sent_by = self.reachable(listener, address);
         let contact = match &outbound.contact {
             Some((user, params)) => {
-                let uri = self.contact_uri(user, outbound.hop.transport, address)?;
+                let uri = self.contact_uri(
+                    user,
+                    outbound.hop.transport.unwrap_or(Transport::Udp),
+                    address,
+                )?;
                 Some(format!("<{uri}>{params}"))
             }
             None => None,

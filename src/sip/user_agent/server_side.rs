@@ -10,11 +10,12 @@ use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
 use super::leg::{Leg, Ringing, State};
 use crate::sip::address::user_of;
-use crate::sip::config::Trunk;
+use crate::sip::config::{Trunk, TrunkTarget};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::{Envelope, canonical, sdp_body};
 use crate::sip::event::{Event, Incoming, LegId};
+use crate::sip::identity;
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
@@ -211,6 +212,11 @@ impl UserAgent {
             _ => called,
         };
         let trunk_config: Option<&Trunk> = trunk.map(|index| &self.config.trunks[index]);
+        let policy = trunk_config.map(|trunk| &trunk.identity);
+        let caller = identity::caller(policy, &envelope.from, &request.headers);
+        let headers = policy.map_or(Vec::new(), |policy| {
+            identity::passed(policy, &request.headers)
+        });
         let trunk_name = trunk_config.map(|trunk| trunk.name.clone());
         let credentials = trunk_config.and_then(|trunk| trunk.credentials.clone());
         let id = self.next_leg();
@@ -220,8 +226,10 @@ impl UserAgent {
             trunk: trunk_name,
             request_user: request_user.clone(),
             to_user: user_of(&envelope.to.uri),
-            from_user: user_of(&envelope.from.uri),
-            from_name: envelope.from.name.clone(),
+            from_user: caller.user,
+            from_name: caller.name,
+            diverted: identity::diversion(&request.headers),
+            headers,
             call_id: envelope.call_id.clone(),
             source,
             body: sdp_body(&request.headers, &request.body),
@@ -269,12 +277,16 @@ impl UserAgent {
         trunks()
             .position(|trunk| trunk.accept_from.iter().any(|net| net.contains(&source)))
             .or_else(|| {
-                trunks().position(|trunk| match trunk.target.host.parse::<IpAddr>() {
-                    Ok(target) => canonical(target) == source,
-                    Err(_) => self
-                        .resolved
-                        .get(&trunk.target.host)
-                        .is_some_and(|(found, _)| found.contains(&source)),
+                trunks().position(|trunk| {
+                    trunk.targets.iter().any(|TrunkTarget { target, .. }| {
+                        match target.host.parse::<IpAddr>() {
+                            Ok(target) => canonical(target) == source,
+                            Err(_) => self
+                                .resolved
+                                .get(&target.host)
+                                .is_some_and(|(found, _)| found.contains(&source)),
+                        }
+                    })
                 })
             })
     }

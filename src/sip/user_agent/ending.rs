@@ -1,0 +1,154 @@
+//! How a leg ends from our side: CANCEL, BYE, and what is left when nobody answers.
+
+use std::time::Instant;
+
+use super::agent::UserAgent;
+use super::client_side::same_branch;
+use super::leg::*;
+use super::sending::{Machine, Outbound, Owner};
+use crate::sip::event::{EndedBy, Event, LegId};
+use crate::sip::message::{Name, Request};
+use crate::sip::method::Method;
+use crate::sip::transaction::key::ClientKey;
+
+impl UserAgent {
+    /// Ends a leg in the way its state calls for.
+    pub(super) fn hang_up(&mut self, id: LegId, cause: Option<u16>, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        match &mut leg.state {
+            State::Calling(calling) => {
+                if calling.cancel != Cancel::No {
+                    return;
+                }
+                calling.cancel = Cancel::Wanted(cause);
+                let invite = calling.invite.clone();
+                let Some(key) = invite.filter(|key| self.clients.contains_key(key)) else {
+                    // The name of the next hop is still looked up: nothing was sent.
+                    self.parked
+                        .retain(|parked| parked.outbound.owner != Owner::Invite(id));
+                    return self.refuse_locally(id, 487);
+                };
+                let proceeding = matches!(
+                    self.clients.get(&key).map(|entry| &entry.machine),
+                    Some(Machine::Invite(machine)) if machine.is_proceeding()
+                );
+                if proceeding {
+                    self.send_cancel(id, &key, cause, now);
+                }
+            }
+            State::Ringing(_) => {
+                let refused = self.refuse(id, 480, None, cause, now);
+                debug_assert!(refused.is_ok(), "a ringing leg can be refused");
+            }
+            State::Established(_) => self.say_goodbye(id, cause, now),
+        }
+    }
+
+    /// Sends CANCEL in the INVITE's own branch (RFC 3261 section 9.1).
+    pub(super) fn send_cancel(
+        &mut self,
+        id: LegId,
+        invite: &ClientKey,
+        cause: Option<u16>,
+        now: Instant,
+    ) {
+        let Some(entry) = self.clients.get(invite) else {
+            return;
+        };
+        let mut request = same_branch(&entry.outbound.request, Method::Cancel);
+        put_reason(&mut request, cause);
+        let (hop, flow) = (entry.outbound.hop.clone(), entry.flow);
+        let branch = request
+            .headers
+            .get_named::<ezk_sip_types::header::typed::Via>()
+            .ok()
+            .and_then(|via| via.params.get_val("branch").map(ToString::to_string));
+        if let Some(leg) = self.legs.get_mut(&id)
+            && let State::Calling(calling) = &mut leg.state
+        {
+            calling.cancel = Cancel::Sent(now + LIFETIME);
+        }
+        if let Some(branch) = branch {
+            let outbound = Outbound {
+                request,
+                hop,
+                owner: Owner::Nobody,
+                contact: None,
+                give_up: LIFETIME,
+                attempts: 0,
+                may_upgrade: true,
+            };
+            let bytes = outbound.request.write();
+            self.begin(outbound, flow, &branch, bytes, now);
+        }
+        self.arm(id);
+    }
+
+    /// Sends BYE, once our 2xx is acknowledged (section 15).
+    pub(super) fn say_goodbye(&mut self, id: LegId, cause: Option<u16>, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let State::Established(established) = &mut leg.state else {
+            return;
+        };
+        if established.goodbye == Goodbye::Said {
+            return;
+        }
+        if established.unacknowledged.is_some() {
+            established.goodbye = Goodbye::AfterAcknowledgement(cause);
+            return self.arm(id);
+        }
+        established.goodbye = Goodbye::Said;
+        let mut request = established.dialog.request(Method::Bye);
+        put_reason(&mut request, cause);
+        self.send_in_dialog(id, Owner::Bye(id), request, false, now);
+        self.arm(id);
+    }
+
+    /// Tells the last event of an established leg and forgets it.
+    pub(super) fn end(&mut self, id: LegId, why: EndedBy) {
+        self.tell(id, Event::Ended { cause: None, why });
+        self.forget(id);
+    }
+
+    /// The peer has forgotten the call or cannot be reached: a last BYE in case it can, and over.
+    pub(super) fn lose(&mut self, id: LegId, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let State::Established(established) = &mut leg.state else {
+            return;
+        };
+        if established.goodbye != Goodbye::Said {
+            established.goodbye = Goodbye::Said;
+            let request = established.dialog.request(Method::Bye);
+            self.send_in_dialog(id, Owner::Nobody, request, false, now);
+        }
+        self.end(id, EndedBy::TransportLost);
+    }
+
+    pub(super) fn finish_bye(&mut self, id: LegId) {
+        if self.legs.contains_key(&id) {
+            self.tell(
+                id,
+                Event::Ended {
+                    cause: None,
+                    why: EndedBy::Bye,
+                },
+            );
+            self.forget(id);
+        }
+    }
+}
+
+/// Puts a Q.850 cause into a request (RFC 3326).
+pub(super) fn put_reason(request: &mut Request, cause: Option<u16>) {
+    if let Some(cause) = cause {
+        request
+            .headers
+            .insert(Name::from("Reason"), format!("Q.850;cause={cause}"));
+    }
+}

@@ -1,0 +1,131 @@
+//! Who calls: what the PBX learns of a page, and a page of a caller; headers passed both ways.
+
+use serde_json::{Value, json};
+use trunkline::settings::Renumbering;
+
+use crate::browser::Browser;
+use crate::pbx::Telephone;
+use crate::sound::Coding;
+use crate::world::World;
+
+/// Calls 600 with these fields in `call`.
+async fn call_with(world: &World, fields: Value) -> (crate::page::Page, Browser) {
+    let mut page = world.page("102").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    let mut call = json!({
+        "type": "call", "call": "c1", "to": "600", "sdp": browser.offer().await, "name": "Zoë \"Z\"",
+    });
+    for (name, value) in fields.as_object().expect("fields") {
+        call[name] = value.clone();
+    }
+    page.say(call).await;
+    (page, browser)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trunk_is_told_the_rewritten_number_in_the_header_it_wants() {
+    let mut world = World::with(|settings| {
+        settings.trunk[0].identity = "pai".to_owned();
+        settings.trunk[0].caller_id = vec![Renumbering {
+            pattern: r"1(\d\d)".to_owned(),
+            to: "+493012341$1".to_owned(),
+        }];
+    })
+    .await;
+    let (_page, _browser) = call_with(&world, json!({})).await;
+    let leg = world.pbx.called().await;
+    assert_eq!(leg.caller, "+49301234102");
+    assert_eq!(leg.caller_name.as_deref(), Some("Zoë \"Z\""));
+    let asserted = leg.header("P-Asserted-Identity");
+    assert!(
+        asserted.starts_with("\"Zoë \\\"Z\\\"\" <sip:+49301234102@"),
+        "{asserted}"
+    );
+    assert_eq!(leg.header("Privacy"), "");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_anonymous_caller_is_named_to_a_trusted_trunk_only() {
+    for trusted in [false, true] {
+        let mut world = World::with(|settings| {
+            settings.trunk[0].identity = "pai".to_owned();
+            settings.trunk[0].trusted = trusted;
+        })
+        .await;
+        let (_page, _browser) = call_with(&world, json!({"anonymous": true})).await;
+        let leg = world.pbx.called().await;
+        let from = leg.header("From");
+        let expected = "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=";
+        assert!(from.starts_with(expected), "{from}");
+        assert_eq!(leg.header("Privacy"), "id");
+        let asserted = leg.header("P-Asserted-Identity");
+        assert_eq!(asserted.contains("102"), trusted, "{asserted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_may_set_the_headers_of_the_list_and_no_others() {
+    let mut world = World::with(|settings| {
+        settings.trunk[0].headers_from_page = vec!["X-Account".to_owned()];
+    })
+    .await;
+    for (headers, code) in [
+        (json!({"X-Other": "1"}), "header-not-allowed"),
+        (
+            json!({"P-Asserted-Identity": "<sip:1@a>"}),
+            "header-not-allowed",
+        ),
+        (json!({"X-Account": "1\r\nX-Other: 2"}), "bad-header"),
+        (json!({"X-Account": "1".repeat(2_000)}), "bad-header"),
+    ] {
+        let (mut page, _browser) = call_with(&world, json!({ "headers": headers })).await;
+        page.hear_error(code).await;
+    }
+    assert_eq!(world.open_calls().await, 0);
+    let headers = json!({"x-account": "ACME 7"});
+    let (_page, _browser) = call_with(&world, json!({ "headers": headers })).await;
+    let leg = world.pbx.called().await;
+    assert_eq!(leg.header("X-Account"), "ACME 7");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_learns_who_calls_by_the_trust_in_the_trunk() {
+    let asserted = ("P-Asserted-Identity", "\"Board\" <tel:+49-30-123>");
+    let diverted = ("Diversion", "<sip:200@pbx.example>;reason=no-answer");
+    let account = ("X-Account", "ACME");
+    let private = ("Privacy", "id");
+    for (trusted, headers, from) in [
+        (
+            false,
+            vec![asserted, diverted, account],
+            json!({"number": "4930123", "name": "Ada"}),
+        ),
+        (
+            true,
+            vec![asserted, diverted, account],
+            json!({"number": "+4930123", "name": "Board"}),
+        ),
+        (
+            true,
+            vec![asserted, diverted, account, private],
+            json!({"number": "anonymous"}),
+        ),
+    ] {
+        let world = World::with(|settings| {
+            settings.trunk[0].trusted = trusted;
+            settings.trunk[0].headers_to_page = vec!["X-Account".to_owned()];
+        })
+        .await;
+        let mut page = world.page("alice").await;
+        let mut telephone = Telephone::new(Coding::Pcmu).await;
+        let offer = telephone.describe("sendrecv");
+        let _leg = world.pbx.call_with("alice", offer, &headers).await;
+        let incoming = page.hear("incoming").await;
+        assert_eq!(incoming["from"], from);
+        assert_eq!(
+            incoming["diverted"],
+            json!({"from": "200", "reason": "no-answer"})
+        );
+        assert_eq!(incoming["headers"], json!({"X-Account": "ACME"}));
+    }
+}
