@@ -11,6 +11,15 @@ use super::event::{Command, Event, LegId, Outgoing, RegistrationState};
 /// State of each registration by trunk name.
 pub type Registrations = Vec<(String, RegistrationState)>;
 
+/// What the user agent holds at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Dialogs and attempts at one.
+    pub legs: usize,
+    /// Client and server transactions, finished ones whose timer still runs among them.
+    pub transactions: usize,
+}
+
 /// An order to the task.
 #[derive(Debug)]
 pub enum Order {
@@ -38,6 +47,11 @@ pub enum Order {
         leg: LegId,
         /// Where its events go.
         events: mpsc::Sender<Event>,
+    },
+    /// Count what is held.
+    Count {
+        /// The counts.
+        reply: oneshot::Sender<Held>,
     },
     /// End everything.
     ShutDown {
@@ -93,6 +107,15 @@ impl Handle {
     /// State of each registration, by trunk name in configuration order.
     pub fn registrations(&self) -> Registrations {
         self.registrations.borrow().clone()
+    }
+
+    /// What is held now; nothing once the user agent has stopped.
+    pub async fn held(&self) -> Held {
+        let (reply, answer) = oneshot::channel();
+        match self.order(Order::Count { reply }).await {
+            Ok(()) => answer.await.unwrap_or_default(),
+            Err(_) => Held::default(),
+        }
     }
 
     /// Unregisters, ends every leg, and stops; returns when done, within a few seconds.

@@ -40,7 +40,7 @@ pub use envelope::Envelope;
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
 pub use framing::{Frame, Framer, FramingError};
-pub use handle::Handle;
+pub use handle::{Handle, Held};
 pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;

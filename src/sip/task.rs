@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::config::Config;
 use super::error::Error;
 use super::event::{Command, Event, Incoming, LegId};
-use super::handle::{Handle, Order, Registrations};
+use super::handle::{Handle, Held, Order, Registrations};
 use super::transport::{Inbound, Transports};
 use super::user_agent::{Happening, UserAgent};
 
@@ -206,6 +206,12 @@ impl Driver {
                 }
             }
             Order::Attach { leg, events } => self.attach(leg, events),
+            Order::Count { reply } => {
+                let _ = reply.send(Held {
+                    legs: self.agent.legs(),
+                    transactions: self.agent.transactions(),
+                });
+            }
             Order::ShutDown { reply } => self.stop(Some(reply)),
         }
     }
