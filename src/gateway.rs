@@ -102,6 +102,13 @@ impl Gateway {
         let http = listener.local_addr().map_err(http_error)?;
         let (workers, handles) = start_workers(&settings)?;
 
+        for trunk in &plan.shows_keys {
+            tracing::warn!(
+                %trunk,
+                "srtp keys travel in sip that is not encrypted: who reads it hears the calls; \
+                 use transport=tls"
+            );
+        }
         let mut trunks = plan.trunks;
         let agent = start_agent(&settings, &plan.listen, &mut trunks).await?;
         let (incoming_sender, mut incoming) = mpsc::channel(INCOMING_QUEUE);
@@ -110,6 +117,7 @@ impl Gateway {
             advertised: settings.sip.advertise,
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks,
+            tls: plan.tls,
             limits: plan.sip_limits,
         };
         let sip = sip::start(config, incoming_sender).await?;
@@ -203,6 +211,11 @@ impl Gateway {
     /// Where SIP is spoken.
     pub fn sip_addresses(&self) -> Vec<sip::Listen> {
         self.sip.local_addresses().to_vec()
+    }
+
+    /// Reads the certificates of SIP again, for TLS handshakes to come.
+    pub async fn reload(&self) {
+        self.sip.read_certificates().await;
     }
 
     /// Takes no new calls, and waits until the last has ended or the deadline has passed.

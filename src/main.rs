@@ -88,6 +88,7 @@ fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         );
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
         let mut upkeep = tokio::time::interval(std::time::Duration::from_secs(5));
         loop {
             tokio::select! {
@@ -101,6 +102,7 @@ fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
                     break;
                 }
                 _ = interrupt.recv() => break,
+                _ = hang_up.recv() => gateway.reload().await,
                 _ = upkeep.tick() => metrics.run_upkeep(),
             }
         }

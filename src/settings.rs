@@ -103,6 +103,20 @@ impl Settings {
                 "certificate and certificate_key together",
             );
         }
+        if self.sip.max_connections < 4 || self.sip.message_timeout == 0 {
+            return refuse(
+                "sip.max_connections, sip.message_timeout",
+                &format!("{}, {}", self.sip.max_connections, self.sip.message_timeout),
+                "at least 4, at least 1",
+            );
+        }
+        if self.sip.certificate.is_some() != self.sip.certificate_key.is_some() {
+            return refuse(
+                "sip.certificate",
+                "one of two",
+                "certificate and certificate_key together",
+            );
+        }
         if !self.webrtc.advertise.is_empty()
             && self.webrtc.advertise.len() != self.webrtc.addresses.len()
         {
@@ -131,6 +145,13 @@ impl Settings {
                     &format!("trunk[{index}].ptime"),
                     &written,
                     "10, 20, 30, 40 or 60",
+                );
+            }
+            if trunk.tls_certificate.is_some() != trunk.tls_certificate_key.is_some() {
+                return refuse(
+                    &format!("trunk[{index}].tls_certificate"),
+                    "one of two",
+                    "tls_certificate and tls_certificate_key together",
                 );
             }
             if trunk.register && (trunk.username.is_none() || trunk.password.is_none()) {
@@ -204,10 +225,12 @@ mod tests {
         let text = include_str!("../config/trunkline.toml");
         let full = read(
             "[sign_in]\njwt_key = 'k'\njwt_audience = 'a'\n[sip]\nadvertise = '192.0.2.1'\n\
+             certificate = 'c'\ncertificate_key = 'k'\nca = 'a'\nclient_ca = 'a'\n\
              [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
              [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\n\
              [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\npassword = 'p'\nfrom_user = 'f'\n\
+             advertise = '192.0.2.1'\ntls_name = 'n'\ntls_certificate = 'c'\ntls_certificate_key = 'k'\n\
              [[route]]\nmatch = 'x'\ntrunk = 't'\n[[inbound]]\nmatch = 'x'\ntrunk = 't'\n",
         )
         .expect("it is usable");

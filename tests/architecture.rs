@@ -67,6 +67,8 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("ezk_sip_types", &["sip"]),
     ("hickory_resolver", &["sip"]),
     ("sip_types", &["sip"]),
+    ("tokio_rustls", &["sip"]),
+    ("rustls_native_certs", &["sip"]),
     ("sdp_types", &["sdp"]),
     // sdp has a file of that name.
     ("opus::", &["audio", "sdp"]),

@@ -53,7 +53,10 @@ fn rules(passthrough: bool) -> Rules {
 
 fn local() -> Local {
     Local {
-        rtp: "192.0.2.1:20000".parse().expect("an address"),
+        rtp: sdp::LocalRtp::new(
+            "192.0.2.1:20000".parse().expect("an address"),
+            sdp::KeySeed::new([7; 32]),
+        ),
         description: description(),
         browser_session: sdp::SessionIds::new(1),
         pbx_session: sdp::SessionIds::new(2),

@@ -19,7 +19,11 @@ fn chromium() -> BrowserOffer {
 
 fn asterisk() -> PbxOffer {
     let text = include_str!("fixtures/sdp/asterisk-offer.sdp");
-    pbx::read_offer(&Offer::parse(text).expect("recorded")).expect("audio")
+    pbx::read_offer(
+        &Offer::parse(text).expect("recorded"),
+        &TrunkPolicy::default(),
+    )
+    .expect("audio")
 }
 
 fn trunk(codecs: &[Codec], prefer_passthrough: bool) -> TrunkPolicy {

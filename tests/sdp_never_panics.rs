@@ -5,10 +5,11 @@ use proptest::prelude::*;
 
 use trunkline::codec::Direction;
 use trunkline::sdp::{
-    Answer, BrowserPolicy, Description, Offer, SessionIds, Setup, TrunkPolicy, browser, pbx,
+    Answer, BrowserPolicy, Description, KeySeed, LocalRtp, Offer, SessionIds, Setup, SrtpMode,
+    TrunkPolicy, browser, pbx,
 };
 
-const FIXTURES: [&str; 8] = [
+const FIXTURES: [&str; 9] = [
     include_str!("fixtures/sdp/chromium-offer-video.sdp"),
     include_str!("fixtures/sdp/chromium-answer.sdp"),
     include_str!("fixtures/sdp/firefox-offer-video.sdp"),
@@ -17,10 +18,23 @@ const FIXTURES: [&str; 8] = [
     include_str!("fixtures/sdp/asterisk-answer-opus.sdp"),
     include_str!("fixtures/sdp/asterisk-offer-hold.sdp"),
     include_str!("fixtures/sdp/asterisk-answer.sdp"),
+    WITH_KEYS,
 ];
 
-/// Takes the text for each of the four things that it may be.
+const WITH_KEYS: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+    m=audio 4000 RTP/SAVP 0\r\n\
+    a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^20|1:4\r\n\
+    a=crypto:2 AES_CM_128_HMAC_SHA1_32 inline:NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj|2^31 WSH=64\r\n\
+    a=crypto:3 AEAD_AES_128_GCM inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGw==\r\n";
+
+/// Takes the text for each of the four things that it may be, by trunks with SRTP and without.
 fn take(text: &[u8]) {
+    for srtp in [SrtpMode::Off, SrtpMode::Optional, SrtpMode::Required] {
+        take_by(text, srtp);
+    }
+}
+
+fn take_by(text: &[u8], srtp: SrtpMode) {
     let session = SessionIds::new(1);
     let local = Description {
         ufrag: "abcdefgh".into(),
@@ -32,9 +46,15 @@ fn take(text: &[u8]) {
         candidates: vec!["candidate:".into(), "candidate:1 1 udp 1 x y z".into()],
         end_of_candidates: false,
     };
-    let address = "192.0.2.1:4000".parse().expect("an address");
+    let address = LocalRtp::new(
+        "192.0.2.1:4000".parse().expect("an address"),
+        KeySeed::new([3; 32]),
+    );
     let browsers = BrowserPolicy::default();
-    let trunk = TrunkPolicy::default();
+    let trunk = TrunkPolicy {
+        srtp,
+        ..TrunkPolicy::default()
+    };
     let both = Direction::SendRecv;
 
     if let Ok(offer) = Offer::parse(text) {
@@ -45,12 +65,12 @@ fn take(text: &[u8]) {
             assert!(!format.receive.is_empty());
             Answer::parse(answer.to_string()).expect("our answer is a description");
         }
-        if let Ok(offer) = pbx::read_offer(&offer)
+        if let Ok(offer) = pbx::read_offer(&offer, &trunk)
             && let Ok((answer, _, format)) = pbx::answer(&offer, address, &trunk, session, both)
         {
             assert!((10..=60).contains(&format.send.ptime));
             Answer::parse(answer.to_string()).expect("our answer is a description");
-            let ours = offer.turned(address, &format, session, both);
+            let ours = offer.turned(address, &trunk, &format, session, both);
             Offer::parse(ours.offer.to_string()).expect("our offer is a description");
         }
     }
@@ -69,7 +89,7 @@ proptest! {
     }
 
     #[test]
-    fn any_lines(lines in proptest::collection::vec("(v=0|[a-z]=.{0,40}|m=audio [0-9/]{1,6} RTP/AVP.{0,12}|c=IN IP[46] [0-9a-f.:/]{0,16}|a=(rtpmap|fmtp|rtcp|group|candidate|fingerprint|setup|ice-pwd|ptime|maxptime):.{0,30})", 0..30)) {
+    fn any_lines(lines in proptest::collection::vec("(v=0|[a-z]=.{0,40}|m=audio [0-9/]{1,6} RTP/S?AVP.{0,12}|a=crypto:[0-9]{1,3} (AES_CM_128_HMAC_SHA1_(80|32)|AEAD_AES_128_GCM) inline:[A-Za-z0-9+/=|^;: ]{0,60}|c=IN IP[46] [0-9a-f.:/]{0,16}|a=(rtpmap|fmtp|rtcp|group|candidate|fingerprint|setup|ice-pwd|ptime|maxptime):.{0,30})", 0..30)) {
         take(format!("v=0\r\n{}", lines.join("\r\n")).as_bytes());
     }
 

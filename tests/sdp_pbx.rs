@@ -47,7 +47,7 @@ fn read_answer(offer: &LocalOffer, text: &str) -> Result<(Remote, AudioFormat), 
 }
 
 fn read_offer(text: &str) -> Result<PbxOffer, Error> {
-    pbx::read_offer(&Offer::parse(text)?)
+    pbx::read_offer(&Offer::parse(text)?, &TrunkPolicy::default())
 }
 
 fn received(codec: Codec, payload_type: u8) -> ReceiveFormat {
@@ -177,7 +177,12 @@ fn we_hold_and_resume_three_times() {
     let first = ours.offer.to_string();
     for _ in 0..3 {
         session = session.next();
-        ours = ours.again(session, Direction::SendOnly);
+        ours = ours.again(
+            local(),
+            &TrunkPolicy::default(),
+            session,
+            Direction::SendOnly,
+        );
         let text = ours.offer.to_string();
         assert!(text.contains("a=sendonly\r\n"), "{text}");
         let (remote, format) =
@@ -186,7 +191,12 @@ fn we_hold_and_resume_three_times() {
         assert_eq!(format.direction, Direction::SendOnly);
 
         session = session.next();
-        ours = ours.again(session, Direction::SendRecv);
+        ours = ours.again(
+            local(),
+            &TrunkPolicy::default(),
+            session,
+            Direction::SendRecv,
+        );
         let (_, format) = read_answer(&ours, fixture!("asterisk-answer-resume")).expect("accepted");
         assert_eq!(format.direction, Direction::SendRecv);
         // But for the version it is the first offer again: the same numbers, the same port.
@@ -206,7 +216,13 @@ fn the_pbxs_lines_and_numbers_hold_when_we_offer_after_it() {
             .expect("a common codec");
     let text = answer.to_string();
     assert!(text.find("m=image 0 udptl t38\r\n") < text.find("m=audio 20000 RTP/AVP 97 96\r\n"));
-    let ours = offer.turned(local(), &format, SESSION.next(), Direction::SendOnly);
+    let ours = offer.turned(
+        local(),
+        &opus_trunk(),
+        &format,
+        SESSION.next(),
+        Direction::SendOnly,
+    );
     assert_description!("pbx-offer-turned", ours.offer);
     let answer = "v=0\r\no=- 1 2 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
         m=image 0 udptl t38\r\nm=audio 4000 RTP/AVP 97 96\r\na=rtpmap:97 opus/48000/2\r\n\

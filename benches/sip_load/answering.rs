@@ -34,6 +34,7 @@ pub async fn user_agent(peer: SocketAddr) -> (sip::Handle, mpsc::Receiver<sip::I
             transactions: 1_000_000,
             ..sip::Limits::default()
         },
+        ..sip::Config::default()
     };
     let handle = sip::start(config, sender).await.expect("SIP starts");
     let listener = handle.local_addresses()[0];

@@ -45,6 +45,10 @@ fn drain(agent: &mut UserAgent, now: Instant) {
         }
         while let Some(happening) = agent.poll_event() {
             busy = true;
+            if let Happening::Resolve { host } = &happening {
+                // Every look-up is answered in the end.
+                agent.handle_resolved(host, Vec::new(), now);
+            }
             if let Happening::Incoming(incoming) = happening {
                 let ring = Command::Progress {
                     status: 180,

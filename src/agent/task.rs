@@ -155,7 +155,7 @@ async fn answer(sip: &sip::Handle, incoming: sip::Incoming) -> Result<(), Error>
     };
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let offer = sdp::Offer::parse(incoming.body.unwrap_or_default())?;
-    let offer = sdp::pbx::read_offer(&offer)?;
+    let offer = sdp::pbx::read_offer(&offer, &sdp::TrunkPolicy::default())?;
     let (answer, remote, format) = sdp::pbx::answer(
         &offer,
         socket.local_addr()?,
@@ -288,7 +288,7 @@ async fn reoffered(
 ) -> Result<SocketAddr, Error> {
     let answered: Result<(sdp::Answer, sdp::Remote, AudioFormat), sdp::Error> =
         sdp::Offer::parse(body.unwrap_or_default())
-            .and_then(|offer| sdp::pbx::read_offer(&offer))
+            .and_then(|offer| sdp::pbx::read_offer(&offer, &sdp::TrunkPolicy::default()))
             .and_then(|offer| {
                 let local = socket.local_addr().unwrap_or(remote);
                 let ids = sdp::SessionIds::new(rand::random::<u32>().into());

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::machine::{Call, State, Step};
-use super::message::{Action, Event, Notice, remote_rtp};
+use super::message::{Action, Event, Notice};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
@@ -96,7 +96,9 @@ impl Established {
         match event {
             Event::Reoffered { sdp: Some(sdp) } => self.take_offer(call, &sdp),
             Event::Reoffered { sdp: None } => {
-                let offer = self.make_offer(call);
+                // Who asks for our offer may want to join us with another end, which does not know how
+                // far our streams have come: it is offered new keys.
+                let offer = self.make_offer(call, call.local.rtp.anew());
                 call.push(Action::AnswerReoffer {
                     answer: offer.offer.to_string(),
                 });
@@ -144,20 +146,21 @@ impl Established {
         }
     }
 
-    fn make_offer(&mut self, call: &mut Call) -> sdp::LocalOffer {
+    fn make_offer(&mut self, call: &mut Call, local: sdp::LocalRtp) -> sdp::LocalOffer {
         call.local.pbx_session = call.local.pbx_session.next();
         self.hold_told = self.hold_wished;
         let direction = self.direction();
+        let policy = &call.rules.trunk;
         match &*self.basis {
-            Basis::Ours(offer) => offer.again(call.local.pbx_session, direction),
+            Basis::Ours(offer) => offer.again(local, policy, call.local.pbx_session, direction),
             Basis::Theirs(offer) => {
-                offer.turned(call.local.rtp, &self.pbx, call.local.pbx_session, direction)
+                offer.turned(local, policy, &self.pbx, call.local.pbx_session, direction)
             }
         }
     }
 
     fn offer(&mut self, call: &mut Call) {
-        let offer = self.make_offer(call);
+        let offer = self.make_offer(call, call.local.rtp);
         call.push(Action::Reoffer {
             offer: offer.offer.to_string(),
         });
@@ -194,7 +197,7 @@ impl Established {
         policy.codecs = bridge::answer_to_pbx(&self.browser, &call.rules.trunk);
         let session = call.local.pbx_session.next();
         let answered = sdp::Offer::parse(sdp)
-            .and_then(|offer| sdp::pbx::read_offer(&offer))
+            .and_then(|offer| sdp::pbx::read_offer(&offer, &policy))
             .and_then(|offer| {
                 sdp::pbx::answer(&offer, call.local.rtp, &policy, session, self.direction())
                     .map(|answered| (offer, answered))
@@ -214,7 +217,7 @@ impl Established {
     }
 
     fn apply(&mut self, call: &mut Call, remote: &sdp::Remote, pbx: AudioFormat) {
-        call.push(remote_rtp(remote));
+        call.point_rtp(remote);
         call.push(Action::SetFormats {
             browser: Box::new(self.browser.clone()),
             pbx: Box::new(pbx.clone()),

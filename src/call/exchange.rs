@@ -309,7 +309,7 @@ impl Exchange {
             rtp_address.set_ip(advertise);
         }
         let local = Local {
-            rtp: rtp_address,
+            rtp: sdp::LocalRtp::new(rtp_address, sdp::KeySeed::new(rand::random())),
             description: peer.local_description(),
             browser_session: sdp::SessionIds::new(rand::random()),
             pbx_session: sdp::SessionIds::new(rand::random::<u32>().into()),

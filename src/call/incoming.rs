@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::EndReason;
 use super::established::{Basis, Established};
 use super::machine::{Call, Local, Rules, State, Step, refused_offer};
-use super::message::{Action, Diverted, Event, Notice, SocketId, remote_rtp};
+use super::message::{Action, Diverted, Event, Notice, SocketId};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
@@ -52,7 +52,7 @@ impl Call {
             .map(|offer| {
                 // Without a codec that the trunk may use no page should ring.
                 sdp::Offer::parse(offer)
-                    .and_then(|offer| sdp::pbx::read_offer(&offer))
+                    .and_then(|offer| sdp::pbx::read_offer(&offer, &call.rules.trunk))
                     .and_then(|offer| {
                         bridge::common_pbx_codecs(&offer, &call.rules.trunk).map(|_| offer)
                     })
@@ -150,7 +150,7 @@ impl Offering {
         );
         match answered {
             Ok((answer, remote, pbx)) => {
-                call.push(remote_rtp(&remote));
+                call.point_rtp(&remote);
                 call.push(Action::SetFormats {
                     browser: Box::new(browser.clone()),
                     pbx: Box::new(pbx.clone()),
@@ -182,7 +182,7 @@ impl Confirming {
         let Some(Ok((remote, pbx))) = answered else {
             return Step::End(EndReason::BadPbxDescription, None);
         };
-        call.push(remote_rtp(&remote));
+        call.point_rtp(&remote);
         call.push(Action::SetFormats {
             browser: Box::new(self.browser.clone()),
             pbx: Box::new(pbx.clone()),

@@ -10,7 +10,6 @@
 //! (ports, candidates) comes in with [`Local`]. Each state owns what exists only while it lasts.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::EndReason;
@@ -36,8 +35,9 @@ pub struct Rules {
 /// What was made ready for this call before it began.
 #[derive(Clone, Debug)]
 pub struct Local {
-    /// The address for RTP from the PBX, as the PBX reaches it.
-    pub rtp: SocketAddr,
+    /// The end of RTP towards the PBX: the address as the PBX reaches it, and where our keys
+    /// come from.
+    pub rtp: sdp::LocalRtp,
     /// The peer's side: ufrag, password, fingerprint, candidates.
     pub description: sdp::Description,
     /// Ids of the two session descriptions.
@@ -251,6 +251,17 @@ impl Call {
 
     pub(super) fn notify(&mut self, notice: Notice) {
         self.push(Action::Notify(notice));
+    }
+
+    /// Points RTP at what the PBX's description says, with the keys that go with it.
+    pub(super) fn point_rtp(&mut self, remote: &sdp::Remote) {
+        self.local.rtp.agree(remote);
+        let rtp = remote.address.rtp;
+        self.push(Action::SetRemoteRtp {
+            rtp,
+            rtcp: remote.address.rtcp.unwrap_or(rtp),
+            protection: remote.protection,
+        });
     }
 
     /// The browser's description is known: the peer can begin, and has so long.

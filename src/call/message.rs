@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::EndReason;
 use crate::codec::AudioFormat;
+use crate::protection::Protection;
 use crate::sdp;
 
 /// One signed-in page's connection, unique in the process.
@@ -192,6 +193,8 @@ pub enum Action {
         rtp: SocketAddr,
         /// RTCP; the same as `rtp` where both share a port.
         rtcp: SocketAddr,
+        /// What protects packets to and from there; none: they are plain.
+        protection: Option<Protection>,
     },
     /// What both sides agreed on.
     SetFormats {
@@ -220,15 +223,6 @@ pub enum Action {
         /// The SIP status from the PBX, where that was the reason.
         status: Option<u16>,
     },
-}
-
-/// Points RTP at what the PBX's description says.
-pub(super) fn remote_rtp(remote: &sdp::Remote) -> Action {
-    let rtp = remote.address.rtp;
-    Action::SetRemoteRtp {
-        rtp,
-        rtcp: remote.address.rtcp.unwrap_or(rtp),
-    }
 }
 
 /// That a call was meant for somebody else before.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::EndReason;
 use super::established::{Basis, Established};
 use super::machine::{Call, Local, Rules, State, Step, refused_offer};
-use super::message::{Action, Event, Notice, remote_rtp};
+use super::message::{Action, Event, Notice};
 use crate::codec::{AudioFormat, Codec, Direction};
 use crate::sdp::{self, bridge};
 
@@ -160,7 +160,7 @@ impl Calling {
             self.answer_browser(call, codec)?;
         }
         if let Some(browser) = &self.browser {
-            call.push(remote_rtp(&remote));
+            call.point_rtp(&remote);
             call.push(Action::SetFormats {
                 browser: Box::new(browser.clone()),
                 pbx: Box::new(pbx.clone()),

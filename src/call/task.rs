@@ -309,10 +309,17 @@ impl CallTask {
                     .command(sip::Command::RefuseReinvite { status })
                     .await;
             }
-            Action::SetRemoteRtp { rtp, rtcp } => {
+            Action::SetRemoteRtp {
+                rtp,
+                rtcp,
+                protection,
+            } => {
+                let srtp = protection.map(|protection| protection.send.suite().name());
+                tracing::debug!(call = self.key.0, srtp, "RTP pointed at the PBX");
                 self.tell_worker(media::Command::SetRemoteRtp {
                     rtp,
                     rtcp: Some(rtcp),
+                    protection,
                 });
             }
             Action::SetFormats { browser, pbx } => {

@@ -19,10 +19,14 @@ use crate::{sdp, sip};
 pub(super) struct Plan {
     /// SIP listeners.
     pub(super) listen: Vec<sip::Listen>,
-    /// What strangers and callers in a hurry get.
+    /// Certificates of SIP.
+    pub(super) tls: sip::Tls,
+    /// Bounds of SIP.
     pub(super) sip_limits: sip::Limits,
     /// Trunks of the SIP user agent.
     pub(super) trunks: Vec<sip::Trunk>,
+    /// The names of those with SRTP whose SIP is not encrypted.
+    pub(super) shows_keys: Vec<String>,
     /// Trunks of the calls.
     pub(super) rules: HashMap<String, TrunkRules>,
     /// Where calls go.
@@ -67,7 +71,8 @@ impl Plan {
             .iter()
             .map(|text| {
                 parse_listen(text).ok_or_else(|| {
-                    unusable("sip.listen", text, "udp:ADDRESS:PORT or tcp:ADDRESS:PORT")
+                    let expected = "udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT";
+                    unusable("sip.listen", text, expected)
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -88,8 +93,12 @@ impl Plan {
         };
         let mut trunks = Vec::new();
         let mut rules = HashMap::new();
+        let mut shows_keys = Vec::new();
         for (index, trunk) in settings.trunk.iter().enumerate() {
             let policy = trunk::policy(index, trunk)?;
+            if trunk::shows_keys(trunk, &policy) {
+                shows_keys.push(trunk.name.clone());
+            }
             let registered = trunk.username.clone().filter(|_| trunk.register);
             let of_trunk = TrunkRules {
                 rules: call_rules(settings, browser.clone(), policy),
@@ -98,7 +107,17 @@ impl Plan {
                 page_headers: identity::page_headers(index, trunk)?,
             };
             rules.insert(trunk.name.clone(), of_trunk);
-            trunks.push(trunk::sip_trunk(index, trunk)?);
+            let trunk = trunk::sip_trunk(index, trunk)?;
+            let secure =
+                |target: &sip::TrunkTarget| target.target.transport == Some(sip::Transport::Tls);
+            if trunk.targets.iter().any(secure)
+                && !listen.iter().any(|l| l.transport == sip::Transport::Tls)
+            {
+                let key = format!("trunk[{index}].target");
+                let expected = "a tls: listener in sip.listen beside it";
+                return Err(unusable(key, &settings.trunk[index].target, expected));
+            }
+            trunks.push(trunk);
         }
         if settings.built_in.enabled {
             let of_agent = TrunkRules {
@@ -111,8 +130,26 @@ impl Plan {
         }
         Ok(Plan {
             listen,
-            sip_limits: sip_limits(settings)?,
+            tls: sip::Tls {
+                certificate: trunk::certificate(
+                    &settings.sip.certificate,
+                    &settings.sip.certificate_key,
+                ),
+                authorities: settings.sip.ca.clone(),
+                client_authorities: settings.sip.client_ca.clone(),
+            },
+            sip_limits: sip::Limits {
+                new_calls_per_second: settings.sip.new_calls_per_second,
+                new_calls_per_second_per_source: settings.sip.new_calls_per_second_per_source,
+                strangers: strangers(&settings.sip.strangers)?,
+                connections: settings.sip.max_connections,
+                connections_per_source: settings.sip.max_connections_per_address,
+                idle_timeout: Duration::from_secs(settings.sip.idle_timeout),
+                message_timeout: Duration::from_secs(settings.sip.message_timeout),
+                ..sip::Limits::default()
+            },
             trunks,
+            shows_keys,
             rules,
             routes: routes(settings)?,
             sign_in: sign_in(settings)?,
@@ -124,18 +161,12 @@ impl Plan {
     }
 }
 
-fn sip_limits(settings: &Settings) -> Result<sip::Limits, Error> {
-    let strangers = match settings.sip.strangers.as_str() {
-        "refuse" => sip::Strangers::Refuse,
-        "drop" => sip::Strangers::Drop,
-        other => return Err(unusable("sip.strangers", other, "refuse or drop")),
-    };
-    Ok(sip::Limits {
-        new_calls_per_second: settings.sip.new_calls_per_second,
-        new_calls_per_second_per_source: settings.sip.new_calls_per_second_per_source,
-        strangers,
-        ..sip::Limits::default()
-    })
+fn strangers(text: &str) -> Result<sip::Strangers, Error> {
+    match text {
+        "refuse" => Ok(sip::Strangers::Refuse),
+        "drop" => Ok(sip::Strangers::Drop),
+        _ => Err(unusable("sip.strangers", text, "refuse or drop")),
+    }
 }
 
 fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::TrunkPolicy) -> Rules {
@@ -159,6 +190,7 @@ fn parse_transport(text: &str) -> Option<sip::Transport> {
     match text.to_ascii_lowercase().as_str() {
         "udp" => Some(sip::Transport::Udp),
         "tcp" => Some(sip::Transport::Tcp),
+        "tls" => Some(sip::Transport::Tls),
         _ => None,
     }
 }

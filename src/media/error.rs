@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::audio;
+use crate::{audio, srtp};
 
 /// A request that the media side cannot fulfil.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,9 @@ pub enum Error {
     /// The audio library refused to make or set up a coder.
     #[error(transparent)]
     Coder(#[from] audio::Error),
+    /// Keys of the PBX's side that cannot be used.
+    #[error(transparent)]
+    Srtp(#[from] srtp::Error),
     /// A character that is no key of a phone.
     #[error("digit {0:?} is none of 0-9, *, #, A-D, or a comma for a pause")]
     Digit(char),

@@ -15,6 +15,7 @@ use super::path;
 use super::worker::{self, Order};
 use super::{CallStatistics, Error, RtpSockets, SecureLeg};
 use crate::codec::AudioFormat;
+use crate::protection::Protection;
 
 /// How many commands may wait for a worker.
 pub(super) const COMMAND_CAPACITY: usize = 4096;
@@ -91,6 +92,8 @@ pub enum Command<C> {
         rtp: SocketAddr,
         /// RTCP; without it the port above RTP's, equal to `rtp` when both share the port.
         rtcp: Option<SocketAddr>,
+        /// What protects packets to and from there; none: they are plain.
+        protection: Option<Protection>,
     },
     /// What was negotiated on each side: starts both paths, or changes them.
     SetFormats {

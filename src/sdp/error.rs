@@ -41,6 +41,12 @@ pub enum Error {
     /// RTCP on a port of its own, which the browser's side does not do (RFC 8834 section 4.5).
     #[error("session description does not multiplex rtp and rtcp")]
     NoRtcpMux,
+    /// SRTP without a key that can be used; the reason holds no part of the line.
+    #[error("session description has no usable key for srtp: {0}")]
+    NoUsableKey(&'static str),
+    /// Plain RTP where the trunk's policy requires SRTP.
+    #[error("srtp is required here, the session description has plain rtp")]
+    Unprotected,
     /// No codec that both sides can do.
     #[error("no common codec, the other end has {0:?}")]
     NoCommonCodec(String),

@@ -10,6 +10,7 @@ pub mod bridge;
 pub mod browser;
 pub mod pbx;
 
+mod crypto;
 mod error;
 mod format;
 mod opus;
@@ -21,7 +22,7 @@ mod transport;
 pub use browser::{BrowserLocalOffer, BrowserOffer};
 pub use error::Error;
 pub use format::OfferedCodec;
-pub use pbx::{LocalOffer, PbxOffer, Remote, RtpAddress};
-pub use policy::{BrowserPolicy, TrunkPolicy};
+pub use pbx::{KeySeed, LocalOffer, LocalRtp, PbxOffer, Remote, RtpAddress};
+pub use policy::{BrowserPolicy, SrtpMode, TrunkPolicy};
 pub use session::{Answer, MAX_LENGTH, Offer, SessionIds};
 pub use transport::{Description, Fingerprint, Setup};

@@ -1,6 +1,7 @@
 //! What configuration says about codecs: to whom which is offered, in which order.
 
 use crate::codec::Codec;
+use crate::protection::CryptoSuite;
 
 /// How the gateway describes itself to browsers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,18 @@ impl Default for BrowserPolicy {
     }
 }
 
+/// Whether the audio of a trunk is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SrtpMode {
+    /// Never: what is offered with SRTP only is refused.
+    #[default]
+    Off,
+    /// Where the PBX can: keys go beside plain RTP (RFC 8643), and the answer decides.
+    Optional,
+    /// Always: what is offered or answered without SRTP is refused.
+    Required,
+}
+
 /// How the gateway describes itself to one PBX or trunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrunkPolicy {
@@ -38,6 +51,13 @@ pub struct TrunkPolicy {
     /// Whether `telephone-event` (RFC 4733) is offered and accepted; without it digits go as
     /// tones in the audio.
     pub telephone_event: bool,
+    /// Whether the audio is encrypted by keys in the description (RFC 4568).
+    pub srtp: SrtpMode,
+    /// The suites that are offered, best first, and accepted.
+    pub crypto_suites: Vec<CryptoSuite>,
+    /// Whether offers name the profile with feedback (RFC 4585), of which we send none beyond
+    /// receiver reports. An answer has the profile of its offer.
+    pub avpf: bool,
 }
 
 impl Default for TrunkPolicy {
@@ -47,6 +67,9 @@ impl Default for TrunkPolicy {
             ptime: 20,
             prefer_passthrough: false,
             telephone_event: true,
+            srtp: SrtpMode::Off,
+            crypto_suites: CryptoSuite::ALL.to_vec(),
+            avpf: false,
         }
     }
 }

@@ -55,11 +55,11 @@ impl SessionIds {
 
 /// An offer (RFC 3264): somebody's proposal. It is read by `read_offer` of the side that it
 /// came from, or was made by `offer` of the side that it goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Offer(pub(super) Session);
 
 /// An answer (RFC 3264): what is left of an offer after the other end has spoken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer(pub(super) Session);
 
 impl Offer {
@@ -85,6 +85,39 @@ impl fmt::Display for Offer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Offer {
+    /// The text without its secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Offer").field(&Shown(&self.0)).finish()
+    }
+}
+
+impl fmt::Debug for Answer {
+    /// The text without its secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Answer").field(&Shown(&self.0)).finish()
+    }
+}
+
+/// A description as a log may show it.
+struct Shown<'a>(&'a Session);
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in self.0.to_string().lines() {
+            let secret = ["a=crypto:", "a=ice-pwd:", "k="].into_iter().find(|name| {
+                line.get(..name.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(name))
+            });
+            match secret {
+                Some(name) => write!(f, "{name}*** ")?,
+                None => write!(f, "{line} ")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -113,7 +113,7 @@ impl Default for SignIn {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sip {
-    /// `udp:ADDRESS:PORT` and `tcp:ADDRESS:PORT`.
+    /// `udp:ADDRESS:PORT`, `tcp:ADDRESS:PORT` and `tls:ADDRESS:PORT`.
     pub listen: Vec<String>,
     /// The address to write into Via and Contact behind 1:1 NAT.
     pub advertise: Option<IpAddr>,
@@ -123,6 +123,22 @@ pub struct Sip {
     pub new_calls_per_second_per_source: u32,
     /// `refuse` or `drop`: what a request gets that no trunk sent.
     pub strangers: String,
+    /// Our PEM certificate for TLS, with those between it and its authority.
+    pub certificate: Option<PathBuf>,
+    /// Its PEM key.
+    pub certificate_key: Option<PathBuf>,
+    /// PEM authorities that vouch for PBXs; absent: those of the machine.
+    pub ca: Option<PathBuf>,
+    /// PEM authorities that must vouch for who connects by TLS; absent: anybody may.
+    pub client_ca: Option<PathBuf>,
+    /// TCP and TLS connections at most.
+    pub max_connections: usize,
+    /// Those that one address may open.
+    pub max_connections_per_address: usize,
+    /// Seconds until a connection that carries nothing is closed.
+    pub idle_timeout: u64,
+    /// Seconds that a peer may take for its first message, and for each that it has begun.
+    pub message_timeout: u64,
 }
 
 impl Default for Sip {
@@ -136,6 +152,14 @@ impl Default for Sip {
             new_calls_per_second: 5_000,
             new_calls_per_second_per_source: 50,
             strangers: "refuse".to_owned(),
+            certificate: None,
+            certificate_key: None,
+            ca: None,
+            client_ca: None,
+            max_connections: 1_024,
+            max_connections_per_address: 128,
+            idle_timeout: 900,
+            message_timeout: 30,
         }
     }
 }

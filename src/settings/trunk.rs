@@ -1,5 +1,8 @@
 //! `[[trunk]]`: a PBX, a carrier, or several of them that take the same calls.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::tables::Secret;
@@ -10,7 +13,7 @@ use super::tables::Secret;
 pub struct Trunk {
     /// Used by routes, logs and metrics.
     pub name: String,
-    /// `sip:HOST:PORT;transport=udp` or `tcp`.
+    /// `sip:HOST:PORT;transport=udp`, `tcp` or `tls`, or `sips:HOST:PORT`.
     pub target: String,
     /// The host part of From and To; absent: that of `target`.
     pub domain: Option<String>,
@@ -34,6 +37,24 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
+    pub advertise: Option<IpAddr>,
+    /// Seconds between keep-alives where we are registered by UDP; 0: none.
+    pub keep_alive: u64,
+    /// Whether its certificate must bear its name.
+    pub tls_verify: bool,
+    /// The name that its certificate must bear; absent: the host of `target`.
+    pub tls_name: Option<String>,
+    /// A PEM certificate to show to it instead of `sip.certificate`.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its PEM key.
+    pub tls_certificate_key: Option<PathBuf>,
+    /// Encrypt RTP by keys in SDP: `off`, `optional` or `required`.
+    pub srtp: String,
+    /// The crypto suites of that, offered in this order.
+    pub crypto_suites: Vec<String>,
+    /// Offer RTP/AVPF, or RTP/SAVPF.
+    pub avpf: bool,
     /// Which header names the caller beside From: `from` (none), `pai`, `ppi` or `rpid`.
     pub identity: String,
     /// Believe its P-Asserted-Identity, tell it who anonymous callers are.
@@ -73,6 +94,21 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            advertise: None,
+            keep_alive: 25,
+            tls_verify: true,
+            tls_name: None,
+            tls_certificate: None,
+            tls_certificate_key: None,
+            srtp: "off".to_owned(),
+            crypto_suites: [
+                "AES_CM_128_HMAC_SHA1_80",
+                "AES_CM_128_HMAC_SHA1_32",
+                "AEAD_AES_128_GCM",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            avpf: false,
             identity: "from".to_owned(),
             trusted: false,
             caller_id: Vec::new(),

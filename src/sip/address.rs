@@ -10,6 +10,7 @@ use ezk_sip_types::host::Host;
 use ezk_sip_types::uri::SipUri;
 
 use super::config::{Target, Transport};
+use super::message::{Name, Request, elements};
 
 /// A From, To, Contact, Route or Record-Route value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -291,9 +292,14 @@ impl NextHop {
                 Host::Name(name) => name.to_string(),
             },
         };
-        let transport = match parsed.uri_params.get_val("transport") {
-            Some(name) if name.eq_ignore_ascii_case("tcp") => Some(Transport::Tcp),
-            Some(name) if name.eq_ignore_ascii_case("udp") => Some(Transport::Udp),
+        let named = parsed.uri_params.get_val("transport");
+        let transport = match named.map(|name| name.to_ascii_lowercase()).as_deref() {
+            // Every `sips:` hop is TLS, whatever runs below it; there is none over UDP.
+            Some("udp") if parsed.sips => return None,
+            _ if parsed.sips => Some(Transport::Tls),
+            Some("tls") => Some(Transport::Tls),
+            Some("tcp") => Some(Transport::Tcp),
+            Some("udp") => Some(Transport::Udp),
             _ => None,
         };
         Some(NextHop {
@@ -306,7 +312,13 @@ impl NextHop {
     /// The address, when the host is one.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         let ip: IpAddr = self.host.parse().ok()?;
-        Some((ip, self.port.unwrap_or(5060)).into())
+        Some((ip, self.port_or_default()).into())
+    }
+
+    /// The port, or the one that its protocol has (RFC 3261 section 19.1.2).
+    pub fn port_or_default(&self) -> u16 {
+        let transport = self.transport.unwrap_or(Transport::Udp);
+        self.port.unwrap_or(transport.default_port())
     }
 }
 
@@ -318,6 +330,26 @@ impl From<&Target> for NextHop {
             transport: target.transport,
         }
     }
+}
+
+/// True for a `sips:` URI.
+pub fn is_sips(uri: &str) -> bool {
+    uri.split_once(':')
+        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("sips"))
+}
+
+/// True when our Contact beside this request, or in an answer to it, must be `sips:` (RFC 3261
+/// sections 8.1.1.8 and 12.1.1): its URI is, or its first Route or Record-Route, or without those
+/// the Contact of who sent it.
+pub fn wants_sips(request: &Request) -> bool {
+    let first = |name: &Name| {
+        let value = *elements(&request.headers, name).first()?;
+        Address::parse(value).ok()
+    };
+    let way = first(&Name::ROUTE)
+        .or_else(|| first(&Name::RECORD_ROUTE))
+        .or_else(|| first(&Name::CONTACT));
+    is_sips(&request.uri) || way.is_some_and(|way| is_sips(&way.uri))
 }
 
 /// True when a route URI carries `lr` (loose routing, RFC 3261 section 16.12).

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::address::sip_uri;
 use super::identity::IdentityPolicy;
 use crate::redacted::Redacted;
 
@@ -22,6 +24,49 @@ pub struct Config {
     pub trunks: Vec<Trunk>,
     /// Bounds on memory and time.
     pub limits: Limits,
+    /// What TLS proves and whom it trusts.
+    pub tls: Tls,
+}
+
+/// Certificates of the whole user agent, PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Ours. Without it TLS connections are opened but none are accepted.
+    pub certificate: Option<Certificate>,
+    /// Authorities that vouch for the peers we connect to; absent: those of the machine.
+    pub authorities: Option<PathBuf>,
+    /// Authorities that must vouch for peers that connect to us; absent: anybody may connect.
+    pub client_authorities: Option<PathBuf>,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The certificate, and those between it and the authority.
+    pub chain: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// TLS towards one trunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrunkTls {
+    /// The name that the trunk's certificate must bear; absent: the host of its target.
+    pub name: Option<String>,
+    /// Whether it must bear it at all. False is for tests: anybody on the way can listen.
+    pub verify: bool,
+    /// Shown to this trunk instead of [`Tls::certificate`].
+    pub certificate: Option<Certificate>,
+}
+
+impl Default for TrunkTls {
+    fn default() -> Self {
+        TrunkTls {
+            name: None,
+            verify: true,
+            certificate: None,
+        }
+    }
 }
 
 /// Transport protocol of SIP messages.
@@ -31,12 +76,22 @@ pub enum Transport {
     Udp,
     /// RFC 3261 section 18.3, messages framed by Content-Length.
     Tcp,
+    /// The same inside TLS (RFC 3261 section 26.2, RFC 5922).
+    Tls,
 }
 
 impl Transport {
     /// True when the transport itself repeats what is lost.
     pub const fn is_reliable(self) -> bool {
-        matches!(self, Transport::Tcp)
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
+
+    /// The port of a URI that names none (RFC 3261 section 19.1.2).
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Transport::Udp | Transport::Tcp => 5060,
+            Transport::Tls => 5061,
+        }
     }
 
     /// The name as a Via header writes it.
@@ -44,6 +99,7 @@ impl Transport {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
         }
     }
 }
@@ -81,6 +137,15 @@ pub struct Trunk {
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
+    /// True when its URIs are `sips:`: every hop of a call must be TLS (RFC 5630).
+    pub sips: bool,
+    /// Certificates and trust.
+    pub tls: TrunkTls,
+    /// Address written into Via and Contact towards this trunk instead of [`Config::advertised`].
+    pub advertised: Option<IpAddr>,
+    /// Pause between the datagrams that keep the way open where we are registered by UDP; zero:
+    /// none are sent.
+    pub keep_alive: Duration,
     /// How callers are named, ours and theirs.
     pub identity: IdentityPolicy,
 }
@@ -101,7 +166,21 @@ impl Trunk {
             accept_from: Vec::new(),
             registration: None,
             request_timeout: Duration::from_secs(32),
+            sips: false,
+            tls: TrunkTls::default(),
+            advertised: None,
+            keep_alive: Duration::from_secs(25),
             identity: IdentityPolicy::default(),
+        }
+    }
+
+    /// The URI of a user at this trunk; of the trunk itself for an empty one.
+    pub fn uri(&self, user: &str) -> String {
+        let uri = sip_uri(user, &self.domain);
+        if self.sips {
+            uri.replacen("sip:", "sips:", 1)
+        } else {
+            uri
         }
     }
 }
@@ -165,16 +244,30 @@ pub struct Limits {
     pub legs: usize,
     /// Transactions at the same time; beyond it requests are answered 503 without state.
     pub transactions: usize,
-    /// TCP connections at the same time.
+    /// TCP and TLS connections at the same time.
     pub connections: usize,
+    /// Connections accepted from one address at the same time.
+    pub connections_per_source: usize,
+    /// Accepted connections whose TLS handshake is not done, at the same time.
+    pub handshakes: usize,
     /// Bytes of one message on a stream, head and body each.
     pub message_bytes: usize,
     /// Messages waiting to be written to one TCP connection before it is given up.
     pub connection_queue: usize,
-    /// A TCP connection that carries nothing for this long is closed.
+    /// A connection that carries nothing for this long is closed.
     pub idle_timeout: Duration,
+    /// A peer that connects must send a whole message (or keep-alive) within this time, and end
+    /// each message that it begins.
+    pub message_timeout: Duration,
     /// Longest wait for a TCP connection to open.
     pub connect_timeout: Duration,
+    /// Longest TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Silence of ours after which a connection that we opened sends a double CRLF (RFC 5626
+    /// section 4.4.1), so that it stays open for calls towards us.
+    pub keep_alive: Duration,
+    /// How long a peer that has answered such a one before may take for the next answer.
+    pub pong_timeout: Duration,
     /// Calls taken per second, from all sources together; beyond it 503 without state. 0: no
     /// limit.
     pub new_calls_per_second: u32,
@@ -199,13 +292,19 @@ impl Default for Limits {
             legs: 10_000,
             transactions: 100_000,
             connections: 1_024,
+            connections_per_source: 128,
+            handshakes: 256,
             message_bytes: 65_535,
             connection_queue: 128,
             idle_timeout: Duration::from_secs(900),
+            message_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(4),
             new_calls_per_second: 5_000,
             new_calls_per_second_per_source: 50,
             strangers: Strangers::Refuse,
+            handshake_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(110),
+            pong_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong when the SIP user agent is asked for something.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::config::Transport;
 use super::event::LegId;
@@ -18,6 +19,14 @@ pub enum Error {
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// A certificate, key or list of authorities cannot be used.
+    #[error("{file}: {why}")]
+    Certificate {
+        /// The PEM file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
     },
     /// The configuration holds no listener.
     #[error("sip configuration has no listener")]

@@ -65,6 +65,11 @@ impl Framer {
         }
     }
 
+    /// True while a message has begun and not ended; line ends between messages are none.
+    pub fn is_amid_message(&self) -> bool {
+        self.skip > 0 || self.buffer.iter().any(|b| !matches!(b, b'\r' | b'\n'))
+    }
+
     /// The next frame; `None` when more bytes are needed. After an error nothing more comes.
     pub fn poll(&mut self) -> Result<Option<Frame>, FramingError> {
         if let Some(error) = self.broken {

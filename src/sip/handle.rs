@@ -48,6 +48,8 @@ pub enum Order {
         /// Where its events go.
         events: mpsc::Sender<Event>,
     },
+    /// Read the certificates of TLS again.
+    ReadCertificates,
     /// Count what is held.
     Count {
         /// The counts.
@@ -107,6 +109,13 @@ impl Handle {
     /// State of each registration, by trunk name in configuration order.
     pub fn registrations(&self) -> Registrations {
         self.registrations.borrow().clone()
+    }
+
+    /// Reads the certificates of TLS again, for handshakes to come. Files that cannot be used are
+    /// logged, and the certificates before them stay.
+    pub async fn read_certificates(&self) {
+        // One that has stopped has no handshakes to come.
+        let _ = self.order(Order::ReadCertificates).await;
     }
 
     /// What is held now; nothing once the user agent has stopped.

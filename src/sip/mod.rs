@@ -33,8 +33,8 @@ mod tests;
 
 pub use address::{Address, NextHop, escape_user, sip_uri, split_list, user_of};
 pub use config::{
-    Config, Credentials, Limits, Listen, Registration, Strangers, Target, Transport, Trunk,
-    TrunkTarget,
+    Certificate, Config, Credentials, Limits, Listen, Registration, Strangers, Target, Tls,
+    Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use envelope::Envelope;
 pub use error::Error;

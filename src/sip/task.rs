@@ -18,7 +18,7 @@ use super::config::Config;
 use super::error::Error;
 use super::event::{Command, Event, Incoming, LegId};
 use super::handle::{Handle, Held, Order, Registrations};
-use super::transport::{Inbound, Transports};
+use super::transport::{Inbound, Transports, Unsent};
 use super::user_agent::{Happening, UserAgent};
 
 /// Orders that wait for the task.
@@ -206,6 +206,7 @@ impl Driver {
                 }
             }
             Order::Attach { leg, events } => self.attach(leg, events),
+            Order::ReadCertificates => self.transports.reload(),
             Order::Count { reply } => {
                 let _ = reply.send(Held {
                     legs: self.agent.legs(),
@@ -236,14 +237,17 @@ impl Driver {
             }
             Inbound::Accepted {
                 stream,
+                transport,
                 remote,
                 listener,
-            } => self.transports.accept(stream, remote, listener),
+            } => self.transports.accept(stream, transport, remote, listener),
+            Inbound::Credentials(credentials) => self.transports.renew(credentials),
             Inbound::Closed { connection, failed } => {
                 self.transports.closed(connection);
                 for transaction in failed {
                     self.agent.handle_transport_failure(&transaction, now);
                 }
+                self.agent.handle_connection_closed(connection, now);
             }
             Inbound::Failed { transaction } => {
                 self.agent.handle_transport_failure(&transaction, now);
@@ -260,9 +264,16 @@ impl Driver {
             let mut busy = false;
             while let Some(transmit) = self.agent.poll_transmit() {
                 busy = true;
-                if let Err(Some(transaction)) = self.transports.send(transmit) {
-                    self.agent
-                        .handle_transport_failure(&transaction, Instant::now());
+                let transaction = transmit.transaction.clone();
+                match (self.transports.send(transmit), transaction) {
+                    (Ok(Some(connection)), Some(transaction)) => {
+                        self.agent.handle_written(&transaction, connection);
+                    }
+                    (Err(Unsent), Some(transaction)) => {
+                        self.agent
+                            .handle_transport_failure(&transaction, Instant::now());
+                    }
+                    _ => {}
                 }
             }
             while let Some(happening) = self.agent.poll_event() {

@@ -3,7 +3,8 @@
 //! `rtc-srtp` makes a state for each SSRC that it is shown, authentic or not, and lets the first
 //! packet place its replay window even if it is forged. So packets of unknown streams go to a
 //! context of their own first, which is thrown away from time to time; only a stream that proved
-//! itself there reaches the real one.
+//! itself there reaches the real one. And it takes SRTCP that says that it is not encrypted without
+//! a look at its authentication tag: that does not reach it at all.
 
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use super::session::profile;
 use super::{Error, Packet};
 use crate::protection::{CryptoSuite, MasterKey};
 
+/// The bit of an SRTCP index that says so (RFC 3711 section 3.4).
+const ENCRYPTED: u32 = 0x8000_0000;
 /// Packets that may come late, per stream: 2.5 s of audio.
 const REPLAY_WINDOW: usize = 128;
 /// Streams of the other end. A browser has one per track and may replace it a few times.
@@ -155,8 +158,9 @@ impl Receiving {
         let end = datagram.len().checked_sub(behind)?;
         let index = datagram.get(end.checked_sub(4)?..end)?;
         let index = u32::from_be_bytes([index[0], index[1], index[2], index[3]]);
-        // The first bit says whether the packet is encrypted.
-        Some(index & 0x7fff_ffff)
+        // The first bit says whether the packet is encrypted. Nobody may leave that out here, and
+        // `rtc-srtp` 0.21 takes what says it is not encrypted without looking at its tag.
+        (index & ENCRYPTED != 0).then_some(index & !ENCRYPTED)
     }
 
     /// Makes a stream known whose packet is authentic; its place.

@@ -216,6 +216,32 @@ mod tests {
     }
 
     #[test]
+    fn a_report_that_says_it_is_not_encrypted_is_forged() {
+        for suite in CryptoSuite::ALL {
+            let [mut from, mut to] = sessions(suite);
+            let mut plain = Vec::new();
+            let good = protect(&mut from, Packet::Rtcp, &REPORT);
+            let tag = if suite == CryptoSuite::AeadAes128Gcm {
+                0
+            } else {
+                10
+            };
+            let mut bare = good.clone();
+            let flag = bare.len() - tag - 4;
+            bare[flag] &= 0x7f;
+            for forged in [bare, [&REPORT[..], &[0; 64]].concat()] {
+                assert_eq!(
+                    to.unprotect(Packet::Rtcp, &forged, &mut plain),
+                    Err(Rejected::Forged),
+                    "{suite}"
+                );
+            }
+            assert_eq!(to.unprotect(Packet::Rtcp, &good, &mut plain), Ok(true));
+            assert_eq!(plain, REPORT);
+        }
+    }
+
+    #[test]
     fn a_key_that_stays_keeps_its_counters_and_replay_list() {
         let [mut from, mut to] = sessions(CryptoSuite::Aes128CmSha1_80);
         let mut plain = Vec::new();

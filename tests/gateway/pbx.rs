@@ -8,8 +8,10 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
+use trunkline::protection::Protection;
 use trunkline::rtp::{Header, Packet, is_rtcp};
 use trunkline::sip;
+use trunkline::srtp;
 
 use super::sound::{Coding, Ear, PATIENCE, Voice, Wish};
 
@@ -49,7 +51,11 @@ pub struct Leg {
 
 impl Pbx {
     /// A PBX at a port of its own, for a gateway that will be at `gateway`.
-    pub async fn start(gateway: SocketAddr, transport: sip::Transport) -> (Self, SocketAddr) {
+    pub async fn start(
+        gateway: SocketAddr,
+        transport: sip::Transport,
+        limits: sip::Limits,
+    ) -> (Self, SocketAddr) {
         let (sender, incoming) = mpsc::channel(64);
         let config = sip::Config {
             listen: vec![sip::Listen {
@@ -66,6 +72,7 @@ impl Pbx {
                 },
                 ..sip::Trunk::new("gateway", sip::Target::at(gateway, transport))
             }],
+            limits,
             ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await.expect("SIP starts");
@@ -296,6 +303,7 @@ pub struct Telephone {
     remote: Arc<Mutex<Option<SocketAddr>>>,
     coding: Coding,
     version: u32,
+    srtp: Arc<Mutex<Option<srtp::Session>>>,
     speaking: tokio::task::JoinHandle<()>,
 }
 
@@ -306,7 +314,14 @@ impl Telephone {
         let ear = Ear::new(vec![EVENTS]);
         let (voice, wish) = Voice::new(coding, EVENTS);
         let remote = Arc::new(Mutex::new(None));
-        let speaking = tokio::spawn(converse(socket, voice, ear.clone(), remote.clone()));
+        let srtp = Arc::new(Mutex::new(None));
+        let speaking = tokio::spawn(converse(
+            socket,
+            voice,
+            ear.clone(),
+            remote.clone(),
+            srtp.clone(),
+        ));
         Telephone {
             address,
             ear,
@@ -314,6 +329,7 @@ impl Telephone {
             remote,
             coding,
             version: 1,
+            srtp,
             speaking,
         }
     }
@@ -346,6 +362,15 @@ impl Telephone {
         *self.remote.lock().expect("whole") = Some(gateway);
     }
 
+    /// Speaks SRTP from now on, by these keys.
+    pub fn secure(&self, protection: &Protection) {
+        let mut srtp = self.srtp.lock().expect("whole");
+        match &mut *srtp {
+            Some(session) => session.rekey(protection).expect("keys"),
+            None => *srtp = Some(srtp::Session::new(protection).expect("keys")),
+        }
+    }
+
     /// Says this tone from now on.
     pub fn hum(&self, frequency: f64) {
         self.wish.lock().expect("whole").frequency = frequency;
@@ -373,11 +398,13 @@ async fn converse(
     mut voice: Voice,
     ear: Ear,
     remote: Arc<Mutex<Option<SocketAddr>>>,
+    srtp: Arc<Mutex<Option<srtp::Session>>>,
 ) {
     let mut ticks = interval(Duration::from_millis(20));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut received = [0; 2_048];
     let mut out = Vec::new();
+    let mut secured = Vec::new();
     loop {
         let gateway = *remote.lock().expect("whole");
         tokio::select! {
@@ -394,7 +421,16 @@ async fn converse(
                     };
                     header.write(&mut out);
                     out.extend_from_slice(&spoken.payload);
-                    let _ = socket.send_to(&out, gateway).await;
+                    let packet = match &mut *srtp.lock().expect("whole") {
+                        Some(session) => {
+                            session
+                                .protect(srtp::Packet::Rtp, &out, &mut secured)
+                                .expect("a packet");
+                            secured.clone()
+                        }
+                        None => out.clone(),
+                    };
+                    let _ = socket.send_to(&packet, gateway).await;
                 }
             }
             packet = socket.recv_from(&mut received) => {
@@ -404,6 +440,17 @@ async fn converse(
                 if Some(from) != gateway || is_rtcp(datagram) {
                     continue;
                 }
+                let mut plain = Vec::new();
+                let datagram = match &mut *srtp.lock().expect("whole") {
+                    Some(session) => {
+                        match session.unprotect(srtp::Packet::Rtp, datagram, &mut plain) {
+                            Ok(_) => plain.as_slice(),
+                            // Sent before the keys were agreed on.
+                            Err(_) => continue,
+                        }
+                    }
+                    None => datagram,
+                };
                 let packet = Packet::parse(datagram).expect("the gateway sends whole RTP");
                 ear.take(packet.payload_type, packet.timestamp, packet.payload);
             }

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trunkline::gateway::Gateway;
 use trunkline::settings::{Inbound, Route, Settings, Trunk};
-use trunkline::sip::Transport;
+use trunkline::sip::{Limits, Transport};
 use trunkline::telemetry;
 
 use super::browser::Browser;
@@ -88,13 +88,22 @@ impl World {
 
     /// The same with SIP over this transport.
     pub async fn over(transport: Transport, change: impl FnOnce(&mut Settings)) -> Self {
+        World::beside(transport, Limits::default(), change).await
+    }
+
+    /// The same with these limits of the PBX.
+    pub async fn beside(
+        transport: Transport,
+        limits: Limits,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let metrics = metrics();
         let Claim {
             sip,
             rtp: (first, last),
             held,
         } = claim();
-        let (pbx, pbx_address) = Pbx::start(sip, transport).await;
+        let (pbx, pbx_address) = Pbx::start(sip, transport, limits).await;
         let mut settings = Settings::default();
         settings.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.sip.listen = vec![format!("udp:{sip}"), format!("tcp:{sip}")];

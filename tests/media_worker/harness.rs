@@ -1,6 +1,7 @@
 //! A leg without cryptography, a browser and a PBX on real loopback sockets, and a worker
 //! between them.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::f64::consts::TAU;
 use std::io;
@@ -17,6 +18,9 @@ use trunkline::media::{
     CallKey, Command, MediaEvent, Ports, PortsConfig, Received, Route, RtpSockets, SecureLeg,
     WorkerConfig, WorkerHandle,
 };
+use trunkline::protection::Protection;
+use trunkline::rtp::is_rtcp;
+use trunkline::srtp::{Packet, Session};
 
 pub const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// How long a test waits for what must come.
@@ -219,6 +223,15 @@ pub struct Peer {
     sequence: u16,
     timestamp: u32,
     ssrc: u32,
+    /// With SRTP: what goes out is protected, what comes in and is not authentic is not seen.
+    srtp: RefCell<Option<Session>>,
+}
+
+fn packet_of(datagram: &[u8]) -> Packet {
+    match is_rtcp(datagram) {
+        true => Packet::Rtcp,
+        false => Packet::Rtp,
+    }
 }
 
 impl Peer {
@@ -230,6 +243,17 @@ impl Peer {
             sequence: 65_500,
             timestamp: 0xffff_f000,
             ssrc: u32::from(port),
+            srtp: RefCell::new(None),
+        }
+    }
+
+    /// Speaks SRTP from now on.
+    #[allow(dead_code, reason = "not every test that shares this file needs it")]
+    pub fn secure(&self, protection: &Protection) {
+        let mut srtp = self.srtp.borrow_mut();
+        match &mut *srtp {
+            Some(session) => session.rekey(protection).expect("keys"),
+            None => *srtp = Some(Session::new(protection).expect("keys")),
         }
     }
 
@@ -250,6 +274,16 @@ impl Peer {
     }
 
     pub fn send(&self, to: SocketAddr, datagram: &[u8]) {
+        let mut secured = Vec::new();
+        let datagram = match &mut *self.srtp.borrow_mut() {
+            Some(session) => {
+                session
+                    .protect(packet_of(datagram), datagram, &mut secured)
+                    .expect("a packet");
+                &secured
+            }
+            None => datagram,
+        };
         self.socket
             .send_to(datagram, to)
             .expect("loopback takes it");
@@ -290,7 +324,17 @@ impl Peer {
             .set_read_timeout(Some(wait))
             .expect("a time that is not zero");
         match self.socket.recv_from(&mut buffer) {
-            Ok((length, from)) => Some((buffer[..length].to_vec(), from)),
+            Ok((length, from)) => {
+                let datagram = &buffer[..length];
+                let mut plain = Vec::new();
+                match &mut *self.srtp.borrow_mut() {
+                    Some(session) => session
+                        .unprotect(packet_of(datagram), datagram, &mut plain)
+                        .map(|_| (plain, from))
+                        .ok(),
+                    None => Some((datagram.to_vec(), from)),
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(error) => panic!("receive: {error}"),
         }
@@ -343,6 +387,7 @@ pub fn connect_with(worker: &Worker, key: u64, sockets: RtpSockets) -> Call {
         Command::SetRemoteRtp {
             rtp: pbx.address(),
             rtcp: None,
+            protection: None,
         },
         Command::SetFormats {
             browser: opus(Direction::SendRecv),

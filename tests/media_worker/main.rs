@@ -5,6 +5,7 @@
 
 mod harness;
 mod lifecycle;
+mod srtp;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -213,7 +214,11 @@ fn a_new_address_from_signalling_is_believed_at_once() {
     call.pbx_sends_tone(1_004.0, 10);
     let before = std::mem::replace(&mut call.pbx, Peer::new());
     let rtp = call.pbx.address();
-    let command = Command::SetRemoteRtp { rtp, rtcp: None };
+    let command = Command::SetRemoteRtp {
+        rtp,
+        rtcp: None,
+        protection: None,
+    };
     worker
         .handle
         .command(call.key, command)
@@ -367,6 +372,7 @@ fn reports_go_to_both_sides_and_theirs_are_read() {
     let command = Command::SetRemoteRtp {
         rtp,
         rtcp: Some(rtp),
+        protection: None,
     };
     worker
         .handle

@@ -1,9 +1,12 @@
 //! What one `[[trunk]]` means for the SIP user agent and for its calls.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
+use crate::protection::CryptoSuite;
 use crate::settings::{self, Error};
 use crate::{sdp, sip};
 
@@ -14,7 +17,50 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<sdp::Trunk
         ptime: trunk.ptime,
         prefer_passthrough: trunk.passthrough,
         telephone_event: trunk.telephone_event,
+        srtp: srtp_mode(index, &trunk.srtp)?,
+        crypto_suites: crypto_suites(index, &trunk.crypto_suites)?,
+        avpf: trunk.avpf,
     })
+}
+
+fn srtp_mode(index: usize, text: &str) -> Result<sdp::SrtpMode, Error> {
+    match text {
+        "off" => Ok(sdp::SrtpMode::Off),
+        "optional" => Ok(sdp::SrtpMode::Optional),
+        "required" => Ok(sdp::SrtpMode::Required),
+        _ => {
+            let expected = "off, optional or required";
+            Err(unusable(format!("trunk[{index}].srtp"), text, expected))
+        }
+    }
+}
+
+fn crypto_suites(index: usize, names: &[String]) -> Result<Vec<CryptoSuite>, Error> {
+    let refused = |name: &str| {
+        let expected = "AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32 or AEAD_AES_128_GCM, \
+                        at least one and each once";
+        unusable(format!("trunk[{index}].crypto_suites"), name, expected)
+    };
+    let mut suites = Vec::new();
+    for name in names {
+        let suite = name.parse().map_err(|_| refused(name))?;
+        if suites.contains(&suite) {
+            return Err(refused(name));
+        }
+        suites.push(suite);
+    }
+    match suites.is_empty() {
+        true => Err(refused("[]")),
+        false => Ok(suites),
+    }
+}
+
+/// Whether the keys of its calls would travel where others can read them: in SIP without TLS
+/// (RFC 4568 section 7 wants it protected).
+pub(super) fn shows_keys(trunk: &settings::Trunk, policy: &sdp::TrunkPolicy) -> bool {
+    let target = trunk.target.to_ascii_lowercase();
+    let protected = target.starts_with("sips:") || target.contains("transport=tls");
+    policy.srtp != sdp::SrtpMode::Off && !protected
 }
 
 /// The codecs of a list of names.
@@ -31,11 +77,16 @@ pub(super) fn codecs(key: &str, names: &[String]) -> Result<Vec<Codec>, Error> {
         .collect()
 }
 
-/// `sip:HOST[:PORT][;transport=udp|tcp]`
-fn parse_target(text: &str) -> Option<sip::Target> {
-    let rest = text.strip_prefix("sip:")?;
+/// `sip:HOST[:PORT][;transport=udp|tcp|tls]` or `sips:HOST[:PORT]`, and whether it is the latter.
+fn parse_target(text: &str) -> Option<(sip::Target, bool)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let sips = match scheme {
+        "sip" => false,
+        "sips" => true,
+        _ => return None,
+    };
     let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
-    let mut transport = None;
+    let mut transport = sips.then_some(sip::Transport::Tls);
     for parameter in parameters
         .split(';')
         .filter(|parameter| !parameter.is_empty())
@@ -44,7 +95,12 @@ fn parse_target(text: &str) -> Option<sip::Target> {
         if !name.eq_ignore_ascii_case("transport") {
             return None;
         }
-        transport = Some(parse_transport(value)?);
+        // `sips:` runs over TLS, which runs over TCP: either name is the same.
+        transport = Some(match parse_transport(value)? {
+            sip::Transport::Udp if sips => return None,
+            sip::Transport::Tcp if sips => sip::Transport::Tls,
+            transport => transport,
+        });
     }
     let (host, port) = match place.strip_prefix('[') {
         Some(v6) => {
@@ -65,17 +121,27 @@ fn parse_target(text: &str) -> Option<sip::Target> {
         && host
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '_'));
-    usable.then(|| sip::Target {
+    let target = sip::Target {
         host: host.to_owned(),
         port,
         transport,
-    })
+    };
+    usable.then_some((target, sips))
+}
+
+/// A certificate, where both of its files are named.
+pub(super) fn certificate(
+    chain: &Option<PathBuf>,
+    key: &Option<PathBuf>,
+) -> Option<sip::Certificate> {
+    let (chain, key) = (chain.clone()?, key.clone()?);
+    Some(sip::Certificate { chain, key })
 }
 
 /// The trunk as the SIP user agent knows it.
 pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Trunk, Error> {
-    let target = parse_target(&trunk.target).ok_or_else(|| {
-        let expected = "sip:HOST:PORT;transport=udp or tcp";
+    let (target, sips) = parse_target(&trunk.target).ok_or_else(|| {
+        let expected = "sip:HOST:PORT;transport=udp, tcp or tls, or sips:HOST:PORT";
         unusable(format!("trunk[{index}].target"), &trunk.target, expected)
     })?;
     let credentials = match (&trunk.username, &trunk.password) {
@@ -110,7 +176,15 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         credentials,
         accept_from,
         registration,
+        sips,
+        tls: sip::TrunkTls {
+            name: trunk.tls_name.clone(),
+            verify: trunk.tls_verify,
+            certificate: certificate(&trunk.tls_certificate, &trunk.tls_certificate_key),
+        },
         identity: identity::policy(index, trunk)?,
+        advertised: trunk.advertise,
+        keep_alive: Duration::from_secs(trunk.keep_alive),
         ..sip::Trunk::new(&trunk.name, target)
     })
 }
@@ -120,9 +194,47 @@ mod tests {
     use super::*;
 
     #[test]
+    fn srtp_is_read_and_what_is_no_mode_or_suite_is_named() {
+        let with = |srtp: &str, suites: &[&str]| settings::Trunk {
+            srtp: srtp.to_owned(),
+            crypto_suites: suites.iter().map(|name| (*name).to_owned()).collect(),
+            target: "sip:pbx.example".to_owned(),
+            ..settings::Trunk::default()
+        };
+        let gcm = "AEAD_AES_128_GCM";
+        let trunk = with("optional", &[gcm]);
+        let read = policy(0, &trunk).expect("usable");
+        assert_eq!(read.srtp, sdp::SrtpMode::Optional);
+        assert_eq!(read.crypto_suites, [CryptoSuite::AeadAes128Gcm]);
+        assert!(shows_keys(&trunk, &read));
+        let over_tls = settings::Trunk {
+            target: "sip:pbx.example;transport=TLS".to_owned(),
+            ..trunk
+        };
+        assert!(!shows_keys(&over_tls, &read));
+        for (trunk, key) in [
+            (with("yes", &[gcm]), "trunk[0].srtp"),
+            (with("off", &[]), "trunk[0].crypto_suites"),
+            (with("off", &[gcm, gcm]), "trunk[0].crypto_suites"),
+            (
+                with("off", &["F8_128_HMAC_SHA1_80"]),
+                "trunk[0].crypto_suites",
+            ),
+        ] {
+            let error = policy(0, &trunk).expect_err(key);
+            assert!(error.to_string().contains(key), "{error}");
+        }
+    }
+
+    #[test]
     fn targets_are_read_in_every_form() {
-        let target =
-            |text| parse_target(text).map(|target| (target.host, target.port, target.transport));
+        let target = |text| {
+            parse_target(text).map(|(target, sips)| {
+                let secure = target.transport == Some(sip::Transport::Tls);
+                assert!(secure || !sips, "{text} is not safe");
+                (target.host, target.port, target.transport)
+            })
+        };
         assert_eq!(
             target("sip:pbx.example"),
             Some(("pbx.example".to_owned(), None, None))
@@ -139,8 +251,20 @@ mod tests {
             target("sip:[2001:db8::1]:5061"),
             Some(("2001:db8::1".to_owned(), Some(5061), None))
         );
+        for secure in [
+            "sips:pbx.example",
+            "sips:pbx.example;transport=tcp",
+            "sip:pbx.example;transport=tls",
+        ] {
+            assert_eq!(
+                target(secure),
+                Some(("pbx.example".to_owned(), None, Some(sip::Transport::Tls))),
+                "{secure}"
+            );
+        }
         for wrong in [
             "pbx.example",
+            "sips:pbx.example;transport=udp",
             "sip:",
             "sip:a b",
             "sip:a:99999",

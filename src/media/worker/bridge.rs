@@ -9,16 +9,18 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::pbx_end::{Channel, PbxEnd};
 use super::reporter::{Reporter, WallClock};
 use super::watch::Watch;
 use crate::codec::AudioFormat;
 use crate::media::path::{self, Path, PathEvent, StreamIdentity};
 use crate::media::statistics::Drops;
 use crate::media::{
-    Arrival, CallStatistics, Endpoint, Error, MediaEvent, Received, Route, SecureLeg, Side,
-    SideStatistics,
+    CallStatistics, Error, MediaEvent, Received, Route, SecureLeg, Side, SideStatistics,
 };
-use crate::rtp::{Packet, ReportBlock, is_rtcp, write_bye};
+use crate::protection::Protection;
+use crate::rtp::{ReportBlock, is_rtcp, write_bye};
+use crate::srtp;
 
 /// Settings and randomness of one call.
 #[derive(Clone, Debug)]
@@ -41,15 +43,6 @@ pub struct BridgeConfig {
     pub seed: u32,
     /// The worker's wall clock.
     pub clock: WallClock,
-}
-
-/// One of the two sockets of the PBX side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    /// The even port.
-    Rtp,
-    /// The odd port above.
-    Rtcp,
 }
 
 /// Where a datagram goes.
@@ -145,7 +138,7 @@ pub struct Bridge<L: SecureLeg> {
     to_pbx_deadline: Option<Instant>,
     to_browser_deadline: Option<Instant>,
     audio: Audio,
-    endpoint: Endpoint,
+    pbx_end: PbxEnd,
     /// The SSRC of the browser's last RTP packet, once the worker was told.
     browser_stream: Option<u32>,
     browser: SideState,
@@ -169,7 +162,7 @@ impl<L: SecureLeg> Bridge<L> {
             to_pbx_deadline: None,
             to_browser_deadline: None,
             audio: Audio::Waiting,
-            endpoint: Endpoint::new(),
+            pbx_end: PbxEnd::default(),
             browser_stream: None,
             browser: SideState::new(config.media_timeout),
             pbx: SideState::new(config.media_timeout),
@@ -192,9 +185,14 @@ impl<L: SecureLeg> Bridge<L> {
         self.leg_deadline = self.leg.poll_timeout();
     }
 
-    /// Takes the addresses of the PBX's SDP.
-    pub fn set_remote_rtp(&mut self, rtp: SocketAddr, rtcp: Option<SocketAddr>) {
-        self.endpoint.set_remote(rtp, rtcp);
+    /// Takes the addresses and keys of the PBX's SDP.
+    pub fn set_remote_rtp(
+        &mut self,
+        rtp: SocketAddr,
+        rtcp: Option<SocketAddr>,
+        protection: Option<&Protection>,
+    ) -> Result<(), Error> {
+        Ok(self.pbx_end.set_remote(rtp, rtcp, protection)?)
     }
 
     /// Starts both paths, or changes them.
@@ -306,12 +304,13 @@ impl<L: SecureLeg> Bridge<L> {
         self.browser_stream = None;
     }
 
-    /// Takes a datagram from one of the call's own sockets.
+    /// Takes a datagram from one of the call's own sockets; `plain` is scratch.
     pub fn handle_pbx_datagram(
         &mut self,
         channel: Channel,
         source: SocketAddr,
         datagram: &[u8],
+        plain: &mut Vec<u8>,
         now: Instant,
     ) {
         let drops = &mut self.pbx.drops;
@@ -320,46 +319,35 @@ impl<L: SecureLeg> Bridge<L> {
             return;
         };
         if is_rtcp(datagram) {
-            if self.endpoint.handle_rtcp(source) == Arrival::Stranger {
-                drops.count("stranger_rtcp");
+            match self.pbx_end.take_rtcp(source, datagram, plain) {
+                Ok(packet) => {
+                    paths.to_browser.handle_source_rtcp(packet, now);
+                    paths
+                        .to_pbx
+                        .handle_receiver_rtcp(packet, self.config.clock.at(now));
+                }
+                Err(reason) => drops.count(reason),
+            }
+            return;
+        }
+        let negotiated = paths.pbx_payload_types;
+        let taken = self
+            .pbx_end
+            .take_rtp(channel, source, datagram, plain, negotiated, now);
+        let packet = match taken {
+            Ok((packet, moved)) => {
+                self.events
+                    .extend(moved.map(|rtp| MediaEvent::RemoteLatched { rtp }));
+                packet
+            }
+            Err(reason) => {
+                drops.count(reason);
                 return;
             }
-            paths.to_browser.handle_source_rtcp(datagram, now);
-            paths
-                .to_pbx
-                .handle_receiver_rtcp(datagram, self.config.clock.at(now));
-            return;
-        }
-        // STUN, T.38, a port scanner: not RTP.
-        let Ok(packet) = Packet::parse(datagram) else {
-            drops.count("not_rtp");
-            return;
         };
-        if channel == Channel::Rtcp {
-            drops.count("rtp_on_rtcp_port");
-            return;
-        }
-        let negotiated = (paths.pbx_payload_types >> packet.payload_type) & 1 != 0;
-        let arrival = if negotiated {
-            self.endpoint
-                .handle_rtp(source, packet.ssrc, packet.sequence, now)
-        } else if self.endpoint.is_source(source) {
-            // Comfort noise, or a codec that was not agreed: the path knows which.
-            Arrival::Accepted
-        } else {
-            Arrival::Stranger
-        };
-        match arrival {
-            Arrival::Stranger => {
-                drops.count("stranger");
-                return;
-            }
-            Arrival::Latched(rtp) => self.events.push_back(MediaEvent::RemoteLatched { rtp }),
-            Arrival::Accepted => {}
-        }
         self.pbx.watch.heard(now);
         self.touched.to_browser = true;
-        paths.to_browser.handle_packet(datagram, now);
+        paths.to_browser.handle_packet(packet, now);
     }
 
     /// When [`Bridge::handle_timeout`] wants to be called. To be asked when
@@ -454,16 +442,25 @@ impl<L: SecureLeg> Bridge<L> {
     /// The next datagram, in `out`; `plain` is scratch.
     pub fn poll_transmit(&mut self, plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<Outgoing> {
         if let Audio::Running(paths) = &mut self.audio {
-            while self.touched.to_pbx && paths.to_pbx.poll_packet(out) {
-                match self.endpoint.destination() {
-                    Some(to) => {
-                        return Some(Outgoing::Pbx {
-                            from: Channel::Rtp,
-                            to,
-                        });
-                    }
-                    None => self.pbx.drops.count("no_address"),
+            while self.touched.to_pbx {
+                let secured = self.pbx_end.is_protected();
+                // What is not encrypted is not copied either.
+                let packet = if secured { &mut *plain } else { &mut *out };
+                if !paths.to_pbx.poll_packet(packet) {
+                    break;
                 }
+                let Some(to) = self.pbx_end.destination() else {
+                    self.pbx.drops.count("no_address");
+                    continue;
+                };
+                if secured && !self.pbx_end.protect(srtp::Packet::Rtp, plain, out) {
+                    self.pbx.drops.count("srtp-refused");
+                    continue;
+                }
+                return Some(Outgoing::Pbx {
+                    from: Channel::Rtp,
+                    to,
+                });
             }
             while self.touched.to_browser && paths.to_browser.poll_packet(plain) {
                 match self.leg.protect_rtp(plain, out) {
@@ -473,12 +470,12 @@ impl<L: SecureLeg> Bridge<L> {
             }
             if self.touched.reports {
                 if let Some(report) = paths.report_to_pbx.take()
-                    && let Some(to) = self.endpoint.rtcp_destination()
+                    && let Some((from, to)) = self.pbx_end.rtcp_destination()
                 {
-                    let shared = self.endpoint.shares_port();
-                    let from = if shared { Channel::Rtp } else { Channel::Rtcp };
-                    write_report(&mut paths.to_pbx, report, &self.config, out);
-                    return Some(Outgoing::Pbx { from, to });
+                    write_report(&mut paths.to_pbx, report, &self.config, plain);
+                    if self.pbx_end.protect(srtp::Packet::Rtcp, plain, out) {
+                        return Some(Outgoing::Pbx { from, to });
+                    }
                 }
                 if let Some(report) = paths.report_to_browser.take() {
                     write_report(&mut paths.to_browser, report, &self.config, plain);

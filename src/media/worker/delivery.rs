@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::bridge::{Channel, Outgoing};
+use super::bridge::Outgoing;
 use super::demultiplexer::is_stun;
+use super::pbx_end::Channel;
 use super::task::{Buffers, Worker};
 use crate::media::statistics::Drops;
 use crate::media::{CloseReason, MediaEvent, SecureLeg, Side};

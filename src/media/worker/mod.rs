@@ -9,6 +9,7 @@ mod bridge;
 mod deadlines;
 mod delivery;
 mod demultiplexer;
+mod pbx_end;
 mod reporter;
 mod sockets;
 mod start;

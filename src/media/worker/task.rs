@@ -21,9 +21,10 @@ use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token};
 use tokio::sync::mpsc;
 
-use super::bridge::{Bridge, BridgeConfig, Channel, Evidence};
+use super::bridge::{Bridge, BridgeConfig, Evidence};
 use super::deadlines::Deadlines;
 use super::demultiplexer::{Demultiplexer, REFRESH, Unknown, is_stun};
+use super::pbx_end::Channel;
 use super::reporter::WallClock;
 use super::start::Order;
 use crate::media::path::StreamIdentity;
@@ -297,9 +298,12 @@ impl<L: SecureLeg> Worker<L> {
                 continue;
             }
             let now = Instant::now();
-            let datagram = &self.buffers.received[..length];
+            let Buffers {
+                received, plain, ..
+            } = &mut self.buffers;
+            let datagram = &received[..length];
             call.bridge
-                .handle_pbx_datagram(channel, source, datagram, now);
+                .handle_pbx_datagram(channel, source, datagram, plain, now);
             self.pump(slot, now);
         }
         true
@@ -373,7 +377,9 @@ impl<L: SecureLeg> Worker<L> {
     fn bridge_config(&self) -> BridgeConfig {
         let identity = || StreamIdentity {
             ssrc: rand::random(),
-            first_sequence: rand::random(),
+            // Not where it would soon begin anew: a receiver that lost packets around that would
+            // guess the rollover counter of SRTP wrongly (RFC 3711 section 3.3.1).
+            first_sequence: rand::random::<u16>() & 0x7fff,
             first_timestamp: rand::random(),
         };
         BridgeConfig {
@@ -414,10 +420,14 @@ impl<L: SecureLeg> Worker<L> {
                     })
                 })
             }
-            Command::SetRemoteRtp { rtp, rtcp } => {
-                call.bridge.set_remote_rtp(rtp, rtcp);
-                Ok(())
-            }
+            Command::SetRemoteRtp {
+                rtp,
+                rtcp,
+                protection,
+            } => call
+                .bridge
+                .set_remote_rtp(rtp, rtcp, protection.as_ref())
+                .map_err(CloseReason::Failed),
             Command::SetFormats { browser, pbx } => call
                 .bridge
                 .set_formats(&browser, &pbx, now)

@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use sdp_types::Session;
 
 use crate::codec::{AudioFormat, Direction, EventFormat};
+use crate::protection::Protection;
+use crate::sdp::crypto::{self, CryptoLine};
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::section::{MediaLines, Section};
-use crate::sdp::{Answer, Error, LocalOffer, Offer, OfferedCodec};
+use crate::sdp::{Answer, Error, LocalOffer, Offer, OfferedCodec, SrtpMode, TrunkPolicy};
 
 /// Where the PBX wants its media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,9 @@ pub struct Remote {
     /// The PBX put us on hold: it does not want to hear us (`sendonly`, `inactive` or an
     /// unspecified address).
     pub held: bool,
+    /// What protects its media once offer and answer are there; none: nothing, or an offer that
+    /// is not answered yet.
+    pub protection: Option<Protection>,
 }
 
 /// A PBX's offer or re-offer, understood.
@@ -46,17 +51,19 @@ pub struct PbxOffer {
     pub ptime: Option<u8>,
     /// `a=maxptime`, milliseconds.
     pub max_ptime: Option<u8>,
+    /// The line of keys that we take; none: plain RTP.
+    pub(in crate::sdp) crypto: Option<CryptoLine>,
     /// Whether the PBX offered to share the RTP port.
     pub(in crate::sdp) rtcp_mux: bool,
     /// Every media line in order, so that the answer has as many (RFC 3264 section 6).
     pub(in crate::sdp) lines: MediaLines,
 }
 
-/// Reads a PBX's offer or re-offer: its first audio line that can be used; other media lines
-/// are remembered to be rejected in place.
-pub fn read_offer(offer: &Offer) -> Result<PbxOffer, Error> {
+/// Reads a PBX's offer or re-offer: its first audio line that can be used, one with keys before
+/// one without where `policy` has SRTP; other media lines are remembered to be rejected in place.
+pub fn read_offer(offer: &Offer, policy: &TrunkPolicy) -> Result<PbxOffer, Error> {
     let session = &offer.0;
-    let section = offered_audio(session)?;
+    let (section, crypto) = offered_audio(session, policy)?;
     let rtcp_mux = section.has("rtcp-mux");
     let address = address(&section, rtcp_mux)?;
     let formats = format::read(&section);
@@ -71,6 +78,7 @@ pub fn read_offer(offer: &Offer) -> Result<PbxOffer, Error> {
         direction,
         ptime: section.ptime(),
         max_ptime: section.max_ptime(),
+        crypto,
         rtcp_mux,
         lines: MediaLines::of(session, section.index),
     })
@@ -87,9 +95,7 @@ pub fn read_answer(offer: &LocalOffer, answer: &Answer) -> Result<(Remote, Audio
     if section.media.port == 0 {
         return Err(Error::AudioRejected);
     }
-    if !is_plain(&section) {
-        return Err(Error::UnsupportedTransport(section.proto_excerpt()));
-    }
+    let protection = accepted_keys(offer, &section)?;
     // We did not offer rtcp-mux, so an answer cannot accept it.
     let address = address(&section, false)?;
     let formats = format::read(&section);
@@ -106,28 +112,109 @@ pub fn read_answer(offer: &LocalOffer, answer: &Answer) -> Result<(Remote, Audio
         packet_time,
         offer.direction.intersect(theirs),
     )
-    .map(|format| (remote(address, theirs), format))
+    .map(|format| {
+        let remote = Remote {
+            protection,
+            ..remote(address, theirs)
+        };
+        (remote, format)
+    })
     .ok_or(Error::NoCommonCodec(formats.listed))
 }
 
-/// The first audio line that is not rejected and is plain RTP: an offer of SAVP and AVP side
-/// by side ("best effort" encryption) has one.
-fn offered_audio(session: &Session) -> Result<Section<'_>, Error> {
-    let mut refused = Error::NoAudio;
+/// The audio line of an offer that we take, and the line of keys in it that we take: of an offer
+/// of SAVP and AVP side by side ("best effort" encryption) the one that policy wants.
+fn offered_audio<'a>(
+    session: &'a Session,
+    policy: &TrunkPolicy,
+) -> Result<(Section<'a>, Option<CryptoLine>), Error> {
+    let mut plain = None;
+    let mut refused = None;
     for section in Section::audio(session).filter(|section| section.media.port != 0) {
-        if is_plain(&section) {
-            return Ok(section);
+        match offered_keys(&section, policy) {
+            Ok(Some(line)) => return Ok((section, Some(line))),
+            Ok(None) => plain = plain.or(Some(section)),
+            Err(error) => refused = refused.or(Some(error)),
         }
-        refused = Error::UnsupportedTransport(section.proto_excerpt());
     }
-    Err(refused)
+    plain
+        .map(|section| (section, None))
+        .ok_or(refused.unwrap_or(Error::NoAudio))
 }
 
-/// RTP without encryption: RFC 3551, or RFC 4585 whose feedback we need not send.
-fn is_plain(section: &Section<'_>) -> bool {
-    ["RTP/AVP", "RTP/AVPF"]
-        .iter()
-        .any(|proto| section.media.proto.eq_ignore_ascii_case(proto))
+/// The line of keys that we take of an offered audio line; none where it is taken without.
+fn offered_keys(section: &Section<'_>, policy: &TrunkPolicy) -> Result<Option<CryptoLine>, Error> {
+    let profile = Profile::of(section);
+    match (profile, policy.srtp) {
+        (Profile::Other, _) | (Profile::Secure, SrtpMode::Off) => {
+            return Err(Error::UnsupportedTransport(section.proto_excerpt()));
+        }
+        (Profile::Plain, SrtpMode::Off) => return Ok(None),
+        (Profile::Plain | Profile::Secure, SrtpMode::Optional | SrtpMode::Required) => {}
+    }
+    let lines = crypto::read(&section.media.attributes);
+    let ours = |line: &&CryptoLine| policy.crypto_suites.contains(&line.key.suite());
+    match lines.usable.iter().find(ours) {
+        Some(line) => Ok(Some(*line)),
+        None if profile == Profile::Secure => Err(Error::NoUsableKey(lines.reason())),
+        None if policy.srtp == SrtpMode::Required => Err(Error::Unprotected),
+        // Keys beside plain RTP may be left (RFC 8643 section 3.1).
+        None => Ok(None),
+    }
+}
+
+/// What an answer to our offer says of keys: the one of our lines that it names, with its key.
+fn accepted_keys(offer: &LocalOffer, section: &Section<'_>) -> Result<Option<Protection>, Error> {
+    let profile = Profile::of(section);
+    if profile == Profile::Other || profile == Profile::Secure && offer.srtp == SrtpMode::Off {
+        return Err(Error::UnsupportedTransport(section.proto_excerpt()));
+    }
+    if offer.crypto.is_empty() {
+        return match (profile, offer.srtp) {
+            (Profile::Secure, _) => Err(Error::UnsupportedTransport(section.proto_excerpt())),
+            (_, SrtpMode::Required) => Err(Error::Unprotected),
+            (_, SrtpMode::Off | SrtpMode::Optional) => Ok(None),
+        };
+    }
+    let lines = crypto::read(&section.media.attributes);
+    let agreed = lines.usable.iter().find_map(|theirs| {
+        let ours = offer.crypto.iter().find(|ours| ours.tag == theirs.tag)?;
+        (ours.key.suite() == theirs.key.suite()).then_some(Protection {
+            send: ours.key,
+            receive: theirs.key,
+        })
+    });
+    match agreed {
+        Some(protection) => Ok(Some(protection)),
+        // It takes encryption, but we cannot tell which: plain audio would be noise to it.
+        None if lines.are_present() || profile == Profile::Secure => {
+            Err(Error::NoUsableKey(lines.reason()))
+        }
+        None if offer.srtp == SrtpMode::Required => Err(Error::Unprotected),
+        None => Ok(None),
+    }
+}
+
+/// The transport profile of an audio line. Feedback (RFC 4585) makes no difference: we need not
+/// send any.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    /// RTP/AVP (RFC 3551), RTP/AVPF (RFC 4585).
+    Plain,
+    /// RTP/SAVP (RFC 3711), RTP/SAVPF (RFC 5124).
+    Secure,
+    /// Another transport, or keys by DTLS.
+    Other,
+}
+
+impl Profile {
+    fn of(section: &Section<'_>) -> Self {
+        match section.media.proto.to_ascii_uppercase().as_str() {
+            "RTP/AVP" | "RTP/AVPF" => Profile::Plain,
+            "RTP/SAVP" | "RTP/SAVPF" => Profile::Secure,
+            _ => Profile::Other,
+        }
+    }
 }
 
 /// Which way audio may flow, seen from us. Nothing goes to an unspecified address (RFC 3264
@@ -144,6 +231,7 @@ fn remote(address: RtpAddress, direction: Direction) -> Remote {
     Remote {
         address,
         held: !direction.sends(),
+        protection: None,
     }
 }
 

@@ -1,18 +1,27 @@
 //! What we say to a PBX.
 
-use std::net::SocketAddr;
-
 use sdp_types::{Connection, Session};
 
 use crate::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat};
+use crate::sdp::crypto::CryptoLine;
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::opus;
 use crate::sdp::policy::distinct;
 use crate::sdp::section::{MediaLines, empty_media, flag};
-use crate::sdp::{Answer, Error, Offer, PbxOffer, Remote, SessionIds, TrunkPolicy};
+use crate::sdp::{
+    Answer, Error, LocalRtp, Offer, PbxOffer, Remote, SessionIds, SrtpMode, TrunkPolicy,
+};
 
-/// The transport profile that every PBX speaks (RFC 3551).
-const PROTO: &str = "RTP/AVP";
+/// The transport profile of an offer. Keys that may be left go beside plain RTP, which everybody
+/// takes (RFC 8643 section 3.1).
+const fn profile(policy: &TrunkPolicy) -> &'static str {
+    match (policy.srtp, policy.avpf) {
+        (SrtpMode::Off | SrtpMode::Optional, false) => "RTP/AVP",
+        (SrtpMode::Off | SrtpMode::Optional, true) => "RTP/AVPF",
+        (SrtpMode::Required, false) => "RTP/SAVP",
+        (SrtpMode::Required, true) => "RTP/SAVPF",
+    }
+}
 
 /// What is offered when configuration names no codec.
 const FALLBACK: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
@@ -30,18 +39,32 @@ pub struct LocalOffer {
     pub direction: Direction,
     /// Milliseconds of audio in a packet that we would like.
     pub ptime: u8,
-    pub(in crate::sdp) local: SocketAddr,
+    /// The lines of keys in it.
+    pub(in crate::sdp) crypto: Vec<CryptoLine>,
+    pub(in crate::sdp) srtp: SrtpMode,
+    pub(in crate::sdp) local: LocalRtp,
     pub(in crate::sdp) lines: MediaLines,
 }
 
 impl LocalOffer {
     /// Our next offer in the same dialog, after this one was answered: the same lines, codecs
-    /// and payload types with another direction (hold, resume). `session` is one version on.
+    /// and payload types with another direction (hold, resume), and the key that is in use by
+    /// `local`. `session` is one version on.
     ///
     /// When the PBX has made an offer since, its lines hold: [`PbxOffer::turned`].
-    pub fn again(&self, session: SessionIds, direction: Direction) -> LocalOffer {
+    pub fn again(
+        &self,
+        local: impl Into<LocalRtp>,
+        policy: &TrunkPolicy,
+        session: SessionIds,
+        direction: Direction,
+    ) -> LocalOffer {
+        let local = local.into();
         LocalOffer {
             direction,
+            crypto: local.offered(policy, session),
+            srtp: policy.srtp,
+            local,
             ..self.clone()
         }
         .written(session)
@@ -54,6 +77,7 @@ impl LocalOffer {
             &self.lines,
             &Audio {
                 local: self.local,
+                crypto: &self.crypto,
                 codecs: &self.codecs,
                 events: &self.events,
                 ptime: self.ptime,
@@ -70,13 +94,17 @@ impl PbxOffer {
     /// far as `format` (what we answered) has them. `session` is one version on.
     pub fn turned(
         &self,
-        local: SocketAddr,
+        local: impl Into<LocalRtp>,
+        policy: &TrunkPolicy,
         format: &AudioFormat,
         session: SessionIds,
         direction: Direction,
     ) -> LocalOffer {
+        let local = local.into();
         LocalOffer {
             offer: Offer(session.session("")),
+            crypto: local.offered(policy, session),
+            srtp: policy.srtp,
             codecs: format.receive.clone(),
             events: format.receive_events.clone(),
             direction,
@@ -90,11 +118,12 @@ impl PbxOffer {
 
 /// Makes an offer to a PBX: `policy.codecs` in their order, at `local` (RTCP on the next port).
 pub fn offer(
-    local: SocketAddr,
+    local: impl Into<LocalRtp>,
     policy: &TrunkPolicy,
     session: SessionIds,
     direction: Direction,
 ) -> LocalOffer {
+    let local = local.into();
     let codecs: Vec<_> = distinct(&policy.codecs, &FALLBACK)
         .into_iter()
         .map(|codec| ReceiveFormat {
@@ -121,8 +150,10 @@ pub fn offer(
         events,
         direction,
         ptime: policy.ptime,
+        crypto: local.offered(policy, session),
+        srtp: policy.srtp,
         local,
-        lines: MediaLines::audio_only(PROTO, None),
+        lines: MediaLines::audio_only(profile(policy), None),
     }
     .written(session)
 }
@@ -131,14 +162,15 @@ pub fn offer(
 /// offered, and telephone events.
 ///
 /// `direction` is what the call wants of this side; the answer has what is left of it after
-/// the offer.
+/// the offer. The remote end that is returned has the keys, where the offer's are taken.
 pub fn answer(
     offer: &PbxOffer,
-    local: SocketAddr,
+    local: impl Into<LocalRtp>,
     policy: &TrunkPolicy,
     session: SessionIds,
     direction: Direction,
 ) -> Result<(Answer, Remote, AudioFormat), Error> {
+    let local = local.into();
     let usable: Vec<_> = distinct(&policy.codecs, &FALLBACK)
         .into_iter()
         .flat_map(|codec| {
@@ -164,6 +196,24 @@ pub fn answer(
     let direction = offer.direction.intersect(direction);
     let format = format::answered(first, &usable, events, packet_time, direction);
 
+    let crypto = match &offer.crypto {
+        Some(line) => {
+            let protection = local
+                .answered(line, offer.remote.address.rtp, session)
+                .ok_or(Error::NoUsableKey("no key of our own"))?;
+            Some((line.tag, protection))
+        }
+        None => None,
+    };
+    let remote = Remote {
+        protection: crypto.map(|(_, protection)| protection),
+        ..offer.remote
+    };
+    let answered_crypto = crypto.map(|(tag, protection)| CryptoLine {
+        tag,
+        key: protection.send,
+    });
+
     // One codec: with several, some phones send a second offer to settle on one. The others
     // stay in `receive`, for a PBX that changes among what it offered all the same.
     let chosen = ReceiveFormat {
@@ -176,6 +226,7 @@ pub fn answer(
         &offer.lines,
         &Audio {
             local,
+            crypto: answered_crypto.as_slice(),
             codecs: &[chosen],
             events: &answered_events,
             ptime: format.send.ptime,
@@ -183,12 +234,13 @@ pub fn answer(
             rtcp_mux: offer.rtcp_mux,
         },
     );
-    Ok((Answer(description), offer.remote, format))
+    Ok((Answer(description), remote, format))
 }
 
 /// Everything that goes into our audio line.
 struct Audio<'a> {
-    local: SocketAddr,
+    local: LocalRtp,
+    crypto: &'a [CryptoLine],
     codecs: &'a [ReceiveFormat],
     events: &'a [EventFormat],
     ptime: u8,
@@ -198,7 +250,7 @@ struct Audio<'a> {
 
 /// Writes a description with `audio` in its place among `lines`.
 fn describe(session: SessionIds, lines: &MediaLines, audio: &Audio<'_>) -> Session {
-    let ip = audio.local.ip();
+    let ip = audio.local.address.ip();
     let mut description = session.session(&ip.to_string());
     description.connection = Some(Connection::from_ip_addr(ip));
     let (list, attributes) = format::write(
@@ -208,8 +260,15 @@ fn describe(session: SessionIds, lines: &MediaLines, audio: &Audio<'_>) -> Sessi
         audio.ptime,
         audio.direction,
     );
-    let mut media = empty_media("audio", audio.local.port(), lines.audio_proto(), list);
+    let mut media = empty_media(
+        "audio",
+        audio.local.address.port(),
+        lines.audio_proto(),
+        list,
+    );
     media.attributes = attributes;
+    let crypto = audio.crypto.iter().map(CryptoLine::attribute);
+    media.attributes.extend(crypto);
     if audio.rtcp_mux {
         media.attributes.push(flag("rtcp-mux"));
     }

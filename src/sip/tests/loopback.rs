@@ -19,7 +19,7 @@ async fn agent(
     let listen = |transport| Listen { transport, address };
     let other = match transport {
         Transport::Udp => Transport::Tcp,
-        Transport::Tcp => Transport::Udp,
+        Transport::Tcp | Transport::Tls => Transport::Udp,
     };
     let mut trunk = trunk("peer");
     // A target of 0.0.0.0 is reached, but answers from a true address.
@@ -43,7 +43,7 @@ async fn agent(
     )
 }
 
-async fn next<T>(queue: &mut mpsc::Receiver<T>) -> T {
+pub async fn next<T>(queue: &mut mpsc::Receiver<T>) -> T {
     timeout(Duration::from_secs(5), queue.recv())
         .await
         .expect("in time")
@@ -54,6 +54,22 @@ async fn call_each_other(transport: Transport, ip: &str, offer: &str) {
     let (callee, mut incoming) = agent(transport, 9, ip).await;
     let port = callee.local_addresses()[0].address.port();
     let (caller, _unused) = agent(transport, port, ip).await;
+    converse(&caller, &callee, &mut incoming, offer).await;
+    timeout(Duration::from_secs(5), caller.shut_down())
+        .await
+        .expect("stops");
+    timeout(Duration::from_secs(5), callee.shut_down())
+        .await
+        .expect("stops");
+}
+
+/// A call with a re-INVITE from the called side and a BYE from the calling one.
+pub async fn converse(
+    caller: &Handle,
+    callee: &Handle,
+    incoming: &mut mpsc::Receiver<Incoming>,
+    offer: &str,
+) {
     let (sender, mut caller_events) = mpsc::channel(16);
     let outgoing = Outgoing {
         trunk: "peer".to_owned(),
@@ -64,7 +80,7 @@ async fn call_each_other(transport: Transport, ip: &str, offer: &str) {
         ..Outgoing::default()
     };
     let leg = caller.invite(outgoing, sender).await.expect("placed");
-    let call = next(&mut incoming).await;
+    let call = next(incoming).await;
     assert_eq!(call.request_user, "600");
     assert_eq!(call.body.as_deref(), Some(offer.as_bytes()));
     let (sender, mut callee_events) = mpsc::channel(16);
@@ -133,12 +149,6 @@ async fn call_each_other(transport: Transport, ip: &str, offer: &str) {
             .await
             .is_err()
     );
-    timeout(Duration::from_secs(5), caller.shut_down())
-        .await
-        .expect("stops");
-    timeout(Duration::from_secs(5), callee.shut_down())
-        .await
-        .expect("stops");
 }
 
 #[tokio::test]

@@ -38,24 +38,24 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(trunk: Trunk) -> Self {
-        let listen = Listen {
-            transport: Transport::Udp,
+        let at = |transport| Listen {
+            transport,
             address: "192.0.2.1:5060".parse().expect("address"),
         };
-        let tcp = Listen {
-            transport: Transport::Tcp,
-            ..listen
-        };
-        let config = Config {
-            listen: vec![listen, tcp],
-            advertised: None,
+        Wire::with(Config {
+            listen: vec![at(Transport::Udp), at(Transport::Tcp)],
             user_agent: "Trunkline".to_owned(),
             trunks: vec![trunk],
             ..Config::default()
-        };
+        })
+    }
+
+    /// With a configuration of its own.
+    pub fn with(config: Config) -> Self {
+        let listeners = config.listen.clone();
         let agent = UserAgent::new(
             config,
-            vec![listen, tcp],
+            listeners,
             Box::new(|_| None),
             StdRng::seed_from_u64(7),
         )
@@ -100,7 +100,13 @@ impl Wire {
 
     /// The next message sent.
     pub fn sent(&mut self) -> Option<Message> {
-        let transmit = self.agent.poll_transmit()?;
+        // Keep-alives are no messages: their tests look for themselves.
+        let transmit = loop {
+            let transmit = self.agent.poll_transmit()?;
+            if &transmit.bytes[..] != b"\r\n\r\n" {
+                break transmit;
+            }
+        };
         let received = Message::read(&transmit.bytes).expect("we write readable messages");
         assert_eq!(received.fault, None);
         Some(received.message)

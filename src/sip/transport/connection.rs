@@ -1,15 +1,22 @@
-//! One TCP connection: a reader that frames, a writer behind a bounded queue.
+//! One stream: a reader that frames, a writer behind a bounded queue. Over TCP as it is, over TLS
+//! after a handshake that has its own time limit.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "driver: the timers of a connection run on the clock"
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::sockets::Inbound;
 use crate::sip::config::{Limits, Transport};
@@ -29,57 +36,107 @@ pub struct Outgoing {
 #[derive(Debug)]
 pub struct Plan {
     pub id: u64,
+    pub transport: Transport,
     pub remote: SocketAddr,
     pub listener: usize,
     pub limits: Limits,
     pub inbound: mpsc::Sender<Inbound>,
 }
 
+/// How an accepted connection becomes TLS, and the place it holds among those that try.
+pub type Accepting = (TlsAcceptor, OwnedSemaphorePermit);
+/// How an opened connection becomes TLS, and who must answer.
+pub type Opening = (TlsConnector, ServerName<'static>);
+
 /// A peer that takes nothing for this long is given up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silence after which a connection that we opened sends a double CRLF (RFC 5626 section 4.4.1),
-/// so that it stays open for calls towards us.
-const KEEP_ALIVE: Duration = Duration::from_secs(110);
-
 /// Messages of one connection that wait for the user agent. Then the peer waits: it must not fill
 /// the queue that all sockets share.
 const TURNS: usize = 16;
-/// A peer that connects must send a whole message (or keep-alive) within this time, so that silent
-/// sockets do not take the place of talking ones.
-const FIRST_MESSAGE: Duration = Duration::from_secs(30);
-
-/// Carries an accepted connection until it ends.
-pub async fn run_accepted(plan: Plan, stream: TcpStream, queue: mpsc::Receiver<Outgoing>) {
-    run(plan, stream, queue, None).await;
+/// What the reader knows and the writer must.
+#[derive(Debug, Default)]
+struct Pulse {
+    /// Reads so far.
+    heard: AtomicU64,
+    /// The peer has answered a keep-alive: silence after another one means that it is gone.
+    answers: AtomicBool,
 }
 
-/// Opens a connection and carries it until it ends.
-pub async fn run_opened(plan: Plan, mut queue: mpsc::Receiver<Outgoing>) {
-    match timeout(plan.limits.connect_timeout, TcpStream::connect(plan.remote)).await {
-        Ok(Ok(stream)) => run(plan, stream, queue, Some(KEEP_ALIVE)).await,
-        Ok(Err(_)) | Err(_) => {
-            // The owner must stop queueing before the rest is drained, or a message could fall
-            // between: `Closed` goes first.
+/// Carries an accepted connection until it ends.
+pub async fn run_accepted(
+    plan: Plan,
+    stream: TcpStream,
+    mut queue: mpsc::Receiver<Outgoing>,
+    secure: Option<Accepting>,
+) {
+    let _ = stream.set_nodelay(true);
+    let Some((acceptor, place)) = secure else {
+        return run(plan, stream, queue, false).await;
+    };
+    match timeout(plan.limits.handshake_timeout, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            drop(place);
+            run(plan, stream, queue, false).await;
+        }
+        failed => {
+            let why = refusal(failed.map(Result::err));
+            metrics::counter!("trunkline_sip_rejected_total", "reason" => "tls_handshake")
+                .increment(1);
+            tracing::info!(remote = %plan.remote, %why, "sip peer refused by its tls handshake");
+            drop(place);
             close(&plan, &mut queue).await;
         }
     }
 }
 
-async fn run(
-    plan: Plan,
-    stream: TcpStream,
-    mut queue: mpsc::Receiver<Outgoing>,
-    keep_alive: Option<Duration>,
-) {
+/// Opens a connection and carries it until it ends.
+pub async fn run_opened(plan: Plan, mut queue: mpsc::Receiver<Outgoing>, secure: Option<Opening>) {
+    let opened = timeout(plan.limits.connect_timeout, TcpStream::connect(plan.remote)).await;
+    let Ok(Ok(stream)) = opened else {
+        // The owner must stop queueing before the rest is drained, or a message could fall
+        // between: `Closed` goes first.
+        return close(&plan, &mut queue).await;
+    };
     let _ = stream.set_nodelay(true);
-    let (reader, writer) = stream.into_split();
+    let Some((connector, name)) = secure else {
+        return run(plan, stream, queue, true).await;
+    };
+    let handshake = connector.connect(name.clone(), stream);
+    match timeout(plan.limits.handshake_timeout, handshake).await {
+        Ok(Ok(stream)) => run(plan, stream, queue, true).await,
+        failed => {
+            let why = refusal(failed.map(Result::err));
+            metrics::counter!("trunkline_sip_handshake_failures_total").increment(1);
+            let name = name.to_str();
+            tracing::warn!(remote = %plan.remote, %name, %why, "sip tls handshake failed");
+            close(&plan, &mut queue).await;
+        }
+    }
+}
+
+/// Why a handshake failed, in words.
+fn refusal(failed: Result<Option<std::io::Error>, tokio::time::error::Elapsed>) -> String {
+    match failed {
+        Ok(Some(error)) => error.to_string(),
+        Ok(None) | Err(_) => "it took too long".to_owned(),
+    }
+}
+
+async fn run<S: AsyncRead + AsyncWrite>(
+    plan: Plan,
+    stream: S,
+    mut queue: mpsc::Receiver<Outgoing>,
+    opened: bool,
+) {
+    let (reader, writer) = tokio::io::split(stream);
     // CRLF answers to keep-alives go through the writer too; more than a few waiting are dropped.
     let (pongs, pong_queue) = mpsc::channel(4);
-    let accepted = keep_alive.is_none();
+    let pulse = Pulse::default();
     let ended = tokio::select! {
-        why = read(&plan, reader, pongs, accepted) => why,
-        why = write(writer, &mut queue, pong_queue, keep_alive, &plan) => why,
+        why = read(&plan, reader, pongs, opened, &pulse) => why,
+        why = write(writer, &mut queue, pong_queue, opened.then_some(&pulse), &plan) => why,
     };
+    metrics::counter!("trunkline_sip_connections_ended_total", "why" => ended).increment(1);
     tracing::debug!(remote = %plan.remote, connection = plan.id, why = ended, "sip connection ended");
     close(&plan, &mut queue).await;
 }
@@ -102,41 +159,50 @@ async fn close(plan: &Plan, queue: &mut mpsc::Receiver<Outgoing>) {
 
 async fn read(
     plan: &Plan,
-    mut reader: OwnedReadHalf,
+    mut reader: impl AsyncRead + Unpin,
     pongs: mpsc::Sender<()>,
-    accepted: bool,
+    opened: bool,
+    pulse: &Pulse,
 ) -> &'static str {
     let flow = Flow {
         connection: Some(plan.id),
-        ..Flow::new(Transport::Tcp, plan.listener, plan.remote)
+        ..Flow::new(plan.transport, plan.listener, plan.remote)
     };
-    let mut framer = Framer::new(plan.limits.message_bytes);
+    let limits = &plan.limits;
+    let mut framer = Framer::new(limits.message_bytes);
     let mut buffer = vec![0u8; 16 * 1024];
     let turns = Arc::new(Semaphore::new(TURNS));
-    let mut heard = !accepted;
-    let mut first = std::pin::pin!(tokio::time::sleep(FIRST_MESSAGE));
+    let mut heard = opened;
+    // Runs while a message is owed: the first one, and the rest of one that has begun.
+    let mut owed = std::pin::pin!(tokio::time::sleep(limits.message_timeout));
     loop {
-        let bytes = timeout(plan.limits.idle_timeout, reader.read(&mut buffer));
+        let bytes = timeout(limits.idle_timeout, reader.read(&mut buffer));
         let length = tokio::select! {
             length = bytes => match length {
-                Ok(Ok(0)) => return "closed by peer",
+                Ok(Ok(0)) => return "closed_by_peer",
                 Ok(Ok(length)) => length,
-                Ok(Err(_)) => return "read failed",
+                Ok(Err(_)) => return "read_failed",
                 Err(_) => return "idle",
             },
-            () = &mut first, if !heard => {
-                metrics::counter!("trunkline_sip_rejected_total", "reason" => "silent_connection")
-                    .increment(1);
-                return "said nothing";
+            () = &mut owed, if !heard || framer.is_amid_message() => {
+                let reason = if heard { "half_a_message" } else { "silent_connection" };
+                metrics::counter!("trunkline_sip_rejected_total", "reason" => reason).increment(1);
+                return reason;
             }
         };
+        pulse.heard.fetch_add(1, Ordering::Relaxed);
+        if buffer[..length] == *b"\r\n" && opened {
+            pulse.answers.store(true, Ordering::Relaxed);
+        }
+        let began = framer.is_amid_message();
         framer.push(&buffer[..length]);
+        let mut whole = false;
         loop {
             match framer.poll() {
                 Ok(Some(Frame::Message(bytes))) => {
-                    heard = true;
+                    (heard, whole) = (true, true);
                     let Ok(turn) = turns.clone().acquire_owned().await else {
-                        return "user agent stopped";
+                        return "user_agent_stopped";
                     };
                     let message = Inbound::Message {
                         bytes,
@@ -144,7 +210,7 @@ async fn read(
                         turn: Some(turn),
                     };
                     if plan.inbound.send(message).await.is_err() {
-                        return "user agent stopped";
+                        return "user_agent_stopped";
                     }
                 }
                 Ok(Some(Frame::KeepAlive)) => {
@@ -155,7 +221,14 @@ async fn read(
                     metrics::counter!("trunkline_sip_rejected_total", "reason" => "oversized")
                         .increment(1);
                 }
-                Ok(None) => break,
+                Ok(None) => {
+                    // Each message has its own time, however slowly its bytes drip in.
+                    if heard && (whole || !began) {
+                        let from_now = tokio::time::Instant::now() + limits.message_timeout;
+                        owed.as_mut().reset(from_now);
+                    }
+                    break;
+                }
                 Err(error) => {
                     metrics::counter!("trunkline_sip_rejected_total", "reason" => "framing")
                         .increment(1);
@@ -170,14 +243,26 @@ async fn read(
 }
 
 async fn write(
-    mut writer: OwnedWriteHalf,
+    mut writer: impl AsyncWrite + Unpin,
     queue: &mut mpsc::Receiver<Outgoing>,
     mut pongs: mpsc::Receiver<()>,
-    keep_alive: Option<Duration>,
+    pulse: Option<&Pulse>,
     plan: &Plan,
 ) -> &'static str {
-    let silence = keep_alive.unwrap_or(Duration::from_secs(86_400));
+    let silence = match pulse {
+        Some(_) => plan.limits.keep_alive,
+        None => Duration::from_secs(86_400),
+    };
+    let mut ping = Box::pin(tokio::time::sleep(silence));
+    // When an answer is due, and what had been heard when it was asked for.
+    let mut due: Option<(tokio::time::Instant, u64)> = None;
     loop {
+        let pong = async {
+            match due {
+                Some((at, _)) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         let outgoing = tokio::select! {
             // In the order in which the peer asked: its keep-alive came before what we answer.
             biased;
@@ -187,19 +272,40 @@ async fn write(
             },
             outgoing = queue.recv() => match outgoing {
                 Some(outgoing) => outgoing,
-                None => return "user agent let go",
+                None => return "user_agent_let_go",
             },
-            () = tokio::time::sleep(silence) => Outgoing {
-                bytes: Bytes::from_static(b"\r\n\r\n"),
-                transaction: None,
-            },
+            () = pong => {
+                let (_, before) = due.take().unwrap_or((tokio::time::Instant::now(), 0));
+                match pulse {
+                    Some(pulse) if pulse.heard.load(Ordering::Relaxed) == before => {
+                        return "no_pong";
+                    }
+                    _ => continue,
+                }
+            }
+            () = &mut ping => {
+                if let Some(pulse) = pulse && pulse.answers.load(Ordering::Relaxed) {
+                    let at = tokio::time::Instant::now() + plan.limits.pong_timeout;
+                    due = Some((at, pulse.heard.load(Ordering::Relaxed)));
+                }
+                Outgoing {
+                    bytes: Bytes::from_static(b"\r\n\r\n"),
+                    transaction: None,
+                }
+            }
         };
-        let written = timeout(WRITE_TIMEOUT, writer.write_all(&outgoing.bytes)).await;
+        ping.as_mut().reset(tokio::time::Instant::now() + silence);
+        let write = async {
+            writer.write_all(&outgoing.bytes).await?;
+            // TLS keeps what the socket does not take at once.
+            writer.flush().await
+        };
+        let written = timeout(WRITE_TIMEOUT, write).await;
         if !matches!(written, Ok(Ok(()))) {
             if let Some(transaction) = outgoing.transaction {
                 let _ = plan.inbound.send(Inbound::Failed { transaction }).await;
             }
-            return "write failed";
+            return "write_failed";
         }
     }
 }

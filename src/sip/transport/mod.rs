@@ -1,7 +1,8 @@
-//! Sockets: UDP and TCP listeners, connections with their own writer and bounded queue, so that a
+//! Sockets: UDP, TCP and TLS listeners, connections with their own writer and bounded queue, so that a
 //! slow or dead peer delays nobody else.
 
 mod connection;
+mod credentials;
 mod sockets;
 
-pub use sockets::{Inbound, Transports};
+pub use sockets::{Inbound, Transports, Unsent};

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::connection::{Outgoing, Plan, run_accepted, run_opened};
+use super::connection::{Accepting, Opening, Outgoing, Plan, run_accepted, run_opened};
+use super::credentials::{Credentials, Sources, watch};
 use crate::sip::config::{Config, Limits, Listen, Transport};
 use crate::sip::error::Error;
 use crate::sip::transaction::key::ClientKey;
-use crate::sip::user_agent::{Flow, Transmit};
+use crate::sip::user_agent::{Domain, Flow, Transmit};
 
 /// What the sockets report.
 #[derive(Debug)]
@@ -34,11 +37,15 @@ pub enum Inbound {
     Accepted {
         /// The connection.
         stream: TcpStream,
+        /// What the listener speaks.
+        transport: Transport,
         /// The peer.
         remote: SocketAddr,
         /// Index of the listener.
         listener: usize,
     },
+    /// Certificates were read again: new handshakes use these.
+    Credentials(Credentials),
     /// A connection ended, or could not be opened.
     Closed {
         /// The connection.
@@ -67,21 +74,44 @@ const UDP_BUFFER: usize = 4 << 20;
 /// Longest lookup of a name.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A message that could not be sent.
+#[derive(Debug)]
+pub struct Unsent;
+
 /// All sockets of one user agent.
 #[derive(Debug)]
 pub struct Transports {
     limits: Limits,
     udp: HashMap<usize, Arc<UdpSocket>>,
     connections: HashMap<u64, Connection>,
-    by_remote: HashMap<SocketAddr, u64>,
+    by_peer: HashMap<Peer, u64>,
+    /// Accepted connections of each address.
+    by_source: HashMap<IpAddr, usize>,
+    /// What handshakes use; `None` where nothing speaks TLS.
+    credentials: Option<Credentials>,
+    /// Places for accepted connections whose handshake is not done.
+    handshakes: Arc<Semaphore>,
+    /// Wakes the reader of certificates.
+    reload: Arc<Notify>,
     last_connection: u64,
     inbound: mpsc::Sender<Inbound>,
     tasks: JoinSet<()>,
 }
 
+/// Who is at the other end of a stream. Requests to one of two names at one address never take the
+/// connection of the other, nor one that somebody opened from there without showing a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Peer {
+    transport: Transport,
+    remote: SocketAddr,
+    /// Proved by the handshake of a TLS connection that we opened.
+    domain: Option<Arc<Domain>>,
+}
+
 #[derive(Debug)]
 struct Connection {
-    remote: SocketAddr,
+    peer: Peer,
+    accepted: bool,
     queue: mpsc::Sender<Outgoing>,
 }
 
@@ -91,15 +121,33 @@ impl Transports {
         config: &Config,
     ) -> Result<(Self, Vec<Listen>, mpsc::Receiver<Inbound>), Error> {
         let (inbound, reports) = mpsc::channel(INBOUND_QUEUE);
+        let sources = Sources::of(config);
+        let credentials = sources.as_ref().map(Sources::load).transpose()?;
         let mut transports = Transports {
             limits: config.limits.clone(),
             udp: HashMap::new(),
             connections: HashMap::new(),
-            by_remote: HashMap::new(),
+            by_peer: HashMap::new(),
+            by_source: HashMap::new(),
+            credentials,
+            handshakes: Arc::new(Semaphore::new(config.limits.handshakes)),
+            reload: Arc::default(),
             last_connection: 0,
             inbound,
             tasks: JoinSet::new(),
         };
+        for trunk in &config.trunks {
+            if !trunk.tls.verify {
+                tracing::warn!(
+                    trunk = trunk.name,
+                    "sip certificate of this trunk is not verified"
+                );
+            }
+        }
+        if let Some(sources) = sources {
+            let (asked, inbound) = (transports.reload.clone(), transports.inbound.clone());
+            transports.tasks.spawn(watch(sources, asked, inbound));
+        }
         let mut listeners = Vec::new();
         for (index, listen) in config.listen.iter().enumerate() {
             let address = transports
@@ -133,98 +181,179 @@ impl Transports {
                 self.tasks.spawn(read_datagrams(socket, index, inbound));
                 Ok(address)
             }
-            Transport::Tcp => {
+            Transport::Tls if !self.accepts_tls() => {
+                tracing::warn!(
+                    address = %listen.address,
+                    "sip tls has no certificate: connections are opened but none accepted"
+                );
+                Ok(listen.address)
+            }
+            Transport::Tcp | Transport::Tls => {
                 let socket = socket(listen.address, Type::STREAM, Protocol::TCP)?;
                 socket.listen(1_024)?;
                 let listener = TcpListener::from_std(socket.into())?;
                 let address = listener.local_addr()?;
-                self.tasks.spawn(accept(listener, index, inbound));
+                let transport = listen.transport;
+                self.tasks
+                    .spawn(accept(listener, transport, index, inbound));
                 Ok(address)
             }
         }
     }
 
-    /// Sends without waiting. The transaction of a message that cannot be sent comes back at once
-    /// or, for a connection that fails later, as [`Inbound`].
-    pub fn send(&mut self, transmit: Transmit) -> Result<(), Option<ClientKey>> {
+    /// Sends without waiting, and gives the connection of a stream. A message that cannot be sent
+    /// is told at once or, for a connection that fails later, as [`Inbound`].
+    pub fn send(&mut self, transmit: Transmit) -> Result<Option<u64>, Unsent> {
         match transmit.flow.transport {
             Transport::Udp => self.send_datagram(transmit),
-            Transport::Tcp => self.send_on_stream(transmit),
+            Transport::Tcp | Transport::Tls => self.send_on_stream(transmit),
         }
     }
 
-    fn send_datagram(&self, transmit: Transmit) -> Result<(), Option<ClientKey>> {
+    fn send_datagram(&self, transmit: Transmit) -> Result<Option<u64>, Unsent> {
         let Some(socket) = self.udp.get(&transmit.flow.listener) else {
-            return Err(transmit.transaction);
+            return Err(Unsent);
         };
         match socket.try_send_to(&transmit.bytes, transmit.flow.remote) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 // Like a loss in the network: the transaction sends it again.
                 metrics::counter!("trunkline_sip_send_dropped_total").increment(1);
-                Ok(())
+                Ok(None)
             }
             Err(error) => {
                 tracing::debug!(remote = %transmit.flow.remote, %error, "sip datagram not sent");
-                Err(transmit.transaction)
+                Err(Unsent)
             }
         }
     }
 
-    fn send_on_stream(&mut self, transmit: Transmit) -> Result<(), Option<ClientKey>> {
+    fn send_on_stream(&mut self, transmit: Transmit) -> Result<Option<u64>, Unsent> {
         let flow = transmit.flow;
         let mut outgoing = Outgoing {
             bytes: transmit.bytes,
             transaction: transmit.transaction,
         };
+        let mut peer = Peer {
+            transport: flow.transport,
+            remote: flow.remote,
+            domain: transmit.domain,
+        };
         let known = flow
             .connection
             .filter(|id| self.connections.contains_key(id))
-            .or_else(|| self.by_remote.get(&flow.remote).copied());
-        if let Some(connection) = known.and_then(|id| self.connections.get(&id)) {
+            .or_else(|| self.by_peer.get(&peer).copied());
+        if let Some((id, connection)) = known.and_then(|id| self.connections.get_key_value(&id)) {
             match connection.queue.try_send(outgoing) {
-                Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(outgoing)) => {
+                Ok(()) => return Ok(Some(*id)),
+                Err(mpsc::error::TrySendError::Full(_)) => {
                     // A peer that does not read: only its own messages suffer.
                     metrics::counter!("trunkline_sip_send_dropped_total").increment(1);
-                    return Err(outgoing.transaction);
+                    return Err(Unsent);
                 }
                 Err(mpsc::error::TrySendError::Closed(back)) => outgoing = back,
             }
         }
-        let remote = match flow.connection {
-            Some(_) => flow.reconnect.unwrap_or(flow.remote),
-            None => flow.remote,
-        };
+        if flow.connection.is_some() {
+            peer.remote = flow.reconnect.unwrap_or(flow.remote);
+        }
         if self.connections.len() >= self.limits.connections {
-            return Err(outgoing.transaction);
+            return Err(Unsent);
         }
-        let (queue, plan, receiver) = self.plan(remote, flow.listener);
-        if let Err(error) = queue.try_send(outgoing) {
-            return Err(error.into_inner().transaction);
+        let secure = self.secure(&peer)?;
+        let (queue, plan, receiver) = self.plan(peer, flow.listener, false);
+        queue.try_send(outgoing).map_err(|_| Unsent)?;
+        let connection = plan.id;
+        self.tasks.spawn(run_opened(plan, receiver, secure));
+        Ok(Some(connection))
+    }
+
+    /// What opening a connection to this peer takes beside TCP.
+    fn secure(&self, peer: &Peer) -> Result<Option<Opening>, Unsent> {
+        if peer.transport != Transport::Tls {
+            return Ok(None);
         }
-        self.tasks.spawn(run_opened(plan, receiver));
-        Ok(())
+        let (Some(credentials), Some(domain)) = (&self.credentials, &peer.domain) else {
+            tracing::debug!(remote = %peer.remote, "sip tls peer without a name to verify");
+            return Err(Unsent);
+        };
+        let name = ServerName::try_from(domain.name.clone()).map_err(|error| {
+            tracing::warn!(name = domain.name, %error, "sip tls peer has no name to verify");
+            Unsent
+        })?;
+        let connector = TlsConnector::from(credentials.client(domain.trunk));
+        Ok(Some((connector, name)))
+    }
+
+    fn accepts_tls(&self) -> bool {
+        self.credentials
+            .as_ref()
+            .is_some_and(|credentials| credentials.server.is_some())
+    }
+
+    /// Reads the certificates again.
+    pub fn reload(&self) {
+        self.reload.notify_one();
+    }
+
+    /// Takes certificates for handshakes to come.
+    pub fn renew(&mut self, credentials: Credentials) {
+        self.credentials = Some(credentials);
     }
 
     /// Takes a connection that a peer opened.
-    pub fn accept(&mut self, stream: TcpStream, remote: SocketAddr, listener: usize) {
+    pub fn accept(
+        &mut self,
+        stream: TcpStream,
+        transport: Transport,
+        remote: SocketAddr,
+        listener: usize,
+    ) {
         // A quarter stays for connections that we open ourselves.
         if self.connections.len() >= self.limits.connections - self.limits.connections / 4 {
-            metrics::counter!("trunkline_sip_rejected_total", "reason" => "connections")
-                .increment(1);
-            return;
+            return refused(remote, "connections");
         }
-        let (_, plan, receiver) = self.plan(remote, listener);
-        self.tasks.spawn(run_accepted(plan, stream, receiver));
+        let source = remote.ip().to_canonical();
+        let held = self.by_source.get(&source).copied().unwrap_or(0);
+        if held >= self.limits.connections_per_source {
+            return refused(remote, "connections_per_source");
+        }
+        let secure: Option<Accepting> = match transport {
+            Transport::Tls => {
+                let server = self.credentials.as_ref().and_then(|own| own.server.clone());
+                let place = self.handshakes.clone().try_acquire_owned();
+                match (server, place) {
+                    (Some(server), Ok(place)) => Some((TlsAcceptor::from(server), place)),
+                    _ => return refused(remote, "handshakes"),
+                }
+            }
+            Transport::Udp | Transport::Tcp => None,
+        };
+        let peer = Peer {
+            transport,
+            remote,
+            domain: None,
+        };
+        self.by_source.insert(source, held + 1);
+        let (_, plan, receiver) = self.plan(peer, listener, true);
+        self.tasks
+            .spawn(run_accepted(plan, stream, receiver, secure));
     }
 
     /// Forgets a connection that has ended.
     pub fn closed(&mut self, id: u64) {
-        if let Some(connection) = self.connections.remove(&id)
-            && self.by_remote.get(&connection.remote) == Some(&id)
-        {
-            self.by_remote.remove(&connection.remote);
+        let Some(Connection { peer, accepted, .. }) = self.connections.remove(&id) else {
+            return;
+        };
+        if self.by_peer.get(&peer) == Some(&id) {
+            self.by_peer.remove(&peer);
+        }
+        let source = peer.remote.ip().to_canonical();
+        if accepted && let Some(held) = self.by_source.get_mut(&source) {
+            *held -= 1;
+            if *held == 0 {
+                self.by_source.remove(&source);
+            }
         }
         while self.tasks.try_join_next().is_some() {}
     }
@@ -252,31 +381,39 @@ impl Transports {
 
     fn plan(
         &mut self,
-        remote: SocketAddr,
+        peer: Peer,
         listener: usize,
+        accepted: bool,
     ) -> (mpsc::Sender<Outgoing>, Plan, mpsc::Receiver<Outgoing>) {
         self.last_connection += 1;
         let id = self.last_connection;
         let (queue, receiver) = mpsc::channel(self.limits.connection_queue.max(1));
-        let connection = Connection {
-            remote,
-            queue: queue.clone(),
-        };
-        self.connections.insert(id, connection);
-        self.by_remote.insert(remote, id);
         let plan = Plan {
             id,
-            remote,
+            transport: peer.transport,
+            remote: peer.remote,
             listener,
             limits: self.limits.clone(),
             inbound: self.inbound.clone(),
         };
+        self.by_peer.insert(peer.clone(), id);
+        let connection = Connection {
+            peer,
+            accepted,
+            queue: queue.clone(),
+        };
+        self.connections.insert(id, connection);
         (queue, plan, receiver)
     }
 }
 
+fn refused(remote: SocketAddr, reason: &'static str) {
+    metrics::counter!("trunkline_sip_rejected_total", "reason" => reason).increment(1);
+    tracing::debug!(%remote, reason, "sip connection refused");
+}
+
 fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    let socket = Socket::new(socket2::Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         // 0.0.0.0 and [::] are two listeners here.
         socket.set_only_v6(true)?;
@@ -327,12 +464,18 @@ async fn read_datagrams(socket: Arc<UdpSocket>, listener: usize, inbound: mpsc::
     }
 }
 
-async fn accept(listener: TcpListener, index: usize, inbound: mpsc::Sender<Inbound>) {
+async fn accept(
+    listener: TcpListener,
+    transport: Transport,
+    index: usize,
+    inbound: mpsc::Sender<Inbound>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
                 let accepted = Inbound::Accepted {
                     stream,
+                    transport,
                     remote,
                     listener: index,
                 };

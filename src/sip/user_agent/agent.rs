@@ -8,13 +8,16 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
+use super::domains::Domains;
 use super::flow::{Flow, Happening, Transmit};
+use super::keep_alives::{KeepAlive, Way};
 use super::leg::Leg;
 use super::registrations::RegistrationEntry;
 use super::sending::{ClientEntry, Parked};
 use super::server_side::ServerEntry;
+use crate::sip::address::wants_sips;
 use crate::sip::admission::Admission;
-use crate::sip::config::{Config, Listen};
+use crate::sip::config::{Config, Listen, Transport};
 use crate::sip::deadlines::Deadlines;
 use crate::sip::envelope::{Envelope, has_one_via, stamp_via};
 use crate::sip::error::Error;
@@ -54,6 +57,12 @@ pub struct UserAgent {
     pub(super) admission: Admission,
     /// Makes the To tags of answers without state.
     pub(super) stateless_secret: u64,
+    /// Where peers behind NAT of ours see us, by listener and peer.
+    pub(super) views: HashMap<(usize, SocketAddr), SocketAddr>,
+    /// Ways to registrars that are kept open.
+    pub(super) keep_alives: HashMap<Way, KeepAlive>,
+    /// Whom TLS connections must lead to.
+    pub(super) domains: Domains,
     pub(super) deadlines: Deadlines<Wake>,
     outbox: VecDeque<Transmit>,
     happenings: VecDeque<Happening>,
@@ -66,6 +75,7 @@ pub(super) enum Wake {
     Client(ClientKey),
     Server(ServerKey),
     Leg(LegId),
+    KeepAlive(Way),
     Registration(usize),
 }
 
@@ -114,6 +124,9 @@ impl UserAgent {
             resolved: HashMap::new(),
             parked: Vec::new(),
             tcp_refused: HashMap::new(),
+            views: HashMap::new(),
+            keep_alives: HashMap::new(),
+            domains: Domains::default(),
             deadlines: Deadlines::new(),
             outbox: VecDeque::new(),
             happenings: VecDeque::new(),
@@ -178,9 +191,14 @@ impl UserAgent {
                         // A broken connection is replaced by one to the Via's port (section
                         // 18.2.2).
                         let port = envelope.as_ref().ok().and_then(|e| e.sent_by_port);
-                        flow.reconnect = Some((source.ip(), port.unwrap_or(5060)).into());
+                        let port = port.unwrap_or(flow.transport.default_port());
+                        flow.reconnect = Some((source.ip(), port).into());
+                        if flow.transport == Transport::Tls {
+                            flow.domain = self.domain_to_answer(source.ip());
+                        }
                     }
                 }
+                flow.sips = wants_sips(&request);
                 match (refusal, envelope) {
                     (Some(_), _) | (None, Err(_)) if request.method == Method::Ack => {
                         self.reject("malformed_ack", source);
@@ -213,6 +231,7 @@ impl UserAgent {
                 Wake::Client(key) => self.handle_client_timeout(&key, now),
                 Wake::Server(key) => self.handle_server_timeout(&key, now),
                 Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
+                Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
                 Wake::Registration(trunk) => self.handle_registration_timeout(trunk, now),
             }
         }
@@ -283,10 +302,12 @@ impl UserAgent {
     // === What the other files of this folder share ===
 
     pub(super) fn transmit(&mut self, flow: Flow, bytes: Bytes, transaction: Option<ClientKey>) {
+        let domain = flow.domain.and_then(|id| self.domains.get(id)).cloned();
         self.outbox.push_back(Transmit {
             flow,
             bytes,
             transaction,
+            domain,
         });
     }
 

@@ -133,7 +133,7 @@ impl UserAgent {
     }
 
     pub(super) fn put_contact(&self, response: &mut Response, user: &str, flow: Flow) {
-        if let Some(uri) = self.contact_uri(user, flow.transport, flow.remote) {
+        if let Some(uri) = self.contact_uri(user, flow.transport, flow.remote, flow.sips) {
             response.headers.insert(Name::CONTACT, format!("<{uri}>"));
         }
     }

@@ -26,6 +26,7 @@ impl UserAgent {
         let Some(entry) = self.clients.get_mut(&key) else {
             return self.reject("stray_response", source);
         };
+        let (owner, flow) = (entry.outbound.owner, entry.flow);
         let request = &entry.outbound.request;
         match &mut entry.machine {
             Machine::Invite(machine) => {
@@ -37,6 +38,15 @@ impl UserAgent {
                 machine.handle(response.status, acknowledgement, now);
             }
             Machine::Other(machine) => machine.handle(response.status, now),
+        }
+        self.learn_own_address(flow, response);
+        if let Owner::Register(_) = owner
+            && (200..300).contains(&response.status)
+            && let Some(trunk) = self.trunk_of_owner(owner)
+            && let Some(entry) = self.clients.get(&key)
+        {
+            let request = entry.outbound.request.clone();
+            self.keep_alive(trunk, flow, &request, response, now);
         }
         let (deliver, _) = self.run_client(&key);
         if deliver {

@@ -1,9 +1,11 @@
 //! Where bytes come from and go to, and what the user agent tells its driver.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::domains::{Domain, DomainId};
 use crate::sip::config::Transport;
 use crate::sip::event::{Event, Incoming, LegId, RegistrationState};
 use crate::sip::transaction::key::ClientKey;
@@ -18,10 +20,15 @@ pub struct Flow {
     pub listener: usize,
     /// The peer.
     pub remote: SocketAddr,
-    /// The TCP connection that a message arrived on.
+    /// The stream that a message arrived on.
     pub connection: Option<u64>,
     /// Where to connect when that connection is gone (RFC 3261 section 18.2.2).
     pub reconnect: Option<SocketAddr>,
+    /// Who must be at the other end of a TLS connection that is opened for this.
+    pub domain: Option<DomainId>,
+    /// True for what belongs to a `sips:` request: our Contact is one too (RFC 3261 section
+    /// 12.1.1).
+    pub sips: bool,
 }
 
 impl Flow {
@@ -33,6 +40,8 @@ impl Flow {
             remote,
             connection: None,
             reconnect: None,
+            domain: None,
+            sips: false,
         }
     }
 }
@@ -46,6 +55,8 @@ pub struct Transmit {
     pub bytes: Bytes,
     /// The client transaction to tell when they cannot be sent.
     pub transaction: Option<ClientKey>,
+    /// Who must be at the other end, for TLS.
+    pub domain: Option<Arc<Domain>>,
 }
 
 /// News for the driver.

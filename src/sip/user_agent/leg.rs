@@ -26,6 +26,8 @@ pub const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Leg {
     pub id: LegId,
+    /// Index of its trunk.
+    pub trunk: Option<usize>,
     /// Credentials and challenges met, when its trunk has some.
     pub authorizer: Option<Authorizer>,
     /// User part of our Contact.

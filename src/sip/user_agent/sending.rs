@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::agent::{UserAgent, Wake};
 use super::flow::{Flow, Happening};
 use super::leg::State;
-use crate::sip::address::{NextHop, escape_user};
+use crate::sip::address::{NextHop, is_sips, wants_sips};
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
 use crate::sip::event::LegId;
@@ -62,6 +62,17 @@ pub struct ClientEntry {
     pub machine: Machine,
     pub outbound: Outbound,
     pub flow: Flow,
+    /// The stream that the request went by.
+    pub connection: Option<u64>,
+    /// True once it went a second time because the first stream ended.
+    pub repeated: bool,
+}
+
+impl ClientEntry {
+    /// True while no final response has come.
+    pub fn is_waiting(&self) -> bool {
+        self.machine.is_waiting()
+    }
 }
 
 /// Either client transaction.
@@ -140,7 +151,7 @@ impl UserAgent {
             }
             return match chosen {
                 Some(ip) => {
-                    let port = outbound.hop.port.unwrap_or(5060);
+                    let port = outbound.hop.port_or_default();
                     self.send_to(outbound, (ip, port).into(), now);
                 }
                 None => self.fail_outbound(outbound, 503, now),
@@ -212,7 +223,15 @@ impl UserAgent {
         let Some(listener) = self.listener_for(transport, address) else {
             return self.fail_outbound(outbound, 503, now);
         };
-        let flow = Flow::new(transport, listener, address);
+        let mut flow = Flow::new(transport, listener, address);
+        if transport == Transport::Tls {
+            let trunk = self.trunk_of_owner(outbound.owner);
+            flow.domain = Some(self.domain_of(&outbound.hop, trunk));
+        } else if is_sips(&outbound.request.uri) {
+            // RFC 3261 section 26.2.2: better no call than one that others can hear.
+            tracing::warn!(%address, %transport, "sips request not sent without tls");
+            return self.fail_outbound(outbound, 503, now);
+        }
         self.begin(outbound, flow, &branch, bytes, now);
     }
 
@@ -249,6 +268,8 @@ impl UserAgent {
             machine,
             outbound,
             flow,
+            connection: None,
+            repeated: false,
         };
         self.clients.insert(key.clone(), entry);
         self.run_client(&key);
@@ -391,6 +412,20 @@ impl UserAgent {
         }
     }
 
+    /// Index of the trunk that a request belongs to.
+    pub(super) fn trunk_of_owner(&self, owner: Owner) -> Option<usize> {
+        match owner {
+            Owner::Invite(leg)
+            | Owner::Reinvite(leg)
+            | Owner::Acknowledge(leg)
+            | Owner::Bye(leg)
+            | Owner::Info(leg)
+            | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
+            Owner::Register(trunk) => Some(trunk),
+            Owner::Nobody => None,
+        }
+    }
+
     fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
         let sequence = match owner {
             Owner::Register(trunk) => &mut self.registrations.get_mut(&trunk)?.sequence,
@@ -416,48 +451,6 @@ impl UserAgent {
             .is_some_and(|since| *since + TCP_REFUSED_FOR > now)
     }
 
-    /// The first listener of that protocol and family.
-    pub(super) fn listener_for(&self, transport: Transport, remote: SocketAddr) -> Option<usize> {
-        self.listeners.iter().position(|listen| {
-            listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4()
-        })
-    }
-
-    /// Host and port that a peer reaches the listener by.
-    pub(super) fn reachable(&self, listener: usize, remote: SocketAddr) -> SocketAddr {
-        let bound = self.listeners[listener].address;
-        let advertised = self
-            .config
-            .advertised
-            // A peer on this very machine does not come in by the outside address.
-            .filter(|ip| ip.is_ipv4() == remote.is_ipv4() && !remote.ip().is_loopback());
-        let ip = advertised.unwrap_or_else(|| {
-            if bound.ip().is_unspecified() {
-                (self.local_address)(remote).unwrap_or(bound.ip())
-            } else {
-                bound.ip()
-            }
-        });
-        (ip, bound.port()).into()
-    }
-
-    /// Our Contact URI for one peer.
-    pub(super) fn contact_uri(
-        &self,
-        user: &str,
-        transport: Transport,
-        remote: SocketAddr,
-    ) -> Option<String> {
-        let listener = self.listener_for(transport, remote)?;
-        let suffix = match transport {
-            Transport::Udp => "",
-            Transport::Tcp => ";transport=tcp",
-        };
-        let address = self.reachable(listener, remote);
-        let at = if user.is_empty() { "" } else { "@" };
-        Some(format!("sip:{}{at}{address}{suffix}", escape_user(user)))
-    }
-
     /// Writes Via and Contact for this way out and gives the bytes; `None` when no listener fits.
     fn write(
         &mut self,
@@ -470,11 +463,9 @@ impl UserAgent {
         let sent_by = self.reachable(listener, address);
         let contact = match &outbound.contact {
             Some((user, params)) => {
-                let uri = self.contact_uri(
-                    user,
-                    outbound.hop.transport.unwrap_or(Transport::Udp),
-                    address,
-                )?;
+                let transport = outbound.hop.transport.unwrap_or(Transport::Udp);
+                let sips = wants_sips(&outbound.request);
+                let uri = self.contact_uri(user, transport, address, sips)?;
                 Some(format!("<{uri}>{params}"))
             }
             None => None,

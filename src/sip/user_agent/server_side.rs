@@ -244,6 +244,7 @@ impl UserAgent {
             id,
             Leg {
                 id,
+                trunk,
                 authorizer: credentials.map(Authorizer::new),
                 contact_user: request_user,
                 call_id: envelope.call_id.clone(),

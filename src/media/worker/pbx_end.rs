@@ -1,0 +1,164 @@
+//! The PBX's end of a call: where it is, and what protects the packets to and from it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::media::{Arrival, Endpoint};
+use crate::protection::Protection;
+use crate::rtp::Packet;
+use crate::srtp::{self, Rejected, Session};
+
+/// One of the two sockets of the PBX side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// The even port.
+    Rtp,
+    /// The odd port above.
+    Rtcp,
+}
+
+/// What SDP agreed on.
+#[derive(Debug, Default)]
+enum Protected {
+    /// Plain RTP.
+    #[default]
+    Never,
+    /// Plain RTP now. The keys of before may come back, with forks that differ, and must not
+    /// begin anew then.
+    NoLonger(Box<Session>),
+    /// SRTP.
+    Now(Box<Session>),
+}
+
+/// Address and keys.
+#[derive(Debug, Default)]
+pub struct PbxEnd {
+    endpoint: Endpoint,
+    protected: Protected,
+}
+
+impl PbxEnd {
+    /// Takes the addresses and keys of the PBX's SDP, which belong together.
+    pub fn set_remote(
+        &mut self,
+        rtp: SocketAddr,
+        rtcp: Option<SocketAddr>,
+        protection: Option<&Protection>,
+    ) -> Result<(), srtp::Error> {
+        self.endpoint.set_remote(rtp, rtcp);
+        let before = std::mem::take(&mut self.protected);
+        self.protected = match (before, protection) {
+            (Protected::Never, None) => Protected::Never,
+            (Protected::Now(session) | Protected::NoLonger(session), None) => {
+                Protected::NoLonger(session)
+            }
+            (Protected::Never, Some(protection)) => {
+                Protected::Now(Box::new(Session::new(protection)?))
+            }
+            (Protected::Now(mut session) | Protected::NoLonger(mut session), Some(protection)) => {
+                session.rekey(protection)?;
+                Protected::Now(session)
+            }
+        };
+        Ok(())
+    }
+
+    /// The plain RTCP packet of a datagram: itself, or in `plain`. Why not, where it is to be
+    /// dropped.
+    pub fn take_rtcp<'a>(
+        &mut self,
+        source: SocketAddr,
+        datagram: &'a [u8],
+        plain: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], &'static str> {
+        let packet = self.unprotect(srtp::Packet::Rtcp, datagram, plain)?;
+        match self.endpoint.handle_rtcp(source) {
+            Arrival::Stranger => Err("stranger_rtcp"),
+            Arrival::Accepted | Arrival::Latched(_) => Ok(packet),
+        }
+    }
+
+    /// The plain RTP packet of a datagram, itself or in `plain`, and whether audio goes to
+    /// another address than before from now on. Why not, where it is to be dropped.
+    ///
+    /// Authenticity comes before the address: with SRTP nobody else moves it.
+    pub fn take_rtp<'a>(
+        &mut self,
+        channel: Channel,
+        source: SocketAddr,
+        datagram: &'a [u8],
+        plain: &'a mut Vec<u8>,
+        negotiated: u128,
+        now: Instant,
+    ) -> Result<(&'a [u8], Option<SocketAddr>), &'static str> {
+        // STUN, T.38, a port scanner: not RTP.
+        if datagram.len() < crate::rtp::HEADER_LENGTH || datagram[0] >> 6 != 2 {
+            return Err("not_rtp");
+        }
+        if channel == Channel::Rtcp {
+            return Err("rtp_on_rtcp_port");
+        }
+        let bytes = self.unprotect(srtp::Packet::Rtp, datagram, plain)?;
+        let packet = Packet::parse(bytes).map_err(|_| "not_rtp")?;
+        let arrival = if (negotiated >> packet.payload_type) & 1 != 0 {
+            self.endpoint
+                .handle_rtp(source, packet.ssrc, packet.sequence, now)
+        } else if self.endpoint.is_source(source) {
+            // Comfort noise, or a codec that was not agreed: the path knows which.
+            Arrival::Accepted
+        } else {
+            Arrival::Stranger
+        };
+        match arrival {
+            Arrival::Stranger => Err("stranger"),
+            Arrival::Latched(rtp) => Ok((bytes, Some(rtp))),
+            Arrival::Accepted => Ok((bytes, None)),
+        }
+    }
+
+    fn unprotect<'a>(
+        &mut self,
+        packet: srtp::Packet,
+        datagram: &'a [u8],
+        plain: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], &'static str> {
+        let Protected::Now(session) = &mut self.protected else {
+            return Ok(datagram);
+        };
+        match session.unprotect(packet, datagram, plain) {
+            Ok(_) => Ok(plain),
+            Err(Rejected::Replayed) => Err("srtp-replayed"),
+            Err(Rejected::Forged) => Err("srtp-forged"),
+        }
+    }
+
+    /// Whether packets are to be protected before they go.
+    pub fn is_protected(&self) -> bool {
+        matches!(self.protected, Protected::Now(_))
+    }
+
+    /// Leaves what is to be sent of `plain` in `out`; false when it cannot be.
+    pub fn protect(&mut self, packet: srtp::Packet, plain: &[u8], out: &mut Vec<u8>) -> bool {
+        match &mut self.protected {
+            Protected::Now(session) => session.protect(packet, plain, out).is_ok(),
+            Protected::Never | Protected::NoLonger(_) => {
+                out.clear();
+                out.extend_from_slice(plain);
+                true
+            }
+        }
+    }
+
+    /// See [`Endpoint::destination`].
+    pub fn destination(&self) -> Option<SocketAddr> {
+        self.endpoint.destination()
+    }
+
+    /// Where RTCP goes, and from which socket.
+    pub fn rtcp_destination(&self) -> Option<(Channel, SocketAddr)> {
+        let to = self.endpoint.rtcp_destination()?;
+        let shared = self.endpoint.shares_port();
+        let from = if shared { Channel::Rtp } else { Channel::Rtcp };
+        Some((from, to))
+    }
+}

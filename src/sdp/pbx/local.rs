@@ -1,0 +1,144 @@
+//! Our end of RTP towards a PBX: the address, and the keys that we send under.
+
+use std::net::SocketAddr;
+
+use sha2::{Digest, Sha256};
+
+use super::Remote;
+use crate::protection::{CryptoSuite, LONGEST_MASTER, MasterKey, Protection};
+use crate::redacted::Redacted;
+use crate::sdp::crypto::CryptoLine;
+use crate::sdp::{SessionIds, SrtpMode, TrunkPolicy};
+
+/// What all keys of one call are made from: 32 random octets, drawn when the call begins.
+///
+/// Each key is a hash of them, of the description's version, of the line and of the suite
+/// (SHA-256 with a secret in front of input of one length), so every description has keys that
+/// none before had, and nothing here draws anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySeed(Redacted<[u8; 32]>);
+
+impl KeySeed {
+    /// A seed out of random octets.
+    pub const fn new(random: [u8; 32]) -> Self {
+        KeySeed(Redacted::new(random))
+    }
+
+    fn key(&self, suite: CryptoSuite, session: SessionIds, tag: u32) -> MasterKey {
+        let hash = Sha256::new()
+            .chain_update(self.0.reveal())
+            .chain_update(session.version.to_be_bytes())
+            .chain_update(tag.to_be_bytes())
+            .chain_update([suite as u8])
+            .finalize();
+        let mut random = [0; LONGEST_MASTER];
+        random.copy_from_slice(&hash[..LONGEST_MASTER]);
+        MasterKey::from_random(suite, random)
+    }
+}
+
+/// What both ends last agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Agreed {
+    /// Where the PBX receives.
+    remote: SocketAddr,
+    /// None: plain RTP.
+    protection: Option<Protection>,
+}
+
+/// Our end of the audio stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalRtp {
+    /// Where we receive RTP; RTCP comes to the next port.
+    pub address: SocketAddr,
+    /// Without it there is no SRTP.
+    seed: Option<KeySeed>,
+    agreed: Option<Agreed>,
+}
+
+impl From<SocketAddr> for LocalRtp {
+    /// An end that speaks plain RTP only.
+    fn from(address: SocketAddr) -> Self {
+        LocalRtp {
+            address,
+            seed: None,
+            agreed: None,
+        }
+    }
+}
+
+impl LocalRtp {
+    /// An end that can speak SRTP.
+    pub const fn new(address: SocketAddr, seed: KeySeed) -> Self {
+        LocalRtp {
+            address,
+            seed: Some(seed),
+            agreed: None,
+        }
+    }
+
+    /// Remembers what was agreed: the next description keeps our key where nothing speaks
+    /// against it, so that hold and resume do not disturb the stream.
+    pub fn agree(&mut self, remote: &Remote) {
+        let rtp = remote.address.rtp;
+        // A hold by 0.0.0.0 does not say that the PBX has gone elsewhere.
+        let stays = self.agreed.filter(|_| rtp.ip().is_unspecified());
+        self.agreed = Some(Agreed {
+            remote: stays.map_or(rtp, |agreed| agreed.remote),
+            protection: remote.protection,
+        });
+    }
+
+    /// The same end as if nothing were agreed: for an offer that may go to somebody else than
+    /// the end we speak with, which does not know how far our streams have come.
+    pub const fn anew(self) -> Self {
+        LocalRtp {
+            agreed: None,
+            ..self
+        }
+    }
+
+    /// The lines of an offer: what is in use, or at the beginning everything that policy allows.
+    pub(super) fn offered(&self, policy: &TrunkPolicy, session: SessionIds) -> Vec<CryptoLine> {
+        let Some(seed) = self.seed.filter(|_| policy.srtp != SrtpMode::Off) else {
+            return Vec::new();
+        };
+        if let Some(agreed) = self.agreed {
+            let line = |protection: Protection| CryptoLine {
+                tag: 1,
+                key: protection.send,
+            };
+            return agreed.protection.map(line).into_iter().collect();
+        }
+        let suites = policy.crypto_suites.iter();
+        suites
+            .zip(1..)
+            .map(|(suite, tag)| CryptoLine {
+                tag,
+                key: seed.key(*suite, session, tag),
+            })
+            .collect()
+    }
+
+    /// What holds once we answer `line` of the PBX, which receives at `rtp`. Our key stays where
+    /// the PBX's key and address do: then it is the same end as before, and knows how far our
+    /// streams have come (RFC 4568 section 7.1.4).
+    pub(super) fn answered(
+        &self,
+        line: &CryptoLine,
+        rtp: SocketAddr,
+        session: SessionIds,
+    ) -> Option<Protection> {
+        let seed = self.seed?;
+        let same = self
+            .agreed
+            .filter(|agreed| agreed.remote == rtp || rtp.ip().is_unspecified())
+            .and_then(|agreed| agreed.protection)
+            .filter(|protection| protection.receive == line.key);
+        let fresh = || seed.key(line.key.suite(), session, line.tag);
+        Some(Protection {
+            send: same.map_or_else(fresh, |protection| protection.send),
+            receive: line.key,
+        })
+    }
+}

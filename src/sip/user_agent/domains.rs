@@ -1,0 +1,125 @@
+//! Whom a TLS connection must lead to (RFC 5922 section 7): the name that the peer's certificate
+//! has to bear, taken from the configuration or the URI, never from a DNS answer.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::agent::UserAgent;
+use crate::sip::address::NextHop;
+use crate::sip::config::Transport;
+use crate::sip::envelope::canonical;
+
+/// A name and on whose behalf it is called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Domain {
+    /// Domain or IP address, in lower case.
+    pub name: String,
+    /// Index of the trunk whose certificate and trust apply.
+    pub trunk: Option<usize>,
+}
+
+/// A [`Domain`] in the table of its user agent: small enough to travel with every flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DomainId(u32);
+
+/// The table.
+#[derive(Debug, Default)]
+pub struct Domains {
+    ids: HashMap<Arc<Domain>, DomainId>,
+    domains: HashMap<DomainId, Arc<Domain>>,
+    last: u32,
+}
+
+/// Names that peers make us call in their Contacts; beyond it the table begins anew.
+const DOMAINS: usize = 4_096;
+
+impl Domains {
+    fn id(&mut self, domain: Domain) -> DomainId {
+        if let Some(id) = self.ids.get(&domain) {
+            return *id;
+        }
+        if self.ids.len() >= DOMAINS {
+            // A flow of before finds no name any more: its connection serves while it lasts.
+            self.ids.clear();
+            self.domains.clear();
+        }
+        self.last = self.last.wrapping_add(1);
+        let (id, domain) = (DomainId(self.last), Arc::new(domain));
+        self.ids.insert(domain.clone(), id);
+        self.domains.insert(id, domain.clone());
+        id
+    }
+
+    /// What an id stands for.
+    pub fn get(&self, id: DomainId) -> Option<&Arc<Domain>> {
+        self.domains.get(&id)
+    }
+}
+
+impl UserAgent {
+    /// Whom a request to this hop must reach. An address in a Contact is that of the trunk that
+    /// lives there, and must prove the trunk's name: certificates seldom bear addresses.
+    pub(super) fn domain_of(&mut self, hop: &NextHop, trunk: Option<usize>) -> DomainId {
+        let domain = match hop.host.parse::<IpAddr>() {
+            Ok(ip) => self.domain_at(ip, trunk).unwrap_or_else(|| Domain {
+                name: ip.to_string(),
+                trunk,
+            }),
+            Err(_) => {
+                let named = |index: usize| {
+                    let trunk = self.config.trunks.get(index)?;
+                    let mut targets = trunk.targets.iter().map(|target| &target.target.host);
+                    targets
+                        .any(|host| host.eq_ignore_ascii_case(&hop.host))
+                        .then(|| self.domain_of_trunk(index, &hop.host))
+                };
+                trunk
+                    .and_then(named)
+                    .or_else(|| (0..self.config.trunks.len()).find_map(named))
+                    .unwrap_or_else(|| Domain {
+                        name: hop.host.to_ascii_lowercase(),
+                        trunk,
+                    })
+            }
+        };
+        self.domains.id(domain)
+    }
+
+    /// Who must be at the other end when an answer needs a connection of its own.
+    pub(super) fn domain_to_answer(&mut self, ip: IpAddr) -> Option<DomainId> {
+        let domain = self.domain_at(ip, None)?;
+        Some(self.domains.id(domain))
+    }
+
+    fn domain_at(&self, ip: IpAddr, trunk: Option<usize>) -> Option<Domain> {
+        let ip = canonical(ip);
+        let lives_there = |index: usize| {
+            let trunk = self.config.trunks.get(index)?;
+            let mut targets = trunk.targets.iter().map(|target| &target.target);
+            let target = targets.find(|target| {
+                target.transport == Some(Transport::Tls)
+                    && match target.host.parse::<IpAddr>() {
+                        Ok(target) => canonical(target) == ip,
+                        Err(_) => self
+                            .resolved
+                            .get(&target.host)
+                            .is_some_and(|(found, _)| found.contains(&ip)),
+                    }
+            })?;
+            Some(self.domain_of_trunk(index, &target.host))
+        };
+        trunk
+            .and_then(lives_there)
+            .or_else(|| (0..self.config.trunks.len()).find_map(lives_there))
+    }
+
+    /// What the trunk's certificate must bear at the target of this host.
+    fn domain_of_trunk(&self, index: usize, host: &str) -> Domain {
+        let name = self.config.trunks[index].tls.name.as_deref();
+        Domain {
+            name: name.unwrap_or(host).to_ascii_lowercase(),
+            trunk: Some(index),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Where peers reach us: the address that stands in Via and Contact, told by the configuration,
+//! by the socket, or by the peers themselves (RFC 3581 section 4).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::agent::UserAgent;
+use super::flow::Flow;
+use crate::sip::address::{escape_user, split_list};
+use crate::sip::config::{Transport, TrunkTarget};
+use crate::sip::envelope::canonical;
+use crate::sip::message::{Name, Response};
+
+/// Peers whose view of us is kept.
+const VIEWS: usize = 1_024;
+
+impl UserAgent {
+    /// The first listener of that protocol and family.
+    pub(super) fn listener_for(&self, transport: Transport, remote: SocketAddr) -> Option<usize> {
+        self.listeners.iter().position(|listen| {
+            listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4()
+        })
+    }
+
+    /// Host and port that a peer reaches the listener by, as far as we know without it.
+    pub(super) fn reachable(&self, listener: usize, remote: SocketAddr) -> SocketAddr {
+        let bound = self.listeners[listener].address;
+        let ip = self.advertised(remote).unwrap_or_else(|| {
+            if bound.ip().is_unspecified() {
+                (self.local_address)(remote).unwrap_or(bound.ip())
+            } else {
+                bound.ip()
+            }
+        });
+        (ip, bound.port()).into()
+    }
+
+    /// The address that the configuration wants a peer to be told.
+    fn advertised(&self, remote: SocketAddr) -> Option<IpAddr> {
+        let of_trunk = || {
+            let mut trunks = self.config.trunks.iter().enumerate();
+            let (_, trunk) = trunks.find(|(index, trunk)| {
+                trunk.advertised.is_some() && self.is_of_trunk(*index, remote.ip())
+            })?;
+            trunk.advertised
+        };
+        of_trunk()
+            // A peer on this very machine does not come in by the outside address.
+            .or(self
+                .config
+                .advertised
+                .filter(|_| !remote.ip().is_loopback()))
+            .filter(|ip| ip.is_ipv4() == remote.is_ipv4())
+    }
+
+    /// True for an address that this trunk has, by its ranges or its targets.
+    fn is_of_trunk(&self, index: usize, ip: IpAddr) -> bool {
+        let ip = canonical(ip);
+        let Some(trunk) = self.config.trunks.get(index) else {
+            return false;
+        };
+        let is_target = |target: &TrunkTarget| match target.target.host.parse::<IpAddr>() {
+            Ok(target) => canonical(target) == ip,
+            Err(_) => self
+                .resolved
+                .get(&target.target.host)
+                .is_some_and(|(found, _)| found.contains(&ip)),
+        };
+        trunk.accept_from.iter().any(|net| net.contains(&ip)) || trunk.targets.iter().any(is_target)
+    }
+
+    /// Our Contact URI for one peer.
+    pub(super) fn contact_uri(
+        &self,
+        user: &str,
+        transport: Transport,
+        remote: SocketAddr,
+        sips: bool,
+    ) -> Option<String> {
+        let listener = self.listener_for(transport, remote)?;
+        let (scheme, suffix) = match transport {
+            Transport::Udp => ("sip", ""),
+            Transport::Tcp => ("sip", ";transport=tcp"),
+            // `transport=tls` beside `sips:` is deprecated (RFC 3261 section 26.2.2).
+            Transport::Tls if sips => ("sips", ""),
+            Transport::Tls => ("sip", ";transport=tls"),
+        };
+        let address = match self.views.get(&(listener, remote)) {
+            Some(seen) => *seen,
+            None => self.reachable(listener, remote),
+        };
+        let at = if user.is_empty() { "" } else { "@" };
+        Some(format!(
+            "{scheme}:{}{at}{address}{suffix}",
+            escape_user(user)
+        ))
+    }
+
+    /// Learns from `received` and `rport` of a response how the peer sees us: behind NAT that is
+    /// where it reaches us, and stands in the Contacts to come. What the configuration says goes
+    /// before.
+    pub(super) fn learn_own_address(&mut self, flow: Flow, response: &Response) {
+        if self.advertised(flow.remote).is_some() {
+            return;
+        }
+        let Some((ip, port)) = seen_by_peer(response) else {
+            return;
+        };
+        let key = (flow.listener, flow.remote);
+        let known = self.reachable(flow.listener, flow.remote);
+        // A stream leaves from a port of its own, NAT or not; a datagram from the listener's.
+        let same = match flow.transport {
+            Transport::Udp => (ip, port) == (known.ip(), known.port()),
+            Transport::Tcp | Transport::Tls => ip == known.ip(),
+        };
+        let usable = port != 0 && !ip.is_unspecified() && ip.is_ipv4() == flow.remote.is_ipv4();
+        if same || !usable {
+            self.views.remove(&key);
+            return;
+        }
+        if self.views.len() >= VIEWS && !self.views.contains_key(&key) {
+            self.views.clear();
+        }
+        let seen = SocketAddr::new(ip, port);
+        if self.views.insert(key, seen) != Some(seen) {
+            tracing::info!(peer = %flow.remote, address = %seen, "sip peer sees us at another address");
+        }
+    }
+}
+
+/// `received` and `rport` of the Via that we wrote; without both nothing is known.
+fn seen_by_peer(response: &Response) -> Option<(IpAddr, u16)> {
+    let via = response.headers.get_raw(&Name::VIA).next()?;
+    let top = *split_list(via).first()?;
+    let (mut ip, mut port) = (None, None);
+    for (name, value) in top.split(';').filter_map(|part| part.split_once('=')) {
+        let value = value.trim();
+        match name.trim() {
+            name if name.eq_ignore_ascii_case("received") => {
+                // Some write brackets, which the grammar has not.
+                ip = value.trim_matches(['[', ']']).parse().ok();
+            }
+            name if name.eq_ignore_ascii_case("rport") => port = value.parse().ok(),
+            _ => {}
+        }
+    }
+    Some((ip?, port?))
+}

@@ -1,0 +1,71 @@
+//! The PBX closes its connection in mid-call: the call stays up, and both sides can still say
+//! everything about it.
+
+use std::time::Duration;
+
+use serde_json::json;
+use trunkline::sip::{Limits, Transport};
+
+use crate::pbx::direction;
+use crate::sound::Coding;
+use crate::world::{Talk, World};
+
+const ENDED: &str = "trunkline_sip_connections_ended_total";
+
+/// A world whose PBX closes a connection that is quiet for a second.
+async fn impatient() -> World {
+    let limits = Limits {
+        idle_timeout: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    World::beside(Transport::Tcp, limits, |_| {}).await
+}
+
+/// Waits until the PBX has closed a connection.
+async fn closed(world: &World, before: f64) {
+    world.counted(ENDED, &[("why", "idle")], before, 1.0).await;
+}
+
+async fn idle(world: &World) -> f64 {
+    world.counter(ENDED, &[("why", "idle")]).await
+}
+
+async fn is_up(talk: &Talk) {
+    talk.sounds().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_outlives_its_connection_and_the_page_holds_and_hangs_up() {
+    let mut world = impatient().await;
+    let before = idle(&world).await;
+    let mut talk = world.call_out(Coding::Opus).await;
+    closed(&world, before).await;
+    is_up(&talk).await;
+    talk.page
+        .say(json!({"type": "hold", "call": "c1", "on": true}))
+        .await;
+    assert_eq!(direction(&talk.leg.reoffered().await), "sendonly");
+    let answer = talk.telephone.describe("recvonly");
+    talk.leg.answer_reoffer(answer).await;
+
+    let before = idle(&world).await;
+    closed(&world, before).await;
+    talk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_outlives_its_connection_and_the_pbx_holds_and_hangs_up() {
+    let mut world = impatient().await;
+    let before = idle(&world).await;
+    let mut talk = world.call_out(Coding::Opus).await;
+    closed(&world, before).await;
+    is_up(&talk).await;
+    let answered = talk.leg.reoffer(talk.telephone.describe("sendonly")).await;
+    assert_eq!(direction(&answered), "recvonly");
+    assert_eq!(talk.page.hear("held").await["on"], true);
+
+    let before = idle(&world).await;
+    closed(&world, before).await;
+    talk.leg.hang_up().await;
+    talk.page.hear_end("hangup-remote").await;
+}
