@@ -11,7 +11,7 @@ pub use self::opus::{
     EncoderSettings, MAXIMUM_PACKET, OpusDecoder, OpusEncoder, has_fec, packet_samples,
 };
 pub use concealment::Concealment;
-pub use dtmf::{DtmfDetector, digit_frequencies, digit_of_frequencies};
+pub use dtmf::{DtmfDetector, KeyTone, digit_frequencies, digit_of_frequencies};
 pub use error::Error;
 pub use g711::{Law, decode, encode};
 pub use tone::{Cadence, Measured, Tone, level_at, measure};

@@ -26,7 +26,7 @@ use super::page_headers;
 use super::routing::{Rewrite, Routes};
 use super::task::{Audience, CallTask, SipSide};
 use super::{EndReason, Error};
-use crate::media::{CallKey, Ports, RtpSockets, WorkerHandle};
+use crate::media::{self, CallKey, Ports, RtpSockets, WorkerHandle};
 use crate::peer::{self, Peer, Role};
 use crate::{sdp, sip};
 
@@ -47,6 +47,8 @@ pub struct TrunkRules {
     pub caller_id: Vec<Rewrite>,
     /// Headers that a page may set, as they are written.
     pub page_headers: Vec<String>,
+    /// Whether digits are looked for in the audio of the PBX.
+    pub inband_digits: bool,
 }
 
 /// What the exchange works with; the gateway puts it together.
@@ -350,6 +352,14 @@ impl Exchange {
                 tracing::error!(%error, "media worker refused a call");
                 EndReason::Overload
             })?;
+        let rules = self.resources.trunks.get(&trunk);
+        if rules.is_some_and(|rules| rules.inband_digits)
+            && let Err(error) = parts
+                .worker
+                .command(parts.key, media::Command::DetectDigits)
+        {
+            tracing::error!(%error, "media worker does not listen for digits");
+        }
         let task = CallTask {
             key: parts.key,
             call,

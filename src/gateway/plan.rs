@@ -105,6 +105,7 @@ impl Plan {
                 from_user: trunk.from_user.clone().or(registered),
                 caller_id: identity::caller_id(index, trunk)?,
                 page_headers: identity::page_headers(index, trunk)?,
+                inband_digits: trunk.inband_digits,
             };
             rules.insert(trunk.name.clone(), of_trunk);
             let trunk = trunk::sip_trunk(index, trunk)?;
@@ -125,6 +126,7 @@ impl Plan {
                 from_user: None,
                 caller_id: Vec::new(),
                 page_headers: Vec::new(),
+                inband_digits: false,
             };
             rules.insert(agent::TRUNK.to_owned(), of_agent);
         }

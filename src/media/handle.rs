@@ -95,6 +95,8 @@ pub enum Command<C> {
         /// What protects packets to and from there; none: they are plain.
         protection: Option<Protection>,
     },
+    /// Looks for digits in the audio of the PBX, as tones (ITU-T Q.23), besides telephone events.
+    DetectDigits,
     /// What was negotiated on each side: starts both paths, or changes them.
     SetFormats {
         /// The browser's side.

@@ -37,6 +37,8 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// Listen for digits in the audio of the PBX.
+    pub inband_digits: bool,
     /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
     pub advertise: Option<IpAddr>,
     /// Seconds between keep-alives where we are registered by UDP; 0: none.
@@ -94,6 +96,7 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            inband_digits: false,
             advertise: None,
             keep_alive: 25,
             tls_verify: true,

@@ -77,3 +77,29 @@ async fn digits_come_by_info_too() {
     }
     talk.end().await;
 }
+
+/// Keys that the telephone sends as tones.
+async fn sound_keys(talk: &Talk, keys: &str) {
+    for key in keys.chars() {
+        talk.telephone.sound_key(Some(key));
+        tokio::time::sleep(std::time::Duration::from_millis(140)).await;
+        talk.telephone.sound_key(None);
+        tokio::time::sleep(std::time::Duration::from_millis(140)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tones_of_the_pbx_are_keys_where_the_trunk_says_so() {
+    let mut world = World::with(|settings| settings.trunk[0].inband_digits = true).await;
+    let mut talk = world.call_out(Coding::Opus).await;
+    talk.sounds().await;
+    talk.witness();
+    let keys = "0159#*AD";
+    sound_keys(&talk, keys).await;
+    for key in keys.chars() {
+        assert_eq!(talk.page.hear("dtmf").await["digit"], key.to_string());
+    }
+    talk.browser.ear.hears_keys(keys).await;
+    talk.sounds().await;
+    talk.end().await;
+}

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use trunkline::sip::{Limits, Transport};
+use trunkline::sip::{Config, Transport};
 
 use crate::pbx::direction;
 use crate::sound::Coding;
@@ -14,11 +14,8 @@ const ENDED: &str = "trunkline_sip_connections_ended_total";
 
 /// A world whose PBX closes a connection that is quiet for a second.
 async fn impatient() -> World {
-    let limits = Limits {
-        idle_timeout: Duration::from_secs(1),
-        ..Limits::default()
-    };
-    World::beside(Transport::Tcp, limits, |_| {}).await
+    let short = |pbx: &mut Config| pbx.limits.idle_timeout = Duration::from_secs(1);
+    World::beside(Transport::Tcp, short, |_| {}).await
 }
 
 /// Waits until the PBX has closed a connection.

@@ -29,6 +29,7 @@ mod identity;
 mod limits;
 mod lost_connection;
 mod registration;
+mod secure_sip;
 mod set_up_time;
 mod sign_in;
 mod silent_sockets;

@@ -54,10 +54,10 @@ impl Pbx {
     pub async fn start(
         gateway: SocketAddr,
         transport: sip::Transport,
-        limits: sip::Limits,
+        change: impl FnOnce(&mut sip::Config),
     ) -> (Self, SocketAddr) {
         let (sender, incoming) = mpsc::channel(64);
-        let config = sip::Config {
+        let mut config = sip::Config {
             listen: vec![sip::Listen {
                 transport,
                 address: "127.0.0.1:0".parse().expect("an address"),
@@ -72,9 +72,9 @@ impl Pbx {
                 },
                 ..sip::Trunk::new("gateway", sip::Target::at(gateway, transport))
             }],
-            limits,
             ..sip::Config::default()
         };
+        change(&mut config);
         let sip = sip::start(config, sender).await.expect("SIP starts");
         let address = sip.local_addresses()[0].address;
         (Pbx { sip, incoming }, address)
@@ -374,6 +374,11 @@ impl Telephone {
     /// Says this tone from now on.
     pub fn hum(&self, frequency: f64) {
         self.wish.lock().expect("whole").frequency = frequency;
+    }
+
+    /// The tones of a key instead of everything else, until none.
+    pub fn sound_key(&self, key: Option<char>) {
+        self.wish.lock().expect("whole").key_tone = key;
     }
 
     /// Presses keys.

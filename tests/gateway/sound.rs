@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use trunkline::audio::{
-    EncoderSettings, Law, Measured, OpusDecoder, OpusEncoder, Tone, decode, encode, level_at,
-    measure,
+    EncoderSettings, Law, Measured, OpusDecoder, OpusEncoder, Tone, decode, digit_frequencies,
+    encode, level_at, measure,
 };
 use trunkline::rtp::{TelephoneEvent, digit_of_event, event_of_digit};
 
@@ -66,6 +66,8 @@ pub struct Spoken {
 pub struct Wish {
     /// Hertz; 0 is silence.
     pub frequency: f64,
+    /// A key whose tones sound instead.
+    pub key_tone: Option<char>,
     /// Keys that wait.
     pub keys: VecDeque<char>,
     /// False: nothing is sent at all.
@@ -78,6 +80,7 @@ pub struct Voice {
     events: u8,
     wish: Arc<Mutex<Wish>>,
     frequency: f64,
+    key_tone: Option<char>,
     tone: Tone,
     encoder: OpusEncoder,
     sequence: u16,
@@ -92,6 +95,7 @@ impl Voice {
     pub fn new(coding: Coding, events: u8) -> (Self, Arc<Mutex<Wish>>) {
         let wish = Arc::new(Mutex::new(Wish {
             frequency: 0.0,
+            key_tone: None,
             keys: VecDeque::new(),
             speaks: true,
         }));
@@ -106,6 +110,7 @@ impl Voice {
             events,
             wish: wish.clone(),
             frequency: 0.0,
+            key_tone: None,
             tone: Tone::new(&[], 8_000),
             encoder: OpusEncoder::new(8_000, settings).expect("libopus codes 8 kHz"),
             sequence: 100,
@@ -126,9 +131,13 @@ impl Voice {
             if !wish.speaks {
                 return Vec::new();
             }
-            if wish.frequency != self.frequency {
+            if wish.frequency != self.frequency || wish.key_tone != self.key_tone {
                 self.frequency = wish.frequency;
-                self.tone = Tone::new(&[(wish.frequency, LEVEL)], 8_000);
+                self.key_tone = wish.key_tone;
+                self.tone = match wish.key_tone.and_then(digit_frequencies) {
+                    Some((low, high)) => Tone::new(&[(low, LEVEL), (high, LEVEL)], 8_000),
+                    None => Tone::new(&[(wish.frequency, LEVEL)], 8_000),
+                };
             }
             if self.key.is_none() && self.pause == 0 {
                 self.key = wish.keys.pop_front().map(|key| (key, now, 0));

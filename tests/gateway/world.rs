@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trunkline::gateway::Gateway;
 use trunkline::settings::{Inbound, Route, Settings, Trunk};
-use trunkline::sip::{Limits, Transport};
+use trunkline::sip::{Config, Transport};
 use trunkline::telemetry;
 
 use super::browser::Browser;
@@ -88,13 +88,13 @@ impl World {
 
     /// The same with SIP over this transport.
     pub async fn over(transport: Transport, change: impl FnOnce(&mut Settings)) -> Self {
-        World::beside(transport, Limits::default(), change).await
+        World::beside(transport, |_| {}, change).await
     }
 
-    /// The same with these limits of the PBX.
+    /// The same beside a PBX of another configuration.
     pub async fn beside(
         transport: Transport,
-        limits: Limits,
+        pbx: impl FnOnce(&mut Config),
         change: impl FnOnce(&mut Settings),
     ) -> Self {
         let metrics = metrics();
@@ -103,10 +103,15 @@ impl World {
             rtp: (first, last),
             held,
         } = claim();
-        let (pbx, pbx_address) = Pbx::start(sip, transport, limits).await;
+        let (pbx, pbx_address) = Pbx::start(sip, transport, pbx).await;
         let mut settings = Settings::default();
         settings.http.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        settings.sip.listen = vec![format!("udp:{sip}"), format!("tcp:{sip}")];
+        let stream = if transport == Transport::Tls {
+            "tls"
+        } else {
+            "tcp"
+        };
+        settings.sip.listen = vec![format!("udp:{sip}"), format!("{stream}:{sip}")];
         settings.webrtc.addresses = vec![sip.ip()];
         settings.media.workers = 1;
         settings.media.rtp_ports = format!("{first}-{last}");

@@ -1,6 +1,7 @@
 //! The path itself: what comes in is told apart, put in order and given to the parts.
 
 use super::digit_sender::{self, DigitSender};
+use super::inband::Inband;
 use super::key_press::KeyPresses;
 use super::output::{EventStream, Output};
 use super::source::{Distance, Passed, Payload, Source};
@@ -35,6 +36,8 @@ pub struct Path {
     /// The press that is being passed on as events.
     pub(super) pressed: Option<EventStream>,
     pub(super) sender: DigitSender,
+    /// Where keys are looked for in the audio.
+    pub(super) inband: Option<Box<Inband>>,
     pub(super) to_events: Option<EventFormat>,
     pub(super) to_sends: Option<&'static str>,
     pub(super) statistics: PathStatistics,
@@ -61,6 +64,7 @@ impl Path {
             presses: KeyPresses::default(),
             pressed: None,
             sender: DigitSender::new(config.digit_pause),
+            inband: None,
             to_events: to.send_events,
             to_sends: refusal(to),
             statistics: PathStatistics::default(),
@@ -82,6 +86,9 @@ impl Path {
         if self.to_sends.is_some() || self.to_events != to.send_events {
             self.sender.cancel();
             self.pressed = None;
+            if let Some(inband) = &mut self.inband {
+                inband.forget_events();
+            }
         }
         self.to_events = to.send_events;
         Ok(())
@@ -171,6 +178,9 @@ impl Path {
             self.source.reorder.poll_timeout(),
             self.presses.poll_timeout(self.config.event_timeout),
             self.sender.poll_timeout(),
+            self.inband
+                .as_ref()
+                .and_then(|inband| inband.poll_timeout(self.config.event_timeout)),
         ]
         .into_iter()
         .flatten()
@@ -184,6 +194,14 @@ impl Path {
         self.release(now);
         if let Some(press) = self.presses.give_up(now, self.config.event_timeout) {
             self.finish(&press, true, now);
+        }
+        let patience = self.config.event_timeout;
+        let tone_is_over = self
+            .inband
+            .as_ref()
+            .and_then(|inband| inband.poll_timeout(patience));
+        if tone_is_over.is_some_and(|at| at <= now) {
+            self.interrupt_tone(now);
         }
         self.sender.run(now, self.to_events, &mut self.output);
     }
@@ -226,6 +244,7 @@ impl Path {
         if let Some(press) = self.presses.interrupt() {
             self.finish(&press, true, now);
         }
+        self.interrupt_tone(now);
     }
 
     /// Forwards packets that need not wait any more.
@@ -266,6 +285,11 @@ impl Path {
             self.tell(PathEvent::FirstAudio);
         }
         if self.sender.is_busy() || self.presses.covers(packet.ssrc, packet.timestamp) {
+            self.statistics.dropped.suppressed += 1;
+            self.source.interrupt();
+            return;
+        }
+        if self.listen(codec, packet, now) {
             self.statistics.dropped.suppressed += 1;
             self.source.interrupt();
             return;

@@ -14,6 +14,7 @@ mod config;
 mod decoding;
 mod digit_sender;
 mod forward;
+mod inband;
 mod key_press;
 mod outbox;
 mod output;

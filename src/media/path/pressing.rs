@@ -3,6 +3,7 @@
 use super::key_press::{Press, Stamp, Update};
 use super::output::EventStream;
 use super::{Path, PathEvent};
+use crate::codec::EventFormat;
 use crate::rtp::{Packet, RtpTimestampExt, TelephoneEvent, digit_of_event, scale};
 use std::time::Instant;
 
@@ -44,17 +45,8 @@ impl Path {
         match self.to_events {
             Some(_) if self.sender.is_busy() => {}
             Some(format) => {
-                self.output.flush(now);
-                let gap = self.gap_before(stamp.timestamp, stamp.timestamp_rate, now);
-                let timeline = self.output.timeline();
-                let begin = timeline.position().wrapping_add(gap as u32);
-                let earliest = timeline.floor().unwrap_or(begin);
-                let begin = if earliest.since(begin) > 0 {
-                    earliest
-                } else {
-                    begin
-                };
-                let stream = self.output.event(format, event.event, event.volume, begin);
+                let at = (stamp.timestamp, stamp.timestamp_rate);
+                let stream = self.begin_events(format, event.event, event.volume, at, now);
                 self.pressed = Some(stream);
             }
             None => {
@@ -62,6 +54,28 @@ impl Path {
                 self.sender.run(now, None, &mut self.output);
             }
         }
+    }
+
+    /// Begins events for a key that went down at a timestamp of the source, on that clock.
+    pub(super) fn begin_events(
+        &mut self,
+        format: EventFormat,
+        event: u8,
+        volume: u8,
+        (timestamp, clock_rate): (u32, u32),
+        now: Instant,
+    ) -> EventStream {
+        self.output.flush(now);
+        let gap = self.gap_before(timestamp, clock_rate, now);
+        let timeline = self.output.timeline();
+        let begin = timeline.position().wrapping_add(gap as u32);
+        let earliest = timeline.floor().unwrap_or(begin);
+        let begin = if earliest.since(begin) > 0 {
+            earliest
+        } else {
+            begin
+        };
+        self.output.event(format, event, volume, begin)
     }
 
     /// Passes on what the present press has come to.

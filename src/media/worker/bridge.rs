@@ -139,6 +139,8 @@ pub struct Bridge<L: SecureLeg> {
     to_browser_deadline: Option<Instant>,
     audio: Audio,
     pbx_end: PbxEnd,
+    /// Keys are looked for in the audio of the PBX.
+    detects_digits: bool,
     /// The SSRC of the browser's last RTP packet, once the worker was told.
     browser_stream: Option<u32>,
     browser: SideState,
@@ -163,6 +165,7 @@ impl<L: SecureLeg> Bridge<L> {
             to_browser_deadline: None,
             audio: Audio::Waiting,
             pbx_end: PbxEnd::default(),
+            detects_digits: false,
             browser_stream: None,
             browser: SideState::new(config.media_timeout),
             pbx: SideState::new(config.media_timeout),
@@ -195,6 +198,14 @@ impl<L: SecureLeg> Bridge<L> {
         Ok(self.pbx_end.set_remote(rtp, rtcp, protection)?)
     }
 
+    /// Looks for keys in the audio of the PBX from now on.
+    pub fn detect_digits(&mut self) {
+        self.detects_digits = true;
+        if let Audio::Running(paths) = &mut self.audio {
+            paths.to_browser.listen_for_tones();
+        }
+    }
+
     /// Starts both paths, or changes them.
     pub fn set_formats(
         &mut self,
@@ -222,6 +233,9 @@ impl<L: SecureLeg> Bridge<L> {
                 paths.to_browser.reconfigure(pbx, browser)?;
                 paths.pbx_payload_types = pbx_payload_types;
             }
+        }
+        if self.detects_digits {
+            self.detect_digits();
         }
         self.reporter.start(now);
         self.browser.watch.expect(browser.direction.receives(), now);

@@ -428,6 +428,10 @@ impl<L: SecureLeg> Worker<L> {
                 .bridge
                 .set_remote_rtp(rtp, rtcp, protection.as_ref())
                 .map_err(CloseReason::Failed),
+            Command::DetectDigits => {
+                call.bridge.detect_digits();
+                Ok(())
+            }
             Command::SetFormats { browser, pbx } => call
                 .bridge
                 .set_formats(&browser, &pbx, now)

@@ -1,7 +1,7 @@
 // Asterisk 22 in the Debian root, in the PBX's namespace, with a run folder of its own.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { addresses } from "./network.mjs";
 import { Process, sleep, until } from "./process.mjs";
@@ -10,12 +10,41 @@ import { Process, sleep, until } from "./process.mjs";
 const EMPTY = ["acl", "ccss", "cdr", "cel", "features", "pjproject", "udptl"];
 const FOLDERS = ["etc", "cache", "lib", "spool", "run", "log", "recordings"];
 
+const TLS = `
+[transport-tls]
+type=transport
+protocol=tls
+bind=0.0.0.0:5061
+cert_file=RUN/etc/own.pem
+priv_key_file=RUN/etc/own.key
+ca_list_file=RUN/etc/ca.pem
+method=tlsv1_2
+verify_server=yes
+verify_client=yes
+require_client_cert=yes
+
+[gateway-tls]
+type=endpoint
+context=from-gateway
+disallow=all
+allow=ulaw
+aors=gateway-tls
+direct_media=no
+rtp_symmetric=yes
+
+[gateway-tls]
+type=aor
+contact=sip:192.0.2.10:5061\\;transport=tls
+`;
+
 export class Asterisk {
   /**
    * @param {object} place { repository, root, id, network, logs }
    * @param {boolean} exampleOnly true: the operator's example alone, nothing of the tests'
+   * @param {Certificates} certificates speaks TLS too, with a certificate for asterisk.test, and
+   *   wants one from whoever connects
    */
-  static async start(place, { exampleOnly = false } = {}) {
+  static async start(place, { exampleOnly = false, certificates } = {}) {
     const asterisk = new Asterisk();
     asterisk.root = place.root;
     asterisk.inside = `/run/trunkline-interop/${place.id}`;
@@ -27,6 +56,13 @@ export class Asterisk {
     const example = join(place.repository, "config/asterisk");
     cpSync(join(place.repository, "tests/interop/asterisk"), etc, { recursive: true });
     cpSync(example, exampleOnly ? etc : join(etc, "example"), { recursive: true });
+    if (certificates) {
+      const own = certificates.sign("asterisk.test", addresses.asterisk);
+      cpSync(own.certificate, join(etc, "own.pem"));
+      cpSync(own.key, join(etc, "own.key"));
+      cpSync(certificates.authority, join(etc, "ca.pem"));
+      appendFileSync(join(etc, "pjsip.conf"), TLS);
+    }
     for (const name of EMPTY) writeFileSync(join(etc, `${name}.conf`), "");
     for (const folder of [etc, join(etc, "example")]) {
       if (!existsSync(folder)) continue;

@@ -224,6 +224,11 @@ impl Talker {
         Talker::new(codec, Signal::Voice(0))
     }
 
+    /// Says something else from now on.
+    pub fn say(&mut self, signal: Signal) {
+        self.signal = signal;
+    }
+
     pub fn with_fec(mut self) -> Self {
         self.encoder.set_loss(0.2).expect("libopus");
         self

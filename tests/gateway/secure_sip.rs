@@ -1,0 +1,112 @@
+//! SIP inside TLS between the gateway and a PBX that wants a certificate of it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::json;
+use trunkline::sip::{Certificate, Config, Transport};
+
+use crate::browser::Browser;
+use crate::pbx::Telephone;
+use crate::sound::Coding;
+use crate::world::World;
+
+/// The files of an authority, of the gateway and of the PBX.
+struct Files {
+    folder: PathBuf,
+}
+
+impl Files {
+    fn new(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("trunkline-secure-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the temporary folder is writable");
+        let files = Files { folder };
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let authority = CertifiedIssuer::self_signed(params, key).expect("signed");
+        fs::write(files.path("ca.pem"), authority.pem()).expect("written");
+        for name in ["gateway.test", "pbx.test"] {
+            let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+            let key = KeyPair::generate().expect("a key");
+            let signed = params.signed_by(&key, &authority).expect("signed");
+            fs::write(files.path(&format!("{name}.pem")), signed.pem()).expect("written");
+            fs::write(files.path(&format!("{name}.key")), key.serialize_pem()).expect("written");
+        }
+        files
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
+    /// Each shows a certificate to the other, and wants one.
+    async fn world(&self, sips: bool) -> World {
+        let pbx = |config: &mut Config| {
+            config.tls.certificate = Some(Certificate {
+                chain: self.path("pbx.test.pem"),
+                key: self.path("pbx.test.key"),
+            });
+            config.tls.authorities = Some(self.path("ca.pem"));
+            config.tls.client_authorities = Some(self.path("ca.pem"));
+            config.trunks[0].tls.name = Some("gateway.test".to_owned());
+            config.trunks[0].sips = sips;
+        };
+        World::beside(Transport::Tls, pbx, |settings| {
+            let sip = &mut settings.sip;
+            sip.certificate = Some(self.path("gateway.test.pem"));
+            sip.certificate_key = Some(self.path("gateway.test.key"));
+            sip.ca = Some(self.path("ca.pem"));
+            sip.client_ca = Some(self.path("ca.pem"));
+            let trunk = &mut settings.trunk[0];
+            trunk.tls_name = Some("pbx.test".to_owned());
+            if sips {
+                trunk.target = trunk.target.replace("sip:", "sips:");
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+async fn calls_go_both_ways(name: &str, sips: bool) {
+    let files = Files::new(name);
+    let mut world = files.world(sips).await;
+    let talk = world.call_out(Coding::Opus).await;
+    talk.sounds().await;
+    talk.end().await;
+    world.gateway.reload().await;
+
+    let mut page = world.page("bob").await;
+    let mut telephone = Telephone::new(Coding::Pcmu).await;
+    let mut leg = world.pbx.call("bob", telephone.describe("sendrecv")).await;
+    let incoming = page.hear("incoming").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    let answer = browser.answer(incoming["sdp"].as_str().expect("SDP")).await;
+    page.say(json!({"type": "accept", "call": incoming["call"], "sdp": answer}))
+        .await;
+    page.hear("answered").await;
+    leg.answered().await;
+    telephone.speak_to(leg.gateway_rtp());
+    telephone.hum(1_004.0);
+    browser.ear.hears(1_004.0).await;
+    leg.hang_up().await;
+    page.hear_end("hangup-remote").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sip_over_tls_carries_calls_both_ways() {
+    calls_go_both_ways("tls", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sips_carries_calls_both_ways() {
+    calls_go_both_ways("sips", true).await;
+}
