@@ -42,8 +42,10 @@ impl<'a> Via<'a> {
                 && is_token(transport),
         };
         if let Some(port) = port {
-            via.port = port.parse().ok().filter(|port| *port != 0);
-            via.well_formed &= via.port.is_some();
+            // A connection that listens nowhere may say 0: it is answered on that connection.
+            let port: Option<u16> = port.parse().ok();
+            via.well_formed &= port.is_some();
+            via.port = port.filter(|port| *port != 0);
         }
         while let Some(text) = params {
             let end = find_outside_quotes(text, ';');
@@ -119,7 +121,6 @@ mod tests {
         for element in [
             "SIP/2.0/UDP 192.0.2.15;;",
             "SIP/7.0/UDP c.example.com;branch=z9hG4bKkdjuw",
-            "SIP/2.0/UDP c.example.com:0",
             "SIP/2.0/UDP c.example.com:99999",
             "SIP/2.0/UDP c.example.com:;branch=z9hG4bKa",
         ] {
