@@ -48,6 +48,7 @@ const PURE_CALL: &[&str] = &[
     "outgoing.rs",
     "incoming.rs",
     "established.rs",
+    "transferring.rs",
     "message.rs",
     "routing.rs",
     "end_reason.rs",

@@ -100,6 +100,10 @@ endings! {
     Unauthorized = "unauthorized", 403, 502, 57, Gateway, "the PBX refused the trunk's credentials";
     /// Another page of the same user took the call.
     AnsweredElsewhere = "answered-elsewhere", 487, 410, 26, Nobody, "the call was answered elsewhere";
+    /// The page sent the call elsewhere.
+    Transferred = "transferred", 603, 200, 16, Nobody, "the call was transferred";
+    /// A 3xx that is not followed.
+    Redirected = "redirected", 302, 410, 23, Nobody, "the called party is reached elsewhere";
     /// Audio stopped for longer than allowed.
     MediaTimeout = "media-timeout", 480, 504, 31, Network, "no audio came for too long";
     /// ICE found no way, or lost it.
@@ -138,6 +142,7 @@ impl EndReason {
     /// Reason header where it had one.
     pub const fn from_refusal(status: u16, cause: Option<u16>) -> EndReason {
         match status {
+            300..=399 => EndReason::Redirected,
             401 | 407 => EndReason::Unauthorized,
             403 => EndReason::Forbidden,
             404 | 410 | 484 | 485 | 604 => EndReason::NotFound,

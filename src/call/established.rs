@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::machine::{Call, State, Step};
 use super::message::{Action, Event, Notice};
+use super::transferring::Transfer;
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
@@ -17,15 +18,18 @@ const REQUEST_PENDING: u16 = 491;
 /// What exists while both sides talk.
 #[derive(Debug)]
 pub(super) struct Established {
-    browser: AudioFormat,
+    pub(super) browser: AudioFormat,
     pbx: AudioFormat,
-    basis: Box<Basis>,
+    pub(super) basis: Box<Basis>,
     /// The page wishes the PBX to be held.
     hold_wished: bool,
     /// What the PBX was last told of it.
     hold_told: bool,
     held_by_pbx: bool,
-    reoffer: Reoffer,
+    pub(super) reoffer: Reoffer,
+    pub(super) transfer: Transfer,
+    /// Sessions begun with other parties.
+    pub(super) sessions: u64,
 }
 
 /// The description that the next offer of ours grows from, so that lines and payload types keep
@@ -41,7 +45,7 @@ pub(super) enum Basis {
 
 /// Our own new offer.
 #[derive(Debug)]
-enum Reoffer {
+pub(super) enum Reoffer {
     None,
     Sent(Box<sdp::LocalOffer>),
     /// Our 2xx to a re-INVITE without description carried this offer; the ACK has the answer.
@@ -60,6 +64,8 @@ impl Established {
             hold_told: false,
             held_by_pbx: false,
             reoffer: Reoffer::None,
+            transfer: Transfer::None,
+            sessions: 0,
         }
     }
 
@@ -77,7 +83,7 @@ impl Established {
     }
 
     /// Offers anew if the PBX does not know yet what the page wishes.
-    fn settle_hold(&mut self, call: &mut Call) {
+    pub(super) fn settle_hold(&mut self, call: &mut Call) {
         if matches!(self.reoffer, Reoffer::None) && self.hold_wished != self.hold_told {
             self.offer(call);
         }
@@ -132,9 +138,15 @@ impl Established {
                     message,
                 });
             }
-            _ => {}
+            event => return self.handle_transfer(call, event, now),
         }
         Step::Stay(State::Established(self))
+    }
+
+    /// Another dialog takes the place of the one that knew of them.
+    pub(super) fn forget_offers(&mut self) {
+        self.reoffer = Reoffer::None;
+        self.hold_told = false;
     }
 
     /// What we are willing to do: nothing is taken from a party that the page holds.
@@ -216,7 +228,7 @@ impl Established {
         }
     }
 
-    fn apply(&mut self, call: &mut Call, remote: &sdp::Remote, pbx: AudioFormat) {
+    pub(super) fn apply(&mut self, call: &mut Call, remote: &sdp::Remote, pbx: AudioFormat) {
         call.point_rtp(remote);
         call.push(Action::SetFormats {
             browser: Box::new(self.browser.clone()),

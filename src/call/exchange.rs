@@ -20,11 +20,13 @@ use super::handle::{CallHandle, QUEUE};
 use super::incoming::Invitation;
 use super::leg::PeerLeg;
 use super::machine::{Call, Local, Rules};
-use super::message::{Diverted, SocketId};
+use super::message::{Diverted, SocketId, TransferTarget};
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
 use super::routing::{Rewrite, Routes};
-use super::task::{Audience, CallTask, SipSide};
+use super::sip_side::SipSide;
+use super::task::{Audience, CallTask};
+use super::transfer::{CallerNames, SIP_QUEUE};
 use super::{EndReason, Error};
 use crate::media::{self, CallKey, Ports, RtpSockets, WorkerHandle};
 use crate::peer::{self, Peer, Role};
@@ -32,9 +34,6 @@ use crate::{sdp, sip};
 
 /// Media events that may wait for a call's task.
 const MEDIA_QUEUE: usize = 64;
-
-/// SIP events that may wait for a call's task.
-const SIP_QUEUE: usize = 32;
 
 /// What calls through one trunk go by.
 #[derive(Clone, Debug)]
@@ -175,6 +174,7 @@ impl Exchange {
         let outgoing = sip::Outgoing {
             trunk: destination.trunk.clone(),
             to_user: destination.number,
+            uri: None,
             from_user: rewritten.unwrap_or_else(|| from_user.clone()),
             from_name: placing.name,
             anonymous: placing.anonymous,
@@ -198,6 +198,15 @@ impl Exchange {
             placing.user,
         )
         .map_err(Error::Ends)
+    }
+
+    /// Where a page's user gets to by dialling `dialled`, for a transfer.
+    pub fn transfer_target(&self, user: &str, dialled: &str) -> Option<TransferTarget> {
+        let destination = self.resources.routes.outbound(user, dialled)?;
+        Some(TransferTarget::Number {
+            trunk: destination.trunk,
+            number: destination.number,
+        })
     }
 
     /// Begins a call from a PBX, or refuses it.
@@ -277,7 +286,11 @@ impl Exchange {
         let (sip_sender, sip_events) = mpsc::channel(SIP_QUEUE);
         let sip = self.resources.sip.clone();
         sip.attach(incoming.leg, sip_sender).await;
-        let side = SipSide::incoming(sip, incoming.leg, incoming.call_id);
+        let names = CallerNames {
+            user: trunk.from_user.clone().unwrap_or_else(|| called.clone()),
+            ..CallerNames::default()
+        };
+        let side = SipSide::incoming(sip, incoming.leg, incoming.call_id, names);
         self.start(parts, call, audience, side, sip_events, open, name, user)
             .map(|_| ())
     }
@@ -369,6 +382,8 @@ impl Exchange {
             worker: parts.worker,
             commands: command_queue,
             sip_events,
+            second: None,
+            referral: None,
             media_events,
             stop: self.stop.subscribe(),
             _open: open,

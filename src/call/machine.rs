@@ -122,6 +122,10 @@ impl Call {
             (_, Command::HangUp) => Step::End(EndReason::HangupLocal, None),
             (_, Command::LoseSignaling) => Step::End(EndReason::SignalingLost, None),
             (_, Command::ShutDown) => Step::End(EndReason::Shutdown, None),
+            (State::Established(mut established), Command::Transfer { to }) => {
+                established.ask_for_transfer(self, to);
+                Step::Stay(State::Established(established))
+            }
             (State::Established(mut established), Command::Hold { on }) => {
                 established.hold(self, on);
                 Step::Stay(State::Established(established))
@@ -180,7 +184,18 @@ impl Call {
                 }
                 Step::Stay(state)
             }
+            (State::Established(established), Event::Ended { reason }) => {
+                established.lose_pbx(reason)
+            }
             (_, Event::Ended { reason }) => Step::End(reason, None),
+            (state, Event::Replaced { .. }) if !state.is_established() => {
+                self.push(Action::RefuseNewLeg { status: 481 });
+                Step::Stay(state)
+            }
+            (state, Event::Redirected { to }) => {
+                self.notify(Notice::Redirected { to });
+                Step::Stay(state)
+            }
             (State::Calling(calling), event) => calling.handle(self, event, now),
             (State::Offering(offering), event) => offering.handle(event),
             (State::Confirming(confirming), event) => confirming.handle(self, event),
@@ -199,7 +214,10 @@ impl Call {
         let own = match &self.state {
             State::Calling(calling) => Some(calling.ring_deadline),
             State::Offering(offering) => Some(offering.ring_deadline),
-            State::Established(established) => established.retry_at(),
+            State::Established(established) => {
+                let times = [established.retry_at(), established.transfer_deadline()];
+                times.into_iter().flatten().min()
+            }
             State::Confirming(_) | State::Ended => None,
         };
         match (own, self.connect_deadline) {
@@ -228,7 +246,7 @@ impl Call {
             }
             State::Established(mut established) => {
                 established.handle_timeout(self, now);
-                Step::Stay(State::Established(established))
+                established.give_up_new_call(self, now)
             }
             state => Step::Stay(state),
         };
@@ -300,6 +318,10 @@ impl State {
         }
     }
 
+    const fn is_established(&self) -> bool {
+        matches!(self, State::Established(_))
+    }
+
     /// Whether audio to the PBX can flow.
     fn has_media(&self) -> bool {
         match self {
@@ -318,6 +340,7 @@ impl Command {
             Command::Trickle { .. } => "candidate",
             Command::SendDigits { .. } => "dtmf",
             Command::Hold { .. } => "hold",
+            Command::Transfer { .. } => "transfer",
             Command::HangUp => "hangup",
             Command::LosePage { .. } | Command::LoseSignaling => "loss of signalling",
             Command::ShutDown => "shutdown",

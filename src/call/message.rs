@@ -56,6 +56,11 @@ pub enum Command {
         /// Whether to hold.
         on: bool,
     },
+    /// Connect the other side elsewhere and leave.
+    Transfer {
+        /// Where.
+        to: TransferTarget,
+    },
     /// End the call.
     HangUp,
     /// A page that had heard of this call has gone. The task turns it into
@@ -68,6 +73,24 @@ pub enum Command {
     LoseSignaling,
     /// The gateway is stopping.
     ShutDown,
+}
+
+/// An answered SIP leg, unique in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DialogId(pub u64);
+
+/// Where a page sends its call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TransferTarget {
+    /// To a number, as the trunk is asked for it.
+    Number {
+        /// The trunk that reaches it.
+        trunk: String,
+        /// Which.
+        number: String,
+    },
+    /// To the other side of another call of the page.
+    Dialog(DialogId),
 }
 
 /// What happened on either side.
@@ -120,6 +143,32 @@ pub enum Event {
     Ended {
         /// Why.
         reason: EndReason,
+    },
+    /// The PBX wants us to call somebody else in its place.
+    Referred {
+        /// Whom, for people.
+        to: String,
+    },
+    /// Another leg wants to take the place of ours.
+    Replaced {
+        /// Who is there, for people.
+        from: String,
+        /// Its offer; none asks us to make one.
+        sdp: Option<String>,
+    },
+    /// What happened on the second leg, which shall take over.
+    NewLeg(Box<Event>),
+    /// News of the transfer that we asked the PBX for.
+    TransferTold {
+        /// Of the PBX's own call, or of its refusal.
+        status: u16,
+        /// Nothing more comes.
+        last: bool,
+    },
+    /// A 3xx that is not followed; its refusal comes next.
+    Redirected {
+        /// The new number, for people.
+        to: String,
     },
     /// ICE and DTLS are through.
     PeerConnected,
@@ -186,6 +235,40 @@ pub enum Action {
     RefuseReoffer {
         /// The SIP status.
         status: u16,
+    },
+    /// Ask the PBX to connect the other side elsewhere.
+    Refer {
+        /// Where.
+        to: TransferTarget,
+    },
+    /// Call whom the PBX named, as a second leg.
+    InviteInstead {
+        /// The session description.
+        offer: String,
+    },
+    /// Tell the PBX how that call goes.
+    ReportTransfer {
+        /// 100 to 699.
+        status: u16,
+        /// Nothing more will be told.
+        last: bool,
+    },
+    /// Answer the leg that wants to take over.
+    AcceptNewLeg {
+        /// The session description.
+        sdp: String,
+    },
+    /// Refuse it.
+    RefuseNewLeg {
+        /// The SIP status.
+        status: u16,
+    },
+    /// End the second leg.
+    DropNewLeg,
+    /// The second leg is the PBX's side from now on; the first one ends.
+    TakeNewLeg {
+        /// Why the first one ends.
+        reason: EndReason,
     },
     /// Where RTP to the PBX goes from now on.
     SetRemoteRtp {
@@ -267,6 +350,26 @@ pub enum Notice {
     Held {
         /// Whether it is held.
         on: bool,
+    },
+    /// The transfer that the page asked for is under way.
+    Transferring {
+        /// Of the PBX's own call: 100 to 199.
+        status: u16,
+    },
+    /// It failed; the call goes on.
+    TransferFailed {
+        /// Of the PBX's own call, or of its refusal.
+        status: u16,
+    },
+    /// The PBX has connected the page with somebody else.
+    Transferred {
+        /// Whom.
+        to: String,
+    },
+    /// The called party is reached at another number; the end of the call comes next.
+    Redirected {
+        /// Which.
+        to: String,
     },
     /// A digit came from the PBX.
     Digit {

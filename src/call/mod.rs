@@ -19,7 +19,10 @@ mod open_calls;
 mod outgoing;
 mod page_headers;
 mod routing;
+mod sip_side;
 mod task;
+mod transfer;
+mod transferring;
 mod translate;
 
 pub use directory::{Delivery, Directory, LookUp, SocketSender};
@@ -30,5 +33,8 @@ pub use handle::CallHandle;
 pub use incoming::Invitation;
 pub use leg::{PeerCommand, PeerLeg};
 pub use machine::{Call, Local, Rules};
-pub use message::{Action, Command, Diverted, Event, Notice, Quality, Side, SideQuality, SocketId};
+pub use message::{
+    Action, Command, DialogId, Diverted, Event, Notice, Quality, Side, SideQuality, SocketId,
+    TransferTarget,
+};
 pub use routing::{Destination, InboundRoute, OutboundRoute, Rewrite, Routes};

@@ -14,6 +14,8 @@ use super::leg::{PeerCommand, PeerEvent, PeerLeg};
 use super::machine::Call;
 use super::message::{Action, Command, Event, Notice, Quality, Side, SocketId};
 use super::open_calls::OpenCall;
+use super::sip_side::{SipSide, Stage};
+use super::transfer::{SecondLeg, second_event};
 use super::translate;
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::sip;
@@ -38,81 +40,11 @@ impl Audience {
     }
 }
 
-/// The SIP leg and what is known of it.
-pub(super) struct SipSide {
-    sip: sip::Handle,
-    stage: Stage,
-    call_id: String,
-}
-
-enum Stage {
-    /// Not called yet.
-    Ready {
-        outgoing: Box<sip::Outgoing>,
-        events: mpsc::Sender<sip::Event>,
-    },
-    /// We called.
-    Inviting(sip::LegId),
-    /// We are called and have not answered.
-    Invited(sip::LegId),
-    /// Answered.
-    Dialog(sip::LegId),
-    /// Over.
-    Gone,
-}
-
-impl SipSide {
-    pub(super) fn outgoing(
-        sip: sip::Handle,
-        outgoing: sip::Outgoing,
-        events: mpsc::Sender<sip::Event>,
-    ) -> Self {
-        SipSide {
-            sip,
-            call_id: outgoing.call_id.clone().unwrap_or_default(),
-            stage: Stage::Ready {
-                outgoing: Box::new(outgoing),
-                events,
-            },
-        }
-    }
-
-    pub(super) fn incoming(sip: sip::Handle, leg: sip::LegId, call_id: String) -> Self {
-        SipSide {
-            sip,
-            stage: Stage::Invited(leg),
-            call_id,
-        }
-    }
-
-    /// Who called, seen from the page, before anything was sent.
-    pub(super) fn direction(&self) -> &'static str {
-        match self.stage {
-            Stage::Invited(_) => "incoming",
-            _ => "outgoing",
-        }
-    }
-
-    fn leg(&self) -> Option<sip::LegId> {
-        match self.stage {
-            Stage::Inviting(leg) | Stage::Invited(leg) | Stage::Dialog(leg) => Some(leg),
-            Stage::Ready { .. } | Stage::Gone => None,
-        }
-    }
-
-    async fn command(&self, command: sip::Command) {
-        if let Some(leg) = self.leg()
-            && let Err(error) = self.sip.command(leg, command).await
-        {
-            tracing::debug!(%error, "SIP leg does not take a command");
-        }
-    }
-}
-
 /// All that can wake a call's task.
 enum Stimulus {
     Asked(Command),
     Sip(sip::Event),
+    Second(sip::Event),
     Media(Box<media::MediaEvent<PeerEvent>>),
     MediaGone,
     Time,
@@ -128,6 +60,10 @@ pub(super) struct CallTask {
     pub(super) worker: WorkerHandle<PeerLeg>,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) sip_events: mpsc::Receiver<sip::Event>,
+    /// The other leg of a transfer.
+    pub(super) second: Option<SecondLeg>,
+    /// Whom the PBX wants us to call.
+    pub(super) referral: Option<Box<sip::Referral>>,
     pub(super) media_events: mpsc::Receiver<media::MediaEvent<PeerEvent>>,
     pub(super) stop: watch::Receiver<bool>,
     /// Counted as open until the task ends.
@@ -153,11 +89,14 @@ impl CallTask {
                     if let Command::LosePage { socket } = command {
                         self.audience.pages.retain(|(id, _)| *id != socket);
                     }
-                    if !self.leaves_to_others(&command) {
+                    let refused = self.leaves_to_others(&command)
+                        || matches!(&command, Command::Transfer { to } if self.leaves_trunk(to));
+                    if !refused {
                         self.call.handle_command(command, Instant::now());
                     }
                 }
-                Stimulus::Sip(event) => self.take_sip(event),
+                Stimulus::Sip(event) => self.take_sip(event).await,
+                Stimulus::Second(event) => self.take_second(event),
                 Stimulus::Media(event) => self.take_media(*event),
                 Stimulus::MediaGone => self.call.handle_event(Event::MediaLost, Instant::now()),
                 Stimulus::Time => self.call.handle_timeout(Instant::now()),
@@ -179,6 +118,7 @@ impl CallTask {
         tokio::select! {
             Some(command) = self.commands.recv() => Stimulus::Asked(command),
             Some(event) = self.sip_events.recv() => Stimulus::Sip(event),
+            event = second_event(&mut self.second) => Stimulus::Second(event),
             event = self.media_events.recv() => {
                 event.map_or(Stimulus::MediaGone, |event| Stimulus::Media(Box::new(event)))
             },
@@ -187,21 +127,27 @@ impl CallTask {
         }
     }
 
-    fn take_sip(&mut self, event: sip::Event) {
-        match &event {
-            sip::Event::Accepted { .. } => {
-                if let Stage::Inviting(leg) = self.side.stage {
-                    self.side.stage = Stage::Dialog(leg);
+    async fn take_sip(&mut self, event: sip::Event) {
+        self.side.follow(&event);
+        self.handle.set_dialog(self.side.dialog());
+        match event {
+            sip::Event::Referred(referral) => self.take_referral(referral),
+            sip::Event::Replaced {
+                by,
+                from,
+                call_id,
+                body,
+            } => self.take_replacement(by, from, call_id, body).await,
+            event => {
+                if let Some(event) = translate::from_sip(event) {
+                    self.happen(event);
                 }
             }
-            sip::Event::Refused { .. } | sip::Event::Cancelled | sip::Event::Ended { .. } => {
-                self.side.stage = Stage::Gone;
-            }
-            _ => {}
         }
-        if let Some(event) = translate::from_sip(event) {
-            self.call.handle_event(event, Instant::now());
-        }
+    }
+
+    pub(super) fn happen(&mut self, event: Event) {
+        self.call.handle_event(event, Instant::now());
     }
 
     fn take_media(&mut self, event: media::MediaEvent<PeerEvent>) {
@@ -272,9 +218,8 @@ impl CallTask {
                         body: Bytes::from(sdp),
                     })
                     .await;
-                if let Stage::Invited(leg) = self.side.stage {
-                    self.side.stage = Stage::Dialog(leg);
-                }
+                self.side.become_dialog();
+                self.handle.set_dialog(self.side.dialog());
             }
             Action::EndPbx { reason } => {
                 let row = reason.ending();
@@ -289,6 +234,7 @@ impl CallTask {
                 };
                 self.side.command(command).await;
                 self.side.stage = Stage::Gone;
+                self.drop_second(row.cause).await;
             }
             Action::Reoffer { offer } => {
                 self.side
@@ -309,6 +255,13 @@ impl CallTask {
                     .command(sip::Command::RefuseReinvite { status })
                     .await;
             }
+            Action::Refer { to } => self.refer(to).await,
+            Action::InviteInstead { offer } => self.invite_instead(offer).await,
+            Action::ReportTransfer { status, last } => self.report_transfer(status, last).await,
+            Action::AcceptNewLeg { sdp } => self.accept_new_leg(sdp).await,
+            Action::RefuseNewLeg { status } => self.refuse_new_leg(status).await,
+            Action::DropNewLeg => self.drop_second(16).await,
+            Action::TakeNewLeg { reason } => self.take_new_leg(reason).await,
             Action::SetRemoteRtp {
                 rtp,
                 rtcp,
@@ -381,7 +334,7 @@ impl CallTask {
         }
     }
 
-    fn notify(&mut self, notice: Notice) {
+    pub(super) fn notify(&mut self, notice: Notice) {
         if matches!(notice, Notice::Answered) {
             self.answered = Some(Instant::now());
         }

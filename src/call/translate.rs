@@ -48,6 +48,10 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
                 duration,
             }
         }
+        sip::Event::TransferProgress { status, last } => Event::TransferTold { status, last },
+        sip::Event::Redirected { to } => Event::Redirected { to: party(&to) },
+        // The task sees to these itself.
+        sip::Event::Referred(_) | sip::Event::Replaced { .. } => return None,
         sip::Event::Cancelled => Event::Cancelled,
         sip::Event::Ended { why, .. } => Event::Ended {
             reason: match why {
@@ -128,6 +132,19 @@ fn side(statistics: &media::SideStatistics) -> SideQuality {
         packets_in: statistics.packets_in,
         lost_in: statistics.lost_in,
         packets_out: statistics.packets_out,
+    }
+}
+
+/// The number or user of a URI, for people; the URI where it has none.
+fn party(uri: &str) -> String {
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    let user = rest.split_once('@').map_or(rest, |(user, _)| user);
+    let user = user.split(';').next().unwrap_or_default();
+    let user: String = user.chars().take(128).collect();
+    if user.is_empty() {
+        uri.to_owned()
+    } else {
+        user
     }
 }
 

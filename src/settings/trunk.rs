@@ -67,6 +67,10 @@ pub struct Trunk {
     pub headers_to_page: Vec<String>,
     /// Headers that a page may set on its INVITEs.
     pub headers_from_page: Vec<String>,
+    /// What becomes of a 3xx: `pass` or `follow`.
+    pub redirect: String,
+    /// Follow its REFERs, let its INVITEs replace its calls.
+    pub transfer: bool,
 }
 
 /// One row of `caller_id`
@@ -117,6 +121,8 @@ impl Default for Trunk {
             caller_id: Vec::new(),
             headers_to_page: Vec::new(),
             headers_from_page: Vec::new(),
+            redirect: "pass".to_owned(),
+            transfer: true,
         }
     }
 }

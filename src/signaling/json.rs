@@ -79,6 +79,15 @@ pub enum FromPage {
         /// Whether to hold.
         on: bool,
     },
+    /// Connect the other side elsewhere.
+    Transfer {
+        /// Which call.
+        call: String,
+        /// The dialled string.
+        to: Option<String>,
+        /// Or the page's other call, whose other side it gets.
+        replaces: Option<String>,
+    },
     /// End a call.
     Hangup {
         /// Which call.
@@ -190,6 +199,34 @@ pub enum ToPage {
         call: String,
         /// Whether it is held.
         on: bool,
+    },
+    /// The transfer that the page asked for is under way.
+    Transferring {
+        /// Which call.
+        call: String,
+        /// SIP status of the new call.
+        status: u16,
+    },
+    /// It failed.
+    TransferFailed {
+        /// Which call.
+        call: String,
+        /// SIP status of the new call, or of the refusal.
+        status: u16,
+    },
+    /// The page is connected with somebody else now.
+    Transferred {
+        /// Which call.
+        call: String,
+        /// With whom.
+        to: String,
+    },
+    /// The called party is reached elsewhere.
+    Redirected {
+        /// Which call.
+        call: String,
+        /// The new number.
+        to: String,
     },
     /// A digit came from the PBX.
     Dtmf {
@@ -341,6 +378,7 @@ mod tests {
             "page dtmf",
             "page hold",
             "page hangup",
+            "page transfer",
             "page ping",
             "gateway welcome",
             "gateway incoming",
@@ -351,6 +389,10 @@ mod tests {
             "gateway candidate",
             "gateway held",
             "gateway dtmf",
+            "gateway transferring",
+            "gateway transfer-failed",
+            "gateway transferred",
+            "gateway redirected",
             "gateway statistics",
             "gateway ended",
             "gateway error",

@@ -11,6 +11,7 @@ mod listener;
 mod page;
 mod session;
 mod sign_in;
+mod telling;
 
 pub use door::{Door, DoorLimits, router};
 pub use error::Error;

@@ -14,11 +14,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use super::door::{Admitted, Door};
-use super::json::{Caller, Diverted, FromPage, Rejection, Side, ToPage, VERSION};
+use super::json::{FromPage, Rejection, ToPage, VERSION};
 use super::sign_in::{Credentials, Identity};
+use super::telling::to_page;
 use crate::call::{
-    self, CallHandle, Command, Delivery, EndReason, Notice, Placing, SideQuality, SocketId,
-    SocketSender,
+    self, CallHandle, Command, Delivery, EndReason, Notice, Placing, SocketId, SocketSender,
+    TransferTarget,
 };
 use crate::redacted::Redacted;
 
@@ -275,6 +276,7 @@ impl Session {
                     .await
             }
             FromPage::Hold { call, on } => self.ask(call, Command::Hold { on }).await,
+            FromPage::Transfer { call, to, replaces } => self.transfer(call, to, replaces).await,
             FromPage::Hangup { call } => self.ask(call, Command::HangUp).await,
         }
     }
@@ -323,6 +325,44 @@ impl Session {
                 self.write(&to_page(call, ended)).await
             }
         }
+    }
+
+    async fn transfer(
+        &mut self,
+        call: String,
+        to: Option<String>,
+        replaces: Option<String>,
+    ) -> Result<(), Over> {
+        let target = match (to, replaces) {
+            (Some(to), None) => {
+                let exchange = &self.door.exchange;
+                match exchange.transfer_target(&self.identity.user, &to) {
+                    Some(target) => target,
+                    None => {
+                        let text = "no route to this number";
+                        return self.refuse("not-found", text, Some(call)).await;
+                    }
+                }
+            }
+            (None, Some(other)) if other != call => {
+                match self.calls.get(&other).map(CallHandle::dialog) {
+                    Some(Some(dialog)) => TransferTarget::Dialog(dialog),
+                    Some(None) => {
+                        let text = "the other call is not answered";
+                        return self.refuse("bad-state", text, Some(call)).await;
+                    }
+                    None => {
+                        let text = "there is no such other call";
+                        return self.refuse("unknown-call", text, Some(call)).await;
+                    }
+                }
+            }
+            _ => {
+                let text = "transfer takes either to or replaces, another call";
+                return self.refuse("bad-message", text, Some(call)).await;
+            }
+        };
+        self.ask(call, Command::Transfer { to: target }).await
     }
 
     async fn ask(&mut self, call: String, command: Command) -> Result<(), Over> {
@@ -500,64 +540,4 @@ fn call_named(text: &str) -> Option<String> {
     let message: serde_json::Value = serde_json::from_str(text).ok()?;
     let call = message.get("call")?.as_str()?;
     (call.len() <= LONGEST_CALL_NAME).then(|| call.to_owned())
-}
-
-/// A notice on the wire.
-fn to_page(call: String, notice: Notice) -> ToPage {
-    match notice {
-        Notice::Incoming {
-            from,
-            name,
-            to,
-            diverted,
-            headers,
-            offer,
-        } => ToPage::Incoming {
-            call,
-            from: Caller { number: from, name },
-            to,
-            diverted: diverted.map(|diverted| Diverted {
-                from: diverted.from,
-                reason: diverted.reason,
-            }),
-            headers: headers.into_iter().collect(),
-            sdp: offer,
-        },
-        Notice::Answer { sdp } => ToPage::Answer { call, sdp },
-        Notice::Ringing => ToPage::Ringing { call },
-        Notice::EarlyMedia => ToPage::EarlyMedia { call },
-        Notice::Answered => ToPage::Answered { call },
-        Notice::Held { on } => ToPage::Held { call, on },
-        Notice::Digit { digit, duration } => ToPage::Dtmf {
-            call,
-            digit: digit.to_string(),
-            duration: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
-        },
-        Notice::Quality(quality) => ToPage::Statistics {
-            call,
-            browser: side(&quality.browser),
-            pbx: side(&quality.pbx),
-        },
-        Notice::Refused { code, message } => ToPage::Error {
-            code: code.to_owned(),
-            message,
-            call: Some(call),
-        },
-        Notice::Ended { reason, status } => ToPage::Ended {
-            call,
-            reason: reason.code().to_owned(),
-            status,
-            text: reason.ending().text.to_owned(),
-        },
-    }
-}
-
-fn side(quality: &SideQuality) -> Side {
-    Side {
-        codec: quality.codec.map(str::to_owned),
-        loss_in: quality.loss_in,
-        loss_out: quality.loss_out,
-        jitter_ms: quality.jitter,
-        round_trip_ms: quality.round_trip,
-    }
 }

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::address::sip_uri;
 use super::identity::IdentityPolicy;
+use super::redirection::RedirectPolicy;
 use crate::redacted::Redacted;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
@@ -148,6 +149,10 @@ pub struct Trunk {
     pub keep_alive: Duration,
     /// How callers are named, ours and theirs.
     pub identity: IdentityPolicy,
+    /// What becomes of a 3xx.
+    pub redirect: RedirectPolicy,
+    /// Its REFERs are followed, and its INVITEs may replace calls of its own.
+    pub transfer: bool,
 }
 
 impl Trunk {
@@ -171,6 +176,8 @@ impl Trunk {
             advertised: None,
             keep_alive: Duration::from_secs(25),
             identity: IdentityPolicy::default(),
+            redirect: RedirectPolicy::default(),
+            transfer: true,
         }
     }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::identity::Diversion;
+use super::refer::Referral;
 
 /// One INVITE dialog or attempt at one, unique in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +25,8 @@ pub struct Outgoing {
     pub trunk: String,
     /// User part of the request URI and of To.
     pub to_user: String,
+    /// The whole request URI, where somebody else named it; it goes the trunk's way all the same.
+    pub uri: Option<String>,
     /// User part of From.
     pub from_user: String,
     /// Display name of From.
@@ -108,6 +111,21 @@ pub enum Command {
         /// 300..=699, 488 as a rule.
         status: u16,
     },
+    /// Asks the peer to call somebody else instead (RFC 3515): a number, or the far end of
+    /// another call of ours on the same trunk, which is then replaced.
+    Refer {
+        /// User part of Refer-To.
+        to_user: String,
+        /// The call to replace; `to_user` does not matter then.
+        replaces: Option<LegId>,
+    },
+    /// Tells how the call of an [`Event::Referred`] goes.
+    ReportReferral {
+        /// 100..=699.
+        status: u16,
+        /// Nothing more will be told.
+        last: bool,
+    },
     /// Sends an INFO request inside the call.
     Info {
         /// Content-Type.
@@ -130,6 +148,33 @@ pub enum Event {
     /// Our call was answered.
     Accepted {
         /// SDP answer.
+        body: Option<Bytes>,
+    },
+    /// A 3xx to our call that is not followed; [`Event::Refused`] comes next.
+    Redirected {
+        /// URI of the first Contact.
+        to: String,
+    },
+    /// The peer wants us to call somebody else in its place (RFC 3515); 202 has been sent. Say
+    /// how that goes with [`Command::ReportReferral`].
+    Referred(Box<Referral>),
+    /// News of our [`Command::Refer`].
+    TransferProgress {
+        /// Status that the peer's own call has, or of its refusal; 408 when nothing was heard.
+        status: u16,
+        /// Nothing more comes.
+        last: bool,
+    },
+    /// An incoming call that wants to take this one over (RFC 3891). Attach to it, accept it, and
+    /// hang this leg up; or reject it.
+    Replaced {
+        /// The leg of the new call.
+        by: LegId,
+        /// Who it is from.
+        from: String,
+        /// Its Call-ID.
+        call_id: String,
+        /// SDP offer; `None` asks for an offer of ours.
         body: Option<Bytes>,
     },
     /// Our call was refused, or failed here. The leg is over.

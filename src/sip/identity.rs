@@ -247,14 +247,15 @@ fn remote_party(headers: &Headers) -> Option<Caller> {
     (!user.is_empty()).then_some(Caller { user, name })
 }
 
-fn is_tel(uri: &str) -> bool {
+/// True for a tel URI.
+pub fn is_tel(uri: &str) -> bool {
     uri.get(..4)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"))
 }
 
 /// The number of a tel URI without visual separators (RFC 3966 section 3), else the user part
 /// without the parameters that a telephone subscriber may have there (RFC 3261 section 19.1.6).
-fn number_of(uri: &str) -> String {
+pub fn number_of(uri: &str) -> String {
     let user = user_of(uri);
     if is_tel(uri) {
         return user.chars().filter(|c| !"-.()".contains(*c)).collect();

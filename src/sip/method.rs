@@ -22,6 +22,10 @@ pub enum Method {
     Info,
     /// RFC 3311.
     Update,
+    /// RFC 3515.
+    Refer,
+    /// RFC 6665, for what REFER subscribes to.
+    Notify,
     /// A method of another RFC that this user agent does not serve.
     Unserved(&'static str),
     /// A method that no RFC we know names.
@@ -29,19 +33,11 @@ pub enum Method {
 }
 
 /// Methods we know and refuse with 405 instead of 501.
-const UNSERVED: [&str; 7] = [
-    "PRACK",
-    "MESSAGE",
-    "SUBSCRIBE",
-    "NOTIFY",
-    "PUBLISH",
-    "REFER",
-    "PING",
-];
+const UNSERVED: [&str; 5] = ["PRACK", "MESSAGE", "SUBSCRIBE", "PUBLISH", "PING"];
 
 impl Method {
     /// Value of Allow.
-    pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE";
+    pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
 
     /// Reads a method; `None` when it is no token.
     pub fn read(text: &str) -> Option<Self> {
@@ -54,6 +50,8 @@ impl Method {
             "REGISTER" => Method::Register,
             "INFO" => Method::Info,
             "UPDATE" => Method::Update,
+            "REFER" => Method::Refer,
+            "NOTIFY" => Method::Notify,
             _ => match UNSERVED.iter().find(|known| **known == text) {
                 Some(known) => Method::Unserved(known),
                 None => {
@@ -78,6 +76,8 @@ impl Method {
             Method::Register => "REGISTER",
             Method::Info => "INFO",
             Method::Update => "UPDATE",
+            Method::Refer => "REFER",
+            Method::Notify => "NOTIFY",
             Method::Unserved(name) => name,
             Method::Unknown(name) => name,
         }

@@ -38,9 +38,9 @@ impl Refusal {
 }
 
 /// Option tags that we understand in Require.
-const SUPPORTED: [&str; 1] = ["timer"];
+const SUPPORTED: [&str; 3] = ["timer", "replaces", "norefersub"];
 /// Value of Supported.
-pub const SUPPORTED_VALUE: &str = "timer";
+pub const SUPPORTED_VALUE: &str = "timer, replaces, norefersub";
 
 /// Checks a request. Call it only for one whose [`Envelope`] could be read.
 pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {

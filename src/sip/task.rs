@@ -298,7 +298,21 @@ impl Driver {
                     self.agent.refuse_unheard(leg, Instant::now());
                 }
             }
-            Happening::Leg(leg, event) => self.deliver(leg, event),
+            Happening::Leg(leg, event) => {
+                let by = match &event {
+                    Event::Replaced { by, .. } => Some(*by),
+                    _ => None,
+                };
+                if let Some(by) = by {
+                    self.owners.insert(by, Owner::Awaited(VecDeque::new()));
+                }
+                self.deliver(leg, event);
+                if let Some(by) = by.filter(|_| !self.owners.contains_key(&leg)) {
+                    // Nobody to take it over from.
+                    self.owners.remove(&by);
+                    self.agent.refuse_unheard(by, Instant::now());
+                }
+            }
             Happening::Registration { trunk, state } => {
                 tracing::info!(%trunk, ?state, "sip registration changed");
                 let states = self.agent.registrations();

@@ -43,6 +43,7 @@ pub struct Leg {
     pub called: String,
     pub caller: String,
     pub caller_name: Option<String>,
+    pub call_id: String,
     /// Of the gateway's INVITE, those of [`SEEN`].
     pub headers: Vec<(String, String)>,
     /// The gateway's last description.
@@ -97,6 +98,7 @@ impl Pbx {
             caller: incoming.from_user,
             caller_name: incoming.from_name,
             headers: incoming.headers,
+            call_id: incoming.call_id,
             description: String::from_utf8(body.to_vec()).expect("SDP is text"),
         }
     }
@@ -136,6 +138,7 @@ impl Pbx {
             caller: "4930123".to_owned(),
             caller_name: None,
             headers: Vec::new(),
+            call_id: String::new(),
             description: String::new(),
         }
     }
@@ -175,6 +178,12 @@ impl Leg {
     pub async fn refuse(&self, status: u16) {
         let reason = None;
         self.command(sip::Command::Reject { status, reason }).await;
+    }
+
+    /// Tells how the call that a REFER of the gateway asked for goes.
+    pub async fn report(&self, status: u16, last: bool) {
+        self.command(sip::Command::ReportReferral { status, last })
+            .await;
     }
 
     pub async fn hang_up(&self) {

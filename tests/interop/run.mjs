@@ -1,5 +1,6 @@
 // Runs the test files, each in namespaces of its own, and counts their behaviours. Started by
-// tests/interop/run, which makes what it needs.
+// tests/interop/run, which makes what it needs. Files that measure the quality of sound or how
+// long something takes have the machine to themselves; the others run beside each other.
 
 import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
@@ -9,91 +10,128 @@ import { Network } from "./world/network.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const repository = join(here, "../..");
-const { INTEROP_ROOT: root, INTEROP_AUDIO: audio } = process.env;
+const { INTEROP_ROOT: sid, INTEROP_ROOT_BULLSEYE: bullseye, INTEROP_AUDIO: audio } = process.env;
 const wanted = process.argv.slice(2);
 const files = readdirSync(join(here, "behaviours")).filter((name) => name.endsWith(".mjs"))
   .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word))).sort();
 
 const FILE_LIMIT_MILLISECONDS = 480000;
+const BESIDE_EACH_OTHER = Number(process.env.INTEROP_JOBS ?? 2);
+/** Files that want the machine to themselves, by what they measure. */
+const ALONE = [
+  // PESQ
+  "asterisk_calls_the_page", "chromium_calls_asterisk", "chromium_opus_trunk", "chromium_pcmu", "equipment", "loss",
+  // milliseconds
+  "digits", "port_change", "set_up_time",
+];
+/** Long and mostly waiting: all of them beside each other, and before the rest. */
+const WAITING = ["pbx_matrix_16", "pbx_matrix_22"];
+
 let passed = 0;
 let failed = 0;
-let present = null;
+let count = 0;
+/** Rows of the table that the matrix prints. */
+const rows = [];
+const present = new Set();
 let stopping = false;
 
-function clean() {
-  if (present === null) return;
-  present.network.remove();
+function clean(run) {
+  run.network.remove();
   // Only this run's folders: another run may be going on.
-  for (const folder of ["", "-sipp", "-baresip"]) {
-    rmSync(join(root, `run/trunkline-interop/${present.id}${folder}`), { recursive: true, force: true });
+  for (const root of [sid, bullseye]) {
+    const folders = join(root, "run/trunkline-interop");
+    let names = [];
+    try { names = readdirSync(folders); } catch { /* nothing was made there */ }
+    for (const name of names.filter((one) => one === run.id || one.startsWith(`${run.id}-`))) {
+      rmSync(join(folders, name), { recursive: true, force: true });
+    }
   }
-  present = null;
+  present.delete(run);
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(signal, () => {
     stopping = true;
-    present?.child?.kill("SIGKILL");
-    clean();
+    for (const run of [...present]) {
+      run.child?.kill("SIGKILL");
+      clean(run);
+    }
     process.exit(130);
   });
 }
 
-async function runFile(name) {
-  const id = `trunkline-${process.pid}`;
+/** Runs one file. What it says comes at once when `direct`, else when it has ended. */
+async function runFile(name, direct) {
+  count += 1;
+  const id = `trunkline-${process.pid % 100000}-${count}`;
   const logs = join(repository, "target/interop", name.replace(/\.mjs$/, ""));
   rmSync(logs, { recursive: true, force: true });
   mkdirSync(logs, { recursive: true });
-  const network = new Network(id);
-  present = { network, id };
+  const run = { network: new Network(id), id, child: null };
+  present.add(run);
+  const started = Date.now();
+  const heard = [];
+  const say = (text) => (direct ? process.stdout.write(text) : heard.push(text));
+  say(`# ${name}\n`);
   let good = 0;
   let bad = 0;
   try {
-    network.make();
-    const child = spawn("ip", ["netns", "exec", network.browser, process.execPath, join(here, "behaviours", name)], {
+    run.network.make();
+    const child = spawn("ip", ["netns", "exec", run.network.browser, process.execPath, join(here, "behaviours", name)], {
       stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, INTEROP_PLACE: JSON.stringify({ repository, root, audio, id, logs }) },
+      env: { ...process.env, INTEROP_PLACE: JSON.stringify({ repository, root: sid, roots: { sid, bullseye }, audio, id, logs }) },
     });
-    present.child = child;
+    run.child = child;
     let rest = "";
     child.stdout.setEncoding("utf8");
     child.stdout.on("data", (text) => {
-      process.stdout.write(text);
+      say(text);
       const lines = (rest + text).split("\n");
       rest = lines.pop();
       good += lines.filter((line) => line.startsWith("ok - ")).length;
       bad += lines.filter((line) => line.startsWith("not ok - ")).length;
+      rows.push(...lines.filter((line) => line.startsWith("# matrix ")).map((line) => line.slice(9)));
     });
     const timer = setTimeout(() => child.kill("SIGKILL"), FILE_LIMIT_MILLISECONDS);
     const code = await new Promise((resolve) => child.on("close", resolve));
     clearTimeout(timer);
     if (code !== 0 && bad === 0) {
       bad = 1;
-      console.log(`not ok - ${name} ended with ${code}`);
+      say(`not ok - ${name} ended with ${code}\n`);
     }
   } catch (error) {
     bad += 1;
-    console.log(`not ok - ${name}: ${error.stack}`);
+    say(`not ok - ${name}: ${error.stack}\n`);
   } finally {
-    clean();
+    if (!stopping) clean(run);
   }
   // A file that says nothing must not look like one that passes.
   if (good + bad === 0) {
     bad = 1;
-    console.log(`not ok - ${name} ran no behaviour`);
+    say(`not ok - ${name} ran no behaviour\n`);
   }
+  say(`# ${name}: ${((Date.now() - started) / 1000).toFixed(0)} s\n`);
+  process.stdout.write(heard.join(""));
   passed += good;
   failed += bad;
 }
+
+const among = (list) => (name) => list.includes(name.replace(/\.mjs$/, ""));
 
 if (files.length === 0) {
   failed = 1;
   console.log(`not ok - no test file matches ${wanted.join(" ")}`);
 }
-for (const name of files) {
-  if (stopping) break;
-  console.log(`# ${name}`);
-  await runFile(name);
+for (const name of files.filter(among(ALONE))) {
+  if (!stopping) await runFile(name, true);
 }
+const waiting = files.filter(among(WAITING));
+await Promise.all(waiting.map((name) => runFile(name, waiting.length === 1)));
+const others = files.filter((name) => !among(ALONE)(name) && !among(WAITING)(name));
+const direct = others.length === 1 || BESIDE_EACH_OTHER === 1;
+await Promise.all(Array.from({ length: BESIDE_EACH_OTHER }, async () => {
+  while (!stopping && others.length > 0) await runFile(others.shift(), direct);
+}));
+if (rows.length > 0) console.log(rows.sort().map((row) => `# ${row}`).join("\n"));
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? 0 : 1);

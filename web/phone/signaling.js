@@ -117,6 +117,14 @@ export class Trunkline extends EventTarget {
   hold(call, on) {
     return this.send({ type: "hold", call, on });
   }
+  /** Connects the other side with a number, and leaves. */
+  transfer(call, to) {
+    return this.send({ type: "transfer", call, to });
+  }
+  /** Connects the other sides of two calls with each other, and leaves both. */
+  join(call, replaces) {
+    return this.send({ type: "transfer", call, replaces });
+  }
   hangup(call) {
     return this.send({ type: "hangup", call });
   }

@@ -3,7 +3,7 @@
 use super::unusable;
 use crate::call::Rewrite;
 use crate::settings::{self, Error};
-use crate::sip::{CarriedBy, IdentityPolicy, is_header_name, is_reserved};
+use crate::sip::{CarriedBy, IdentityPolicy, RedirectPolicy, is_header_name, is_reserved};
 
 /// Most headers of a list.
 const MOST_HEADERS: usize = 16;
@@ -26,6 +26,18 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<IdentityPo
         trusted: trunk.trusted,
         passed_headers: headers(key, &trunk.headers_to_page)?,
     })
+}
+
+/// What becomes of a 3xx.
+pub(super) fn redirect(index: usize, trunk: &settings::Trunk) -> Result<RedirectPolicy, Error> {
+    match trunk.redirect.as_str() {
+        "pass" => Ok(RedirectPolicy::Pass),
+        "follow" => Ok(RedirectPolicy::Follow),
+        other => {
+            let key = format!("trunk[{index}].redirect");
+            Err(unusable(key, other, "pass or follow"))
+        }
+    }
 }
 
 /// The headers that a page may set.

@@ -183,6 +183,8 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
             certificate: certificate(&trunk.tls_certificate, &trunk.tls_certificate_key),
         },
         identity: identity::policy(index, trunk)?,
+        redirect: identity::redirect(index, trunk)?,
+        transfer: trunk.transfer,
         advertised: trunk.advertise,
         keep_alive: Duration::from_secs(trunk.keep_alive),
         ..sip::Trunk::new(&trunk.name, target)

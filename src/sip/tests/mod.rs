@@ -13,6 +13,8 @@ mod messages;
 mod multipart;
 mod must_get_right;
 mod own_address;
+mod redirections;
 mod strangers;
 mod tls;
+mod transfers;
 mod wire;

@@ -4,15 +4,19 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::loopback::{converse, next};
 use super::wire::{self, SDP, Wire, trunk, value};
+use crate::sip::transport::Inbound;
+use crate::sip::transport::credentials::{Sources, watch};
 use crate::sip::*;
 
 /// An authority and a folder for what it signs.
@@ -295,6 +299,44 @@ async fn certificates_are_read_again_and_a_broken_one_changes_nothing() {
     let calling = tokio::spawn(async move { try_to_call(&again).await });
     next(&mut incoming).await;
     calling.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_certificates_are_noticed_within_a_minute() {
+    let authority = Authority::new();
+    let certificate = authority.sign("pbx.test").expect("made");
+    let touched = |seconds| {
+        let file = fs::File::options().write(true).open(&certificate.chain);
+        let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let touched = file.and_then(|file| file.set_modified(time));
+        touched.expect("the file is ours");
+    };
+    let config = Config {
+        listen: vec![Listen {
+            transport: Transport::Tls,
+            address: "127.0.0.1:0".parse().expect("address"),
+        }],
+        tls: Tls {
+            certificate: Some(certificate.clone()),
+            authorities: authority.file(),
+            ..Tls::default()
+        },
+        ..Config::default()
+    };
+    let (sender, mut reports) = mpsc::channel(1);
+    let sources = Sources::of(&config).expect("something speaks TLS");
+    let watching = tokio::spawn(watch(sources, Arc::default(), sender));
+    let minutes = |count: u64| Duration::from_secs(count * 60 + 1);
+    let unchanged = timeout(minutes(5), reports.recv()).await;
+    assert!(unchanged.is_err(), "nothing has changed");
+    touched(1_000_000);
+    let changed = timeout(minutes(1), reports.recv()).await;
+    assert!(matches!(changed, Ok(Some(Inbound::Credentials(_)))));
+    fs::write(&certificate.chain, "nothing").expect("written");
+    touched(2_000_000);
+    let broken = timeout(minutes(5), reports.recv()).await;
+    assert!(broken.is_err(), "a broken file changes nothing");
+    watching.abort();
 }
 
 #[tokio::test]

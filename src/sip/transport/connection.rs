@@ -181,7 +181,13 @@ async fn read(
             length = bytes => match length {
                 Ok(Ok(0)) => return "closed_by_peer",
                 Ok(Ok(length)) => length,
-                Ok(Err(_)) => return "read_failed",
+                Ok(Err(error)) => {
+                    if opened && pulse.heard.load(Ordering::Relaxed) == 0 {
+                        // In TLS 1.3 a peer refuses our certificate only now.
+                        tracing::warn!(remote = %plan.remote, %error, "sip peer ended our connection without a word");
+                    }
+                    return "read_failed";
+                }
                 Err(_) => return "idle",
             },
             () = &mut owed, if !heard || framer.is_amid_message() => {

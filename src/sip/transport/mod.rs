@@ -2,7 +2,7 @@
 //! slow or dead peer delays nobody else.
 
 mod connection;
-mod credentials;
+pub(super) mod credentials;
 mod sockets;
 
 pub use sockets::{Inbound, Transports, Unsent};

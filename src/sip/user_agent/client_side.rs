@@ -84,6 +84,7 @@ impl UserAgent {
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
                 self.lose(leg, now);
             }
+            Owner::Refer(leg) => self.take_refer_response(leg, response, now),
             Owner::Info(_)
             | Owner::Bye(_)
             | Owner::Refresh(_)
@@ -107,7 +108,9 @@ impl UserAgent {
     /// A request got no final answer (408) or could not be sent (503).
     pub(super) fn fail_outbound(&mut self, outbound: Outbound, status: u16, now: Instant) {
         match outbound.owner {
+            Owner::Invite(leg) if self.try_next_address(leg, &outbound, now) => {}
             Owner::Invite(leg) => self.refuse_locally(leg, status),
+            Owner::Refer(leg) => self.finish_asking(leg, status),
             Owner::Bye(leg) => self.finish_bye(leg),
             Owner::Reinvite(leg) => {
                 if let Some(held) = self.legs.get_mut(&leg)

@@ -8,13 +8,15 @@ use super::agent::UserAgent;
 use super::flow::Happening;
 use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, State};
 use super::sending::{Outbound, Owner};
+use super::transferring::Transfers;
 use crate::sip::address::{Address, NextHop};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, LegId, Outgoing};
-use crate::sip::identity::{self, is_header_name};
+use crate::sip::identity::{self, is_header_name, is_tel};
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
+use crate::sip::redirection::Redirection;
 use crate::sip::screening::SUPPORTED_VALUE;
 
 impl UserAgent {
@@ -48,7 +50,14 @@ impl UserAgent {
             Some(call_id) => (call_id, self.token(8)),
             None => (self.token(16), self.token(8)),
         };
-        let uri = trunk.uri(&outgoing.to_user);
+        let uri = match outgoing.uri {
+            // A trunk is asked for numbers in its own form.
+            Some(uri) if !is_tel(&uri) => uri,
+            _ => trunk.uri(&outgoing.to_user),
+        };
+        if uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
+            return Err(Error::BadHeader("To".to_owned()));
+        }
         let presented = identity::present(
             &trunk.identity,
             &outgoing.from_user,
@@ -84,8 +93,10 @@ impl UserAgent {
             id,
             Leg {
                 id,
-                trunk: Some(index),
                 authorizer: trunk.credentials.clone().map(Authorizer::new),
+                trunk: Some(index),
+                redirection: Redirection::new(&trunk, &request.uri),
+                transfers: Transfers::default(),
                 contact_user: contact_user.clone(),
                 call_id,
                 local_tag,
@@ -131,6 +142,10 @@ impl UserAgent {
                 Ok(())
             }
             Command::Reinvite { body } => self.reinvite(leg, body, now),
+            Command::Refer { to_user, replaces } => self.refer(leg, &to_user, replaces, now),
+            Command::ReportReferral { status, last } => {
+                self.report_referral(leg, status, last, now)
+            }
             Command::AnswerReinvite { body } => self.answer_reinvite(leg, body, now),
             Command::RefuseReinvite { status } => self.refuse_reinvite(leg, status, now),
             Command::Info { content_type, body } => self.inform(leg, &content_type, body, now),

@@ -98,7 +98,7 @@ impl UserAgent {
             let trunk = self.config.trunks.get(index)?;
             let mut targets = trunk.targets.iter().map(|target| &target.target);
             let target = targets.find(|target| {
-                target.transport == Some(Transport::Tls)
+                target.transport.is_none_or(|named| named == Transport::Tls)
                     && match target.host.parse::<IpAddr>() {
                         Ok(target) => canonical(target) == ip,
                         Err(_) => self

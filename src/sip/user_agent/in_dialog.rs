@@ -105,6 +105,8 @@ impl UserAgent {
             Method::Bye => self.take_bye(id, key, &request, now),
             Method::Invite | Method::Update => self.take_offer(id, key, request, flow, now),
             Method::Info => self.take_info(id, key, &request, now),
+            Method::Refer => self.take_refer(id, key, &request, envelope.sequence, flow, now),
+            Method::Notify => self.take_notify(id, key, &request, now),
             Method::Options => self.answer_options(key, &request, now),
             _ => self.respond_refusal(key, &request, &Refusal::plain(481), now),
         }

@@ -49,7 +49,10 @@ impl UserAgent {
                     .legs
                     .get(&id)
                     .is_some_and(|leg| matches!(leg.state, State::Calling(_)));
-                if waiting {
+                let outbound = self.clients.get(key).map(|entry| entry.outbound.clone());
+                let sent_on = waiting
+                    && outbound.is_some_and(|outbound| self.redirect(id, &outbound, response, now));
+                if waiting && !sent_on {
                     self.tell(
                         id,
                         Event::Refused {

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::flow::Flow;
+use super::transferring::Transfers;
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::event::LegId;
 use crate::sip::message::Request;
+use crate::sip::redirection::Redirection;
 use crate::sip::session_timer::SessionTimer;
 use crate::sip::transaction::key::{ClientKey, ServerKey};
 
@@ -30,6 +32,8 @@ pub struct Leg {
     pub trunk: Option<usize>,
     /// Credentials and challenges met, when its trunk has some.
     pub authorizer: Option<Authorizer>,
+    pub redirection: Redirection,
+    pub transfers: Transfers,
     /// User part of our Contact.
     pub contact_user: String,
     pub call_id: String,
@@ -152,14 +156,16 @@ impl Leg {
 
     /// When the leg wants to be woken.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.state {
+        let transfers = self.transfers.poll_timeout();
+        let state = match &self.state {
             State::Calling(calling) => match calling.cancel {
                 Cancel::Sent(give_up) => Some(give_up),
                 Cancel::No | Cancel::Wanted(_) => None,
             },
             State::Ringing(ringing) => ringing.progress.as_ref().map(|(_, _, at)| *at),
             State::Established(established) => established.poll_timeout(),
-        }
+        };
+        [state, transfers].into_iter().flatten().min()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::sip::screening::SUPPORTED_VALUE;
 
 impl UserAgent {
     pub(super) fn handle_leg_timeout(&mut self, id: LegId, now: Instant) {
+        self.handle_transfer_timeout(id, now);
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };

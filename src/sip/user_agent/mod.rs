@@ -17,11 +17,13 @@ mod keep_alives;
 mod leg;
 mod leg_timers;
 mod own_address;
+mod redirecting;
 mod registrations;
 mod reoffering;
 mod sending;
 mod server_side;
 mod their_offers;
+mod transferring;
 
 pub use agent::UserAgent;
 pub use domains::Domain;

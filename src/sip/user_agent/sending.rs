@@ -48,6 +48,8 @@ pub enum Owner {
     Bye(LegId),
     /// Its INFO.
     Info(LegId),
+    /// Its REFER.
+    Refer(LegId),
     /// Its UPDATE for the session timer.
     Refresh(LegId),
     /// The REGISTER of a trunk.
@@ -406,6 +408,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Refer(leg)
             | Owner::Refresh(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Register(trunk) => self.registrations.get_mut(&trunk)?.authorizer.as_mut(),
             Owner::Nobody => None,
@@ -420,6 +423,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Refer(leg)
             | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
             Owner::Register(trunk) => Some(trunk),
             Owner::Nobody => None,
@@ -434,6 +438,7 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::Refer(leg)
             | Owner::Refresh(leg) => match &mut self.legs.get_mut(&leg)?.state {
                 State::Calling(calling) => &mut calling.sequence,
                 State::Ringing(ringing) => &mut ringing.dialog.local_sequence,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
 use super::leg::{Leg, Ringing, State};
+use super::transferring::Transfers;
 use crate::sip::address::user_of;
 use crate::sip::config::{Trunk, TrunkTarget};
 use crate::sip::dialog::Dialog;
@@ -18,6 +19,7 @@ use crate::sip::event::{Event, Incoming, LegId};
 use crate::sip::identity;
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
+use crate::sip::redirection::Redirection;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
 use crate::sip::session_timer::{SHORTEST, SessionExpires, supports_timer};
 use crate::sip::transaction::key::ServerKey;
@@ -202,11 +204,18 @@ impl UserAgent {
             };
             return self.respond_refusal(&key, &request, &refusal, now);
         }
+        let called = user_of(&request.uri);
+        let trunk = self.trunk_of(source.ip(), &called);
+        let replaced = match self.replaced_leg(&request, trunk) {
+            Ok(replaced) => replaced,
+            Err(status) => {
+                self.reject("replaces", source);
+                return self.respond_refusal(&key, &request, &Refusal::plain(status), now);
+            }
+        };
         let trying = request.respond(100, None, None);
         self.respond(&key, &trying, now);
 
-        let called = user_of(&request.uri);
-        let trunk = self.trunk_of(source.ip(), &called);
         let request_user = match trunk.and_then(|index| self.registrations.get(&index)) {
             Some(entry) if entry.contact_user == called => entry.user.clone(),
             _ => called,
@@ -246,6 +255,8 @@ impl UserAgent {
                 id,
                 trunk,
                 authorizer: credentials.map(Authorizer::new),
+                redirection: Redirection::default(),
+                transfers: Transfers::default(),
                 contact_user: request_user,
                 call_id: envelope.call_id.clone(),
                 local_tag,
@@ -258,7 +269,18 @@ impl UserAgent {
                 })),
             },
         );
-        self.happen_incoming(incoming);
+        match replaced {
+            Some(old) => self.tell(
+                old,
+                Event::Replaced {
+                    by: id,
+                    from: incoming.from_user,
+                    call_id: incoming.call_id,
+                    body: incoming.body,
+                },
+            ),
+            None => self.happen_incoming(incoming),
+        }
     }
 
     /// The trunk that a call belongs to: by the contact we registered, by the ranges it is

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { behaviour } from "../world/behaviour.mjs";
 import { FIREFOX_TONE } from "../world/firefox.mjs";
-import { addresses } from "../world/network.mjs";
+import { addresses, run } from "../world/network.mjs";
 import { PHONE_TONE } from "../world/baresip.mjs";
 import { sleep, until } from "../world/process.mjs";
 
@@ -68,6 +68,28 @@ for (const scenario of ["hold_sendonly", "hold_inactive", "hold_address"]) {
     assert.deepEqual(await far.exit, { code: 0, signal: null }, far.output.slice(-2000));
   });
 }
+
+behaviour("the name server answers what it was told, and nothing else", async (world) => {
+  const server = await world.nameServer([
+    "host-record=one.pbx.test,10.77.2.2", "srv-host=_sip._udp.pbx.test,one.pbx.test,5060,10,60",
+    "naptr-record=pbx.test,10,50,s,SIP+D2U,,_sip._udp.pbx.test",
+  ]);
+  const asked = run("ip", "netns", "exec", world.network.pbx, process.execPath, "-e", `
+    const resolver = new (require("node:dns").promises.Resolver)();
+    resolver.setServers([process.argv[1]]);
+    Promise.all([
+      resolver.resolveNaptr("pbx.test"), resolver.resolveSrv("_sip._udp.pbx.test"), resolver.resolve4("one.pbx.test"),
+      resolver.resolve4("two.pbx.test").catch(({ code }) => code),
+    ]).then((answers) => console.log(JSON.stringify(answers)));
+  `, server.address);
+  const [[naptr], [srv], one, two] = JSON.parse(asked);
+  assert.equal(naptr.service, "SIP+D2U");
+  assert.equal(naptr.replacement, "_sip._udp.pbx.test");
+  assert.deepEqual(srv, { name: "one.pbx.test", port: 5060, priority: 10, weight: 60 });
+  assert.deepEqual(one, ["10.77.2.2"]);
+  assert.match(two, /ENOTFOUND|ENODATA|EREFUSED/);
+  await until(() => server.questions().includes("SRV _sip._udp.pbx.test"), "the question is in its log", 3000);
+});
 
 async function microphoneOf(world, open) {
   const server = createServer((_, response) => {

@@ -1,4 +1,4 @@
-// Asterisk 22 in the Debian root, in the PBX's namespace, with a run folder of its own.
+// Asterisk 22 (from Debian sid) or 16 (bullseye) in the PBX's namespace, with a run folder of its own.
 
 import { execFileSync } from "node:child_process";
 import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -6,9 +6,19 @@ import { join } from "node:path";
 import { addresses } from "./network.mjs";
 import { Process, sleep, until } from "./process.mjs";
 
+const MODULES = { sid: "/usr/lib/x86_64-linux-gnu/asterisk/modules", bullseye: "/usr/lib/asterisk/modules" };
+
 // Files that Asterisk complains about when they are missing; empty they mean their defaults.
 const EMPTY = ["acl", "ccss", "cdr", "cel", "features", "pjproject", "udptl"];
-const FOLDERS = ["etc", "cache", "lib", "spool", "run", "log", "recordings"];
+const FOLDERS = ["etc", "cache", "lib", "lib/keys", "spool", "run", "log", "recordings"];
+
+/** What Asterisk 16 does not know yet: one algorithm of digest under another name, some modules. */
+function olderText(text, modules) {
+  return text
+    .replaceAll(/^auth_type=digest$/gm, "auth_type=userpass")
+    .replaceAll(/^supported_algorithms_uas=.*$/gm, "")
+    .replaceAll(/^load=(\S+)$/gm, (line, name) => (existsSync(join(modules, name)) ? line : ""));
+}
 
 const TLS = `
 [transport-tls]
@@ -39,16 +49,18 @@ contact=sip:192.0.2.10:5061\\;transport=tls
 
 export class Asterisk {
   /**
-   * @param {object} place { repository, root, id, network, logs }
-   * @param {boolean} exampleOnly true: the operator's example alone, nothing of the tests'
-   * @param {Certificates} certificates speaks TLS too, with a certificate for asterisk.test, and
-   *   wants one from whoever connects
+   * @param {object} place { repository, roots, id, network, logs }
+   * @param {object} options exampleOnly true: the operator's example alone, nothing of the tests';
+   *   suite: "sid" (22) or "bullseye" (16); address: where it listens;
+   *   certificates (Certificates): speaks TLS too, with a certificate for asterisk.test, and wants
+   *   one from whoever connects
    */
-  static async start(place, { exampleOnly = false, certificates } = {}) {
+  static async start(place, { exampleOnly = false, suite = "sid", address = addresses.asterisk, certificates } = {}) {
     const asterisk = new Asterisk();
-    asterisk.root = place.root;
-    asterisk.inside = `/run/trunkline-interop/${place.id}`;
-    asterisk.outside = join(place.root, asterisk.inside);
+    const name = address === addresses.asterisk ? "asterisk" : "asterisk-second";
+    asterisk.root = place.roots[suite];
+    asterisk.inside = `/run/trunkline-interop/${place.id}-${name}`;
+    asterisk.outside = join(asterisk.root, asterisk.inside);
     rmSync(asterisk.outside, { recursive: true, force: true });
     for (const folder of FOLDERS) mkdirSync(join(asterisk.outside, folder), { recursive: true });
 
@@ -63,21 +75,26 @@ export class Asterisk {
       cpSync(certificates.authority, join(etc, "ca.pem"));
       appendFileSync(join(etc, "pjsip.conf"), TLS);
     }
-    for (const name of EMPTY) writeFileSync(join(etc, `${name}.conf`), "");
+    for (const one of EMPTY) writeFileSync(join(etc, `${one}.conf`), "");
     for (const folder of [etc, join(etc, "example")]) {
       if (!existsSync(folder)) continue;
-      for (const name of readdirSync(folder).filter((one) => one.endsWith(".conf"))) {
-        const path = join(folder, name);
-        writeFileSync(path, readFileSync(path, "utf8")
+      for (const file of readdirSync(folder).filter((one) => one.endsWith(".conf"))) {
+        const path = join(folder, file);
+        let text = readFileSync(path, "utf8")
           .replaceAll("RUN/", `${asterisk.inside}/`)
-          .replaceAll("192.0.2.10", addresses.gateway));
+          .replaceAll("MODULES", MODULES[suite])
+          .replaceAll("192.0.2.10", addresses.gateway);
+        // Two of them stand in one namespace.
+        if (!exampleOnly) text = text.replaceAll("0.0.0.0:", `${address}:`);
+        if (suite === "bullseye") text = olderText(text, join(asterisk.root, MODULES[suite]));
+        writeFileSync(path, text);
       }
     }
 
     asterisk.process = new Process(
-      place.network.inside(place.network.pbx, "chroot", place.root,
+      place.network.inside(place.network.pbx, "chroot", asterisk.root,
         "asterisk", "-f", "-C", `${asterisk.inside}/etc/asterisk.conf`, "-vvv"),
-      { log: join(place.logs, "asterisk.log") });
+      { log: join(place.logs, `${name}.log`) });
     await until(() => {
       if (asterisk.process.ended) throw new Error(`asterisk ended: ${asterisk.process.output.slice(-3000)}`);
       try { return asterisk.command("core waitfullybooted").includes("fully booted"); } catch { return false; }
@@ -118,6 +135,24 @@ export class Asterisk {
 
   contacts() {
     return this.command("pjsip show contacts");
+  }
+
+  /**
+   * From now on, keeps what is said by SIP. The answer counts the requests of those methods inside
+   * dialogs since then, each once however often it was repeated: { received, sent }.
+   */
+  watch() {
+    this.command("pjsip set logger on");
+    const log = () => readFileSync(join(this.outside, "log/messages"), "utf8");
+    const from = log().length;
+    return (methods) => {
+      const said = log().slice(from);
+      const count = (direction) => new Set(
+        [...said.matchAll(/<--- (Received|Transmitting) SIP request[^\n]*\n([A-Z]+) [\s\S]*?\r?\n\r?\n/g)]
+          .filter(([text, way, method]) => way === direction && methods.includes(method) && /^(To|t):.*;tag=/mi.test(text))
+          .map(([text]) => /^CSeq: .*/mi.exec(text)[0] + /^(Call-ID|i): .*/mi.exec(text)[0])).size;
+      return { received: count("Received"), sent: count("Transmitting") };
+    };
   }
 
   /** The newest recording of 602, once the call is over and the file no longer grows. */

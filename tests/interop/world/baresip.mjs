@@ -1,20 +1,35 @@
-// baresip, the phone 2001 that is registered to Asterisk. It answers by itself, says a tone of
-// its own and writes what it hears to a WAV.
+// baresip: a phone. It answers by itself unless told otherwise, says a tone of its own and writes
+// what it hears to a WAV. Several may stand beside each other.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { addresses } from "./network.mjs";
 import { Process, until } from "./process.mjs";
 
-/** What the phone says, in Hz. */
+/** What the phones say, in Hz. */
 export const PHONE_TONE = 620;
-const CONTROL_PORT = 4444;
+export const SECOND_PHONE_TONE = 740;
+
+/**
+ * The phones: 2001 and 2002 are Asterisk's; the forks register at Kamailio as one user; `direct`
+ * registers nowhere. Calls to a phone that did not register are its own only at the first address
+ * of its machine.
+ */
+export const phones = {
+  first: { user: "2001", password: "phone", tone: PHONE_TONE, place: 0 },
+  second: { user: "2002", password: "phone", tone: SECOND_PHONE_TONE, place: 1 },
+  fork: { user: "3001", registrar: addresses.kamailio, tone: PHONE_TONE, place: 0 },
+  otherFork: { user: "3001", registrar: addresses.kamailio, tone: SECOND_PHONE_TONE, place: 1 },
+  direct: { user: "4001", registrar: null, host: addresses.asterisk, tone: PHONE_TONE, place: 0 },
+};
+
 /** A call ends with its source file: longer than any test. */
 const TONE_SECONDS = 300;
+const RATE = 8000;
 
 /** A WAV of that tone at 8 kHz, 16 bit, mono, -12 dBFS. */
-function toneFile(frequency) {
+export function toneFile(frequency) {
   const count = TONE_SECONDS * 8000;
   const file = Buffer.alloc(44 + 2 * count);
   file.write("RIFF", 0);
@@ -36,37 +51,50 @@ function toneFile(frequency) {
 }
 
 export class Baresip {
-  /** @param {object} place { root, id, network, logs } */
-  static async start(place) {
+  /**
+   * @param {object} place { root, id, network, logs }
+   * @param {object} phone one of `phones`, or like them: user, password, registrar (address, or
+   *   null for none), host (its own address), tone in Hz, place (0, 1, ...: which ports), answers (false: it only rings),
+   *   transport ("udp" or "tcp"), srtp (true: SDES)
+   */
+  static async start(place, { user, password = "phone", registrar = addresses.asterisk, host = addresses.phone, tone, place: number, answers = true, transport = "udp", srtp = false }) {
     const phone = new Baresip();
     phone.network = place.network;
-    phone.inside = `/run/trunkline-interop/${place.id}-baresip`;
+    phone.sipPort = 5062 + number;
+    phone.controlPort = 4444 + number;
+    phone.address = `${host}:${phone.sipPort}`;
+    const name = `baresip-${number}`;
+    phone.inside = `/run/trunkline-interop/${place.id}-${name}`;
     phone.outside = join(place.root, phone.inside);
     rmSync(phone.outside, { recursive: true, force: true });
     mkdirSync(phone.outside, { recursive: true });
+    const rtp = 33000 + 200 * number;
     writeFileSync(join(phone.outside, "config"), [
-      `sip_listen ${addresses.phone}:5062`,
+      `sip_listen ${phone.address}`,
       // Smaller buffers than these make 40 ms jumps.
       "audio_buffer 80-400",
       `audio_source aufile,${phone.inside}/tone.wav`,
       "audio_player aubridge,nowhere",
       "audio_alert aubridge,nowhere",
       "audio_level no",
-      "rtp_ports 33000-33100",
+      `rtp_ports ${rtp}-${rtp + 100}`,
       `snd_path ${phone.inside}`,
-      "ctrl_tcp_listen 127.0.0.1:" + CONTROL_PORT,
+      `ctrl_tcp_listen 127.0.0.1:${phone.controlPort}`,
       "module_path /usr/lib/baresip/modules",
-      ...["g711", "aufile", "aubridge", "sndfile", "ctrl_tcp"].map((name) => `module ${name}.so`),
-      ...["account", "menu"].map((name) => `module_app ${name}.so`),
+      ...["g711", "aufile", "aubridge", "sndfile", "ctrl_tcp", ...(srtp ? ["srtp"] : [])].map((one) => `module ${one}.so`),
+      ...["account", "menu"].map((one) => `module_app ${one}.so`),
     ].join("\n") + "\n");
-    writeFileSync(join(phone.outside, "accounts"),
-      `<sip:2001@${addresses.asterisk}>;auth_pass=phone;answermode=auto;audio_codecs=PCMU/8000/1;regint=60;ptime=20\n`);
+    writeFileSync(join(phone.outside, "accounts"), [
+      `<sip:${user}@${registrar ?? phone.address};transport=${transport}>`,
+      `auth_pass=${password}`, `answermode=${answers ? "auto" : "manual"}`, "audio_codecs=PCMU/8000/1",
+      `regint=${registrar === null ? 0 : 60}`, "ptime=20", ...(srtp ? ["mediaenc=srtp-mand"] : []),
+    ].join(";") + "\n");
     writeFileSync(join(phone.outside, "contacts"), "");
-    writeFileSync(join(phone.outside, "tone.wav"), toneFile(PHONE_TONE));
+    writeFileSync(join(phone.outside, "tone.wav"), toneFile(tone));
     phone.process = new Process(
       place.network.inside(place.network.pbx, "chroot", place.root, "baresip", "-f", phone.inside),
-      { log: join(place.logs, "baresip.log") });
-    await phone.process.says(/200 OK|All 1 useragent registered/i);
+      { log: join(place.logs, `${name}.log`) });
+    await phone.process.says(registrar === null ? /baresip is ready/i : /200 OK|All 1 useragent registered/i);
     return phone;
   }
 
@@ -74,7 +102,7 @@ export class Baresip {
   command(command, parameters) {
     const text = JSON.stringify({ command, ...(parameters ? { params: parameters } : {}) });
     const result = spawnSync("ip", ["netns", "exec", this.network.pbx, process.execPath, "-e", `
-      const socket = require("node:net").connect(${CONTROL_PORT}, "127.0.0.1");
+      const socket = require("node:net").connect(${this.controlPort}, "127.0.0.1");
       let heard = "";
       socket.on("data", (data) => {
         heard += data;
@@ -90,6 +118,40 @@ export class Baresip {
     if (!/"response":true/.test(result.stdout)) {
       throw new Error(`baresip ${command}: ${result.stdout} ${result.stderr}`);
     }
+  }
+
+  /**
+   * The share of `frequency` in what the phone heard last, 0 to 1, while the call goes on; null
+   * when it has heard nothing yet.
+   */
+  #share(frequency, seconds = 0.5) {
+    const newest = readdirSync(this.outside).filter((one) => /dec.*\.wav$/.test(one)).sort().at(-1);
+    if (newest === undefined) return null;
+    const file = readFileSync(join(this.outside, newest));
+    const count = seconds * RATE;
+    if (file.length < 44 + 2 * count) return null;
+    const from = file.length - 2 * count - (file.length % 2);
+    let [real, imaginary, power] = [0, 0, 0];
+    for (let index = 0; index < count; index += 1) {
+      const sample = file.readInt16LE(from + 2 * index) / 32768;
+      const angle = (2 * Math.PI * frequency * index) / RATE;
+      real += sample * Math.cos(angle);
+      imaginary += sample * Math.sin(angle);
+      power += sample * sample;
+    }
+    // Quieter than -60 dBFS is nothing.
+    if (power / count < 1e-6) return 0;
+    return (2 * (real * real + imaginary * imaginary)) / count / power;
+  }
+
+  /** Waits until the phone hears that frequency (Hz), or hears it no longer, in mid-call. */
+  async hears(frequency, wanted = true, milliseconds = 8000) {
+    let share = null;
+    await until(() => {
+      share = this.#share(frequency);
+      return share !== null && (wanted ? share > 0.7 : share < 0.2);
+    }, `the phone ${wanted ? "hears" : "no longer hears"} ${frequency} Hz`, milliseconds, 200)
+      .catch((error) => { throw new Error(`${error.message}; its share is ${share}`); });
   }
 
   /** Waits until the phone has answered. */

@@ -1,15 +1,18 @@
 // The frame of a test file: one or more behaviours, in a world that is made when it is needed and
 // taken down at the end. Prints `ok` or `not ok` a behaviour; run.mjs counts them.
 
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Asterisk } from "./asterisk.mjs";
 import { Audio } from "./audio.mjs";
-import { Baresip } from "./baresip.mjs";
+import { Baresip, phones } from "./baresip.mjs";
 import { openChromium } from "./chromium.mjs";
+import { Dnsmasq } from "./dnsmasq.mjs";
 import { openFirefox } from "./firefox.mjs";
 import { Gateway } from "./gateway.mjs";
-import { Network } from "./network.mjs";
+import { Kamailio } from "./kamailio.mjs";
+import { Linphone } from "./linphone.mjs";
+import { Network, addresses } from "./network.mjs";
 import { sipp } from "./sipp.mjs";
 
 /** Everything a behaviour can have. Each is started at most once a file, except browsers. */
@@ -38,19 +41,54 @@ class World {
     return this.#only("asterisk", () => Asterisk.start(this.place, options));
   }
 
-  phone() {
-    return this.#only("phone", () => Baresip.start(this.place));
+  /** Another Asterisk, at addresses.second. */
+  secondAsterisk(options) {
+    return this.#only("secondAsterisk", () => Asterisk.start(this.place, { address: addresses.second, ...options }));
+  }
+
+  /** One of the phones of baresip.mjs, with more said about it. */
+  phone(name = "first", more = {}) {
+    return this.#only(`phone ${name}`, () => Baresip.start(this.place, { ...phones[name], ...more }));
+  }
+
+  kamailio() {
+    return this.#only("kamailio", () => Kamailio.start(this.place));
+  }
+
+  linphone(options) {
+    return this.#only("linphone", () => Linphone.start(this.place, options));
+  }
+
+  /** A name server that knows those records. */
+  nameServer(records) {
+    return this.#only("nameServer", () => Dnsmasq.start(this.place, records));
   }
 
   gateway(options) {
     return this.#only("gateway", () => Gateway.start(this.place, options));
   }
 
-  /** Ends this file's gateway, so that the next one can have another configuration. */
-  async stopGateway() {
-    if (!this.#once.delete("gateway")) return;
-    const [{ stop }] = this.#ending.splice(this.#ending.findIndex(({ name }) => name === "gateway"), 1);
+  /** Ends one of the parts that are started at most once, so that another can be. */
+  async #stop(part) {
+    const made = this.#once.get(part);
+    if (!made || !this.#once.delete(part)) return;
+    // One that could not be started has nothing to end.
+    if (!await made.then(() => true, () => false)) return;
+    const [{ stop }] = this.#ending.splice(this.#ending.findIndex(({ name }) => name === part), 1);
     await stop();
+  }
+
+  /** Ends this file's gateway, so that the next one can have another configuration. */
+  stopGateway() {
+    return this.#stop("gateway");
+  }
+
+  stopPhone(name) {
+    return this.#stop(`phone ${name}`);
+  }
+
+  stopLinphone() {
+    return this.#stop("linphone");
   }
 
   sipp(scenario, options) {
@@ -86,9 +124,9 @@ class World {
 
   diary() {
     const parts = this.pages.map((page) => `--- ${page.name}\n${page.diary()}`);
-    for (const name of ["gateway.log", "asterisk.log", "baresip.log"]) {
+    for (const name of readdirSync(this.place.logs).filter((one) => one.endsWith(".log")).sort()) {
       const path = join(this.place.logs, name);
-      if (existsSync(path)) parts.push(`--- ${name}\n${readFileSync(path, "utf8").slice(-3000)}`);
+      parts.push(`--- ${name}\n${readFileSync(path, "utf8").slice(-3000)}`);
     }
     return parts.join("\n");
   }

@@ -25,6 +25,15 @@ export const trunks = {
     username: user, password, register: true, codecs: ["PCMU", "PCMA"],
     accept_from: [`${addresses.asterisk}/32`], ...more,
   }),
+  /** The proxy, by TCP; its phones talk UDP to it. */
+  kamailio: (more = {}) => ({
+    name: "kamailio", target: `sip:${addresses.kamailio}:5060;transport=tcp`,
+    codecs: ["PCMU"], accept_from: [`${addresses.kamailio}/32`], ...more,
+  }),
+  /** A telephone itself. */
+  phone: (more = {}) => ({
+    name: "phone", codecs: ["PCMU"], ...more,
+  }),
   /** A scenario of sipp that waits for a call. */
   sipp: (more = {}) => ({
     name: "sipp", target: `sip:${addresses.sipp}:5080;transport=udp`,

@@ -15,6 +15,11 @@ export const addresses = {
   asterisk: "10.77.2.2",
   sipp: "10.77.2.22",
   phone: "10.77.2.42",
+  // A second Asterisk or whoever a call may fail over to, the proxy, the name server, linphone.
+  second: "10.77.2.32",
+  kamailio: "10.77.2.52",
+  nameServer: "10.77.2.53",
+  linphone: "10.77.2.62",
 };
 
 const LINK_TO_BROWSER = "to-browser";
@@ -59,7 +64,7 @@ export class Network {
     link(gateway, LINK_TO_PBX,
       [addresses.gateway, addresses.gatewayOpus, addresses.gatewayUnknown].map((one) => `${one}/24`).concat("fd77:2::1/64"),
       pbx, LINK_TO_GATEWAY,
-      [addresses.asterisk, addresses.sipp, addresses.phone].map((one) => `${one}/24`).concat("fd77:2::2/64"));
+      ["asterisk", "sipp", "phone", "second", "kamailio", "nameServer", "linphone"].map((one) => addresses[one]).map((one) => `${one}/24`).concat("fd77:2::2/64"));
   }
 
   /** Ends what still runs in the namespaces and removes them. Never throws: it is the last resort. */
@@ -117,6 +122,11 @@ export class Network {
 
   #filter(name, rules) {
     run("ip", "netns", "exec", name, "nft", rules);
+  }
+
+  /** True when something listens there by TCP. */
+  listens(name, address, port) {
+    return run("ip", "netns", "exec", name, "ss", "-Hltn", "src", `${address}:${port}`).trim() !== "";
   }
 
   /** Command line that runs `command` in one of the three namespaces. */

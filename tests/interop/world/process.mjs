@@ -4,14 +4,17 @@ import { spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 
 export class Process {
-  /** @param {string} log file that keeps what it says on both streams */
-  constructor(command, { log, environment = {}, directory } = {}) {
+  /**
+   * @param {string} log file that keeps what it says on both streams
+   * @param {boolean} input true: `write` reaches it
+   */
+  constructor(command, { log, environment = {}, directory, input = false } = {}) {
     this.name = command.join(" ");
     this.output = "";
     this.child = spawn(command[0], command.slice(1), {
       env: { ...process.env, ...environment },
       cwd: directory,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [input ? "pipe" : "ignore", "pipe", "pipe"],
     });
     const file = log && createWriteStream(log);
     for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -29,6 +32,11 @@ export class Process {
         resolve(this.ended);
       });
     });
+  }
+
+  /** Types a line. */
+  write(line) {
+    this.child.stdin.write(`${line}\n`);
   }
 
   /** Waits until its output matches; throws when it ends or the time is over. */

@@ -1,0 +1,130 @@
+//! One SIP leg as its call's task sees it: how far it is, and how to command it.
+
+use tokio::sync::mpsc;
+
+use super::message::DialogId;
+use super::transfer::CallerNames;
+use crate::sip;
+
+/// The SIP leg and what is known of it.
+pub(super) struct SipSide {
+    pub(super) sip: sip::Handle,
+    pub(super) stage: Stage,
+    pub(super) call_id: String,
+    /// For further calls in its place.
+    pub(super) names: CallerNames,
+}
+
+pub(super) enum Stage {
+    /// Not called yet.
+    Ready {
+        outgoing: Box<sip::Outgoing>,
+        events: mpsc::Sender<sip::Event>,
+    },
+    /// We called.
+    Inviting(sip::LegId),
+    /// We are called and have not answered.
+    Invited(sip::LegId),
+    /// Answered.
+    Dialog(sip::LegId),
+    /// Over.
+    Gone,
+}
+
+impl SipSide {
+    pub(super) fn outgoing(
+        sip: sip::Handle,
+        outgoing: sip::Outgoing,
+        events: mpsc::Sender<sip::Event>,
+    ) -> Self {
+        SipSide {
+            sip,
+            call_id: outgoing.call_id.clone().unwrap_or_default(),
+            names: CallerNames {
+                user: outgoing.from_user.clone(),
+                name: outgoing.from_name.clone(),
+                anonymous: outgoing.anonymous,
+            },
+            stage: Stage::Ready {
+                outgoing: Box::new(outgoing),
+                events,
+            },
+        }
+    }
+
+    pub(super) fn incoming(
+        sip: sip::Handle,
+        leg: sip::LegId,
+        call_id: String,
+        names: CallerNames,
+    ) -> Self {
+        SipSide {
+            sip,
+            stage: Stage::Invited(leg),
+            call_id,
+            names,
+        }
+    }
+
+    /// A second leg that calls.
+    pub(super) fn inviting(
+        sip: sip::Handle,
+        leg: sip::LegId,
+        call_id: String,
+        names: CallerNames,
+    ) -> Self {
+        SipSide {
+            sip,
+            stage: Stage::Inviting(leg),
+            call_id,
+            names,
+        }
+    }
+
+    /// The answered leg.
+    pub(super) fn dialog(&self) -> Option<DialogId> {
+        match self.stage {
+            Stage::Dialog(leg) => Some(DialogId(leg.0)),
+            _ => None,
+        }
+    }
+
+    /// It is answered.
+    pub(super) fn become_dialog(&mut self) {
+        if let Some(leg) = self.leg() {
+            self.stage = Stage::Dialog(leg);
+        }
+    }
+
+    /// Keeps up with what happens.
+    pub(super) fn follow(&mut self, event: &sip::Event) {
+        match event {
+            sip::Event::Accepted { .. } => self.become_dialog(),
+            event if event.is_final() => self.stage = Stage::Gone,
+            _ => {}
+        }
+    }
+
+    /// Who called, seen from the page, before anything was sent.
+    pub(super) fn direction(&self) -> &'static str {
+        match self.stage {
+            Stage::Invited(_) => "incoming",
+            _ => "outgoing",
+        }
+    }
+
+    pub(super) fn leg(&self) -> Option<sip::LegId> {
+        match self.stage {
+            Stage::Inviting(leg) | Stage::Invited(leg) | Stage::Dialog(leg) => Some(leg),
+            Stage::Ready { .. } | Stage::Gone => None,
+        }
+    }
+
+    pub(super) async fn command(&self, command: sip::Command) {
+        if let Some(leg) = self.leg()
+            && let Err(error) = self.sip.command(leg, command).await
+        {
+            tracing::debug!(%error, "SIP leg does not take a command");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The second SIP leg of a call in transfer: how it begins, how it takes over, how it ends.
+
+#![expect(clippy::disallowed_methods, reason = "a driver: draws Call-IDs")]
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::EndReason;
+use super::message::{Event, Notice, TransferTarget};
+use super::sip_side::{SipSide, Stage};
+use super::task::CallTask;
+use super::translate;
+use crate::sip;
+
+/// SIP events that may wait for a call's task.
+pub(super) const SIP_QUEUE: usize = 32;
+
+/// A second leg: one that shall take over, or one that was taken over from.
+pub(super) struct SecondLeg {
+    side: SipSide,
+    events: mpsc::Receiver<sip::Event>,
+    /// Taken over from: only its end is awaited.
+    retiring: bool,
+}
+
+/// Whose name the calls of this task carry.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CallerNames {
+    pub(super) user: String,
+    pub(super) name: Option<String>,
+    pub(super) anonymous: bool,
+}
+
+/// The next event of a second leg; never where there is none.
+pub(super) async fn second_event(second: &mut Option<SecondLeg>) -> sip::Event {
+    if let Some(leg) = second
+        && let Some(event) = leg.events.recv().await
+    {
+        return event;
+    }
+    std::future::pending().await
+}
+
+impl CallTask {
+    /// What happened on the second leg.
+    pub(super) fn take_second(&mut self, event: sip::Event) {
+        let Some(second) = &mut self.second else {
+            return;
+        };
+        let last = event.is_final();
+        second.side.follow(&event);
+        let news = !second.retiring;
+        if last {
+            self.second = None;
+        }
+        if news && let Some(event) = translate::from_sip(event) {
+            let event = match event {
+                // Before it took over its end is a refusal.
+                Event::Cancelled | Event::Ended { .. } => Event::Refused {
+                    status: 487,
+                    cause: None,
+                    from_pbx: true,
+                },
+                event => event,
+            };
+            self.happen(Event::NewLeg(Box::new(event)));
+        }
+    }
+
+    /// The PBX wants us to call somebody else.
+    pub(super) fn take_referral(&mut self, referral: Box<sip::Referral>) {
+        tracing::info!(
+            call = self.key.0,
+            attended = referral.replaces.is_some(),
+            "referred"
+        );
+        let to = referral.user.clone();
+        self.referral = Some(referral);
+        self.happen(Event::Referred { to });
+    }
+
+    /// Another leg offers to take the call over.
+    pub(super) async fn take_replacement(
+        &mut self,
+        by: sip::LegId,
+        from: String,
+        call_id: String,
+        body: Option<Bytes>,
+    ) {
+        let (sender, events) = mpsc::channel(SIP_QUEUE);
+        let sip = self.side.sip.clone();
+        sip.attach(by, sender).await;
+        let side = SipSide::incoming(sip, by, call_id, self.side.names.clone());
+        if self.second.as_ref().is_some_and(|second| !second.retiring) {
+            side.command(sip::Command::Reject {
+                status: 491,
+                reason: None,
+            })
+            .await;
+            return;
+        }
+        self.second = Some(SecondLeg {
+            side,
+            events,
+            retiring: false,
+        });
+        let sdp = body.map(|body| String::from_utf8_lossy(&body).into_owned());
+        self.happen(Event::Replaced { from, sdp });
+    }
+
+    /// Calls whom the PBX named, through the same trunk.
+    pub(super) async fn invite_instead(&mut self, offer: String) {
+        let Some(referral) = self.referral.take() else {
+            return;
+        };
+        let mut headers = Vec::new();
+        if let Some(replaces) = referral.replaces {
+            headers.push(("Replaces".to_owned(), replaces));
+            headers.push(("Require".to_owned(), "replaces".to_owned()));
+        }
+        if let Some(by) = referral.referred_by {
+            headers.push(("Referred-By".to_owned(), by));
+        }
+        let names = self.side.names.clone();
+        let call_id = format!("{:032x}", rand::random::<u128>());
+        let outgoing = sip::Outgoing {
+            trunk: self.trunk.clone(),
+            to_user: referral.user,
+            uri: Some(referral.uri),
+            from_user: names.user.clone(),
+            from_name: names.name.clone(),
+            anonymous: names.anonymous,
+            body: Bytes::from(offer),
+            headers,
+            call_id: Some(call_id.clone()),
+        };
+        let (sender, events) = mpsc::channel(SIP_QUEUE);
+        let sip = self.side.sip.clone();
+        match sip.invite(outgoing, sender).await {
+            Ok(leg) => {
+                self.second = Some(SecondLeg {
+                    side: SipSide::inviting(sip, leg, call_id, names),
+                    events,
+                    retiring: false,
+                });
+            }
+            Err(error) => {
+                tracing::warn!(call = self.key.0, %error, "call of a transfer failed");
+                self.happen(Event::NewLeg(Box::new(Event::Refused {
+                    status: 503,
+                    cause: None,
+                    from_pbx: false,
+                })));
+            }
+        }
+    }
+
+    /// Tells the PBX how the call that it asked for goes.
+    pub(super) async fn report_transfer(&mut self, status: u16, last: bool) {
+        self.side
+            .command(sip::Command::ReportReferral { status, last })
+            .await;
+    }
+
+    /// Asks the PBX to connect the other side elsewhere.
+    pub(super) async fn refer(&mut self, to: TransferTarget) {
+        let (to_user, replaces) = match to {
+            TransferTarget::Number { number, .. } => (number, None),
+            TransferTarget::Dialog(dialog) => (String::new(), Some(sip::LegId(dialog.0))),
+        };
+        let command = sip::Command::Refer { to_user, replaces };
+        let asked = match self.side.leg() {
+            Some(leg) => self.side.sip.command(leg, command).await.is_ok(),
+            None => false,
+        };
+        if !asked {
+            self.happen(Event::TransferTold {
+                status: 481,
+                last: true,
+            });
+        }
+    }
+
+    /// A page may send its call on within the call's own trunk only.
+    pub(super) fn leaves_trunk(&mut self, to: &TransferTarget) -> bool {
+        let elsewhere = matches!(to, TransferTarget::Number { trunk, .. } if *trunk != self.trunk);
+        if elsewhere {
+            self.notify(Notice::Refused {
+                code: "not-here",
+                message: "this number is reached through another trunk than the call".to_owned(),
+            });
+        }
+        elsewhere
+    }
+
+    pub(super) async fn accept_new_leg(&mut self, sdp: String) {
+        if let Some(second) = &mut self.second {
+            let body = Bytes::from(sdp);
+            second.side.command(sip::Command::Accept { body }).await;
+            second.side.become_dialog();
+        }
+    }
+
+    pub(super) async fn refuse_new_leg(&mut self, status: u16) {
+        if let Some(second) = self.second.take() {
+            let reason = None;
+            let command = sip::Command::Reject { status, reason };
+            second.side.command(command).await;
+        }
+    }
+
+    /// Ends the second leg, whichever it is.
+    pub(super) async fn drop_second(&mut self, cause: u16) {
+        if let Some(second) = &mut self.second
+            && !second.retiring
+        {
+            let cause = Some(cause);
+            second.side.command(sip::Command::Hangup { cause }).await;
+            second.retiring = true;
+        }
+    }
+
+    /// The second leg is the call from now on; the first one ends.
+    pub(super) async fn take_new_leg(&mut self, reason: EndReason) {
+        let Some(second) = &mut self.second else {
+            return;
+        };
+        std::mem::swap(&mut self.side, &mut second.side);
+        std::mem::swap(&mut self.sip_events, &mut second.events);
+        self.handle.set_dialog(self.side.dialog());
+        second.retiring = true;
+        if matches!(second.side.stage, Stage::Gone) {
+            self.second = None;
+            return;
+        }
+        let cause = Some(reason.ending().cause);
+        second.side.command(sip::Command::Hangup { cause }).await;
+        tracing::info!(call = self.key.0, sip_call_id = %self.side.call_id, "transferred");
+    }
+}

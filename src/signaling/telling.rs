@@ -1,0 +1,68 @@
+//! From what a call tells to the messages of `/rtc`.
+
+use super::json::{Caller, Diverted, Side, ToPage};
+use crate::call::{Notice, SideQuality};
+
+/// A notice on the wire.
+pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
+    match notice {
+        Notice::Incoming {
+            from,
+            name,
+            to,
+            diverted,
+            headers,
+            offer,
+        } => ToPage::Incoming {
+            call,
+            from: Caller { number: from, name },
+            to,
+            diverted: diverted.map(|diverted| Diverted {
+                from: diverted.from,
+                reason: diverted.reason,
+            }),
+            headers: headers.into_iter().collect(),
+            sdp: offer,
+        },
+        Notice::Answer { sdp } => ToPage::Answer { call, sdp },
+        Notice::Ringing => ToPage::Ringing { call },
+        Notice::EarlyMedia => ToPage::EarlyMedia { call },
+        Notice::Answered => ToPage::Answered { call },
+        Notice::Held { on } => ToPage::Held { call, on },
+        Notice::Transferring { status } => ToPage::Transferring { call, status },
+        Notice::TransferFailed { status } => ToPage::TransferFailed { call, status },
+        Notice::Transferred { to } => ToPage::Transferred { call, to },
+        Notice::Redirected { to } => ToPage::Redirected { call, to },
+        Notice::Digit { digit, duration } => ToPage::Dtmf {
+            call,
+            digit: digit.to_string(),
+            duration: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
+        },
+        Notice::Quality(quality) => ToPage::Statistics {
+            call,
+            browser: side(&quality.browser),
+            pbx: side(&quality.pbx),
+        },
+        Notice::Refused { code, message } => ToPage::Error {
+            code: code.to_owned(),
+            message,
+            call: Some(call),
+        },
+        Notice::Ended { reason, status } => ToPage::Ended {
+            call,
+            reason: reason.code().to_owned(),
+            status,
+            text: reason.ending().text.to_owned(),
+        },
+    }
+}
+
+fn side(quality: &SideQuality) -> Side {
+    Side {
+        codec: quality.codec.map(str::to_owned),
+        loss_in: quality.loss_in,
+        loss_out: quality.loss_out,
+        jitter_ms: quality.jitter,
+        round_trip_ms: quality.round_trip,
+    }
+}

@@ -1,0 +1,114 @@
+//! A 3xx to our INVITE: the next address of it is tried, or the owner learns where to.
+
+use std::time::Instant;
+
+use super::agent::UserAgent;
+use super::leg::{Cancel, State};
+use super::sending::{Outbound, Owner};
+use crate::sip::address::{Address, NextHop};
+use crate::sip::event::{Event, LegId};
+use crate::sip::message::{Name, Response, elements, set};
+use crate::sip::redirection::NewTarget;
+
+impl UserAgent {
+    /// Tries the next address after a refusal of our INVITE; true when one is tried. A 6xx speaks
+    /// for everywhere (RFC 3261 section 21.6).
+    pub(super) fn redirect(
+        &mut self,
+        id: LegId,
+        outbound: &Outbound,
+        response: &Response,
+        now: Instant,
+    ) -> bool {
+        let contacts = elements(&response.headers, &Name::CONTACT);
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return false;
+        };
+        let moved = (300..400).contains(&response.status);
+        if moved && leg.redirection.follows() {
+            leg.redirection.add(&contacts);
+        }
+        if response.status < 600 && self.try_next_address(id, outbound, now) {
+            return true;
+        }
+        let first = contacts
+            .iter()
+            .find_map(|contact| Address::parse(contact).ok());
+        if let Some(first) = first.filter(|_| moved) {
+            self.tell(id, Event::Redirected { to: first.uri });
+        }
+        false
+    }
+
+    /// Sends our INVITE to the next address of a redirection that has begun or begins.
+    pub(super) fn try_next_address(
+        &mut self,
+        id: LegId,
+        outbound: &Outbound,
+        now: Instant,
+    ) -> bool {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return false;
+        };
+        let State::Calling(calling) = &mut leg.state else {
+            return false;
+        };
+        if calling.cancel != Cancel::No {
+            return false;
+        }
+        let Some(target) = leg.redirection.next_target() else {
+            return false;
+        };
+        calling.sequence += 1;
+        calling.invite = None;
+        let sequence = calling.sequence;
+        // The trunk's credentials are for the trunk only.
+        leg.authorizer = match &leg.trunk {
+            Some(trunk) if target.home => self
+                .config
+                .trunks
+                .get(*trunk)
+                .and_then(|trunk| trunk.credentials.clone())
+                .map(crate::sip::digest::Authorizer::new),
+            _ => None,
+        };
+        let trunk = leg.trunk.and_then(|trunk| self.config.trunks.get(trunk));
+        let hop = match trunk {
+            Some(trunk) if target.home => trunk.targets.first().map(|t| NextHop::from(&t.target)),
+            _ => NextHop::of_uri(&target.uri),
+        };
+        let Some(hop) = hop else {
+            return false;
+        };
+        tracing::debug!(leg = %id, home = target.home, "call sent on by a redirection");
+        let mut outbound = outbound.clone();
+        readdress(&mut outbound, &target, sequence);
+        outbound.hop = hop;
+        outbound.owner = Owner::Invite(id);
+        outbound.attempts = 0;
+        outbound.may_upgrade = true;
+        self.send(outbound, now);
+        true
+    }
+}
+
+/// The same INVITE for another address: To, From and Call-ID stay (RFC 3261 section 8.1.3.4).
+fn readdress(outbound: &mut Outbound, target: &NewTarget, sequence: u32) {
+    let request = &mut outbound.request;
+    request.uri.clone_from(&target.uri);
+    let headers = &mut request.headers;
+    set(headers, Name::CSEQ, format!("{sequence} INVITE"));
+    headers.remove(&Name::AUTHORIZATION);
+    headers.remove(&Name::PROXY_AUTHORIZATION);
+    if !target.home {
+        // What only the trunk is trusted with (RFC 3325 section 7), and its routes.
+        for name in [
+            "P-Asserted-Identity",
+            "P-Preferred-Identity",
+            "Remote-Party-ID",
+        ] {
+            headers.remove(&Name::from(name));
+        }
+        headers.remove(&Name::ROUTE);
+    }
+}

@@ -1,0 +1,71 @@
+// linphone's console phone from Debian bullseye. It answers by itself and says a tone of its own.
+
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { toneFile } from "./baresip.mjs";
+import { addresses } from "./network.mjs";
+import { Process, sleep } from "./process.mjs";
+
+/** What it says, in Hz. */
+export const LINPHONE_TONE = 860;
+
+export class Linphone {
+  /**
+   * @param {object} place { roots, id, network, logs }
+   * @param {object} options registrar: whom to register at, none where absent;
+   *   transport: "udp" or "tcp"
+   */
+  static async start(place, { registrar, user = "5001", transport = "udp" } = {}) {
+    const phone = new Linphone();
+    const root = place.roots.bullseye;
+    const inside = `/run/trunkline-interop/${place.id}-linphone`;
+    phone.outside = join(root, inside);
+    phone.user = user;
+    phone.address = `${addresses.linphone}:5060`;
+    rmSync(phone.outside, { recursive: true, force: true });
+    // Without a place for its data base it starts and refuses every call.
+    mkdirSync(join(phone.outside, ".local/share/linphone"), { recursive: true });
+    writeFileSync(join(phone.outside, "tone.wav"), toneFile(LINPHONE_TONE));
+    writeFileSync(join(phone.outside, "linphonerc"), [
+      "[sip]", ...(transport === "udp" ? ["sip_port=5060", "sip_tcp_port=0"] : ["sip_port=0", "sip_tcp_port=5060"]), "sip_tls_port=0",
+      `bind_address=${addresses.linphone}`, `contact=sip:${user}@${addresses.linphone}`, "use_ipv6=0", "guess_hostname=0",
+      ...(registrar ? ["default_proxy=0"] : []),
+      "[rtp]", "audio_rtp_port=34000",
+      // Without a sound card this is what it says.
+      "[sound]", `hold_music=${inside}/tone.wav`,
+      "[net]", "dns_srv_enabled=0",
+      ...["opus", "speex", "speex", "PCMU", "PCMA"].flatMap((mime, index) => [
+        `[audio_codec_${index}]`, `mime=${mime}`, `rate=${[48000, 16000, 8000, 8000, 8000][index]}`, "channels=1", `enabled=${mime === "PCMU" ? 1 : 0}`,
+      ]),
+      ...(registrar ? [
+        "[proxy_0]", `reg_proxy=sip:${registrar};transport=${transport}`, `reg_identity=sip:${user}@${registrar}`,
+        "reg_expires=120", "reg_sendregister=1", "publish=0",
+      ] : []),
+    ].join("\n") + "\n");
+    phone.process = new Process(
+      place.network.inside(place.network.pbx, "chroot", root, "env", `HOME=${inside}`,
+        "linphonec", "-a", "-c", `${inside}/linphonerc`),
+      { log: join(place.logs, "linphone.log"), input: true });
+    await phone.process.says(/linphonec>/);
+    phone.process.write("soundcard use files");
+    await phone.process.says(/wav files/);
+    if (registrar) await phone.process.says(/Registration on .* successful/i);
+    await sleep(300);
+    return phone;
+  }
+
+  call(uri) {
+    this.process.write(`call ${uri}`);
+  }
+
+  hangUp() {
+    this.process.write("terminate");
+  }
+
+  async stop() {
+    this.process.write("quit");
+    await Promise.race([this.process.exit, sleep(2000)]);
+    await this.process.stop("SIGKILL");
+    rmSync(this.outside, { recursive: true, force: true });
+  }
+}
