@@ -99,7 +99,8 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(name) = &self.name {
+        let printable = |name: &&String| name.chars().any(|c| !c.is_control());
+        if let Some(name) = self.name.as_ref().filter(printable) {
             f.write_str("\"")?;
             for c in name.chars().filter(|c| !c.is_control()) {
                 if matches!(c, '"' | '\\') {
