@@ -52,7 +52,7 @@ async fn relay(sip: sip::Handle, call: sip::Incoming) {
                     let _ = sip.command(inbound, sip::Command::Progress { status, body }).await;
                     continue;
                 }
-                Some(sip::Event::Accepted { body }) => {
+                Some(sip::Event::Accepted { body, .. }) => {
                     let body = body.unwrap_or_default();
                     let _ = sip.command(inbound, sip::Command::Accept { body }).await;
                     continue;

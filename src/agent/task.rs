@@ -214,7 +214,7 @@ async fn call_back(sip: &sip::Handle, user: String) -> Result<(), Error> {
     let answered = tokio::time::timeout(CALLBACK_RINGS, async {
         loop {
             match events.recv().await {
-                Some(sip::Event::Accepted { body }) => return Ok(body),
+                Some(sip::Event::Accepted { body, .. }) => return Ok(body),
                 Some(event) if event.is_final() => return Err(Error::EndedEarly),
                 Some(_) => {}
                 None => return Err(Error::EndedEarly),
@@ -252,7 +252,7 @@ async fn talk(
             event = events.recv() => match event {
                 None => return Ok(()),
                 Some(event) if event.is_final() => return Ok(()),
-                Some(sip::Event::Reinvited { body }) => {
+                Some(sip::Event::Reinvited { body, .. }) => {
                     remote = reoffered(sip, leg, body, socket, remote).await?;
                 }
                 Some(_) => {}

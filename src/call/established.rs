@@ -1,6 +1,6 @@
 //! Both sides are there: hold and resume from either side, new offers, the end.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::machine::{Call, State, Step};
 use super::message::{Action, Event, Notice};
@@ -8,9 +8,8 @@ use super::transferring::Transfer;
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
-/// How long we wait after glare before we offer again. RFC 3261 section 14.1 lets the owner of
-/// the Call-ID wait 2.1 to 4 s and the other side 0 to 2 s; both fit between.
-const GLARE_WAIT: Duration = Duration::from_millis(2_100);
+/// How often an offer is made again that the PBX says it may be.
+const MOST_TRIES: u8 = 8;
 
 /// SIP status of a new offer while another is open (RFC 3261 section 14.2).
 const REQUEST_PENDING: u16 = 491;
@@ -26,6 +25,10 @@ pub(super) struct Established {
     /// What the PBX was last told of it.
     hold_told: bool,
     held_by_pbx: bool,
+    /// How often in a row.
+    tries: u8,
+    /// Where the PBX's audio goes, as far as we have heard.
+    remote: Option<sdp::Remote>,
     pub(super) reoffer: Reoffer,
     pub(super) transfer: Transfer,
     /// Sessions begun with other parties.
@@ -64,6 +67,8 @@ impl Established {
             hold_told: false,
             held_by_pbx: false,
             reoffer: Reoffer::None,
+            tries: 0,
+            remote: None,
             transfer: Transfer::None,
             sessions: 0,
         }
@@ -100,8 +105,8 @@ impl Established {
 
     pub(super) fn handle(mut self: Box<Self>, call: &mut Call, event: Event, now: Instant) -> Step {
         match event {
-            Event::Reoffered { sdp: Some(sdp) } => self.take_offer(call, &sdp),
-            Event::Reoffered { sdp: None } => {
+            Event::Reoffered { sdp: Some(sdp), .. } => self.take_offer(call, &sdp),
+            Event::Reoffered { sdp: None, .. } => {
                 // Who asks for our offer may want to join us with another end, which does not know how
                 // far our streams have come: it is offered new keys.
                 let offer = self.make_offer(call, call.local.rtp.anew());
@@ -111,8 +116,12 @@ impl Established {
                 self.reoffer = Reoffer::InResponse(Box::new(offer));
             }
             Event::ReofferAnswered { sdp } => {
-                if let Reoffer::Sent(offer) = std::mem::replace(&mut self.reoffer, Reoffer::None) {
-                    self.take_answer(call, *offer, &sdp);
+                self.tries = 0;
+                match std::mem::replace(&mut self.reoffer, Reoffer::None) {
+                    Reoffer::Sent(offer) => self.take_answer(call, *offer, &sdp),
+                    // The SIP side has refreshed its session with our last description.
+                    Reoffer::None => self.take_refresh(call, &sdp),
+                    other => self.reoffer = other,
                 }
             }
             Event::Confirmed { sdp: Some(sdp) } => {
@@ -122,14 +131,18 @@ impl Established {
                     self.take_answer(call, *offer, &sdp);
                 }
             }
+            // Glare, or the PBX asks for a moment.
             Event::ReofferRefused {
-                status: REQUEST_PENDING,
-            } => {
+                retry_after: Some(wait),
+                ..
+            } if self.tries < MOST_TRIES => {
+                self.tries += 1;
                 self.hold_told = !self.hold_wished;
-                self.reoffer = Reoffer::Waiting(now + GLARE_WAIT);
+                self.reoffer = Reoffer::Waiting(now + wait);
             }
-            Event::ReofferRefused { status } => {
+            Event::ReofferRefused { status, .. } => {
                 self.reoffer = Reoffer::None;
+                self.tries = 0;
                 self.hold_told = !self.hold_told;
                 self.hold_wished = self.hold_told;
                 let message = format!("the PBX refused to change the call: {status}");
@@ -198,6 +211,30 @@ impl Established {
         self.settle_hold(call);
     }
 
+    /// An answer that came without an offer of the call's: it changes something or it does not.
+    fn take_refresh(&mut self, call: &mut Call, sdp: &str) {
+        let offer = match &*self.basis {
+            Basis::Ours(offer) => offer.clone(),
+            Basis::Theirs(offer) => {
+                let direction = self.direction();
+                offer.turned(
+                    call.local.rtp,
+                    &call.rules.trunk,
+                    &self.pbx,
+                    call.local.pbx_session,
+                    direction,
+                )
+            }
+        };
+        let answered =
+            sdp::Answer::parse(sdp).and_then(|answer| sdp::pbx::read_answer(&offer, &answer));
+        if let Ok((remote, pbx)) = answered
+            && (self.remote != Some(remote) || self.pbx.send != pbx.send)
+        {
+            self.apply(call, &remote, pbx);
+        }
+    }
+
     fn take_offer(&mut self, call: &mut Call, sdp: &str) {
         if matches!(self.reoffer, Reoffer::Sent(_) | Reoffer::InResponse(_)) {
             call.push(Action::RefuseReoffer {
@@ -234,6 +271,7 @@ impl Established {
             browser: Box::new(self.browser.clone()),
             pbx: Box::new(pbx.clone()),
         });
+        self.remote = Some(*remote);
         self.pbx = pbx;
         if self.held_by_pbx != remote.held {
             self.held_by_pbx = remote.held;

@@ -275,6 +275,7 @@ impl Exchange {
             }),
             headers: incoming.headers,
             offer,
+            reliable: incoming.reliable,
         };
         let call = Call::incoming(
             trunk.rules.clone(),

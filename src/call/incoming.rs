@@ -15,7 +15,15 @@ pub(super) struct Offering {
     browser_offer: sdp::BrowserLocalOffer,
     /// None where the INVITE came without a description.
     pbx_offer: Option<sdp::PbxOffer>,
+    ours: Option<Ours>,
     pub(super) ring_deadline: Instant,
+}
+
+/// Our offer in a reliable provisional response (RFC 3262), and the answer once it is there.
+#[derive(Debug)]
+struct Ours {
+    offer: sdp::LocalOffer,
+    agreed: Option<(sdp::Remote, AudioFormat)>,
 }
 
 /// What exists between our 2xx with an offer and its ACK with the answer.
@@ -40,6 +48,8 @@ pub struct Invitation {
     pub headers: Vec<(String, String)>,
     /// The PBX's offer.
     pub offer: Option<String>,
+    /// Our provisional responses are acknowledged; without an offer of the PBX they carry ours.
+    pub reliable: bool,
 }
 
 impl Call {
@@ -84,11 +94,24 @@ impl Call {
             headers: invitation.headers,
             offer: browser_offer.offer.to_string(),
         });
-        call.push(Action::Progress { status: 180 });
+        let ours = (pbx_offer.is_none() && invitation.reliable).then(|| Ours {
+            offer: sdp::pbx::offer(
+                call.local.rtp,
+                &call.rules.trunk,
+                call.local.pbx_session,
+                Direction::SendRecv,
+            ),
+            agreed: None,
+        });
+        call.push(Action::Progress {
+            status: 180,
+            sdp: ours.as_ref().map(|ours| ours.offer.offer.to_string()),
+        });
         let ring_deadline = now + call.rules.ring_timeout;
         call.begin(State::Offering(Box::new(Offering {
             browser_offer,
             pbx_offer,
+            ours,
             ring_deadline,
         })));
         call
@@ -96,9 +119,25 @@ impl Call {
 }
 
 impl Offering {
-    pub(super) fn handle(self: Box<Self>, event: Event) -> Step {
+    pub(super) fn handle(mut self: Box<Self>, call: &mut Call, event: Event) -> Step {
         match event {
             Event::Cancelled => Step::End(EndReason::Cancelled, None),
+            Event::ProgressConfirmed { sdp: Some(sdp) } => {
+                if let Some(ours) = &mut self.ours {
+                    let answered = sdp::Answer::parse(&sdp)
+                        .and_then(|answer| sdp::pbx::read_answer(&ours.offer, &answer));
+                    let Ok(agreed) = answered else {
+                        return Step::End(EndReason::BadPbxDescription, None);
+                    };
+                    ours.agreed = Some(agreed);
+                }
+                Step::Stay(State::Offering(self))
+            }
+            // Nobody is there yet whom it could concern.
+            Event::Reoffered { .. } => {
+                call.push(Action::RefuseReoffer { status: 488 });
+                Step::Stay(State::Offering(self))
+            }
             _ => Step::Stay(State::Offering(self)),
         }
     }
@@ -124,6 +163,18 @@ impl Offering {
         };
         call.push(Action::Keep(socket));
         call.connect_peer(description, now);
+        if let Some(ours) = self.ours {
+            call.push(Action::Accept { sdp: String::new() });
+            let confirming = Box::new(Confirming {
+                browser,
+                pbx_offer: ours.offer,
+            });
+            return match ours.agreed {
+                Some((remote, pbx)) => confirming.agree(call, &remote, pbx),
+                // The 2xx waits for the PRACK, which carries the answer.
+                None => Step::Stay(State::Confirming(confirming)),
+            };
+        }
         let Some(pbx_offer) = self.pbx_offer else {
             let pbx_offer = sdp::pbx::offer(
                 call.local.rtp,
@@ -172,8 +223,10 @@ impl Offering {
 
 impl Confirming {
     pub(super) fn handle(self: Box<Self>, call: &mut Call, event: Event) -> Step {
-        let Event::Confirmed { sdp } = event else {
-            return Step::Stay(State::Confirming(self));
+        let sdp = match event {
+            Event::Confirmed { sdp } => sdp,
+            Event::ProgressConfirmed { sdp: Some(sdp) } => Some(sdp),
+            _ => return Step::Stay(State::Confirming(self)),
         };
         let answered = sdp.as_deref().map(|sdp| {
             sdp::Answer::parse(sdp)
@@ -182,7 +235,11 @@ impl Confirming {
         let Some(Ok((remote, pbx))) = answered else {
             return Step::End(EndReason::BadPbxDescription, None);
         };
-        call.point_rtp(&remote);
+        self.agree(call, &remote, pbx)
+    }
+
+    fn agree(self: Box<Self>, call: &mut Call, remote: &sdp::Remote, pbx: AudioFormat) -> Step {
+        call.point_rtp(remote);
         call.push(Action::SetFormats {
             browser: Box::new(self.browser.clone()),
             pbx: Box::new(pbx.clone()),

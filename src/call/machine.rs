@@ -30,6 +30,37 @@ pub struct Rules {
     pub ring_timeout: Duration,
     /// How long ICE and DTLS may take once both descriptions are there.
     pub connect_timeout: Duration,
+    /// The PBX is to offer, not we.
+    pub delayed_offer: bool,
+    /// How digits reach the PBX.
+    pub digits: DigitsBy,
+}
+
+/// How the digits that a page asks for reach the PBX once the call is answered; before that, in
+/// the media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigitsBy {
+    /// As telephone events (RFC 4733).
+    Media,
+    /// INFO with `application/dtmf-relay`.
+    InfoRelay,
+    /// INFO with `application/dtmf`.
+    Info,
+}
+
+impl DigitsBy {
+    /// Content-Type and body of the INFO for one digit; none where digits are media.
+    fn info(self, digit: char, duration: Duration) -> Option<(&'static str, String)> {
+        match self {
+            DigitsBy::Media => None,
+            DigitsBy::InfoRelay => {
+                let milliseconds = duration.as_millis();
+                let body = format!("Signal={digit}\r\nDuration={milliseconds}\r\n");
+                Some(("application/dtmf-relay", body))
+            }
+            DigitsBy::Info => Some(("application/dtmf", digit.to_string())),
+        }
+    }
 }
 
 /// What was made ready for this call before it began.
@@ -130,6 +161,16 @@ impl Call {
                 established.hold(self, on);
                 Step::Stay(State::Established(established))
             }
+            (state @ State::Established(_), Command::SendDigits { digits, duration })
+                if self.rules.digits != DigitsBy::Media =>
+            {
+                for digit in digits.chars() {
+                    if let Some((content_type, body)) = self.rules.digits.info(digit, duration) {
+                        self.push(Action::SendInfo { content_type, body });
+                    }
+                }
+                Step::Stay(state)
+            }
             (state, Command::SendDigits { digits, duration }) if state.has_media() => {
                 self.push(Action::SendDigits {
                     to: Side::Pbx,
@@ -197,7 +238,7 @@ impl Call {
                 Step::Stay(state)
             }
             (State::Calling(calling), event) => calling.handle(self, event, now),
-            (State::Offering(offering), event) => offering.handle(event),
+            (State::Offering(offering), event) => offering.handle(self, event),
             (State::Confirming(confirming), event) => confirming.handle(self, event),
             (State::Established(established), event) => established.handle(self, event, now),
         };

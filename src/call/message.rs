@@ -102,10 +102,24 @@ pub enum Event {
         status: u16,
         /// The session description, where there was one.
         sdp: Option<String>,
+        /// Which of the telephones that the INVITE reached, numbered as they are heard of.
+        fork: u32,
+    },
+    /// One of the telephones that the INVITE reached is out, others may be left.
+    ForkEnded {
+        /// Which.
+        fork: u32,
     },
     /// A 2xx to our INVITE.
     Accepted {
         /// The PBX's answer.
+        sdp: Option<String>,
+        /// Who answered.
+        fork: u32,
+    },
+    /// The PBX has our reliable provisional response.
+    ProgressConfirmed {
+        /// Its answer, where that carried our offer.
         sdp: Option<String>,
     },
     /// A final refusal of our INVITE, or what amounts to one.
@@ -126,6 +140,8 @@ pub enum Event {
     Reoffered {
         /// Its offer; none asks us to make one.
         sdp: Option<String>,
+        /// Which telephone offers, before our call is answered.
+        fork: Option<u32>,
     },
     /// The PBX answered our new offer.
     ReofferAnswered {
@@ -136,6 +152,8 @@ pub enum Event {
     ReofferRefused {
         /// 491 is glare.
         status: u16,
+        /// When to try again, where that helps.
+        retry_after: Option<Duration>,
     },
     /// The PBX gave up calling us.
     Cancelled,
@@ -203,17 +221,31 @@ pub enum Action {
     AddRemoteCandidate(String),
     /// Call the PBX.
     Invite {
+        /// The session description; none asks the PBX for one.
+        offer: Option<String>,
+    },
+    /// Answer the offer of a provisional response.
+    AnswerProgress {
+        /// Whose.
+        fork: u32,
+        /// The session description; empty where the offer is refused.
+        answer: String,
+    },
+    /// Answer the offer of a 2xx.
+    Confirm {
         /// The session description.
-        offer: String,
+        answer: String,
     },
     /// Answer the PBX provisionally.
     Progress {
         /// 180 or 183.
         status: u16,
+        /// Our offer, where the PBX must have it now.
+        sdp: Option<String>,
     },
     /// Answer the PBX.
     Accept {
-        /// The session description.
+        /// The session description; empty where it was said before.
         sdp: String,
     },
     /// Refuse or end the SIP side, whichever its state calls for.
@@ -294,6 +326,13 @@ pub enum Action {
         digits: String,
         /// Of each.
         duration: Duration,
+    },
+    /// Send an INFO.
+    SendInfo {
+        /// Its Content-Type.
+        content_type: &'static str,
+        /// Its body.
+        body: String,
     },
     /// Tell the page, or all pages that ring.
     Notify(Notice),

@@ -32,7 +32,7 @@ pub use exchange::{Exchange, Placing, Resources, TrunkRules};
 pub use handle::CallHandle;
 pub use incoming::Invitation;
 pub use leg::{PeerCommand, PeerLeg};
-pub use machine::{Call, Local, Rules};
+pub use machine::{Call, DigitsBy, Local, Rules};
 pub use message::{
     Action, Command, DialogId, Diverted, Event, Notice, Quality, Side, SideQuality, SocketId,
     TransferTarget,

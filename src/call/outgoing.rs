@@ -1,5 +1,6 @@
 //! A page calls the PBX: from its offer to the PBX's 2xx.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::EndReason;
@@ -13,13 +14,25 @@ use crate::sdp::{self, bridge};
 #[derive(Debug)]
 pub(super) struct Calling {
     offer: sdp::BrowserOffer,
-    pbx_offer: sdp::LocalOffer,
+    /// None where the PBX is to offer.
+    pbx_offer: Option<sdp::LocalOffer>,
     /// What we agreed on with the browser, once it has its one answer.
     browser: Option<AudioFormat>,
-    /// What the PBX last agreed to, in a provisional answer.
-    pbx: Option<AudioFormat>,
+    /// Those of the telephones that ring which have described themselves.
+    parties: BTreeMap<u32, Party>,
+    /// The one that the page hears.
+    heard: Option<u32>,
     told: Told,
     pub(super) ring_deadline: Instant,
+}
+
+/// One telephone that rings: each is agreed with on its own.
+#[derive(Debug)]
+struct Party {
+    description: String,
+    remote: sdp::Remote,
+    pbx: AudioFormat,
+    basis: Basis,
 }
 
 /// What the page knows of the progress.
@@ -54,12 +67,9 @@ impl Call {
         };
         let mut trunk = call.rules.trunk.clone();
         trunk.codecs = bridge::offer_to_pbx(&offer, &call.rules.browser, &call.rules.trunk);
-        let pbx_offer = sdp::pbx::offer(
-            call.local.rtp,
-            &trunk,
-            call.local.pbx_session,
-            Direction::SendRecv,
-        );
+        let (rtp, session) = (call.local.rtp, call.local.pbx_session);
+        let pbx_offer = (!call.rules.delayed_offer)
+            .then(|| sdp::pbx::offer(rtp, &trunk, session, Direction::SendRecv));
         let settled =
             bridge::browser_codec_is_settled(&offer, &call.rules.browser, &call.rules.trunk);
         call.connect_peer(offer.transport.clone(), now);
@@ -68,7 +78,8 @@ impl Call {
             offer,
             pbx_offer,
             browser: None,
-            pbx: None,
+            parties: BTreeMap::new(),
+            heard: None,
             told: Told::Nothing,
         };
         // Where nothing that the PBX may say changes the browser's codec, the browser is answered
@@ -80,7 +91,10 @@ impl Call {
             return call;
         }
         call.push(Action::Invite {
-            offer: calling.pbx_offer.offer.to_string(),
+            offer: calling
+                .pbx_offer
+                .as_ref()
+                .map(|offer| offer.offer.to_string()),
         });
         call.begin(State::Calling(Box::new(calling)));
         call
@@ -89,7 +103,7 @@ impl Call {
 
 impl Calling {
     pub(super) fn has_media(&self) -> bool {
-        self.browser.is_some() && self.pbx.is_some()
+        self.browser.is_some() && self.heard.is_some()
     }
 
     pub(super) fn handle(
@@ -99,13 +113,19 @@ impl Calling {
         _now: Instant,
     ) -> Step {
         match event {
-            Event::Progressed { status, sdp } => {
+            Event::Progressed { status, sdp, fork } => {
                 if let Some(sdp) = sdp {
-                    // A provisional answer that cannot be used leaves the call ringing: the
-                    // final one may be better.
-                    if self.take_answer(call, &sdp).is_ok() && self.told != Told::EarlyMedia {
-                        self.told = Told::EarlyMedia;
-                        call.notify(Notice::EarlyMedia);
+                    match self.take_description(call, fork, &sdp) {
+                        Ok(()) if self.told != Told::EarlyMedia => {
+                            self.told = Told::EarlyMedia;
+                            call.notify(Notice::EarlyMedia);
+                        }
+                        // An answer that cannot be used leaves the call ringing: the final one
+                        // may be better. An offer that we refuse is the end of it.
+                        Err(reason) if self.pbx_offer.is_none() => {
+                            return Step::End(reason, None);
+                        }
+                        _ => {}
                     }
                 } else if status == 180 && self.told == Told::Nothing {
                     self.told = Told::Ringing;
@@ -113,17 +133,41 @@ impl Calling {
                 }
                 Step::Stay(State::Calling(self))
             }
-            Event::Accepted { sdp } => {
+            Event::ForkEnded { fork } => {
+                self.parties.remove(&fork);
+                if self.heard == Some(fork) {
+                    self.heard = None;
+                    if let Some(last) = self.parties.keys().next_back().copied() {
+                        self.listen_to(call, last);
+                    }
+                }
+                Step::Stay(State::Calling(self))
+            }
+            Event::Reoffered {
+                sdp: Some(sdp),
+                fork: Some(fork),
+            } => {
+                match self.answer_offer(call, fork, &sdp) {
+                    Ok(answer) => call.push(Action::AnswerReoffer { answer }),
+                    Err(_) => call.push(Action::RefuseReoffer { status: 488 }),
+                }
+                Step::Stay(State::Calling(self))
+            }
+            Event::Accepted { sdp, fork } => {
                 if let Some(sdp) = sdp
-                    && let Err(reason) = self.take_answer(call, &sdp)
+                    && let Err(reason) = self.take_final(call, fork, &sdp)
                 {
                     return Step::End(reason, None);
                 }
-                let (Some(browser), Some(pbx)) = (self.browser.take(), self.pbx.take()) else {
+                if self.parties.contains_key(&fork) && self.heard != Some(fork) {
+                    self.listen_to(call, fork);
+                }
+                let party = self.heard.and_then(|heard| self.parties.remove(&heard));
+                let (Some(browser), Some(party)) = (self.browser.take(), party) else {
                     return Step::End(EndReason::BadPbxDescription, None);
                 };
                 call.notify(Notice::Answered);
-                let established = Established::new(browser, pbx, Basis::Ours(self.pbx_offer));
+                let established = Established::new(browser, party.pbx, party.basis);
                 Step::Stay(State::Established(Box::new(established)))
             }
             Event::Refused {
@@ -138,11 +182,47 @@ impl Calling {
         }
     }
 
-    /// Takes a description from the PBX, the first or a later one: the browser's answer stays,
-    /// only the RTP side is pointed elsewhere.
-    fn take_answer(&mut self, call: &mut Call, sdp: &str) -> Result<(), EndReason> {
+    /// Takes a description in a provisional response, the first or a later one: the browser's
+    /// answer stays, only the RTP side is pointed elsewhere.
+    fn take_description(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<(), EndReason> {
+        if self.pbx_offer.is_some() {
+            return self.take_answer(call, fork, sdp);
+        }
+        let answer = self.answer_offer(call, fork, sdp);
+        call.push(Action::AnswerProgress {
+            fork,
+            answer: answer.as_ref().map_or(String::new(), Clone::clone),
+        });
+        answer.map(drop)
+    }
+
+    /// Takes the description of the 2xx.
+    fn take_final(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<(), EndReason> {
+        if self.pbx_offer.is_some() {
+            return self.take_answer(call, fork, sdp);
+        }
+        if self.parties.contains_key(&fork) {
+            // Agreed on before.
+            return Ok(());
+        }
+        let answer = self.answer_offer(call, fork, sdp)?;
+        call.push(Action::Confirm { answer });
+        Ok(())
+    }
+
+    fn take_answer(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<(), EndReason> {
+        let Some(offer) = &self.pbx_offer else {
+            return Ok(());
+        };
+        match self.parties.get(&fork) {
+            // Said again, which telephones do to stay alive; another one may be heard by now.
+            Some(party) if party.description == sdp => return Ok(()),
+            // What an UPDATE has changed since is not taken back by the answer before it.
+            Some(party) if matches!(party.basis, Basis::Theirs(_)) => return Ok(()),
+            _ => {}
+        }
         let (remote, pbx) = sdp::Answer::parse(sdp)
-            .and_then(|answer| sdp::pbx::read_answer(&self.pbx_offer, &answer))
+            .and_then(|answer| sdp::pbx::read_answer(offer, &answer))
             .map_err(|error| {
                 call.notify(Notice::Refused {
                     code: "bad-pbx-description",
@@ -150,24 +230,71 @@ impl Calling {
                 });
                 EndReason::BadPbxDescription
             })?;
+        let party = Party {
+            description: sdp.to_owned(),
+            remote,
+            pbx,
+            basis: Basis::Ours(offer.clone()),
+        };
+        self.meet(call, fork, party)
+    }
+
+    /// Answers an offer of the PBX, in an UPDATE before the call is answered or in place of ours.
+    fn answer_offer(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<String, EndReason> {
+        let mut policy = call.rules.trunk.clone();
+        policy.codecs = match &self.browser {
+            Some(browser) => bridge::answer_to_pbx(browser, &call.rules.trunk),
+            None => bridge::offer_to_pbx(&self.offer, &call.rules.browser, &call.rules.trunk),
+        };
+        let session = match self.parties.is_empty() && self.pbx_offer.is_none() {
+            true => call.local.pbx_session,
+            false => call.local.pbx_session.next(),
+        };
+        let rtp = call.local.rtp;
+        let (offer, (answer, remote, pbx)) = sdp::Offer::parse(sdp)
+            .and_then(|offer| sdp::pbx::read_offer(&offer, &policy))
+            .and_then(|offer| {
+                sdp::pbx::answer(&offer, rtp, &policy, session, Direction::SendRecv)
+                    .map(|answered| (offer, answered))
+            })
+            .map_err(|error| refused_offer(&error, EndReason::BadPbxDescription))?;
+        call.local.pbx_session = session;
+        let party = Party {
+            description: sdp.to_owned(),
+            remote,
+            pbx,
+            basis: Basis::Theirs(offer),
+        };
+        self.meet(call, fork, party)?;
+        Ok(answer.to_string())
+    }
+
+    /// A telephone has described itself: the page hears it from now on.
+    fn meet(&mut self, call: &mut Call, fork: u32, party: Party) -> Result<(), EndReason> {
         if self.browser.is_none() {
             let codec = bridge::preferred_browser_codec(
                 &self.offer,
                 &call.rules.browser,
-                &pbx,
+                &party.pbx,
                 &call.rules.trunk,
             );
             self.answer_browser(call, codec)?;
         }
-        if let Some(browser) = &self.browser {
-            call.point_rtp(&remote);
+        self.parties.insert(fork, party);
+        self.listen_to(call, fork);
+        Ok(())
+    }
+
+    /// Points the RTP side at this telephone.
+    fn listen_to(&mut self, call: &mut Call, fork: u32) {
+        if let (Some(browser), Some(party)) = (&self.browser, self.parties.get(&fork)) {
+            call.point_rtp(&party.remote);
             call.push(Action::SetFormats {
                 browser: Box::new(browser.clone()),
-                pbx: Box::new(pbx.clone()),
+                pbx: Box::new(party.pbx.clone()),
             });
+            self.heard = Some(fork);
         }
-        self.pbx = Some(pbx);
-        Ok(())
     }
 
     fn answer_browser(&mut self, call: &mut Call, codec: Option<Codec>) -> Result<(), EndReason> {

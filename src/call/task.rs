@@ -207,10 +207,21 @@ impl CallTask {
                 )));
             }
             Action::Invite { offer } => self.invite(offer).await,
-            Action::Progress { status } => {
+            Action::Progress { status, sdp } => {
+                let body = sdp.map(Bytes::from);
                 self.side
-                    .command(sip::Command::Progress { status, body: None })
+                    .command(sip::Command::Progress { status, body })
                     .await;
+            }
+            Action::AnswerProgress { fork, answer } => {
+                let body = Bytes::from(answer);
+                self.side
+                    .command(sip::Command::AnswerProgress { fork, body })
+                    .await;
+            }
+            Action::Confirm { answer } => {
+                let body = Bytes::from(answer);
+                self.side.command(sip::Command::Confirm { body }).await;
             }
             Action::Accept { sdp } => {
                 self.side
@@ -303,13 +314,20 @@ impl CallTask {
                     duration,
                 });
             }
+            Action::SendInfo { content_type, body } => {
+                let info = sip::Command::Info {
+                    content_type: content_type.to_owned(),
+                    body: Bytes::from(body),
+                };
+                self.side.command(info).await;
+            }
             Action::Notify(notice) => self.notify(notice),
             Action::Keep(socket) => self.keep(socket),
             Action::Finish { reason, status } => self.finish(reason, status),
         }
     }
 
-    async fn invite(&mut self, offer: String) {
+    async fn invite(&mut self, offer: Option<String>) {
         let stage = std::mem::replace(&mut self.side.stage, Stage::Gone);
         let Stage::Ready {
             mut outgoing,
@@ -319,7 +337,7 @@ impl CallTask {
             self.side.stage = stage;
             return;
         };
-        outgoing.body = Bytes::from(offer);
+        outgoing.body = offer.map(Bytes::from).unwrap_or_default();
         match self.side.sip.invite(*outgoing, events).await {
             Ok(leg) => self.side.stage = Stage::Inviting(leg),
             Err(error) => {

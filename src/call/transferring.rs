@@ -149,7 +149,7 @@ impl Established {
             }
         };
         match event {
-            Event::Accepted { sdp } => {
+            Event::Accepted { sdp, .. } => {
                 let answered = sdp.as_deref().map(|sdp| {
                     sdp::Answer::parse(sdp)
                         .and_then(|answer| sdp::pbx::read_answer(&new.offer, &answer))

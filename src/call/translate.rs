@@ -15,11 +15,17 @@ const INFO_DIGIT: Duration = Duration::from_millis(100);
 /// What a SIP event means for the call.
 pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
     Some(match event {
-        sip::Event::Progress { status, body } => Event::Progressed {
+        sip::Event::Progress { status, body, fork } => Event::Progressed {
             status,
+            fork,
             sdp: body.map(text),
         },
-        sip::Event::Accepted { body } => Event::Accepted {
+        sip::Event::ForkEnded { fork } => Event::ForkEnded { fork },
+        sip::Event::ProgressConfirmed { body } => Event::ProgressConfirmed {
+            sdp: body.map(text),
+        },
+        sip::Event::Accepted { body, fork } => Event::Accepted {
+            fork,
             sdp: body.map(text),
         },
         sip::Event::Refused {
@@ -32,11 +38,18 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
             cause,
             from_pbx: !local,
         },
-        sip::Event::Reinvited { body } => Event::Reoffered {
+        sip::Event::Reinvited { body, fork } => Event::Reoffered {
+            fork,
             sdp: body.map(text),
         },
         sip::Event::ReinviteAnswered { body } => Event::ReofferAnswered { sdp: text(body) },
-        sip::Event::ReinviteRefused { status } => Event::ReofferRefused { status },
+        sip::Event::ReinviteRefused {
+            status,
+            retry_after,
+        } => Event::ReofferRefused {
+            status,
+            retry_after,
+        },
         sip::Event::Confirmed { body } => Event::Confirmed {
             sdp: body.map(text),
         },

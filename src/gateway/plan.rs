@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::agent;
-use crate::call::{InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
+use crate::call::{DigitsBy, InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
 use crate::redacted::Redacted;
 use crate::settings::{self, Error, Settings};
 use crate::signaling::{IceServer, SignIn, StaticUser, TokenVerifier};
@@ -19,6 +19,8 @@ use crate::{sdp, sip};
 pub(super) struct Plan {
     /// SIP listeners.
     pub(super) listen: Vec<sip::Listen>,
+    /// Name servers of the SIP user agent.
+    pub(super) dns_servers: Vec<SocketAddr>,
     /// Certificates of SIP.
     pub(super) tls: sip::Tls,
     /// Bounds of SIP.
@@ -101,7 +103,11 @@ impl Plan {
             }
             let registered = trunk.username.clone().filter(|_| trunk.register);
             let of_trunk = TrunkRules {
-                rules: call_rules(settings, browser.clone(), policy),
+                rules: Rules {
+                    delayed_offer: trunk.delayed_offer,
+                    digits: trunk::digits(index, trunk)?,
+                    ..call_rules(settings, browser.clone(), policy)
+                },
                 from_user: trunk.from_user.clone().or(registered),
                 caller_id: identity::caller_id(index, trunk)?,
                 page_headers: identity::page_headers(index, trunk)?,
@@ -132,6 +138,7 @@ impl Plan {
         }
         Ok(Plan {
             listen,
+            dns_servers: dns_servers(&settings.sip.dns_servers)?,
             tls: sip::Tls {
                 certificate: trunk::certificate(
                     &settings.sip.certificate,
@@ -177,7 +184,20 @@ fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::Trun
         trunk,
         ring_timeout: Duration::from_secs(settings.calls.ring_timeout),
         connect_timeout: Duration::from_secs(settings.calls.connect_timeout),
+        delayed_offer: false,
+        digits: DigitsBy::Media,
     }
+}
+
+fn dns_servers(written: &[String]) -> Result<Vec<SocketAddr>, Error> {
+    written
+        .iter()
+        .map(|text| {
+            text.parse()
+                .or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into()))
+                .map_err(|_| unusable("sip.dns_servers", text, "ADDRESS or ADDRESS:PORT"))
+        })
+        .collect()
 }
 
 fn parse_listen(text: &str) -> Option<sip::Listen> {

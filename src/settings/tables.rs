@@ -123,6 +123,8 @@ pub struct Sip {
     pub new_calls_per_second_per_source: u32,
     /// `refuse` or `drop`: what a request gets that no trunk sent.
     pub strangers: String,
+    /// Name servers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's.
+    pub dns_servers: Vec<String>,
     /// Our PEM certificate for TLS, with those between it and its authority.
     pub certificate: Option<PathBuf>,
     /// Its PEM key.
@@ -152,6 +154,7 @@ impl Default for Sip {
             new_calls_per_second: 5_000,
             new_calls_per_second_per_source: 50,
             strangers: "refuse".to_owned(),
+            dns_servers: Vec::new(),
             certificate: None,
             certificate_key: None,
             ca: None,

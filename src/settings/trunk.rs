@@ -15,6 +15,18 @@ pub struct Trunk {
     pub name: String,
     /// `sip:HOST:PORT;transport=udp`, `tcp` or `tls`, or `sips:HOST:PORT`.
     pub target: String,
+    /// Several in place of `target`.
+    pub targets: Vec<TrunkTarget>,
+    /// Seconds until a silent target is left for another one.
+    pub try_timeout: u64,
+    /// Seconds between the probes of each target, 0 for none; absent: 30 where there are several.
+    pub health_check: Option<u64>,
+    /// Probes in a row that must fail until a target is out.
+    pub health_failures: u32,
+    /// The proxy that requests go to, `sip:HOST;lr`.
+    pub outbound_proxy: Option<String>,
+    /// The Route headers of requests outside of calls, after that of `outbound_proxy`.
+    pub routes: Vec<String>,
     /// The host part of From and To; absent: that of `target`.
     pub domain: Option<String>,
     /// For digest authentication and registration.
@@ -37,6 +49,18 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// `off`, `supported` or `required`: reliable provisional answers (RFC 3262).
+    pub prack: String,
+    /// Let the PBX make the offer: INVITE without SDP.
+    pub delayed_offer: bool,
+    /// Seconds that a session lasts without a refresh (RFC 4028); 0: we do not ask for that.
+    pub session_expires: u32,
+    /// The least that we agree to.
+    pub min_se: u32,
+    /// `re-invite` or `update`: how hold and resume are offered where the PBX allows both.
+    pub offer_by: String,
+    /// `rfc4733`, `info-relay` or `info`: how the digits that a page asks for reach the PBX.
+    pub dtmf: String,
     /// Listen for digits in the audio of the PBX.
     pub inband_digits: bool,
     /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
@@ -84,11 +108,35 @@ pub struct Renumbering {
     pub to: String,
 }
 
+/// One of `trunk.targets`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrunkTarget {
+    /// As `trunk.target`.
+    pub target: String,
+    /// Lower ones are tried first.
+    #[serde(default = "one")]
+    pub priority: u16,
+    /// Share of the calls among those of one priority.
+    #[serde(default = "one")]
+    pub weight: u16,
+}
+
+fn one() -> u16 {
+    1
+}
+
 impl Default for Trunk {
     fn default() -> Self {
         Trunk {
             name: String::new(),
             target: String::new(),
+            targets: Vec::new(),
+            try_timeout: 4,
+            health_check: None,
+            health_failures: 2,
+            outbound_proxy: None,
+            routes: Vec::new(),
             domain: None,
             username: None,
             password: None,
@@ -100,6 +148,12 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            prack: "supported".to_owned(),
+            delayed_offer: false,
+            session_expires: 1_800,
+            min_se: 90,
+            offer_by: "re-invite".to_owned(),
+            dtmf: "rfc4733".to_owned(),
             inband_digits: false,
             advertise: None,
             keep_alive: 25,

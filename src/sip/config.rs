@@ -23,6 +23,8 @@ pub struct Config {
     pub user_agent: String,
     /// The PBXs and carriers that we call and that call us.
     pub trunks: Vec<Trunk>,
+    /// Name servers to ask; none: those of the system.
+    pub dns_servers: Vec<SocketAddr>,
     /// Bounds on memory and time.
     pub limits: Limits,
     /// What TLS proves and whom it trusts.
@@ -135,9 +137,18 @@ pub struct Trunk {
     pub accept_from: Vec<IpNet>,
     /// Registration to hold at the trunk.
     pub registration: Option<Registration>,
+    /// URIs of the Route headers that requests outside dialogs begin with; the first is where they
+    /// go (RFC 3261 section 8.1.2).
+    pub routes: Vec<String>,
+    /// Probes of each target.
+    pub health: Option<HealthCheck>,
+    /// How long a target that answers nothing is waited for where another one is left to try.
+    pub try_timeout: Duration,
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
+    /// How its dialogs are kept.
+    pub dialogs: DialogRules,
     /// True when its URIs are `sips:`: every hop of a call must be TLS (RFC 5630).
     pub sips: bool,
     /// Certificates and trust.
@@ -155,22 +166,69 @@ pub struct Trunk {
     pub transfer: bool,
 }
 
+/// How the dialogs of a trunk are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DialogRules {
+    /// Reliable provisional answers (RFC 3262).
+    pub prack: Prack,
+    /// Session interval that we ask for, seconds (RFC 4028); 0 asks for none.
+    pub session_expires: u32,
+    /// Shortest session interval that we agree to, seconds.
+    pub min_session_expires: u32,
+    /// New offers of ours go by UPDATE where the peer allows it, not by re-INVITE.
+    pub offer_by_update: bool,
+}
+
+impl Default for DialogRules {
+    fn default() -> Self {
+        DialogRules {
+            prack: Prack::Supported,
+            session_expires: 0,
+            min_session_expires: 90,
+            offer_by_update: false,
+        }
+    }
+}
+
+/// What a trunk is told of reliable provisional answers (RFC 3262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prack {
+    /// Nothing; a call that requires them is refused with 420.
+    Off,
+    /// That we can. Ours are reliable where the peer requires it, or supports it and the answer
+    /// carries SDP.
+    Supported,
+    /// That we must have them; a call from a peer that cannot is refused with 421.
+    Required,
+}
+
 impl Trunk {
     /// A trunk at `target` with nothing else said: no credentials, no registration, calls from the
     /// target's own address only.
     pub fn new(name: impl Into<String>, target: Target) -> Self {
+        let target = TrunkTarget {
+            target,
+            priority: 1,
+            weight: 1,
+        };
+        Trunk::with_targets(name, vec![target])
+    }
+
+    /// The same with several targets; the domain is the host of the first.
+    pub fn with_targets(name: impl Into<String>, targets: Vec<TrunkTarget>) -> Self {
+        let host = targets.first().map(|first| first.target.host.clone());
         Trunk {
             name: name.into(),
-            domain: target.host.clone(),
-            targets: vec![TrunkTarget {
-                target,
-                priority: 1,
-                weight: 1,
-            }],
+            domain: host.unwrap_or_default(),
+            targets,
             credentials: None,
             accept_from: Vec::new(),
             registration: None,
+            routes: Vec::new(),
+            health: None,
+            try_timeout: Duration::from_secs(4),
             request_timeout: Duration::from_secs(32),
+            dialogs: DialogRules::default(),
             sips: false,
             tls: TrunkTls::default(),
             advertised: None,
@@ -190,6 +248,15 @@ impl Trunk {
             uri
         }
     }
+}
+
+/// Probes of a trunk's targets by OPTIONS (RFC 3261 section 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// From one to the next.
+    pub every: Duration,
+    /// How many in a row must fail until a target is out, one at least.
+    pub failures: u32,
 }
 
 /// One of the targets of a trunk.
@@ -222,6 +289,26 @@ impl Target {
             host: address.ip().to_string(),
             port: Some(address.port()),
             transport: Some(transport),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "sip:[{}]", self.host)?;
+        } else {
+            write!(f, "sip:{}", self.host)?;
+        }
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        match self.transport {
+            Some(transport) => {
+                let name = transport.as_str().to_ascii_lowercase();
+                write!(f, ";transport={name}")
+            }
+            None => Ok(()),
         }
     }
 }

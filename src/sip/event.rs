@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -65,8 +66,11 @@ pub struct Incoming {
     pub call_id: String,
     /// Where the INVITE came from.
     pub source: SocketAddr,
-    /// SDP offer; `None` for an INVITE without one (our 2xx carries the offer then).
+    /// SDP offer; `None` for an INVITE without one (our first reliable answer carries the offer
+    /// then: the 2xx, or the first provisional one where `reliable`).
     pub body: Option<Bytes>,
+    /// Every provisional answer of ours is sent reliably (RFC 3262).
+    pub reliable: bool,
 }
 
 /// What the owner of a leg asks of it.
@@ -81,7 +85,20 @@ pub enum Command {
     },
     /// Answers an incoming call with 200.
     Accept {
-        /// SDP answer, or the offer when the INVITE had none.
+        /// SDP answer, or the offer when the INVITE had none; empty when a reliable provisional
+        /// answer carried it.
+        body: Bytes,
+    },
+    /// Answers the offer of a [`Event::Progress`] to our INVITE without SDP: goes out in the PRACK.
+    AnswerProgress {
+        /// The early dialog.
+        fork: u32,
+        /// SDP answer; empty when the offer cannot be used.
+        body: Bytes,
+    },
+    /// Answers the offer of an [`Event::Accepted`] to our INVITE without SDP: goes out in the ACK.
+    Confirm {
+        /// SDP answer.
         body: Bytes,
     },
     /// Refuses an incoming call.
@@ -142,12 +159,26 @@ pub enum Event {
     Progress {
         /// 101..=199.
         status: u16,
-        /// SDP of early media.
+        /// SDP of early media; the offer where our INVITE had none.
         body: Option<Bytes>,
+        /// Which of the early dialogs that our INVITE has made, numbered as they appear from 0.
+        fork: u32,
+    },
+    /// An early dialog of our call is over, others go on (RFC 6228).
+    ForkEnded {
+        /// Which.
+        fork: u32,
     },
     /// Our call was answered.
     Accepted {
-        /// SDP answer.
+        /// SDP answer; the offer where our INVITE had none and no provisional answer carried it.
+        body: Option<Bytes>,
+        /// The early dialog that became the call's.
+        fork: u32,
+    },
+    /// Our reliable provisional answer arrived (RFC 3262).
+    ProgressConfirmed {
+        /// SDP answer when it carried our offer.
         body: Option<Bytes>,
     },
     /// A 3xx to our call that is not followed; [`Event::Refused`] comes next.
@@ -192,6 +223,8 @@ pub enum Event {
     Reinvited {
         /// SDP offer; `None` asks for an offer of ours.
         body: Option<Bytes>,
+        /// The early dialog it came in, before our call is answered (RFC 3311).
+        fork: Option<u32>,
     },
     /// Our re-INVITE was accepted.
     ReinviteAnswered {
@@ -200,8 +233,10 @@ pub enum Event {
     },
     /// Our re-INVITE was refused; the call goes on as before.
     ReinviteRefused {
-        /// Status of the answer.
+        /// Status of the answer; 491 also when an offer of the peer's was under way here.
         status: u16,
+        /// When it may be tried again: after glare (RFC 3261 section 14.1) or as the peer said.
+        retry_after: Option<Duration>,
     },
     /// The ACK of our 2xx arrived.
     Confirmed {
@@ -241,7 +276,8 @@ impl Event {
 pub enum EndedBy {
     /// A BYE, theirs or ours.
     Bye,
-    /// Our 2xx was never acknowledged (RFC 3261 section 13.3.1.4).
+    /// Our 2xx was never acknowledged (RFC 3261 section 13.3.1.4), or our reliable provisional
+    /// answer never (RFC 3262 section 3).
     AckMissing,
     /// The session timer ran out (RFC 4028).
     SessionTimeout,

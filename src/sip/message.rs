@@ -5,9 +5,9 @@
 use std::fmt;
 use std::fmt::Write as _;
 
+pub use super::headers::{Headers, Name};
 use bytes::{BufMut, Bytes, BytesMut};
 use bytesstr::BytesStr;
-pub use ezk_sip_types::{Headers, Name};
 
 use super::method::Method;
 
@@ -404,6 +404,7 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         181 => "Call Is Being Forwarded",
         182 => "Queued",
         183 => "Session Progress",
+        199 => "Early Dialog Terminated",
         200 => "OK",
         202 => "Accepted",
         300 => "Multiple Choices",
@@ -422,8 +423,10 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         416 => "Unsupported URI Scheme",
         420 => "Bad Extension",
+        421 => "Extension Required",
         422 => "Session Interval Too Small",
         423 => "Interval Too Brief",
+        469 => "Bad Info Package",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",
         482 => "Loop Detected",

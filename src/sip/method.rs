@@ -22,6 +22,8 @@ pub enum Method {
     Info,
     /// RFC 3311.
     Update,
+    /// RFC 3262.
+    Prack,
     /// RFC 3515.
     Refer,
     /// RFC 6665, for what REFER subscribes to.
@@ -33,11 +35,11 @@ pub enum Method {
 }
 
 /// Methods we know and refuse with 405 instead of 501.
-const UNSERVED: [&str; 5] = ["PRACK", "MESSAGE", "SUBSCRIBE", "PUBLISH", "PING"];
+const UNSERVED: [&str; 4] = ["MESSAGE", "SUBSCRIBE", "PUBLISH", "PING"];
 
 impl Method {
     /// Value of Allow.
-    pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
+    pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
 
     /// Reads a method; `None` when it is no token.
     pub fn read(text: &str) -> Option<Self> {
@@ -50,6 +52,7 @@ impl Method {
             "REGISTER" => Method::Register,
             "INFO" => Method::Info,
             "UPDATE" => Method::Update,
+            "PRACK" => Method::Prack,
             "REFER" => Method::Refer,
             "NOTIFY" => Method::Notify,
             _ => match UNSERVED.iter().find(|known| **known == text) {
@@ -76,6 +79,7 @@ impl Method {
             Method::Register => "REGISTER",
             Method::Info => "INFO",
             Method::Update => "UPDATE",
+            Method::Prack => "PRACK",
             Method::Refer => "REFER",
             Method::Notify => "NOTIFY",
             Method::Unserved(name) => name,

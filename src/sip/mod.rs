@@ -15,10 +15,13 @@ mod error;
 mod event;
 mod framing;
 mod handle;
+mod headers;
 mod identity;
+mod locating;
 mod message;
 mod method;
 mod multipart;
+mod name;
 mod redirection;
 mod refer;
 mod registration;
@@ -33,10 +36,10 @@ mod via;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Address, NextHop, escape_user, sip_uri, split_list, user_of};
+pub use address::{Address, NextHop, escape_user, is_route, sip_uri, split_list, user_of};
 pub use config::{
-    Certificate, Config, Credentials, Limits, Listen, Registration, Strangers, Target, Tls,
-    Transport, Trunk, TrunkTarget, TrunkTls,
+    Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen, Prack,
+    Registration, Strangers, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use envelope::Envelope;
 pub use error::Error;
@@ -44,6 +47,7 @@ pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, Registration
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::{Handle, Held};
 pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
+pub use locating::{Answer, NaptrRecord, Place, Question, Records, SrvRecord};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
 pub use redirection::RedirectPolicy;

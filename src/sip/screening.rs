@@ -28,7 +28,8 @@ impl Refusal {
         }
     }
 
-    fn with(status: u16, name: &'static str, value: impl Into<String>) -> Self {
+    /// A refusal with one further header.
+    pub fn with(status: u16, name: &'static str, value: impl Into<String>) -> Self {
         Refusal {
             status,
             reason: None,
@@ -38,9 +39,9 @@ impl Refusal {
 }
 
 /// Option tags that we understand in Require.
-const SUPPORTED: [&str; 3] = ["timer", "replaces", "norefersub"];
+const SUPPORTED: [&str; 4] = ["timer", "100rel", "replaces", "norefersub"];
 /// Value of Supported.
-pub const SUPPORTED_VALUE: &str = "timer, replaces, norefersub";
+pub const SUPPORTED_VALUE: &str = "timer, 100rel, replaces, norefersub";
 
 /// Checks a request. Call it only for one whose [`Envelope`] could be read.
 pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {
@@ -159,7 +160,10 @@ fn screen_body(request: &Request) -> Result<(), Refusal> {
     {
         return Err(Refusal::with(415, "Accept-Encoding", "identity"));
     }
-    if !matches!(request.method, Method::Invite | Method::Update) {
+    if !matches!(
+        request.method,
+        Method::Invite | Method::Update | Method::Prack
+    ) {
         return Ok(());
     }
     let kind = header(&request.headers, &Name::CONTENT_TYPE).unwrap_or("");

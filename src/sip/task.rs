@@ -5,7 +5,7 @@
     reason = "driver: reads the clock, seeds the generator, starts the task"
 )]
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,7 +18,8 @@ use super::config::Config;
 use super::error::Error;
 use super::event::{Command, Event, Incoming, LegId};
 use super::handle::{Handle, Held, Order, Registrations};
-use super::transport::{Inbound, Transports, Unsent};
+use super::locating::{Answer, Question};
+use super::transport::{Inbound, Transports, Unsent, is_keep_alive};
 use super::user_agent::{Happening, UserAgent};
 
 /// Orders that wait for the task.
@@ -57,6 +58,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         owners: HashMap::new(),
         untaken: VecDeque::new(),
         registrations: registrations_sender,
+        failing: HashSet::new(),
         stopping: None,
     };
     tokio::spawn(driver.run(order_queue, inbound));
@@ -87,6 +89,8 @@ struct Driver {
     /// Legs that ended before anybody took them, oldest first.
     untaken: VecDeque<LegId>,
     registrations: watch::Sender<Registrations>,
+    /// Lookups that failed the last time.
+    failing: HashSet<Question>,
     stopping: Option<Stopping>,
 }
 
@@ -143,6 +147,7 @@ impl Driver {
                         }
                     }
                 }
+                () = self.transports.datagrams().readable() => self.take_datagrams(),
                 () = sleep => {}
             }
             if self.stopping.is_some() && orders.is_closed() && orders.is_empty() {
@@ -228,6 +233,20 @@ impl Driver {
         }
     }
 
+    /// Takes the datagrams that are there. What they cause is sent after the batch, so that a
+    /// burst costs one round.
+    fn take_datagrams(&mut self) {
+        let now = Instant::now();
+        for _ in 0..BATCH {
+            let Some((bytes, flow)) = self.transports.datagrams().receive() else {
+                return;
+            };
+            if !is_keep_alive(&bytes) {
+                self.agent.handle_message(&bytes, flow, now);
+            }
+        }
+    }
+
     fn take_inbound(&mut self, inbound: Inbound) {
         let now = Instant::now();
         match inbound {
@@ -252,8 +271,9 @@ impl Driver {
             Inbound::Failed { transaction } => {
                 self.agent.handle_transport_failure(&transaction, now);
             }
-            Inbound::Resolved { host, addresses } => {
-                self.agent.handle_resolved(&host, addresses, now);
+            Inbound::Resolved { question, answer } => {
+                self.note_look_up(&question, &answer);
+                self.agent.handle_resolved(&question, answer, now);
             }
         }
     }
@@ -318,10 +338,40 @@ impl Driver {
                 let states = self.agent.registrations();
                 self.registrations.send_replace(states);
             }
-            Happening::Resolve { host } => self.transports.resolve(host),
+            Happening::Resolve { question } => self.transports.resolve(question),
+            Happening::Target {
+                trunk,
+                target,
+                is_up,
+                why,
+            } => {
+                if why != "assumed" {
+                    tracing::warn!(%trunk, %target, is_up, why, "sip target changed");
+                }
+                metrics::gauge!("trunkline_trunk_target_up", "trunk" => trunk, "target" => target)
+                    .set(f64::from(u8::from(is_up)));
+            }
+            Happening::Unlocated { host } => {
+                tracing::warn!(%host, "sip host is at no address that can be sent to");
+            }
             Happening::Rejected { reason, source } => {
                 metrics::counter!("trunkline_sip_rejected_total", "reason" => reason).increment(1);
                 tracing::debug!(reason, %source, "sip message rejected");
+            }
+        }
+    }
+
+    /// A lookup that fails is in the log once, until it succeeds again.
+    fn note_look_up(&mut self, question: &Question, answer: &Answer) {
+        match answer {
+            Answer::Known { .. } => {
+                self.failing.remove(question);
+            }
+            Answer::Failed { why } => {
+                metrics::counter!("trunkline_sip_look_ups_failed_total").increment(1);
+                if self.failing.len() < KEPT_LEGS && self.failing.insert(question.clone()) {
+                    tracing::warn!(%question, %why, "sip name lookup failed");
+                }
             }
         }
     }

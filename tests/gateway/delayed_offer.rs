@@ -116,3 +116,34 @@ async fn the_offer_goes_out_with_our_answer_and_audio_flows_both_ways() {
     page.hear_end("hangup-remote").await;
     world.has_calls(0).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pbx_makes_the_offer_where_the_trunk_says_so() {
+    let mut world = World::with(|settings| settings.trunk[0].delayed_offer = true).await;
+    let mut page = world.page("alice").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    page.call("c1", "600", &browser.offer().await).await;
+    let mut leg = world.pbx.called().await;
+    assert_eq!(leg.description, "");
+    let mut telephone = Telephone::new(Coding::Pcma).await;
+    leg.ring().await;
+    leg.answer(telephone.describe("sendrecv")).await;
+    let answer = match leg.event().await {
+        trunkline::sip::Event::Confirmed { body: Some(body) } => body,
+        other => panic!("{other:?}"),
+    };
+    let answer = String::from_utf8(answer.to_vec()).expect("SDP is text");
+    telephone.speak_to(rtp_address(&answer));
+    let description = page.hear("answer").await;
+    let description = description["sdp"].as_str().expect("SDP");
+    browser.take_answer(description).await;
+    page.hear("ringing").await;
+    page.hear("answered").await;
+    browser.hum(440.0);
+    telephone.hum(1_004.0);
+    telephone.ear.hears(440.0).await;
+    browser.ear.hears(1_004.0).await;
+    page.hang_up("c1").await;
+    page.hear_end("hangup-local").await;
+    leg.over().await;
+}

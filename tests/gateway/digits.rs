@@ -78,6 +78,26 @@ async fn digits_come_by_info_too() {
     talk.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn digits_of_the_page_go_out_by_info_where_the_trunk_wants_that() {
+    let mut world = World::with(|settings| settings.trunk[0].dtmf = "info-relay".to_owned()).await;
+    let mut talk = world.call_out(Coding::Opus).await;
+    talk.witness();
+    talk.page
+        .say(json!({"type": "dtmf", "call": "c1", "digits": "1*d", "duration": 80}))
+        .await;
+    for digit in ["1", "*", "D"] {
+        let event = talk.leg.event().await;
+        let expected = sip::Event::Info {
+            content_type: "application/dtmf-relay".to_owned(),
+            body: Bytes::from(format!("Signal={digit}\r\nDuration=80\r\n")),
+        };
+        assert_eq!(event, expected);
+    }
+    assert_eq!(talk.telephone.ear.keys(), "", "not in the audio too");
+    talk.end().await;
+}
+
 /// Keys that the telephone sends as tones.
 async fn sound_keys(talk: &Talk, keys: &str) {
     for key in keys.chars() {

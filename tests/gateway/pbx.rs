@@ -67,6 +67,11 @@ impl Pbx {
             user_agent: "Exchange/1".to_owned(),
             trunks: vec![sip::Trunk {
                 domain: "pbx.example".to_owned(),
+                // It may say one thing in a 183 and another in its 200.
+                dialogs: sip::DialogRules {
+                    prack: sip::Prack::Off,
+                    ..sip::DialogRules::default()
+                },
                 identity: sip::IdentityPolicy {
                     passed_headers: SEEN.map(str::to_owned).to_vec(),
                     ..sip::IdentityPolicy::default()
@@ -209,7 +214,7 @@ impl Leg {
         loop {
             match self.event().await {
                 sip::Event::Progress { status: 180, .. } => {}
-                sip::Event::Accepted { body } => {
+                sip::Event::Accepted { body, .. } => {
                     self.take(body.expect("an answer has a description"));
                     return;
                 }
@@ -243,7 +248,7 @@ impl Leg {
     /// The gateway offers anew.
     pub async fn reoffered(&mut self) -> String {
         match self.event().await {
-            sip::Event::Reinvited { body } => self.take(body.expect("an offer")),
+            sip::Event::Reinvited { body, .. } => self.take(body.expect("an offer")),
             other => panic!("{other:?}"),
         }
         self.description.clone()

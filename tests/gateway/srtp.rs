@@ -351,7 +351,7 @@ async fn a_new_offer_without_keys_is_refused_and_the_call_goes_on() {
     talk.leg.command(sip::Command::Reinvite { body }).await;
     let event = talk.leg.event().await;
     assert!(
-        matches!(event, sip::Event::ReinviteRefused { status: 488 }),
+        matches!(event, sip::Event::ReinviteRefused { status: 488, .. }),
         "{event:?}"
     );
     talk.sounds().await;

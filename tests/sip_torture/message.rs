@@ -134,7 +134,7 @@ fn value(key: &str, bytes: &Bytes, seen: &Seen) -> Option<String> {
         return first(headers, name);
     }
     if let Some(name) = key.strip_prefix("count ") {
-        return Some(headers.get_raw(&Name::from(name)).len().to_string());
+        return Some(headers.get_raw(&Name::from(name)).count().to_string());
     }
     for (who, name) in [
         ("from ", Name::FROM),

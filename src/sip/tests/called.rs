@@ -157,7 +157,8 @@ fn their_reinvite_is_answered_by_the_owner() {
     assert_eq!(
         wire.event(),
         Some(Event::Reinvited {
-            body: Some("v=0\r\nhold".into())
+            body: Some("v=0\r\nhold".into()),
+            fork: None
         })
     );
     // Another one while this one waits: 500 with Retry-After.
@@ -195,7 +196,10 @@ fn offers_that_cross_are_refused_with_491() {
     wire.sent_status(491);
     wire.answer(&ours, 491, "", "");
     wire.sent_request("ACK");
-    assert_eq!(wire.event(), Some(Event::ReinviteRefused { status: 491 }));
+    assert!(matches!(
+        wire.event(),
+        Some(Event::ReinviteRefused { status: 491, .. })
+    ));
     wire.command(leg, Command::Reinvite { body: SDP.into() });
     let again = wire.sent_request("INVITE");
     wire.answer_with(&again, 200, "", OK_EXTRA, "v=0\r\nnew");
@@ -223,26 +227,61 @@ fn an_update_is_answered_at_once_without_sdp_and_by_the_owner_with_it() {
     wire.quiet();
 }
 
+/// An INFO with this type of body.
+fn info(sequence: u32, tag: &str, kind: &str, body: &str) -> String {
+    request("INFO", sequence, &format!("in{sequence}"), tag, body)
+        .replace("Content-Type: application/sdp", kind)
+}
+
 #[test]
-fn an_info_goes_up_and_ours_goes_out() {
+fn an_info_goes_up_and_what_is_not_understood_is_refused() {
     let mut wire = Wire::new(trunk("pbx"));
-    let (leg, tag) = wire.answered_incoming();
-    wire.receive(&request("INFO", 2, "in1", &tag, "Signal=1"));
+    let (_, tag) = wire.answered_incoming();
+    let relay = "Content-Type: Application/DTMF-Relay; x=1";
+    wire.receive(&info(2, &tag, relay, "Signal=1"));
     wire.sent_status(200);
     assert!(matches!(wire.event(), Some(Event::Info { body, .. }) if &body[..] == b"Signal=1"));
-    wire.command(
-        leg,
-        Command::Info {
-            content_type: "application/dtmf-relay".to_owned(),
-            body: "Signal=2".into(),
-        },
+    wire.receive(&info(3, &tag, "", ""));
+    wire.sent_status(200);
+    wire.receive(&info(
+        4,
+        &tag,
+        "Content-Type: application/media_control+xml",
+        "<x/>",
+    ));
+    assert!(value(&wire.sent_status(415).headers, "Accept").contains("application/dtmf"));
+    let package =
+        info(5, &tag, relay, "Signal=1").replace("Max-Forwards", "Info-Package: x\r\nMax-Forwards");
+    wire.receive(&package);
+    assert!(
+        wire.sent_status(469)
+            .headers
+            .contains(&Name::from("Recv-Info"))
     );
-    let info = wire.sent_request("INFO");
-    assert_eq!(
-        value(&info.headers, "Content-Type"),
-        "application/dtmf-relay"
-    );
-    wire.answer(&info, 481, "", "");
+    assert_eq!(wire.event(), None);
+}
+
+#[test]
+fn our_infos_go_out_one_after_the_other() {
+    let mut wire = Wire::new(trunk("pbx"));
+    let (leg, _) = wire.answered_incoming();
+    let press = |digit: &str| Command::Info {
+        content_type: "application/dtmf-relay".to_owned(),
+        body: format!("Signal={digit}").into(),
+    };
+    for digit in ["2", "3", "4"] {
+        wire.command(leg, press(digit));
+    }
+    for (digit, status) in [("2", 200), ("3", 415), ("4", 481)] {
+        let info = wire.sent_request("INFO");
+        wire.quiet();
+        assert_eq!(
+            value(&info.headers, "Content-Type"),
+            "application/dtmf-relay"
+        );
+        assert_eq!(info.body, format!("Signal={digit}"));
+        wire.answer(&info, status, "", "");
+    }
     assert_eq!(
         wire.event(),
         Some(Event::Ended {

@@ -28,7 +28,8 @@ fn a_call_rings_is_answered_and_hung_up() {
         wire.event(),
         Some(Event::Progress {
             status: 180,
-            body: None
+            body: None,
+            fork: 0
         })
     );
     wire.answer_with(&invite, 183, "b1", OK_EXTRA, SDP);
@@ -36,7 +37,8 @@ fn a_call_rings_is_answered_and_hung_up() {
         wire.event(),
         Some(Event::Progress {
             status: 183,
-            body: Some(SDP.into())
+            body: Some(SDP.into()),
+            fork: 0
         })
     );
     let routes = "Record-Route: <sip:p2@192.0.2.2;lr>, <sip:p1@192.0.2.2;lr>\r\n";
@@ -44,7 +46,8 @@ fn a_call_rings_is_answered_and_hung_up() {
     assert_eq!(
         wire.event(),
         Some(Event::Accepted {
-            body: Some(SDP.into())
+            body: Some(SDP.into()),
+            fork: 0
         })
     );
     let ack = wire.sent_request("ACK");
@@ -361,14 +364,15 @@ fn a_name_is_looked_up_and_its_time_counts() {
         .invite(outgoing.clone(), wire.now)
         .expect("placed");
     wire.quiet();
+    let question = Question::addresses("pbx.example");
     assert!(
-        matches!(wire.agent.poll_event(), Some(Happening::Resolve { host }) if host == "pbx.example")
+        matches!(wire.agent.poll_event(), Some(Happening::Resolve { question: asked }) if asked == question)
     );
-    wire.agent.handle_resolved(
-        "pbx.example",
-        vec!["192.0.2.2".parse().expect("ip")],
-        wire.now,
-    );
+    let answer = Answer::Known {
+        records: Records::Addresses(vec!["192.0.2.2".parse().expect("ip")]),
+        ttl: SECOND,
+    };
+    wire.agent.handle_resolved(&question, answer, wire.now);
     wire.sent_request("INVITE");
     assert!(wire.elapsed() < SECOND);
 

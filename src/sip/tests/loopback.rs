@@ -94,7 +94,8 @@ pub async fn converse(
         next(&mut caller_events).await,
         Event::Progress {
             status: 180,
-            body: None
+            body: None,
+            fork: 0
         }
     );
     callee
@@ -104,7 +105,8 @@ pub async fn converse(
     assert_eq!(
         next(&mut caller_events).await,
         Event::Accepted {
-            body: Some(SDP.into())
+            body: Some(SDP.into()),
+            fork: 0,
         }
     );
     assert_eq!(

@@ -174,12 +174,21 @@ impl Wire {
     }
 
     pub fn call(&mut self) -> (LegId, Request) {
+        self.call_with(SDP)
+    }
+
+    /// A call in which the peer is to offer.
+    pub fn call_without_offer(&mut self) -> (LegId, Request) {
+        self.call_with("")
+    }
+
+    fn call_with(&mut self, offer: &'static str) -> (LegId, Request) {
         let outgoing = Outgoing {
             trunk: "pbx".to_owned(),
             to_user: "600".to_owned(),
             from_user: "alice".to_owned(),
             from_name: Some("Alice \"A\"".to_owned()),
-            body: Bytes::from_static(SDP.as_bytes()),
+            body: Bytes::from_static(offer.as_bytes()),
             headers: vec![("X-Call".to_owned(), "1".to_owned())],
             ..Outgoing::default()
         };

@@ -3,6 +3,8 @@
 
 mod connection;
 pub(super) mod credentials;
+mod datagrams;
 mod sockets;
 
+pub use datagrams::is_keep_alive;
 pub use sockets::{Inbound, Transports, Unsent};

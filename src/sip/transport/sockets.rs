@@ -16,8 +16,10 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::connection::{Accepting, Opening, Outgoing, Plan, run_accepted, run_opened};
 use super::credentials::{Credentials, Sources, watch};
+use super::datagrams::Datagrams;
 use crate::sip::config::{Config, Limits, Listen, Transport};
 use crate::sip::error::Error;
+use crate::sip::locating::{Answer, Question, Resolver};
 use crate::sip::transaction::key::ClientKey;
 use crate::sip::user_agent::{Domain, Flow, Transmit};
 
@@ -58,12 +60,12 @@ pub enum Inbound {
         /// Its transaction.
         transaction: ClientKey,
     },
-    /// A name was looked up.
+    /// A lookup is over.
     Resolved {
-        /// The name.
-        host: String,
-        /// Its addresses, none on failure.
-        addresses: Vec<IpAddr>,
+        /// What was asked.
+        question: Question,
+        /// What came of it.
+        answer: Answer,
     },
 }
 
@@ -71,8 +73,6 @@ pub enum Inbound {
 const INBOUND_QUEUE: usize = 4_096;
 /// Kernel buffers of a UDP socket, bytes: a burst of calls must fit while the user agent is busy.
 const UDP_BUFFER: usize = 4 << 20;
-/// Longest lookup of a name.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A message that could not be sent.
 #[derive(Debug)]
@@ -83,6 +83,8 @@ pub struct Unsent;
 pub struct Transports {
     limits: Limits,
     udp: HashMap<usize, Arc<UdpSocket>>,
+    /// The same sockets, as what arrives on them is read.
+    datagrams: Datagrams,
     connections: HashMap<u64, Connection>,
     by_peer: HashMap<Peer, u64>,
     /// Accepted connections of each address.
@@ -96,6 +98,7 @@ pub struct Transports {
     last_connection: u64,
     inbound: mpsc::Sender<Inbound>,
     tasks: JoinSet<()>,
+    resolver: Arc<Resolver>,
 }
 
 /// Who is at the other end of a stream. Requests to one of two names at one address never take the
@@ -126,6 +129,7 @@ impl Transports {
         let mut transports = Transports {
             limits: config.limits.clone(),
             udp: HashMap::new(),
+            datagrams: Datagrams::new(),
             connections: HashMap::new(),
             by_peer: HashMap::new(),
             by_source: HashMap::new(),
@@ -135,6 +139,7 @@ impl Transports {
             last_connection: 0,
             inbound,
             tasks: JoinSet::new(),
+            resolver: Arc::new(Resolver::new(&config.dns_servers)),
         };
         for trunk in &config.trunks {
             if !trunk.tls.verify {
@@ -178,7 +183,7 @@ impl Transports {
                 socket.writable().await?;
                 let address = socket.local_addr()?;
                 self.udp.insert(index, socket.clone());
-                self.tasks.spawn(read_datagrams(socket, index, inbound));
+                self.datagrams.add(index, socket);
                 Ok(address)
             }
             Transport::Tls if !self.accepts_tls() => {
@@ -291,6 +296,11 @@ impl Transports {
             .is_some_and(|credentials| credentials.server.is_some())
     }
 
+    /// Datagrams as they arrive.
+    pub fn datagrams(&mut self) -> &mut Datagrams {
+        &mut self.datagrams
+    }
+
     /// Reads the certificates again.
     pub fn reload(&self) {
         self.reload.notify_one();
@@ -358,24 +368,13 @@ impl Transports {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// Looks a name up; the answer comes as [`Inbound::Resolved`].
-    pub fn resolve(&mut self, host: String) {
+    /// Asks the DNS; the answer comes as [`Inbound::Resolved`].
+    pub fn resolve(&mut self, question: Question) {
         while self.tasks.try_join_next().is_some() {}
-        let inbound = self.inbound.clone();
+        let (inbound, resolver) = (self.inbound.clone(), Arc::clone(&self.resolver));
         self.tasks.spawn(async move {
-            let lookup = tokio::net::lookup_host((host.as_str(), 5060));
-            let addresses = match tokio::time::timeout(RESOLVE_TIMEOUT, lookup).await {
-                Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
-                Ok(Err(error)) => {
-                    tracing::info!(%host, %error, "sip host name cannot be resolved");
-                    Vec::new()
-                }
-                Err(_) => {
-                    tracing::info!(%host, "sip host name lookup took too long");
-                    Vec::new()
-                }
-            };
-            let _ = inbound.send(Inbound::Resolved { host, addresses }).await;
+            let answer = resolver.ask(&question).await;
+            let _ = inbound.send(Inbound::Resolved { question, answer }).await;
         });
     }
 
@@ -424,44 +423,6 @@ fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Soc
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;
     Ok(socket)
-}
-
-async fn read_datagrams(socket: Arc<UdpSocket>, listener: usize, inbound: mpsc::Sender<Inbound>) {
-    let mut buffer = vec![0u8; 65_536];
-    loop {
-        match socket.recv_from(&mut buffer).await {
-            Ok((length, remote)) => {
-                // Keep-alives of NATed phones: a few line ends, or zero bytes.
-                if buffer[..length]
-                    .iter()
-                    .all(|b| matches!(b, b'\r' | b'\n' | 0))
-                {
-                    continue;
-                }
-                let bytes = Bytes::copy_from_slice(&buffer[..length]);
-                let flow = Flow::new(Transport::Udp, listener, remote);
-                let message = Inbound::Message {
-                    bytes,
-                    flow,
-                    turn: None,
-                };
-                if let Err(error) = inbound.try_send(message) {
-                    match error {
-                        mpsc::error::TrySendError::Full(_) => {
-                            metrics::counter!("trunkline_sip_rejected_total", "reason" => "queue_full")
-                                .increment(1);
-                        }
-                        mpsc::error::TrySendError::Closed(_) => return,
-                    }
-                }
-            }
-            Err(error) => {
-                // One bad datagram must not stop the socket; a lasting error must not spin.
-                tracing::debug!(%error, "sip datagram not received");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-    }
 }
 
 async fn accept(

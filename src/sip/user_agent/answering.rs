@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Flow;
-use super::leg::{Established, Goodbye, PROGRESS_EVERY, State, Unacknowledged};
+use super::leg::{Established, State, Unacknowledged};
+use crate::sip::envelope::Envelope;
 use crate::sip::error::Error;
 use crate::sip::event::LegId;
 use crate::sip::message::{Name, Request, Response, elements};
@@ -15,63 +16,46 @@ use crate::sip::screening::SUPPORTED_VALUE;
 use crate::sip::session_timer::{Refresher, SessionTimer};
 
 impl UserAgent {
-    pub(super) fn progress(
-        &mut self,
-        id: LegId,
-        status: u16,
-        body: Option<Bytes>,
-        now: Instant,
-    ) -> Result<(), Error> {
-        let wrong = self.wrong_state(id, "progress");
+    pub(super) fn accept(&mut self, id: LegId, body: Bytes, now: Instant) -> Result<(), Error> {
+        let wrong = self.wrong_state(id, "accept");
         let Some(leg) = self.legs.get_mut(&id) else {
             return Err(wrong);
         };
         let State::Ringing(ringing) = &mut leg.state else {
             return Err(wrong);
         };
-        let status = status.clamp(101, 199);
-        ringing.progress = Some((status, body.clone(), now + PROGRESS_EVERY));
-        let (key, flow) = (ringing.server.clone(), ringing.flow);
-        let (user, tag) = (leg.contact_user.clone(), leg.local_tag.clone());
-        let mut response = ringing.request.respond(status, None, Some(&tag));
-        copy_record_route(&ringing.request, &mut response);
-        self.put_contact(&mut response, &user, flow);
-        put_sdp(&mut response, body.unwrap_or_default());
-        self.respond(&key, &response, now);
-        self.arm(id);
-        Ok(())
-    }
-
-    pub(super) fn accept(&mut self, id: LegId, body: Bytes, now: Instant) -> Result<(), Error> {
-        let wrong = self.wrong_state(id, "accept");
-        let Some(leg) = self.legs.get_mut(&id) else {
+        if ringing.reliable.accepting.is_some() {
             return Err(wrong);
-        };
-        let State::Ringing(ringing) = &leg.state else {
-            return Err(wrong);
-        };
+        }
+        let waiting = ringing.reliable.waiting.as_ref();
+        if waiting.is_some_and(|waiting| waiting.described) {
+            // Its offer and answer come first (RFC 3262 section 3).
+            ringing.reliable.accepting = Some(body);
+            return Ok(());
+        }
+        let overtaken = waiting.map(|_| ringing.reliable.number);
+        let agreed = ringing.reliable.agreed;
+        let asked = ringing.asked.take();
         let (key, flow) = (ringing.server.clone(), ringing.flow);
-        let timer = SessionTimer::of_request(&ringing.request.headers, now);
+        let timer = SessionTimer::of_request(&ringing.request.headers, &leg.rules, now);
         let (request, dialog) = (ringing.request.clone(), ringing.dialog.clone());
         let (user, tag) = (leg.contact_user.clone(), leg.local_tag.clone());
-        let sequence = dialog.remote_sequence.unwrap_or(0);
+        // The number of the INVITE: a PRACK or UPDATE may have come since.
+        let sequence = Envelope::read(&request.headers).map_or(0, |envelope| envelope.sequence);
         let mut response = request.respond(200, None, Some(&tag));
         copy_record_route(&request, &mut response);
-        self.finish_success(&mut response, &user, flow, timer, body.clone());
+        let described = if agreed { Bytes::new() } else { body.clone() };
+        self.finish_success(&mut response, &user, flow, timer, described);
         let bytes = self.respond(&key, &response, now);
         let update_allowed = elements(&request.headers, &Name::ALLOW).contains(&"UPDATE");
         if let Some(leg) = self.legs.get_mut(&id) {
             leg.state = State::Established(Box::new(Established {
-                dialog,
-                body,
                 unacknowledged: Some(Unacknowledged::new(sequence, bytes, flow, now)),
-                acknowledgement: None,
-                asked: None,
-                offering: None,
+                overtaken,
+                asked,
                 timer,
-                refreshing: false,
                 update_allowed,
-                goodbye: Goodbye::No,
+                ..Established::new(dialog, body)
             }));
         }
         self.arm(id);
@@ -106,7 +90,7 @@ impl UserAgent {
         }
         let key = ringing.server.clone();
         self.respond(&key, &response, now);
-        self.forget(id);
+        self.forget(id, now);
         Ok(())
     }
 
@@ -139,13 +123,13 @@ impl UserAgent {
     }
 }
 
-fn copy_record_route(request: &Request, response: &mut Response) {
+pub(super) fn copy_record_route(request: &Request, response: &mut Response) {
     for value in request.headers.get_raw(&Name::RECORD_ROUTE) {
         response.headers.insert(Name::RECORD_ROUTE, value.clone());
     }
 }
 
-fn put_sdp(response: &mut Response, body: Bytes) {
+pub(super) fn put_sdp(response: &mut Response, body: Bytes) {
     if !body.is_empty() {
         response
             .headers

@@ -9,7 +9,7 @@ use super::agent::UserAgent;
 use super::leg::{Cancel, Offering, State};
 use super::sending::{Machine, Outbound, Owner};
 use crate::sip::envelope::Envelope;
-use crate::sip::event::Event;
+use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::transaction::key::ClientKey;
@@ -39,6 +39,11 @@ impl UserAgent {
             }
             Machine::Other(machine) => machine.handle(response.status, now),
         }
+        entry.leave_at = None;
+        entry.progressed |= (101..=199).contains(&response.status);
+        let is_trying = response.status == 100 && !entry.progressed;
+        entry.doubt_at = (is_trying && entry.outbound.way.has_more())
+            .then_some(now + entry.outbound.way.try_timeout);
         self.learn_own_address(flow, response);
         if let Owner::Register(_) = owner
             && (200..300).contains(&response.status)
@@ -71,25 +76,45 @@ impl UserAgent {
         {
             return;
         }
+        if response.status == 422
+            && !self.is_given_up(owner)
+            && self.retry_with_longer_session(key, response, now)
+        {
+            return;
+        }
+        if response.status == 503 && self.leave_refused(key, response, now) {
+            return;
+        }
         match owner {
+            Owner::Left => self.take_left_response(key, response, now),
             Owner::Invite(leg) => self.take_invite_response(leg, key, response, envelope, now),
             Owner::Reinvite(leg) => self.take_reinvite_response(leg, key, response, now),
-            Owner::Bye(leg) if response.status >= 200 => self.finish_bye(leg),
+            Owner::Bye(leg) if response.status >= 200 => self.finish_bye(leg, now),
             Owner::Refresh(leg) if response.status >= 200 => {
-                self.take_refresh_response(leg, response, now);
+                self.take_refresh_response(leg, key, response, now);
+            }
+            Owner::Offer(leg) if response.status >= 200 => {
+                self.take_update_response(leg, key, response, now);
             }
             Owner::Register(trunk) if response.status >= 200 => {
                 self.take_register_response(trunk, response, now);
             }
+            Owner::Probe(id) if response.status >= 200 => {
+                self.take_probe(id, response.status, now);
+            }
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
                 self.lose(leg, now);
             }
+            Owner::Info(leg) if response.status >= 200 => self.informed(leg, now),
             Owner::Refer(leg) => self.take_refer_response(leg, response, now),
             Owner::Info(_)
             | Owner::Bye(_)
+            | Owner::Prack(..)
             | Owner::Refresh(_)
+            | Owner::Offer(_)
             | Owner::Register(_)
             | Owner::Acknowledge(_)
+            | Owner::Probe(_)
             | Owner::Nobody => {}
         }
     }
@@ -109,22 +134,48 @@ impl UserAgent {
     pub(super) fn fail_outbound(&mut self, outbound: Outbound, status: u16, now: Instant) {
         match outbound.owner {
             Owner::Invite(leg) if self.try_next_address(leg, &outbound, now) => {}
-            Owner::Invite(leg) => self.refuse_locally(leg, status),
+            Owner::Invite(leg) => self.refuse_locally(leg, status, now),
             Owner::Refer(leg) => self.finish_asking(leg, status),
-            Owner::Bye(leg) => self.finish_bye(leg),
-            Owner::Reinvite(leg) => {
-                if let Some(held) = self.legs.get_mut(&leg)
-                    && let State::Established(established) = &mut held.state
-                    && established.offering.take() == Some(Offering::Asked)
-                {
-                    self.tell(leg, Event::ReinviteRefused { status });
-                }
-                self.lose(leg, now);
+            Owner::Bye(leg) => self.finish_bye(leg, now),
+            Owner::Reinvite(leg) | Owner::Offer(leg) => self.fail_offer(leg, status, now),
+            Owner::Info(leg) | Owner::Refresh(leg) if status == 408 => self.lose(leg, now),
+            // The way there was closed, which says nothing of the peer.
+            Owner::Refresh(leg) => {
+                self.refresh_refused(leg, None, now);
+                self.arm(leg);
             }
-            Owner::Info(leg) | Owner::Refresh(leg) => self.lose(leg, now),
+            Owner::Info(leg) => self.informed(leg, now),
             Owner::Register(trunk) => self.fail_register(trunk, status, now),
-            Owner::Acknowledge(_) | Owner::Nobody => {}
+            // An early dialog that does not take a PRACK ends by itself or is answered all the same.
+            Owner::Probe(id) => self.take_probe(id, status, now),
+            Owner::Acknowledge(_) | Owner::Prack(..) | Owner::Nobody | Owner::Left => {}
         }
+    }
+
+    /// An offer of ours got no answer, or could not be sent.
+    fn fail_offer(&mut self, id: LegId, status: u16, now: Instant) {
+        let offering = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
+            Some(State::Established(established)) => established.offering.take(),
+            _ => return,
+        };
+        match offering {
+            Some(Offering::Asked) => {
+                let retry_after = None;
+                self.tell(
+                    id,
+                    Event::ReinviteRefused {
+                        status,
+                        retry_after,
+                    },
+                );
+            }
+            Some(Offering::Refresh) => self.refresh_refused(id, None, now),
+            None => {}
+        }
+        if status == 408 {
+            return self.lose(id, now);
+        }
+        self.arm(id);
     }
 }
 

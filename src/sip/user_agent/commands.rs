@@ -6,10 +6,13 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Happening;
-use super::leg::{Calling, Cancel, Goodbye, LIFETIME, Leg, State};
+use super::leg::{Calling, Cancel, Leg, State};
+use super::refreshing::ask_for_timer;
 use super::sending::{Outbound, Owner};
+use super::targets::put_routes;
 use super::transferring::Transfers;
 use crate::sip::address::{Address, NextHop};
+use crate::sip::config::Prack;
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, LegId, Outgoing};
@@ -79,13 +82,22 @@ impl UserAgent {
         headers.insert(Name::CALL_ID, call_id.clone());
         headers.insert(Name::CSEQ, "1 INVITE");
         headers.insert(Name::ALLOW, Method::ALLOW);
-        headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
+        match trunk.dialogs.prack {
+            Prack::Off => headers.insert(Name::SUPPORTED, "timer, replaces, norefersub"),
+            Prack::Supported => headers.insert(Name::SUPPORTED, SUPPORTED_VALUE),
+            Prack::Required => {
+                headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
+                headers.insert(Name::REQUIRE, "100rel");
+            }
+        }
+        ask_for_timer(headers, &trunk.dialogs);
         for (name, value) in presented.headers {
             headers.insert(Name::from(name), value);
         }
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
+        put_routes(&mut request, &trunk.routes);
         put_sdp(&mut request, outgoing.body.clone());
         self.dialogs
             .insert((call_id.clone(), local_tag.clone()), id);
@@ -100,22 +112,23 @@ impl UserAgent {
                 contact_user: contact_user.clone(),
                 call_id,
                 local_tag,
-                state: State::Calling(Calling {
+                rules: trunk.dialogs,
+                caller: true,
+                state: State::Calling(Box::new(Calling {
                     invite: None,
                     sequence: 1,
                     cancel: Cancel::No,
                     body: outgoing.body,
-                }),
+                    early: Vec::new(),
+                    forks: 0,
+                    asked: None,
+                })),
             },
         );
         let outbound = Outbound {
-            request,
-            hop: NextHop::from(&trunk.targets[0].target),
-            owner: Owner::Invite(id),
             contact: Some((contact_user, String::new())),
             give_up: trunk.request_timeout,
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, self.way_to_trunk(index), Owner::Invite(id))
         };
         self.send(outbound, now);
         Ok(id)
@@ -148,35 +161,10 @@ impl UserAgent {
             }
             Command::AnswerReinvite { body } => self.answer_reinvite(leg, body, now),
             Command::RefuseReinvite { status } => self.refuse_reinvite(leg, status, now),
-            Command::Info { content_type, body } => self.inform(leg, &content_type, body, now),
+            Command::AnswerProgress { fork, body } => self.answer_progress(leg, fork, body, now),
+            Command::Confirm { body } => self.confirm(leg, body, now),
+            Command::Info { content_type, body } => self.inform(leg, content_type, body, now),
         }
-    }
-
-    fn inform(
-        &mut self,
-        id: LegId,
-        content_type: &str,
-        body: Bytes,
-        now: Instant,
-    ) -> Result<(), Error> {
-        let wrong = self.wrong_state(id, "send info");
-        if content_type.contains(|c: char| c.is_control()) {
-            return Err(Error::BadHeader("Content-Type".to_owned()));
-        }
-        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
-        else {
-            return Err(wrong);
-        };
-        if established.goodbye != Goodbye::No {
-            return Err(wrong);
-        }
-        let mut request = established.dialog.request(Method::Info);
-        request
-            .headers
-            .insert(Name::CONTENT_TYPE, content_type.to_owned());
-        request.body = body;
-        self.send_in_dialog(id, Owner::Info(id), request, false, now);
-        Ok(())
     }
 
     /// Sends a request of an established leg.
@@ -184,7 +172,23 @@ impl UserAgent {
         &mut self,
         id: LegId,
         owner: Owner,
+        request: Request,
+        with_contact: bool,
+        now: Instant,
+    ) {
+        if let Some(State::Established(established)) = self.legs.get(&id).map(|leg| &leg.state) {
+            let hop = established.dialog.next_hop();
+            self.send_by(id, owner, request, hop, with_contact, now);
+        }
+    }
+
+    /// Sends a request of a leg to the next hop of one of its dialogs.
+    pub(super) fn send_by(
+        &mut self,
+        id: LegId,
+        owner: Owner,
         mut request: Request,
+        hop: Option<NextHop>,
         with_contact: bool,
         now: Instant,
     ) {
@@ -192,30 +196,12 @@ impl UserAgent {
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
-        let State::Established(established) = &leg.state else {
-            return;
-        };
-        let hop = established.dialog.next_hop();
         let contact = with_contact.then(|| (leg.contact_user.clone(), String::new()));
-        let unreachable = hop.is_none();
         let outbound = Outbound {
-            request,
-            hop: hop.unwrap_or(NextHop {
-                host: String::new(),
-                port: None,
-                transport: None,
-            }),
-            owner,
             contact,
-            give_up: LIFETIME,
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, hop, owner)
         };
-        if unreachable {
-            self.fail_outbound(outbound, 503, now);
-        } else {
-            self.send(outbound, now);
-        }
+        self.send(outbound, now);
     }
 
     pub(super) fn wrong_state(&self, leg: LegId, command: &'static str) -> Error {

@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::client_side::same_branch;
-use super::leg::*;
+use super::leg::{Cancel, Goodbye, LIFETIME, State};
 use super::sending::{Machine, Outbound, Owner};
+use super::targets::Way;
 use crate::sip::event::{EndedBy, Event, LegId};
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
@@ -27,8 +28,8 @@ impl UserAgent {
                 let Some(key) = invite.filter(|key| self.clients.contains_key(key)) else {
                     // The name of the next hop is still looked up: nothing was sent.
                     self.parked
-                        .retain(|parked| parked.outbound.owner != Owner::Invite(id));
-                    return self.refuse_locally(id, 487);
+                        .retain(|parked| parked.owner != Owner::Invite(id));
+                    return self.refuse_locally(id, 487, now);
                 };
                 let proceeding = matches!(
                     self.clients.get(&key).map(|entry| &entry.machine),
@@ -59,30 +60,14 @@ impl UserAgent {
         };
         let mut request = same_branch(&entry.outbound.request, Method::Cancel);
         put_reason(&mut request, cause);
-        let (hop, flow) = (entry.outbound.hop.clone(), entry.flow);
-        let branch = request
-            .headers
-            .get_named::<ezk_sip_types::header::typed::Via>()
-            .ok()
-            .and_then(|via| via.params.get_val("branch").map(ToString::to_string));
+        let flow = entry.flow;
         if let Some(leg) = self.legs.get_mut(&id)
             && let State::Calling(calling) = &mut leg.state
         {
             calling.cancel = Cancel::Sent(now + LIFETIME);
         }
-        if let Some(branch) = branch {
-            let outbound = Outbound {
-                request,
-                hop,
-                owner: Owner::Nobody,
-                contact: None,
-                give_up: LIFETIME,
-                attempts: 0,
-                may_upgrade: true,
-            };
-            let bytes = outbound.request.write();
-            self.begin(outbound, flow, &branch, bytes, now);
-        }
+        let outbound = Outbound::new(request, Way::nowhere(), Owner::Nobody);
+        self.send_in_branch(outbound, flow, now);
         self.arm(id);
     }
 
@@ -97,6 +82,19 @@ impl UserAgent {
         if established.goodbye == Goodbye::Said {
             return;
         }
+        if let Some((sequence, invite)) = established.unconfirmed.take() {
+            // Our answer to their offer will never come: the ACK goes without it.
+            let (dialog, nothing) = (established.dialog.clone(), bytes::Bytes::new());
+            self.acknowledge(
+                Owner::Acknowledge(id),
+                &dialog,
+                sequence,
+                &invite,
+                nothing,
+                now,
+            );
+            return self.say_goodbye(id, cause, now);
+        }
         if established.unacknowledged.is_some() {
             established.goodbye = Goodbye::AfterAcknowledgement(cause);
             return self.arm(id);
@@ -109,9 +107,9 @@ impl UserAgent {
     }
 
     /// Tells the last event of an established leg and forgets it.
-    pub(super) fn end(&mut self, id: LegId, why: EndedBy) {
+    pub(super) fn end(&mut self, id: LegId, why: EndedBy, now: Instant) {
         self.tell(id, Event::Ended { cause: None, why });
-        self.forget(id);
+        self.forget(id, now);
     }
 
     /// The peer has forgotten the call or cannot be reached: a last BYE in case it can, and over.
@@ -127,10 +125,10 @@ impl UserAgent {
             let request = established.dialog.request(Method::Bye);
             self.send_in_dialog(id, Owner::Nobody, request, false, now);
         }
-        self.end(id, EndedBy::TransportLost);
+        self.end(id, EndedBy::TransportLost, now);
     }
 
-    pub(super) fn finish_bye(&mut self, id: LegId) {
+    pub(super) fn finish_bye(&mut self, id: LegId, now: Instant) {
         if self.legs.contains_key(&id) {
             self.tell(
                 id,
@@ -139,7 +137,7 @@ impl UserAgent {
                     why: EndedBy::Bye,
                 },
             );
-            self.forget(id);
+            self.forget(id, now);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::leg::{Goodbye, State};
 use super::server_side::Machine;
 use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
 use crate::sip::event::{EndedBy, Event, LegId};
-use crate::sip::message::{Name, Request, header};
+use crate::sip::message::Request;
 use crate::sip::method::Method;
 use crate::sip::screening::Refusal;
 use crate::sip::transaction::ServerInviteInput;
@@ -76,34 +76,22 @@ impl UserAgent {
         let Some(leg) = self.legs.get_mut(&id) else {
             return self.respond_refusal(key, &request, &Refusal::plain(481), now);
         };
+        let tag = envelope.from.tag().unwrap_or("");
         let dialog = match &mut leg.state {
-            // Our call has no dialog of its own yet; several may be early at once.
-            State::Calling(_) => {
-                return match request.method {
-                    Method::Options => self.answer_options(key, &request, now),
-                    Method::Info => self.take_info(id, key, &request, now),
-                    Method::Update if request.body.is_empty() => {
-                        let response = request.respond(200, None, None);
-                        self.respond(key, &response, now);
-                    }
-                    Method::Update | Method::Invite => {
-                        self.respond_refusal(key, &request, &Refusal::plain(491), now);
-                    }
-                    _ => self.respond_refusal(key, &request, &Refusal::plain(481), now),
-                };
-            }
-            State::Ringing(ringing) => &mut ringing.dialog,
-            State::Established(established) => &mut established.dialog,
+            State::Calling(calling) => calling.tagged_mut(tag).map(|early| &mut early.dialog),
+            State::Ringing(ringing) => Some(&mut ringing.dialog),
+            State::Established(established) => Some(&mut established.dialog),
         };
-        if dialog.remote_tag() != envelope.from.tag().unwrap_or("") {
+        let Some(dialog) = dialog.filter(|dialog| dialog.remote_tag() == tag) else {
             return self.respond_refusal(key, &request, &Refusal::plain(481), now);
-        }
+        };
         if !dialog.accept_sequence(envelope.sequence) {
             return self.respond_refusal(key, &request, &Refusal::plain(500), now);
         }
         match request.method {
-            Method::Bye => self.take_bye(id, key, &request, now),
+            Method::Bye => self.take_bye(id, key, &request, tag, now),
             Method::Invite | Method::Update => self.take_offer(id, key, request, flow, now),
+            Method::Prack => self.take_prack(id, key, request, flow, now),
             Method::Info => self.take_info(id, key, &request, now),
             Method::Refer => self.take_refer(id, key, &request, envelope.sequence, flow, now),
             Method::Notify => self.take_notify(id, key, &request, now),
@@ -112,7 +100,7 @@ impl UserAgent {
         }
     }
 
-    fn take_bye(&mut self, id: LegId, key: &ServerKey, request: &Request, now: Instant) {
+    fn take_bye(&mut self, id: LegId, key: &ServerKey, request: &Request, tag: &str, now: Instant) {
         let response = request.respond(200, None, None);
         self.respond(key, &response, now);
         let cause = q850_cause(&request.headers);
@@ -127,27 +115,13 @@ impl UserAgent {
                 self.respond(&invite, &response, now);
                 self.tell(id, Event::Cancelled);
             }
-            State::Calling(_) | State::Established(_) => {
-                if let State::Established(established) = &leg.state
-                    && established.asked.is_some()
-                {
-                    let refused = self.refuse_reinvite(id, 487, now);
-                    debug_assert!(refused.is_ok(), "the re-INVITE waits for an answer");
-                }
+            // The called side may not do that before its answer (section 15); its fork is over.
+            State::Calling(_) => return self.end_fork(id, tag, now),
+            State::Established(_) => {
                 let why = EndedBy::Bye;
                 self.tell(id, Event::Ended { cause, why });
             }
         }
-        self.forget(id);
-    }
-
-    fn take_info(&mut self, id: LegId, key: &ServerKey, request: &Request, now: Instant) {
-        let response = request.respond(200, None, None);
-        self.respond(key, &response, now);
-        let content_type = header(&request.headers, &Name::CONTENT_TYPE)
-            .unwrap_or("")
-            .to_owned();
-        let body = request.body.clone();
-        self.tell(id, Event::Info { content_type, body });
+        self.forget(id, now);
     }
 }

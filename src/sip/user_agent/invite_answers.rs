@@ -5,11 +5,14 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
+use super::commands::put_sdp;
 use super::flow::Flow;
-use super::leg::*;
+use super::leg::{Cancel, Established, State};
+use super::refreshing::asked_interval;
 use super::sending::{Outbound, Owner};
 use crate::sip::dialog::Dialog;
 use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
+use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Request, Response, elements, reason_phrase};
 use crate::sip::method::Method;
@@ -26,24 +29,8 @@ impl UserAgent {
         now: Instant,
     ) {
         match response.status {
-            ..=199 => {
-                let Some(leg) = self.legs.get(&id) else {
-                    return;
-                };
-                let State::Calling(calling) = &leg.state else {
-                    return;
-                };
-                match calling.cancel {
-                    Cancel::Wanted(cause) => self.send_cancel(id, key, cause, now),
-                    Cancel::No if response.status > 100 => {
-                        let body = sdp_body(&response.headers, &response.body);
-                        let status = response.status;
-                        self.tell(id, Event::Progress { status, body });
-                    }
-                    Cancel::No | Cancel::Sent(_) => {}
-                }
-            }
-            200..=299 => self.take_invite_success(id, key, response, envelope, now),
+            ..=199 => self.take_progress(id, key, response, envelope, now),
+            200..=299 => self.take_invite_success(id, key, response, now),
             status => {
                 let waiting = self
                     .legs
@@ -62,7 +49,7 @@ impl UserAgent {
                             local: false,
                         },
                     );
-                    self.forget(id);
+                    self.forget(id, now);
                 }
             }
         }
@@ -73,7 +60,6 @@ impl UserAgent {
         id: LegId,
         key: &ClientKey,
         response: &Response,
-        envelope: &Envelope,
         now: Instant,
     ) {
         let Some(entry) = self.clients.get(key) else {
@@ -81,54 +67,116 @@ impl UserAgent {
         };
         let request = entry.outbound.request.clone();
         let contact = entry.outbound.contact.clone();
-        let Some(dialog) = Dialog::of_caller(&request, response) else {
+        let Some(mut dialog) = Dialog::of_caller(&request, response) else {
             return;
         };
         let sequence = dialog.local_sequence;
+        let tag = dialog.remote_tag().to_owned();
         let Some(leg) = self.legs.get_mut(&id) else {
-            return self.refuse_fork(&dialog, &request, now);
+            return self.refuse_fork(&dialog, sequence, &request, now);
         };
-        let (cancel, body) = match &mut leg.state {
-            State::Calling(calling) => (calling.cancel, calling.body.clone()),
-            State::Established(established)
-                if established.dialog.remote_tag() == envelope.to.tag().unwrap_or("") =>
-            {
+        let calling = match &mut leg.state {
+            State::Calling(calling) => calling,
+            State::Established(established) if established.dialog.remote_tag() == tag => {
                 // Our ACK was lost.
                 if let Some((_, bytes, flow)) = established.acknowledgement.clone() {
                     self.transmit(flow, bytes, None);
                 }
                 return;
             }
-            State::Established(_) | State::Ringing(_) => {
-                return self.refuse_fork(&dialog, &request, now);
+            State::Established(established) => {
+                let used = established.forks.iter().find(|(fork, _)| *fork == tag);
+                if let Some((_, number)) = used {
+                    dialog.local_sequence = *number;
+                }
+                return self.refuse_fork(&dialog, sequence, &request, now);
             }
+            State::Ringing(_) => return self.refuse_fork(&dialog, sequence, &request, now),
         };
+        let (cancel, body) = (calling.cancel, calling.body.clone());
+        let mut forks = std::mem::take(&mut calling.early);
+        let own = forks
+            .iter()
+            .position(|early| early.dialog.remote_tag() == tag);
+        let early = own.map(|place| forks.remove(place));
+        let fork = early.as_ref().map_or(calling.forks, |early| early.fork);
+        let agreed = early.as_ref().is_some_and(|early| early.agreed);
+        if let Some(early) = early {
+            // The numbers of the early dialog go on; its route is the answer's (section 13.2.2.4).
+            dialog.local_sequence = early.dialog.local_sequence;
+            dialog.remote_sequence = early.dialog.remote_sequence;
+        }
+        let asked = calling.take_asked_of(fork);
+        let left_behind = calling.asked.take();
+        let body_of_answer = sdp_body(&response.headers, &response.body);
+        let confirmed_by_owner =
+            body.is_empty() && !agreed && body_of_answer.is_some() && cancel == Cancel::No;
+        let timer =
+            SessionTimer::of_response(&response.headers, asked_interval(&request), &leg.rules, now);
         leg.state = State::Established(Box::new(Established {
             update_allowed: allows_update(response),
-            timer: SessionTimer::of_response(&response.headers, now),
-            dialog: dialog.clone(),
-            body,
-            unacknowledged: None,
-            acknowledgement: None,
-            asked: None,
-            offering: None,
-            refreshing: false,
-            goodbye: Goodbye::No,
+            timer,
+            asked,
+            unconfirmed: confirmed_by_owner.then(|| (sequence, request.clone())),
+            forks: forks
+                .into_iter()
+                .map(|early| {
+                    let dialog = early.dialog;
+                    (dialog.remote_tag().to_owned(), dialog.local_sequence)
+                })
+                .collect(),
+            ..Established::new(dialog.clone(), body)
         }));
         if let Some((user, _)) = contact {
             leg.contact_user = user;
         }
-        self.acknowledge(Owner::Acknowledge(id), &dialog, sequence, &request, now);
+        if let Some((_, asked)) = left_behind {
+            self.drop_asked(&asked, now);
+        }
+        if !confirmed_by_owner {
+            let nothing = Bytes::new();
+            self.acknowledge(
+                Owner::Acknowledge(id),
+                &dialog,
+                sequence,
+                &request,
+                nothing,
+                now,
+            );
+        }
         match cancel {
             Cancel::No => {
-                let body = sdp_body(&response.headers, &response.body);
-                self.tell(id, Event::Accepted { body });
+                let body = body_of_answer;
+                self.tell(id, Event::Accepted { body, fork });
                 self.arm(id);
             }
             Cancel::Wanted(cause) => self.say_goodbye(id, cause, now),
             // The answer crossed our CANCEL.
             Cancel::Sent(_) => self.say_goodbye(id, None, now),
         }
+    }
+
+    /// The owner's answer to the offer of a 2xx goes out in its ACK.
+    pub(super) fn confirm(&mut self, id: LegId, body: Bytes, now: Instant) -> Result<(), Error> {
+        let wrong = self.wrong_state(id, "confirm");
+        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
+        else {
+            return Err(wrong);
+        };
+        let Some((sequence, invite)) = established.unconfirmed.take() else {
+            return Err(wrong);
+        };
+        established.body = body.clone();
+        let dialog = established.dialog.clone();
+        self.acknowledge(
+            Owner::Acknowledge(id),
+            &dialog,
+            sequence,
+            &invite,
+            body,
+            now,
+        );
+        Ok(())
     }
 
     /// Sends the ACK of a 2xx with the credentials of its INVITE (RFC 3261 section 22.1).
@@ -138,24 +186,18 @@ impl UserAgent {
         dialog: &Dialog,
         sequence: u32,
         invite: &Request,
+        body: Bytes,
         now: Instant,
     ) {
         let mut request = dialog.acknowledgement(sequence);
+        put_sdp(&mut request, body);
         for name in [Name::AUTHORIZATION, Name::PROXY_AUTHORIZATION] {
             for value in invite.headers.get_raw(&name) {
                 request.headers.insert(name.clone(), value.clone());
             }
         }
         if let Some(hop) = dialog.next_hop() {
-            let outbound = Outbound {
-                request,
-                hop,
-                owner,
-                contact: None,
-                give_up: LIFETIME,
-                attempts: 0,
-                may_upgrade: true,
-            };
+            let outbound = Outbound::new(request, hop, owner);
             self.send(outbound, now);
         }
     }
@@ -177,27 +219,25 @@ impl UserAgent {
     }
 
     /// A 2xx of a fork that came too late: ACK and BYE (RFC 3261 section 13.2.2.4).
-    pub(super) fn refuse_fork(&mut self, dialog: &Dialog, invite: &Request, now: Instant) {
+    pub(super) fn refuse_fork(
+        &mut self,
+        dialog: &Dialog,
+        sequence: u32,
+        invite: &Request,
+        now: Instant,
+    ) {
         let mut dialog = dialog.clone();
-        let sequence = dialog.local_sequence;
-        self.acknowledge(Owner::Nobody, &dialog, sequence, invite, now);
+        let nothing = Bytes::new();
+        self.acknowledge(Owner::Nobody, &dialog, sequence, invite, nothing, now);
         let request = dialog.request(Method::Bye);
         if let Some(hop) = dialog.next_hop() {
-            let outbound = Outbound {
-                request,
-                hop,
-                owner: Owner::Nobody,
-                contact: None,
-                give_up: LIFETIME,
-                attempts: 0,
-                may_upgrade: true,
-            };
+            let outbound = Outbound::new(request, hop, Owner::Nobody);
             self.send(outbound, now);
         }
     }
 
     /// Our call failed here.
-    pub(super) fn refuse_locally(&mut self, id: LegId, status: u16) {
+    pub(super) fn refuse_locally(&mut self, id: LegId, status: u16, now: Instant) {
         let waiting = self
             .legs
             .get(&id)
@@ -212,7 +252,7 @@ impl UserAgent {
                     local: true,
                 },
             );
-            self.forget(id);
+            self.forget(id, now);
         }
     }
 }

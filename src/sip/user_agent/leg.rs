@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::flow::Flow;
+use super::informing::Informing;
 use super::transferring::Transfers;
+use crate::sip::config::DialogRules;
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::event::LegId;
@@ -24,6 +26,9 @@ pub const LIFETIME: Duration = Duration::from_secs(32);
 /// 13.3.1.1).
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 
+/// Early dialogs of one INVITE; what more forks say is ignored.
+pub const MOST_FORKS: usize = 32;
+
 /// One INVITE dialog or attempt.
 #[derive(Debug)]
 pub struct Leg {
@@ -38,6 +43,10 @@ pub struct Leg {
     pub contact_user: String,
     pub call_id: String,
     pub local_tag: String,
+    /// How its trunk wants dialogs kept.
+    pub rules: DialogRules,
+    /// The call began with our INVITE: the Call-ID is ours.
+    pub caller: bool,
     pub state: State,
 }
 
@@ -45,7 +54,7 @@ pub struct Leg {
 #[derive(Debug)]
 pub enum State {
     /// Our INVITE has no final answer.
-    Calling(Calling),
+    Calling(Box<Calling>),
     /// Their INVITE has no final answer.
     Ringing(Box<Ringing>),
     /// A 2xx has been sent or received.
@@ -59,8 +68,29 @@ pub struct Calling {
     /// CSeq number of the INVITE.
     pub sequence: u32,
     pub cancel: Cancel,
-    /// Our offer.
+    /// Our offer; empty where the peer is to make one.
     pub body: Bytes,
+    /// The dialogs that provisional answers have made, at most [`MOST_FORKS`].
+    pub early: Vec<Early>,
+    /// How many there have been.
+    pub forks: u32,
+    /// The number of the early dialog and their UPDATE in it that waits for our owner.
+    pub asked: Option<(u32, Asked)>,
+}
+
+/// One early dialog of our INVITE (RFC 3261 section 12.1.2): each fork has its own route set,
+/// numbers and descriptions.
+#[derive(Debug)]
+pub struct Early {
+    /// Its number towards the owner.
+    pub fork: u32,
+    pub dialog: Dialog,
+    /// RSeq of the last reliable provisional answer that was taken (RFC 3262 section 4).
+    pub reliable: Option<u32>,
+    /// RSeq of the one whose offer waits for our owner's answer.
+    pub unanswered: Option<u32>,
+    /// Offer and answer are complete in this dialog: another offer may come.
+    pub agreed: bool,
 }
 
 /// How far taking back our call is.
@@ -81,6 +111,43 @@ pub struct Ringing {
     pub flow: Flow,
     /// The last provisional answer, to repeat, and when.
     pub progress: Option<(u16, Option<Bytes>, Instant)>,
+    pub reliable: Reliable,
+    /// Their UPDATE or PRACK with an offer that waits for our owner.
+    pub asked: Option<Asked>,
+}
+
+/// Our reliable provisional answers to one INVITE (RFC 3262 section 3).
+#[derive(Debug)]
+pub struct Reliable {
+    pub when: Reliably,
+    /// RSeq of the last one.
+    pub number: u32,
+    /// The one that waits for its PRACK.
+    pub waiting: Option<Unconfirmed>,
+    /// What the owner wants to say next, once that has come.
+    pub next: Option<(u16, Option<Bytes>)>,
+    /// The owner has answered; the 200 waits too.
+    pub accepting: Option<Bytes>,
+    /// Offer and answer are complete.
+    pub agreed: bool,
+}
+
+/// When a provisional answer is sent reliably.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reliably {
+    Never,
+    WithDescription,
+    Always,
+}
+
+/// A reliable provisional answer that waits for its PRACK.
+#[derive(Debug)]
+pub struct Unconfirmed {
+    pub response: Bytes,
+    pub described: bool,
+    pub repeat_at: Instant,
+    pub interval: Duration,
+    pub give_up: Instant,
 }
 
 #[derive(Debug)]
@@ -92,6 +159,13 @@ pub struct Established {
     pub unacknowledged: Option<Unacknowledged>,
     /// Our last ACK, for a 2xx that comes again.
     pub acknowledgement: Option<(u32, Bytes, Flow)>,
+    /// Our INVITE whose 2xx carried the offer: the ACK waits for our owner's answer.
+    pub unconfirmed: Option<(u32, Request)>,
+    /// Tags of the other early dialogs and the number of our last request in each, for a 2xx that
+    /// comes late.
+    pub forks: Vec<(String, u32)>,
+    /// RSeq of our provisional answer whose PRACK the 200 overtook.
+    pub overtaken: Option<u32>,
     /// Their re-INVITE or UPDATE that waits for our owner.
     pub asked: Option<Asked>,
     /// Our re-INVITE under way.
@@ -101,6 +175,7 @@ pub struct Established {
     pub refreshing: bool,
     /// The peer lists UPDATE in Allow.
     pub update_allowed: bool,
+    pub informing: Informing,
     pub goodbye: Goodbye,
 }
 
@@ -154,6 +229,24 @@ impl Leg {
         }
     }
 
+    /// Their request that waits for our owner.
+    pub fn take_asked(&mut self) -> Option<Asked> {
+        match &mut self.state {
+            State::Calling(calling) => calling.asked.take().map(|(_, asked)| asked),
+            State::Ringing(ringing) => ringing.asked.take(),
+            State::Established(established) => established.asked.take(),
+        }
+    }
+
+    /// The dialog with this number, or the only one there is.
+    pub fn dialog_mut(&mut self, fork: u32) -> Option<&mut Dialog> {
+        match &mut self.state {
+            State::Calling(calling) => calling.fork_mut(fork).map(|early| &mut early.dialog),
+            State::Ringing(ringing) => Some(&mut ringing.dialog),
+            State::Established(established) => Some(&mut established.dialog),
+        }
+    }
+
     /// When the leg wants to be woken.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let transfers = self.transfers.poll_timeout();
@@ -162,14 +255,53 @@ impl Leg {
                 Cancel::Sent(give_up) => Some(give_up),
                 Cancel::No | Cancel::Wanted(_) => None,
             },
-            State::Ringing(ringing) => ringing.progress.as_ref().map(|(_, _, at)| *at),
+            State::Ringing(ringing) => {
+                let repeat = ringing.progress.as_ref().map(|(_, _, at)| *at);
+                let reliable = ringing.reliable.waiting.as_ref();
+                let reliable = reliable.map(|waiting| waiting.repeat_at.min(waiting.give_up));
+                [repeat, reliable].into_iter().flatten().min()
+            }
             State::Established(established) => established.poll_timeout(),
         };
         [state, transfers].into_iter().flatten().min()
     }
 }
 
+impl Calling {
+    /// The early dialog with this number.
+    pub fn fork_mut(&mut self, fork: u32) -> Option<&mut Early> {
+        self.early.iter_mut().find(|early| early.fork == fork)
+    }
+
+    /// The early dialog with this tag of the peer's.
+    pub fn tagged_mut(&mut self, tag: &str) -> Option<&mut Early> {
+        self.early
+            .iter_mut()
+            .find(|early| early.dialog.remote_tag() == tag)
+    }
+}
+
 impl Established {
+    /// A dialog whose 2xx has just been sent or received.
+    pub fn new(dialog: Dialog, body: Bytes) -> Self {
+        Established {
+            dialog,
+            body,
+            unacknowledged: None,
+            acknowledgement: None,
+            unconfirmed: None,
+            forks: Vec::new(),
+            overtaken: None,
+            asked: None,
+            offering: None,
+            timer: None,
+            refreshing: false,
+            update_allowed: false,
+            informing: Informing::default(),
+            goodbye: Goodbye::No,
+        }
+    }
+
     fn poll_timeout(&self) -> Option<Instant> {
         let acknowledgement = self
             .unacknowledged
@@ -178,7 +310,8 @@ impl Established {
         let session = match (self.timer, self.goodbye) {
             (Some(timer), Goodbye::No) => {
                 let refresh = timer.refresh_at().filter(|_| !self.refreshing);
-                Some(refresh.map_or(timer.expires_at(), |at| at.min(timer.expires_at())))
+                let lost = timer.lost_at(self.refreshing);
+                [refresh, lost].into_iter().flatten().min()
             }
             _ => None,
         };

@@ -3,12 +3,10 @@
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::leg::*;
+use super::leg::{Cancel, Goodbye, State, T2};
 use super::sending::{Machine, Owner};
 use crate::sip::event::{EndedBy, LegId};
-use crate::sip::message::Name;
 use crate::sip::method::Method;
-use crate::sip::screening::SUPPORTED_VALUE;
 
 impl UserAgent {
     pub(super) fn handle_leg_timeout(&mut self, id: LegId, now: Instant) {
@@ -28,19 +26,10 @@ impl UserAgent {
                         }
                         self.drop_finished_client(&key);
                     }
-                    return self.refuse_locally(id, 487);
+                    return self.refuse_locally(id, 487, now);
                 }
             }
-            State::Ringing(ringing) => {
-                if let Some((status, body, at)) = &mut ringing.progress
-                    && *at <= now
-                {
-                    *at = now + PROGRESS_EVERY;
-                    let (status, body) = (*status, body.clone());
-                    let sent = self.progress(id, status, body, now);
-                    debug_assert!(sent.is_ok(), "a ringing leg can progress");
-                }
-            }
+            State::Ringing(_) => self.handle_ringing_timeout(id, now),
             State::Established(_) => self.handle_established_timeout(id, now),
         }
         self.arm(id);
@@ -59,7 +48,7 @@ impl UserAgent {
                 let request = established.dialog.request(Method::Bye);
                 established.goodbye = Goodbye::Said;
                 self.send_in_dialog(id, Owner::Nobody, request, false, now);
-                return self.end(id, EndedBy::AckMissing);
+                return self.end(id, EndedBy::AckMissing, now);
             }
             if waiting.repeat_at <= now {
                 waiting.repeat_at = now + waiting.interval;
@@ -69,37 +58,6 @@ impl UserAgent {
             }
             return;
         }
-        let Some(timer) = established.timer else {
-            return;
-        };
-        if established.goodbye != Goodbye::No {
-            return;
-        }
-        if timer.expires_at() <= now {
-            let request = established.dialog.request(Method::Bye);
-            established.goodbye = Goodbye::Said;
-            self.send_in_dialog(id, Owner::Nobody, request, false, now);
-            return self.end(id, EndedBy::SessionTimeout);
-        }
-        if timer.refresh_at().is_some_and(|at| at <= now) && !established.refreshing {
-            established.refreshing = true;
-            if established.update_allowed {
-                let mut request = established.dialog.request(Method::Update);
-                let headers = &mut request.headers;
-                headers.insert(Name::SESSION_EXPIRES, timer.request_value());
-                headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
-                self.send_in_dialog(id, Owner::Refresh(id), request, true, now);
-            } else if established.offering.is_none() && established.asked.is_none() {
-                established.offering = Some(Offering::Refresh);
-                let body = established.body.clone();
-                self.send_reinvite(id, body, now);
-            } else {
-                // The offer under way refreshes the session too.
-                established.refreshing = false;
-                if let Some(timer) = &mut established.timer {
-                    timer.refused(now);
-                }
-            }
-        }
+        self.handle_session_timeout(id, now);
     }
 }

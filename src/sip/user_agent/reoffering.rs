@@ -1,4 +1,4 @@
-//! Our own requests that change or refresh an answered call: re-INVITE and UPDATE.
+//! Our own requests that change an answered call: re-INVITE, and UPDATE with an offer.
 
 use std::time::Instant;
 
@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::commands::put_sdp;
-use super::leg::*;
+use super::leg::{Goodbye, Offering, State};
+use super::refreshing::asked_interval;
 use super::sending::Owner;
 use crate::sip::envelope::{Envelope, sdp_body};
 use crate::sip::error::Error;
@@ -14,14 +15,17 @@ use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Response};
 use crate::sip::method::Method;
 use crate::sip::screening::SUPPORTED_VALUE;
-use crate::sip::session_timer::SessionTimer;
 use crate::sip::transaction::key::ClientKey;
 
 impl UserAgent {
     pub(super) fn reinvite(&mut self, id: LegId, body: Bytes, now: Instant) -> Result<(), Error> {
         let wrong = self.wrong_state(id, "reinvite");
-        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
-        else {
+        let wait = self.glare_wait(id);
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return Err(wrong);
+        };
+        let by_update = leg.rules.offer_by_update;
+        let State::Established(established) = &mut leg.state else {
             return Err(wrong);
         };
         if established.goodbye != Goodbye::No {
@@ -30,22 +34,36 @@ impl UserAgent {
         if established.offering.is_some()
             || established.asked.is_some()
             || established.unacknowledged.is_some()
+            || established.unconfirmed.is_some()
         {
             // An offer is under way already (RFC 3261 section 14.1).
-            self.tell(id, Event::ReinviteRefused { status: 491 });
+            let refused = Event::ReinviteRefused {
+                status: 491,
+                retry_after: Some(wait),
+            };
+            self.tell(id, refused);
             return Ok(());
         }
         established.offering = Some(Offering::Asked);
-        self.send_reinvite(id, body, now);
+        if by_update && established.update_allowed {
+            self.send_offer(id, Method::Update, body, now);
+        } else {
+            self.send_offer(id, Method::Invite, body, now);
+        }
         Ok(())
     }
 
-    pub(super) fn send_reinvite(&mut self, id: LegId, body: Bytes, now: Instant) {
+    /// Sends a re-INVITE, or an UPDATE with an offer.
+    pub(super) fn send_offer(&mut self, id: LegId, method: Method, body: Bytes, now: Instant) {
         let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
         else {
             return;
         };
-        let mut request = established.dialog.request(Method::Invite);
+        let owner = match method {
+            Method::Update => Owner::Offer(id),
+            _ => Owner::Reinvite(id),
+        };
+        let mut request = established.dialog.request(method);
         if let Some(timer) = &established.timer {
             let value = timer.request_value();
             request.headers.insert(Name::SESSION_EXPIRES, value);
@@ -53,7 +71,7 @@ impl UserAgent {
         request.headers.insert(Name::ALLOW, Method::ALLOW);
         request.headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
         put_sdp(&mut request, body);
-        self.send_in_dialog(id, Owner::Reinvite(id), request, true, now);
+        self.send_in_dialog(id, owner, request, true, now);
     }
 
     pub(super) fn take_reinvite_response(
@@ -73,66 +91,99 @@ impl UserAgent {
         else {
             return;
         };
-        let Some(leg) = self.legs.get_mut(&id) else {
+        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
+        else {
             return;
         };
-        let State::Established(established) = &mut leg.state else {
-            return;
-        };
+        if response.status >= 300 {
+            return self.take_offer_refusal(id, response, now);
+        }
         let sequence = Envelope::read(&invite.headers).map_or(0, |envelope| envelope.sequence);
-        if (200..300).contains(&response.status) {
-            if let Some((last, bytes, flow)) = established.acknowledgement.clone()
-                && last == sequence
-            {
-                return self.transmit(flow, bytes, None);
-            }
-            established.dialog.refresh_target(&response.headers);
-            let offering = established.offering.take();
-            if let Some(timer) = SessionTimer::of_response(&response.headers, now) {
-                established.timer = Some(timer);
-            }
-            established.refreshing = false;
-            if offering == Some(Offering::Asked) {
-                established.body = invite.body.clone();
-            }
-            let dialog = established.dialog.clone();
-            self.acknowledge(Owner::Acknowledge(id), &dialog, sequence, &invite, now);
-            if offering == Some(Offering::Asked) {
-                let body = sdp_body(&response.headers, &response.body).unwrap_or_default();
-                self.tell(id, Event::ReinviteAnswered { body });
-            }
-            return self.arm(id);
+        if let Some((last, bytes, flow)) = established.acknowledgement.clone()
+            && last == sequence
+        {
+            return self.transmit(flow, bytes, None);
         }
+        self.refreshed(id, response, asked_interval(&invite), now);
+        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
+        else {
+            return;
+        };
         let offering = established.offering.take();
-        established.refreshing = false;
-        if offering == Some(Offering::Asked) {
-            let status = response.status;
-            self.tell(id, Event::ReinviteRefused { status });
+        established.body = invite.body.clone();
+        let (dialog, nothing) = (established.dialog.clone(), Bytes::new());
+        let owner = Owner::Acknowledge(id);
+        self.acknowledge(owner, &dialog, sequence, &invite, nothing, now);
+        // The answer to a refresh may differ from the last one: then it counts.
+        let body = sdp_body(&response.headers, &response.body);
+        if offering == Some(Offering::Asked) || body.is_some() {
+            let body = body.unwrap_or_default();
+            self.tell(id, Event::ReinviteAnswered { body });
         }
-        // The peer has forgotten the dialog (section 12.2.1.2).
-        if matches!(response.status, 408 | 481) {
-            self.lose(id, now);
+        self.arm(id);
+    }
+
+    /// The answer to an UPDATE that carried our offer.
+    pub(super) fn take_update_response(
+        &mut self,
+        id: LegId,
+        key: &ClientKey,
+        response: &Response,
+        now: Instant,
+    ) {
+        let Some(update) = self
+            .clients
+            .get(key)
+            .map(|entry| entry.outbound.request.clone())
+        else {
+            return;
+        };
+        match response.status {
+            200..=299 => {
+                self.refreshed(id, response, asked_interval(&update), now);
+                if let Some(State::Established(established)) =
+                    self.legs.get_mut(&id).map(|leg| &mut leg.state)
+                {
+                    established.offering = None;
+                    established.body = update.body.clone();
+                    let body = sdp_body(&response.headers, &response.body).unwrap_or_default();
+                    self.tell(id, Event::ReinviteAnswered { body });
+                }
+                self.arm(id);
+            }
+            // It cannot, or not without asking somebody (RFC 3311 section 5.2).
+            405 | 501 | 504 => {
+                if let Some(State::Established(established)) =
+                    self.legs.get_mut(&id).map(|leg| &mut leg.state)
+                {
+                    established.update_allowed &= response.status == 504;
+                }
+                self.send_offer(id, Method::Invite, update.body.clone(), now);
+            }
+            _ => self.take_offer_refusal(id, response, now),
         }
     }
 
-    pub(super) fn take_refresh_response(&mut self, id: LegId, response: &Response, now: Instant) {
+    fn take_offer_refusal(&mut self, id: LegId, response: &Response, now: Instant) {
+        let retry_after = self.retry_wait(id, response);
+        let offering = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
+            Some(State::Established(established)) => established.offering.take(),
+            _ => return,
+        };
+        match offering {
+            Some(Offering::Asked) => {
+                let refused = Event::ReinviteRefused {
+                    status: response.status,
+                    retry_after,
+                };
+                self.tell(id, refused);
+            }
+            Some(Offering::Refresh) => self.refresh_refused(id, retry_after, now),
+            None => {}
+        }
+        // The peer has forgotten the dialog (section 12.2.1.2).
         if matches!(response.status, 408 | 481) {
             return self.lose(id, now);
-        }
-        if let Some(leg) = self.legs.get_mut(&id)
-            && let State::Established(established) = &mut leg.state
-        {
-            established.refreshing = false;
-            if (200..300).contains(&response.status) {
-                established.dialog.refresh_target(&response.headers);
-                established.timer = SessionTimer::of_response(&response.headers, now);
-            } else {
-                // It will be tried as a re-INVITE next, half an interval on.
-                established.update_allowed = false;
-                if let Some(timer) = &mut established.timer {
-                    timer.refused(now);
-                }
-            }
         }
         self.arm(id);
     }

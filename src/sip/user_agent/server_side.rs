@@ -8,10 +8,11 @@ use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
-use super::leg::{Leg, Ringing, State};
+use super::leg::{Leg, Reliable, Reliably, Ringing, State};
+use super::refreshing::screen_timer;
 use super::transferring::Transfers;
 use crate::sip::address::user_of;
-use crate::sip::config::{Trunk, TrunkTarget};
+use crate::sip::config::{DialogRules, Trunk};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::{Envelope, canonical, sdp_body};
@@ -21,7 +22,6 @@ use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::redirection::Redirection;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
-use crate::sip::session_timer::{SHORTEST, SessionExpires, supports_timer};
 use crate::sip::transaction::key::ServerKey;
 use crate::sip::transaction::{Action, Server, ServerInvite, ServerInviteInput, Timers};
 
@@ -195,17 +195,21 @@ impl UserAgent {
             };
             return self.respond_refusal(&key, &request, &refusal, now);
         }
-        let asked = SessionExpires::read(&request.headers);
-        if asked.is_some_and(|asked| asked.interval < SHORTEST) && supports_timer(&request.headers)
-        {
-            let refusal = Refusal {
-                header: Some(("Min-SE", SHORTEST.to_string())),
-                ..Refusal::plain(422)
-            };
-            return self.respond_refusal(&key, &request, &refusal, now);
-        }
         let called = user_of(&request.uri);
         let trunk = self.trunk_of(source.ip(), &called);
+        let rules = trunk.map_or(DialogRules::default(), |index| {
+            self.config.trunks[index].dialogs
+        });
+        let first = (self.chance() * f64::from(1 << 20)) as u32;
+        let screened = screen_timer(&request.headers, &rules)
+            .and_then(|()| Reliable::of_invite(&request, rules.prack, first));
+        let reliable = match screened {
+            Ok(reliable) => reliable,
+            Err(refusal) => {
+                self.reject(rejection(refusal.status), source);
+                return self.respond_refusal(&key, &request, &refusal, now);
+            }
+        };
         let replaced = match self.replaced_leg(&request, trunk) {
             Ok(replaced) => replaced,
             Err(status) => {
@@ -215,7 +219,6 @@ impl UserAgent {
         };
         let trying = request.respond(100, None, None);
         self.respond(&key, &trying, now);
-
         let request_user = match trunk.and_then(|index| self.registrations.get(&index)) {
             Some(entry) if entry.contact_user == called => entry.user.clone(),
             _ => called,
@@ -242,6 +245,7 @@ impl UserAgent {
             call_id: envelope.call_id.clone(),
             source,
             body: sdp_body(&request.headers, &request.body),
+            reliable: reliable.when == Reliably::Always,
         };
         self.dialogs
             .insert((envelope.call_id.clone(), local_tag.clone()), id);
@@ -260,12 +264,16 @@ impl UserAgent {
                 contact_user: request_user,
                 call_id: envelope.call_id.clone(),
                 local_tag,
+                rules,
+                caller: false,
                 state: State::Ringing(Box::new(Ringing {
                     server: key,
                     request,
                     dialog,
                     flow,
                     progress: None,
+                    reliable,
+                    asked: None,
                 })),
             },
         );
@@ -299,19 +307,7 @@ impl UserAgent {
         let trunks = || self.config.trunks.iter();
         trunks()
             .position(|trunk| trunk.accept_from.iter().any(|net| net.contains(&source)))
-            .or_else(|| {
-                trunks().position(|trunk| {
-                    trunk.targets.iter().any(|TrunkTarget { target, .. }| {
-                        match target.host.parse::<IpAddr>() {
-                            Ok(target) => canonical(target) == source,
-                            Err(_) => self
-                                .resolved
-                                .get(&target.host)
-                                .is_some_and(|(found, _)| found.contains(&source)),
-                        }
-                    })
-                })
-            })
+            .or_else(|| (0..self.config.trunks.len()).find(|trunk| self.is_target(*trunk, source)))
     }
 
     /// True when an address belongs to a trunk, whoever it calls.
@@ -349,7 +345,7 @@ impl UserAgent {
                 let response = ringing.request.respond(487, None, tag.as_deref());
                 self.respond(&invite, &response, now);
                 self.tell(id, Event::Cancelled);
-                self.forget(id);
+                self.forget(id, now);
             }
             Some(State::Established(established))
                 if established
@@ -468,7 +464,8 @@ const fn rejection(status: u16) -> &'static str {
         405 => "method_not_allowed",
         415 => "media_type",
         416 => "uri_scheme",
-        420 => "extension",
+        420 | 421 => "extension",
+        422 => "session_interval",
         482 => "merged",
         483 => "max_forwards",
         501 => "method_unknown",

@@ -6,14 +6,16 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Flow;
-use super::leg::*;
+use super::leg::{Asked, Established, Goodbye, Leg, State, Unacknowledged};
+use super::refreshing::screen_timer;
+use crate::sip::config::DialogRules;
 use crate::sip::envelope::{Envelope, sdp_body};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::Request;
 use crate::sip::method::Method;
 use crate::sip::screening::Refusal;
-use crate::sip::session_timer::SessionTimer;
+use crate::sip::session_timer::{SessionExpires, SessionTimer};
 use crate::sip::transaction::key::ServerKey;
 
 impl UserAgent {
@@ -38,15 +40,15 @@ impl UserAgent {
             .get(&id)
             .map_or(String::new(), |leg| leg.contact_user.clone());
         let body = sdp_body(&request.headers, &request.body);
-        let established = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
-            Some(State::Established(established)) => established,
-            // Before our answer: an UPDATE without SDP only refreshes, anything else must wait.
-            _ if request.method == Method::Update && body.is_none() => {
-                let response = request.respond(200, None, None);
-                self.respond(key, &response, now);
-                return;
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+        };
+        let rules = leg.rules;
+        let established = match &mut leg.state {
+            State::Established(established) => established,
+            State::Calling(_) | State::Ringing(_) => {
+                return self.take_early_update(id, key, request, flow, &later, now);
             }
-            _ => return self.respond_refusal(key, &request, &later, now),
         };
         if established.goodbye != Goodbye::No {
             return self.respond_refusal(key, &request, &Refusal::plain(481), now);
@@ -60,11 +62,12 @@ impl UserAgent {
                 return self.respond_refusal(key, &request, &Refusal::plain(491), now);
             }
         }
+        if let Err(refusal) = screen_timer(&request.headers, &rules) {
+            return self.respond_refusal(key, &request, &refusal, now);
+        }
         established.dialog.refresh_target(&request.headers);
         if refresh_only {
-            if let Some(timer) = SessionTimer::of_request(&request.headers, now) {
-                established.timer = Some(timer);
-            }
+            established.take_timer(&request, &rules, now);
             let timer = established.timer;
             let mut response = request.respond(200, None, None);
             self.finish_success(&mut response, &user, flow, timer, bytes::Bytes::new());
@@ -89,7 +92,80 @@ impl UserAgent {
                 flow,
             });
         }
-        self.tell(id, Event::Reinvited { body });
+        self.tell(id, Event::Reinvited { body, fork: None });
+    }
+
+    /// An UPDATE before the call is answered (RFC 3311 section 5.2), or a re-INVITE that may not
+    /// come then.
+    fn take_early_update(
+        &mut self,
+        id: LegId,
+        key: &ServerKey,
+        request: Request,
+        flow: Flow,
+        later: &Refusal,
+        now: Instant,
+    ) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let user = leg.contact_user.clone();
+        let tag = Envelope::read(&request.headers)
+            .ok()
+            .and_then(|envelope| envelope.from.tag().map(str::to_owned))
+            .unwrap_or_default();
+        let body = sdp_body(&request.headers, &request.body);
+        let waits = match &leg.state {
+            State::Calling(calling) => calling.asked.is_some(),
+            State::Ringing(ringing) => ringing.asked.is_some(),
+            State::Established(_) => false,
+        };
+        let (dialog, agreed, fork) = match &mut leg.state {
+            State::Calling(calling) => match calling.tagged_mut(&tag) {
+                Some(early) => (&mut early.dialog, early.agreed, Some(early.fork)),
+                None => return,
+            },
+            State::Ringing(ringing) => (&mut ringing.dialog, ringing.reliable.agreed, None),
+            State::Established(established) => (&mut established.dialog, true, None),
+        };
+        if request.method == Method::Invite {
+            // Ours waits for its answer, or theirs does (RFC 3261 section 14.2).
+            return match fork {
+                Some(_) => self.respond_refusal(key, &request, &Refusal::plain(491), now),
+                None => self.respond_refusal(key, &request, later, now),
+            };
+        }
+        if body.is_none() {
+            dialog.refresh_target(&request.headers);
+            let mut response = request.respond(200, None, None);
+            self.finish_success(&mut response, &user, flow, None, Bytes::new());
+            self.respond(key, &response, now);
+            return;
+        }
+        if waits || (!agreed && fork.is_none()) {
+            return self.respond_refusal(key, &request, later, now);
+        }
+        if !agreed {
+            return self.respond_refusal(key, &request, &Refusal::plain(491), now);
+        }
+        dialog.refresh_target(&request.headers);
+        let asked = Asked {
+            server: key.clone(),
+            request,
+            flow,
+        };
+        match &mut leg.state {
+            State::Calling(calling) => calling.asked = fork.map(|fork| (fork, asked)),
+            State::Ringing(ringing) => ringing.asked = Some(asked),
+            State::Established(established) => established.asked = Some(asked),
+        }
+        self.tell(id, Event::Reinvited { body, fork });
+    }
+
+    /// The dialog ends while a request of theirs waits.
+    pub(super) fn drop_asked(&mut self, asked: &Asked, now: Instant) {
+        let response = asked.request.respond(487, None, None);
+        self.respond(&asked.server, &response, now);
     }
 
     pub(super) fn answer_reinvite(
@@ -102,28 +178,27 @@ impl UserAgent {
         let Some(leg) = self.legs.get_mut(&id) else {
             return Err(wrong);
         };
-        let user = leg.contact_user.clone();
+        let (user, rules) = (leg.contact_user.clone(), leg.rules);
+        let Some(asked) = leg.take_asked() else {
+            return Err(wrong);
+        };
+        let mut response = asked.request.respond(200, None, None);
         let State::Established(established) = &mut leg.state else {
-            return Err(wrong);
+            self.finish_success(&mut response, &user, asked.flow, None, body);
+            self.respond(&asked.server, &response, now);
+            return Ok(());
         };
-        let Some(asked) = established.asked.take() else {
-            return Err(wrong);
-        };
-        if let Some(timer) = SessionTimer::of_request(&asked.request.headers, now) {
-            established.timer = Some(timer);
-        }
+        established.take_timer(&asked.request, &rules, now);
         established.body = body.clone();
         let timer = established.timer;
-        let sequence = established.dialog.remote_sequence.unwrap_or(0);
-        let mut response = asked.request.respond(200, None, None);
         self.finish_success(&mut response, &user, asked.flow, timer, body);
         let bytes = self.respond(&asked.server, &response, now);
         if asked.request.method == Method::Invite
             && let Some(State::Established(established)) =
                 self.legs.get_mut(&id).map(|leg| &mut leg.state)
         {
-            let sequence = Envelope::read(&asked.request.headers)
-                .map_or(sequence, |envelope| envelope.sequence);
+            let sequence =
+                Envelope::read(&asked.request.headers).map_or(0, |envelope| envelope.sequence);
             established.unacknowledged =
                 Some(Unacknowledged::new(sequence, bytes, asked.flow, now));
         }
@@ -138,15 +213,23 @@ impl UserAgent {
         now: Instant,
     ) -> Result<(), Error> {
         let wrong = self.wrong_state(id, "refuse a re-invite");
-        let asked = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
-            Some(State::Established(established)) => established.asked.take(),
-            _ => None,
-        };
+        let asked = self.legs.get_mut(&id).and_then(Leg::take_asked);
         let Some(asked) = asked else {
             return Err(wrong);
         };
         let response = asked.request.respond(status.clamp(300, 699), None, None);
         self.respond(&asked.server, &response, now);
         Ok(())
+    }
+}
+
+impl Established {
+    /// What their re-INVITE or UPDATE says of the session timer; either refreshes it.
+    fn take_timer(&mut self, request: &Request, rules: &DialogRules, now: Instant) {
+        if SessionExpires::read(&request.headers).is_some() || self.timer.is_none() {
+            self.timer = SessionTimer::of_request(&request.headers, rules, now);
+        } else if let Some(timer) = &mut self.timer {
+            timer.refresh(now);
+        }
     }
 }

@@ -5,15 +5,18 @@
     reason = "a trace begins somewhere in time"
 )]
 
+mod early;
+
 use std::time::{Duration, Instant};
 
 use trunkline::call::{
-    Action, Call, Command, EndReason, Event, Invitation, Local, Notice, Quality, Rules, SocketId,
+    Action, Call, Command, DigitsBy, EndReason, Event, Invitation, Local, Notice, Quality, Rules,
+    SocketId,
 };
 use trunkline::codec::{Codec, Direction};
 use trunkline::sdp;
 
-const CHROMIUM_OFFER: &str = include_str!("fixtures/sdp/chromium-offer-audio.sdp");
+const CHROMIUM_OFFER: &str = include_str!("../fixtures/sdp/chromium-offer-audio.sdp");
 const PBX_ANSWER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
     m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
     a=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n";
@@ -48,6 +51,8 @@ fn rules(passthrough: bool) -> Rules {
         },
         ring_timeout: Duration::from_secs(60),
         connect_timeout: Duration::from_secs(30),
+        delayed_offer: false,
+        digits: DigitsBy::Media,
     }
 }
 
@@ -106,6 +111,7 @@ impl Trace {
         trace.happens(Event::PeerConnected);
         let actions = trace.happens(Event::Accepted {
             sdp: Some(PBX_ANSWER.to_owned()),
+            fork: 0,
         });
         assert!(told(&actions, &Notice::Answered));
         trace
@@ -152,7 +158,7 @@ fn the_browser_is_answered_before_the_pbx_says_anything() {
             .any(|action| matches!(action, Action::SetRemoteDescription(_)))
     );
     let invite = actions.iter().find_map(|action| match action {
-        Action::Invite { offer } => Some(offer.as_str()),
+        Action::Invite { offer } => offer.as_deref(),
         _ => None,
     });
     assert!(
@@ -164,19 +170,22 @@ fn the_browser_is_answered_before_the_pbx_says_anything() {
     let ringing = trace.happens(Event::Progressed {
         status: 180,
         sdp: None,
+        fork: 0,
     });
     assert!(told(&ringing, &Notice::Ringing));
     assert!(
         trace
             .happens(Event::Progressed {
                 status: 180,
-                sdp: None
+                sdp: None,
+                fork: 0,
             })
             .is_empty(),
         "told once"
     );
     let answered = trace.happens(Event::Accepted {
         sdp: Some(PBX_ANSWER.to_owned()),
+        fork: 0,
     });
     assert!(told(&answered, &Notice::Answered));
     assert_eq!(answer_of(&answered), None, "the browser has its one answer");
@@ -189,6 +198,7 @@ fn with_passthrough_the_browser_is_answered_with_the_codec_of_the_pbx() {
     assert_eq!(answer_of(&actions), None, "the codec is not known yet");
     let answered = trace.happens(Event::Accepted {
         sdp: Some(PBX_ANSWER.to_owned()),
+        fork: 0,
     });
     assert!(answer_of(&answered).is_some());
     let codec = answered.iter().find_map(|action| match action {
@@ -204,13 +214,17 @@ fn early_media_and_a_changed_final_answer_only_move_the_rtp_side() {
     let early = trace.happens(Event::Progressed {
         status: 183,
         sdp: Some(PBX_ANSWER.to_owned()),
+        fork: 0,
     });
     assert!(told(&early, &Notice::EarlyMedia));
     let moved = PBX_ANSWER
         .replace("4000", "4444")
         .replace("RTP/AVP 0 101", "RTP/AVP 8 101")
         .replace("0 PCMU/8000", "8 PCMA/8000");
-    let answered = trace.happens(Event::Accepted { sdp: Some(moved) });
+    let answered = trace.happens(Event::Accepted {
+        sdp: Some(moved),
+        fork: 0,
+    });
     assert!(told(&answered, &Notice::Answered));
     assert_eq!(answer_of(&answered), None);
     assert!(
@@ -275,6 +289,7 @@ fn a_browser_that_never_connects_does_not_hold_the_call() {
     let (mut trace, _) = Trace::outgoing(false, CHROMIUM_OFFER);
     trace.happens(Event::Accepted {
         sdp: Some(PBX_ANSWER.to_owned()),
+        fork: 0,
     });
     let deadline = trace.call.poll_timeout().expect("ICE has a deadline");
     trace.call.handle_timeout(deadline);
@@ -323,7 +338,10 @@ fn the_pbx_holds_and_resumes_three_times() {
             ("sendrecv", false, Direction::SendRecv),
         ] {
             let offer = PBX_ANSWER.replace("sendrecv", attribute);
-            let actions = trace.happens(Event::Reoffered { sdp: Some(offer) });
+            let actions = trace.happens(Event::Reoffered {
+                sdp: Some(offer),
+                fork: None,
+            });
             let answered = actions.iter().find_map(|action| match action {
                 Action::AnswerReoffer { answer } => Some(answer.as_str()),
                 _ => None,
@@ -353,10 +371,14 @@ fn the_page_holds_and_glare_is_tried_again() {
     assert!(offer.expect("a re-INVITE").contains("a=sendonly"));
     assert!(
         trace
-            .happens(Event::ReofferRefused { status: 491 })
+            .happens(Event::ReofferRefused {
+                status: 491,
+                retry_after: Some(Duration::from_millis(2_340))
+            })
             .is_empty()
     );
     let again = trace.call.poll_timeout().expect("it is tried again");
+    assert_eq!(again, trace.now + Duration::from_millis(2_340));
     trace.call.handle_timeout(again);
     let actions = trace.actions();
     assert!(
@@ -384,7 +406,10 @@ fn the_page_holds_and_glare_is_tried_again() {
 fn a_refused_hold_leaves_the_call_as_it_was() {
     let mut trace = Trace::established();
     trace.asked(Command::Hold { on: true });
-    let actions = trace.happens(Event::ReofferRefused { status: 488 });
+    let actions = trace.happens(Event::ReofferRefused {
+        status: 488,
+        retry_after: None,
+    });
     assert!(matches!(
         actions.as_slice(),
         [Action::Notify(Notice::Refused {
@@ -423,7 +448,10 @@ fn the_pbx_calls_and_the_page_accepts() {
     let (from, offer) = offered.expect("the page is told");
     assert_eq!(from, "1001");
     assert!(offer.contains("a=setup:actpass"), "{offer}");
-    assert!(actions.contains(&Action::Progress { status: 180 }));
+    assert!(actions.contains(&Action::Progress {
+        status: 180,
+        sdp: None
+    }));
     let accept = Command::Accept {
         socket: SocketId(3),
         sdp: browser_answer(),
@@ -552,7 +580,7 @@ fn who_asks_for_our_offer_in_mid_call_is_offered_new_keys_and_who_is_held_the_on
     let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
     let mut trace = Trace { call, now };
     let offer = trace.actions().into_iter().find_map(|action| match action {
-        Action::Invite { offer, .. } => Some(offer),
+        Action::Invite { offer } => offer,
         _ => None,
     });
     let offered = lines(&offer.expect("an INVITE"));
@@ -562,6 +590,7 @@ fn who_asks_for_our_offer_in_mid_call_is_offered_new_keys_and_who_is_held_the_on
     trace.happens(Event::PeerConnected);
     let actions = trace.happens(Event::Accepted {
         sdp: Some(answer.clone()),
+        fork: 0,
     });
     assert!(actions.iter().any(|action| matches!(
         action,
@@ -577,7 +606,10 @@ fn who_asks_for_our_offer_in_mid_call_is_offered_new_keys_and_who_is_held_the_on
     });
     assert_eq!(lines(&held.expect("a re-INVITE")), offered[..1]);
     trace.happens(Event::ReofferAnswered { sdp: answer });
-    let actions = trace.happens(Event::Reoffered { sdp: None });
+    let actions = trace.happens(Event::Reoffered {
+        sdp: None,
+        fork: None,
+    });
     let asked = actions.into_iter().find_map(|action| match action {
         Action::AnswerReoffer { answer, .. } => Some(answer),
         _ => None,
