@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use trunkline::sip::{
-    Command, Config, Flow, Happening, Listen, Outgoing, Target, Transport, Trunk, UserAgent,
+    Answer, Command, Config, Flow, Happening, Listen, Outgoing, Target, Transport, Trunk, UserAgent,
 };
 
 const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
@@ -45,9 +45,10 @@ fn drain(agent: &mut UserAgent, now: Instant) {
         }
         while let Some(happening) = agent.poll_event() {
             busy = true;
-            if let Happening::Resolve { host } = &happening {
+            if let Happening::Resolve { question } = &happening {
                 // Every look-up is answered in the end.
-                agent.handle_resolved(host, Vec::new(), now);
+                let why = "there is no DNS here".to_owned();
+                agent.handle_resolved(question, Answer::Failed { why }, now);
             }
             if let Happening::Incoming(incoming) = happening {
                 let ring = Command::Progress {
