@@ -253,7 +253,11 @@ fn write(
     last: Option<(&Name, &str)>,
     body: &Bytes,
 ) -> Bytes {
-    let mut text = String::with_capacity(768 + body.len());
+    let lines: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_print_str().len() + value.len() + 4)
+        .sum();
+    let mut text = String::with_capacity(lines + body.len() + 160);
     text.write_fmt(start_line)
         .expect("writing to a string cannot fail");
     let mut line = |name: &Name, value: &str| {
@@ -274,7 +278,8 @@ fn write(
         .expect("writing to a string cannot fail");
     let mut bytes = text.into_bytes();
     bytes.extend_from_slice(body);
-    bytes.into()
+    // Transactions keep what they sent for half a minute: no octet more than that.
+    bytes.into_boxed_slice().into()
 }
 
 fn read_start_line(line: &str) -> Result<(Message, Option<Fault>), Unreadable> {
