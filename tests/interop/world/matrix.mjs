@@ -1,5 +1,5 @@
 // What every PBX must do, in clear and by TLS with SDES: register, a call in, a call out, hold from
-// both sides, attended transfer, the session refreshed twice. Sound is checked both ways after each
+// both sides, the session refreshed twice, attended transfer. Sound is checked both ways after each
 // step.
 
 import assert from "node:assert/strict";
@@ -29,11 +29,14 @@ function gatewayOptions(protection, certificates) {
   const common = {
     sipAddress: addresses.gatewayUnknown, routes: [routes.asterisk], inbound: [{ match: `^${user}$`, user: alice.name }],
   };
-  if (protection === "plain") return { ...common, trunks: [trunks.registered(user, password)] };
+  // An Asterisk that is called takes the interval of its caller.
+  const short = { session_expires: 90 };
+  if (protection === "plain") return { ...common, trunks: [trunks.registered(user, password, short)] };
   const own = certificates.sign("gateway.test", addresses.gatewayUnknown);
   return {
     ...common,
     trunks: [trunks.registered(user, password, {
+      ...short,
       target: `sip:${addresses.asterisk};transport=tls`, tls_name: "asterisk.test", srtp: "required",
     })],
     more: {
@@ -47,7 +50,7 @@ function gatewayOptions(protection, certificates) {
 
 /** Declares the behaviour for the Asterisk of that suite of Debian, "plain" or "secure". */
 export function pbxMatrix(version, suite, protection) {
-  behaviour(`Asterisk ${version}, ${protection}: register, call in, call out, hold, transfer, two refreshes`, async (world) => {
+  behaviour(`Asterisk ${version}, ${protection}: register, call in, call out, hold, two refreshes, transfer`, async (world) => {
     const row = [];
     const step = async (name, what) => {
       try {
@@ -116,6 +119,20 @@ async function matrix(world, suite, protection, step) {
     await bothHear();
   });
 
+  await step("two refreshes", async () => {
+    const refreshes = pbx.watch();
+    const count = () => {
+      const { received, sent } = refreshes(["INVITE", "UPDATE"]);
+      return received + sent;
+    };
+    await until(() => count() >= 2, "two refreshes", REFRESHES_WITHIN_MILLISECONDS, 500);
+    const { received, sent } = refreshes(["INVITE", "UPDATE"]);
+    await sleep(1000);
+    assert.equal(await page.state(), "in-call");
+    await bothHear();
+    return `ok (${received} ours, ${sent} theirs)`;
+  });
+
   await step("transfer", async () => {
     await page.hangUp();
     await page.ended();
@@ -131,25 +148,5 @@ async function matrix(world, suite, protection, step) {
     await second.hears(PHONE_TONE);
     pbx.hangUpAll();
     await pbx.allCallsEnded();
-    await page.call("610", 15000);
-    await bothHear();
   });
-
-  await step("two refreshes", async () => {
-    const refreshes = pbx.watch();
-    const count = () => {
-      const { received, sent } = refreshes(["INVITE", "UPDATE"]);
-      return received + sent;
-    };
-    await until(() => count() >= 2, "two refreshes", REFRESHES_WITHIN_MILLISECONDS, 500);
-    const { received, sent } = refreshes(["INVITE", "UPDATE"]);
-    await sleep(1000);
-    assert.equal(await page.state(), "in-call");
-    await bothHear();
-    return `ok (${received} ours, ${sent} theirs)`;
-  });
-
-  await page.hangUp();
-  await page.ended();
-  await pbx.allCallsEnded();
 }
