@@ -16,6 +16,7 @@ mod framing;
 mod handle;
 mod headers;
 mod identity;
+mod instant_message;
 mod message;
 mod method;
 mod name;
@@ -41,6 +42,9 @@ pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, Registration
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::{Handle, Held};
 pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
+pub use instant_message::{
+    IncomingMessage, LONGEST_TEXT, MessageId, MessageOutcome, OutgoingMessage,
+};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
 pub use redirection::RedirectPolicy;

@@ -6,6 +6,7 @@ mod digest;
 mod early;
 mod framing;
 mod identity;
+mod instant_messages;
 mod limits;
 mod loopback;
 mod lost_streams;

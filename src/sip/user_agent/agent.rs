@@ -12,6 +12,7 @@ use super::domains::Domains;
 use super::flow::{Flow, Happening, Transmit};
 use super::keep_alives::{KeepAlive, Way};
 use super::leg::Leg;
+use super::messaging::Messaging;
 use super::registrations::RegistrationEntry;
 use super::sending::{ClientEntry, Parked};
 use super::server_side::ServerEntry;
@@ -56,6 +57,8 @@ pub struct UserAgent {
     pub(super) views: HashMap<(usize, SocketAddr), SocketAddr>,
     /// Ways to registrars that are kept open.
     pub(super) keep_alives: HashMap<Way, KeepAlive>,
+    /// Messages outside dialogs.
+    pub(super) messaging: Messaging,
     /// Whom TLS connections must lead to.
     pub(super) domains: Domains,
     pub(super) deadlines: Deadlines<Wake>,
@@ -118,6 +121,7 @@ impl UserAgent {
             tcp_refused: HashMap::new(),
             views: HashMap::new(),
             keep_alives: HashMap::new(),
+            messaging: Messaging::default(),
             domains: Domains::default(),
             deadlines: Deadlines::new(),
             outbox: VecDeque::new(),

@@ -13,6 +13,7 @@ use crate::sip::address::{NextHop, is_sips, wants_sips};
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
 use crate::sip::event::LegId;
+use crate::sip::instant_message::MessageId;
 use crate::sip::message::{Name, Request, Response, set};
 use crate::sip::method::Method;
 use crate::sip::transaction::key::{ClientKey, MAGIC_COOKIE};
@@ -48,6 +49,10 @@ pub enum Owner {
     Bye(LegId),
     /// Its INFO.
     Info(LegId),
+    /// Its MESSAGE.
+    DialogMessage(LegId),
+    /// A MESSAGE outside dialogs.
+    Message(MessageId),
     /// Its PRACK in the early dialog of that number.
     Prack(LegId, u32),
     /// Its REFER.
@@ -412,11 +417,13 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::DialogMessage(leg)
             | Owner::Refer(leg)
             | Owner::Prack(leg, _)
             | Owner::Refresh(leg)
             | Owner::Offer(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Register(trunk) => self.registrations.get_mut(&trunk)?.authorizer.as_mut(),
+            Owner::Message(id) => self.messaging.sent_mut(id)?.authorizer.as_mut(),
             Owner::Nobody => None,
         }
     }
@@ -429,11 +436,13 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::DialogMessage(leg)
             | Owner::Refer(leg)
             | Owner::Prack(leg, _)
             | Owner::Offer(leg)
             | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
             Owner::Register(trunk) => Some(trunk),
+            Owner::Message(id) => self.messaging.trunk_of(id),
             Owner::Nobody => None,
         }
     }
@@ -441,11 +450,13 @@ impl UserAgent {
     pub(super) fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
         let sequence = match owner {
             Owner::Register(trunk) => &mut self.registrations.get_mut(&trunk)?.sequence,
+            Owner::Message(id) => &mut self.messaging.sent_mut(id)?.sequence,
             Owner::Invite(leg)
             | Owner::Reinvite(leg)
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::DialogMessage(leg)
             | Owner::Refer(leg)
             | Owner::Refresh(leg)
             | Owner::Offer(leg) => match &mut self.legs.get_mut(&leg)?.state {
