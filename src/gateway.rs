@@ -117,6 +117,7 @@ impl Gateway {
         let (incoming_sender, mut incoming) = mpsc::channel(INCOMING_QUEUE);
         let config = sip::Config {
             listen: plan.listen,
+            dns_servers: plan.dns_servers,
             advertised: settings.sip.advertise,
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks,

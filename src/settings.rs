@@ -14,7 +14,7 @@ pub use tables::{
     BuiltIn, Calls, Http, IceServer, Inbound, Log, Media, Route, Secret, Settings, SignIn, Sip,
     User, WebRtc,
 };
-pub use trunk::{Renumbering, Trunk};
+pub use trunk::{Renumbering, Trunk, TrunkTarget};
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -229,7 +229,7 @@ mod tests {
              [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
              [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\n\
-             [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\npassword = 'p'\nfrom_user = 'f'\n\
+             [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\npassword = 'p'\nfrom_user = 'f'\nhealth_check = 30\noutbound_proxy = 'sip:p;lr'\n\
              advertise = '192.0.2.1'\ntls_name = 'n'\ntls_certificate = 'c'\ntls_certificate_key = 'k'\n\
              [[route]]\nmatch = 'x'\ntrunk = 't'\n[[inbound]]\nmatch = 'x'\ntrunk = 't'\n",
         )

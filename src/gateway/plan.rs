@@ -19,6 +19,8 @@ use crate::{sdp, sip};
 pub(super) struct Plan {
     /// SIP listeners.
     pub(super) listen: Vec<sip::Listen>,
+    /// Name servers of the SIP user agent.
+    pub(super) dns_servers: Vec<SocketAddr>,
     /// Certificates of SIP.
     pub(super) tls: sip::Tls,
     /// Bounds of SIP.
@@ -136,6 +138,7 @@ impl Plan {
         }
         Ok(Plan {
             listen,
+            dns_servers: dns_servers(&settings.sip.dns_servers)?,
             tls: sip::Tls {
                 certificate: trunk::certificate(
                     &settings.sip.certificate,
@@ -173,6 +176,17 @@ fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::Trun
         delayed_offer: false,
         digits: DigitsBy::Media,
     }
+}
+
+fn dns_servers(written: &[String]) -> Result<Vec<SocketAddr>, Error> {
+    written
+        .iter()
+        .map(|text| {
+            text.parse()
+                .or_else(|_| text.parse::<IpAddr>().map(|ip| (ip, 53).into()))
+                .map_err(|_| unusable("sip.dns_servers", text, "ADDRESS or ADDRESS:PORT"))
+        })
+        .collect()
 }
 
 fn parse_listen(text: &str) -> Option<sip::Listen> {

@@ -117,6 +117,8 @@ pub struct Sip {
     pub listen: Vec<String>,
     /// The address to write into Via and Contact behind 1:1 NAT.
     pub advertise: Option<IpAddr>,
+    /// Name servers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's.
+    pub dns_servers: Vec<String>,
     /// Our PEM certificate for TLS, with those between it and its authority.
     pub certificate: Option<PathBuf>,
     /// Its PEM key.
@@ -143,6 +145,7 @@ impl Default for Sip {
                 "tcp:127.0.0.1:5060".to_owned(),
             ],
             advertise: None,
+            dns_servers: Vec::new(),
             certificate: None,
             certificate_key: None,
             ca: None,

@@ -15,6 +15,18 @@ pub struct Trunk {
     pub name: String,
     /// `sip:HOST:PORT;transport=udp`, `tcp` or `tls`, or `sips:HOST:PORT`.
     pub target: String,
+    /// Several in place of `target`.
+    pub targets: Vec<TrunkTarget>,
+    /// Seconds until a silent target is left for another one.
+    pub try_timeout: u64,
+    /// Seconds between the probes of each target, 0 for none; absent: 30 where there are several.
+    pub health_check: Option<u64>,
+    /// Probes in a row that must fail until a target is out.
+    pub health_failures: u32,
+    /// The proxy that requests go to, `sip:HOST;lr`.
+    pub outbound_proxy: Option<String>,
+    /// The Route headers of requests outside of calls, after that of `outbound_proxy`.
+    pub routes: Vec<String>,
     /// The host part of From and To; absent: that of `target`.
     pub domain: Option<String>,
     /// For digest authentication and registration.
@@ -96,11 +108,35 @@ pub struct Renumbering {
     pub to: String,
 }
 
+/// One of `trunk.targets`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrunkTarget {
+    /// As `trunk.target`.
+    pub target: String,
+    /// Lower ones are tried first.
+    #[serde(default = "one")]
+    pub priority: u16,
+    /// Share of the calls among those of one priority.
+    #[serde(default = "one")]
+    pub weight: u16,
+}
+
+fn one() -> u16 {
+    1
+}
+
 impl Default for Trunk {
     fn default() -> Self {
         Trunk {
             name: String::new(),
             target: String::new(),
+            targets: Vec::new(),
+            try_timeout: 4,
+            health_check: None,
+            health_failures: 2,
+            outbound_proxy: None,
+            routes: Vec::new(),
             domain: None,
             username: None,
             password: None,

@@ -327,6 +327,12 @@ impl From<&Target> for NextHop {
     }
 }
 
+/// True for a URI that a Route header can carry: one that leads somewhere.
+pub fn is_route(uri: &str) -> bool {
+    !uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,\"".contains(c))
+        && NextHop::of_uri(uri).is_some()
+}
+
 /// True for a `sips:` URI.
 pub fn is_sips(uri: &str) -> bool {
     uri.split_once(':')

@@ -23,6 +23,8 @@ pub struct Config {
     pub user_agent: String,
     /// The PBXs and carriers that we call and that call us.
     pub trunks: Vec<Trunk>,
+    /// Name servers to ask; none: those of the system.
+    pub dns_servers: Vec<SocketAddr>,
     /// Bounds on memory and time.
     pub limits: Limits,
     /// What TLS proves and whom it trusts.
@@ -135,6 +137,13 @@ pub struct Trunk {
     pub accept_from: Vec<IpNet>,
     /// Registration to hold at the trunk.
     pub registration: Option<Registration>,
+    /// URIs of the Route headers that requests outside dialogs begin with; the first is where they
+    /// go (RFC 3261 section 8.1.2).
+    pub routes: Vec<String>,
+    /// Probes of each target.
+    pub health: Option<HealthCheck>,
+    /// How long a target that answers nothing is waited for where another one is left to try.
+    pub try_timeout: Duration,
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
     pub request_timeout: Duration,
@@ -197,17 +206,27 @@ impl Trunk {
     /// A trunk at `target` with nothing else said: no credentials, no registration, calls from the
     /// target's own address only.
     pub fn new(name: impl Into<String>, target: Target) -> Self {
+        let target = TrunkTarget {
+            target,
+            priority: 1,
+            weight: 1,
+        };
+        Trunk::with_targets(name, vec![target])
+    }
+
+    /// The same with several targets; the domain is the host of the first.
+    pub fn with_targets(name: impl Into<String>, targets: Vec<TrunkTarget>) -> Self {
+        let host = targets.first().map(|first| first.target.host.clone());
         Trunk {
             name: name.into(),
-            domain: target.host.clone(),
-            targets: vec![TrunkTarget {
-                target,
-                priority: 1,
-                weight: 1,
-            }],
+            domain: host.unwrap_or_default(),
+            targets,
             credentials: None,
             accept_from: Vec::new(),
             registration: None,
+            routes: Vec::new(),
+            health: None,
+            try_timeout: Duration::from_secs(4),
             request_timeout: Duration::from_secs(32),
             dialogs: DialogRules::default(),
             sips: false,
@@ -229,6 +248,15 @@ impl Trunk {
             uri
         }
     }
+}
+
+/// Probes of a trunk's targets by OPTIONS (RFC 3261 section 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// From one to the next.
+    pub every: Duration,
+    /// How many in a row must fail until a target is out, one at least.
+    pub failures: u32,
 }
 
 /// One of the targets of a trunk.
@@ -261,6 +289,26 @@ impl Target {
             host: address.ip().to_string(),
             port: Some(address.port()),
             transport: Some(transport),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "sip:[{}]", self.host)?;
+        } else {
+            write!(f, "sip:{}", self.host)?;
+        }
+        if let Some(port) = self.port {
+            write!(f, ":{port}")?;
+        }
+        match self.transport {
+            Some(transport) => {
+                let name = transport.as_str().to_ascii_lowercase();
+                write!(f, ";transport={name}")
+            }
+            None => Ok(()),
         }
     }
 }

@@ -17,6 +17,7 @@ mod handle;
 mod headers;
 mod identity;
 mod instant_message;
+mod locating;
 mod message;
 mod method;
 mod name;
@@ -33,9 +34,10 @@ mod user_agent;
 #[cfg(test)]
 mod tests;
 
+pub use address::is_route;
 pub use config::{
-    Certificate, Config, Credentials, DialogRules, Limits, Listen, Prack, Registration, Target,
-    Tls, Transport, Trunk, TrunkTarget, TrunkTls,
+    Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen, Prack,
+    Registration, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
 pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
@@ -45,6 +47,7 @@ pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_rese
 pub use instant_message::{
     IncomingMessage, LONGEST_TEXT, MessageId, MessageOutcome, OutgoingMessage,
 };
+pub use locating::{Answer, NaptrRecord, Place, Question, Records, SrvRecord};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
 pub use redirection::RedirectPolicy;

@@ -5,7 +5,7 @@
     reason = "driver: reads the clock, seeds the generator, starts the task"
 )]
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,6 +19,7 @@ use super::error::Error;
 use super::event::{Command, Event, Incoming, LegId};
 use super::handle::{Handle, Held, Order, Registrations};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome};
+use super::locating::{Answer, Question};
 use super::transport::{Inbound, Transports, Unsent, is_keep_alive};
 use super::user_agent::{Happening, UserAgent};
 
@@ -60,6 +61,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         messages: None,
         sent_messages: HashMap::new(),
         registrations: registrations_sender,
+        failing: HashSet::new(),
         stopping: None,
     };
     tokio::spawn(driver.run(order_queue, inbound));
@@ -94,6 +96,8 @@ struct Driver {
     /// Who waits for the outcome of a text of ours.
     sent_messages: HashMap<MessageId, MessageReply>,
     registrations: watch::Sender<Registrations>,
+    /// Lookups that failed the last time.
+    failing: HashSet<Question>,
     stopping: Option<Stopping>,
 }
 
@@ -289,8 +293,9 @@ impl Driver {
             Inbound::Failed { transaction } => {
                 self.agent.handle_transport_failure(&transaction, now);
             }
-            Inbound::Resolved { host, addresses } => {
-                self.agent.handle_resolved(&host, addresses, now);
+            Inbound::Resolved { question, answer } => {
+                self.note_look_up(&question, &answer);
+                self.agent.handle_resolved(&question, answer, now);
             }
         }
     }
@@ -370,10 +375,40 @@ impl Driver {
                 let states = self.agent.registrations();
                 self.registrations.send_replace(states);
             }
-            Happening::Resolve { host } => self.transports.resolve(host),
+            Happening::Resolve { question } => self.transports.resolve(question),
+            Happening::Target {
+                trunk,
+                target,
+                is_up,
+                why,
+            } => {
+                if why != "assumed" {
+                    tracing::warn!(%trunk, %target, is_up, why, "sip target changed");
+                }
+                metrics::gauge!("trunkline_trunk_target_up", "trunk" => trunk, "target" => target)
+                    .set(f64::from(u8::from(is_up)));
+            }
+            Happening::Unlocated { host } => {
+                tracing::warn!(%host, "sip host is at no address that can be sent to");
+            }
             Happening::Rejected { reason, source } => {
                 metrics::counter!("trunkline_sip_rejected_total", "reason" => reason).increment(1);
                 tracing::debug!(reason, %source, "sip message rejected");
+            }
+        }
+    }
+
+    /// A lookup that fails is in the log once, until it succeeds again.
+    fn note_look_up(&mut self, question: &Question, answer: &Answer) {
+        match answer {
+            Answer::Known { .. } => {
+                self.failing.remove(question);
+            }
+            Answer::Failed { why } => {
+                metrics::counter!("trunkline_sip_look_ups_failed_total").increment(1);
+                if self.failing.len() < KEPT_LEGS && self.failing.insert(question.clone()) {
+                    tracing::warn!(%question, %why, "sip name lookup failed");
+                }
             }
         }
     }

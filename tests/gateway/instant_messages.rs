@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::mpsc;
-use trunkline::settings::User;
 use trunkline::sip;
 
 use crate::pbx::Pbx;
+use crate::sign_in::user;
 use crate::sound::{Coding, PATIENCE};
 use crate::world::World;
 
@@ -43,10 +43,7 @@ async fn next(texts: &mut mpsc::Receiver<sip::IncomingMessage>) -> sip::Incoming
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pbx_writes_to_every_page_of_a_user() {
     let world = World::with(|settings| {
-        settings.user = vec![User {
-            name: "carol".to_owned(),
-            ..User::default()
-        }];
+        settings.user = vec![user("carol", "sesame")];
     })
     .await;
     let labels = [("direction", "incoming"), ("code", "ok")];

@@ -58,8 +58,14 @@ fn crypto_suites(index: usize, names: &[String]) -> Result<Vec<CryptoSuite>, Err
 /// Whether the keys of its calls would travel where others can read them: in SIP without TLS
 /// (RFC 4568 section 7 wants it protected).
 pub(super) fn shows_keys(trunk: &settings::Trunk, policy: &sdp::TrunkPolicy) -> bool {
-    let target = trunk.target.to_ascii_lowercase();
-    let protected = target.starts_with("sips:") || target.contains("transport=tls");
+    let targets = trunk.targets.iter().map(|written| &written.target);
+    let protected = targets
+        .chain([&trunk.target])
+        .filter(|target| !target.is_empty())
+        .all(|target| {
+            let target = target.to_ascii_lowercase();
+            target.starts_with("sips:") || target.contains("transport=tls")
+        });
     policy.srtp != sdp::SrtpMode::Off && !protected
 }
 
@@ -140,10 +146,7 @@ pub(super) fn certificate(
 
 /// The trunk as the SIP user agent knows it.
 pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Trunk, Error> {
-    let (target, sips) = parse_target(&trunk.target).ok_or_else(|| {
-        let expected = "sip:HOST:PORT;transport=udp, tcp or tls, or sips:HOST:PORT";
-        unusable(format!("trunk[{index}].target"), &trunk.target, expected)
-    })?;
+    let (targets, sips) = targets(index, trunk)?;
     let credentials = match (&trunk.username, &trunk.password) {
         (Some(username), Some(password)) => Some(sip::Credentials {
             username: username.clone(),
@@ -171,8 +174,12 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
                 })
         })
         .collect::<Result<_, _>>()?;
+    let host = &targets[0].target.host;
     Ok(sip::Trunk {
-        domain: trunk.domain.clone().unwrap_or_else(|| target.host.clone()),
+        domain: trunk.domain.clone().unwrap_or_else(|| host.clone()),
+        routes: routes(index, trunk)?,
+        try_timeout: try_timeout(index, trunk)?,
+        health: health(index, trunk, targets.len())?,
         credentials,
         accept_from,
         registration,
@@ -188,7 +195,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         transfer: trunk.transfer,
         advertised: trunk.advertise,
         keep_alive: Duration::from_secs(trunk.keep_alive),
-        ..sip::Trunk::new(&trunk.name, target)
+        ..sip::Trunk::with_targets(&trunk.name, targets)
     })
 }
 
@@ -251,9 +258,130 @@ fn dialogs(index: usize, trunk: &settings::Trunk) -> Result<sip::DialogRules, Er
     })
 }
 
+/// `target` or `targets`, one at least, and whether they are `sips:`, which all must agree on.
+fn targets(index: usize, trunk: &settings::Trunk) -> Result<(Vec<sip::TrunkTarget>, bool), Error> {
+    let read = |key: String, text: &str| {
+        let expected = "sip:HOST:PORT;transport=udp, tcp or tls, or sips:HOST:PORT";
+        parse_target(text).ok_or_else(|| unusable(key, text, expected))
+    };
+    if trunk.target.is_empty() == trunk.targets.is_empty() {
+        let key = format!("trunk[{index}].target");
+        return Err(unusable(key, &trunk.target, "either target or targets"));
+    }
+    if trunk.targets.is_empty() {
+        let (target, sips) = read(format!("trunk[{index}].target"), &trunk.target)?;
+        let only = sip::TrunkTarget {
+            target,
+            priority: 1,
+            weight: 1,
+        };
+        return Ok((vec![only], sips));
+    }
+    let mut targets = Vec::with_capacity(trunk.targets.len());
+    let mut scheme = None;
+    for (at, written) in trunk.targets.iter().enumerate() {
+        let key = format!("trunk[{index}].targets[{at}].target");
+        let (target, sips) = read(key.clone(), &written.target)?;
+        if *scheme.get_or_insert(sips) != sips {
+            let expected = "all targets to be sip:, or all to be sips:";
+            return Err(unusable(key, &written.target, expected));
+        }
+        targets.push(sip::TrunkTarget {
+            target,
+            priority: written.priority,
+            weight: written.weight,
+        });
+    }
+    Ok((targets, scheme == Some(true)))
+}
+
+/// The preloaded route set: the outbound proxy and what comes after it.
+fn routes(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
+    let read = |key: String, text: &str| {
+        let uri = text.trim().trim_start_matches('<').trim_end_matches('>');
+        if sip::is_route(uri) {
+            Ok(uri.to_owned())
+        } else {
+            Err(unusable(key, text, "sip:HOST:PORT;lr"))
+        }
+    };
+    let mut routes = Vec::new();
+    if let Some(proxy) = &trunk.outbound_proxy {
+        let mut proxy = read(format!("trunk[{index}].outbound_proxy"), proxy)?;
+        // Proxies of before RFC 3261 are written in `routes`, where nothing is added.
+        if !proxy.split(';').any(|part| part == "lr") {
+            proxy.push_str(";lr");
+        }
+        routes.push(proxy);
+    }
+    for (at, route) in trunk.routes.iter().enumerate() {
+        routes.push(read(format!("trunk[{index}].routes[{at}]"), route)?);
+    }
+    Ok(routes)
+}
+
+fn try_timeout(index: usize, trunk: &settings::Trunk) -> Result<Duration, Error> {
+    match trunk.try_timeout {
+        1..=32 => Ok(Duration::from_secs(trunk.try_timeout)),
+        other => {
+            let key = format!("trunk[{index}].try_timeout");
+            Err(unusable(key, &other.to_string(), "1 to 32 seconds"))
+        }
+    }
+}
+
+fn health(
+    index: usize,
+    trunk: &settings::Trunk,
+    targets: usize,
+) -> Result<Option<sip::HealthCheck>, Error> {
+    let several = if targets > 1 { 30 } else { 0 };
+    let every = trunk.health_check.unwrap_or(several);
+    if every > 3_600 || trunk.health_failures == 0 {
+        let key = format!("trunk[{index}].health_check");
+        let expected = "0 to 3600 seconds, and 1 or more health_failures";
+        return Err(unusable(key, &every.to_string(), expected));
+    }
+    Ok((every > 0).then_some(sip::HealthCheck {
+        every: Duration::from_secs(every),
+        failures: trunk.health_failures,
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_is_read_with_its_routes_and_its_probes() {
+        let mut written = settings::Trunk {
+            name: "group".to_owned(),
+            targets: ["sip:a.example", "sip:10.0.0.2:5070"]
+                .map(|target| settings::TrunkTarget {
+                    target: target.to_owned(),
+                    priority: 1,
+                    weight: 1,
+                })
+                .into(),
+            outbound_proxy: Some("sip:proxy.example".to_owned()),
+            routes: vec!["<sip:strict.example>".to_owned()],
+            ..settings::Trunk::default()
+        };
+        let trunk = sip_trunk(0, &written).expect("it is usable");
+        assert_eq!(trunk.domain, "a.example");
+        assert_eq!(trunk.targets[1].target.port, Some(5070));
+        assert_eq!(trunk.routes, ["sip:proxy.example;lr", "sip:strict.example"]);
+        let health = trunk.health.expect("several targets are probed");
+        assert_eq!((health.every.as_secs(), health.failures), (30, 2));
+        written.target = "sip:b.example".to_owned();
+        let error = sip_trunk(3, &written).err().map(|error| error.to_string());
+        assert!(error.expect("both").contains("trunk[3].target"));
+        written.targets.clear();
+        assert!(sip_trunk(0, &written).expect("one").health.is_none());
+        written.routes = vec!["proxy".to_owned()];
+        let error = sip_trunk(0, &written).err().map(|error| error.to_string());
+        assert!(error.expect("no URI").contains("trunk[0].routes[0]"));
+    }
 
     #[test]
     fn srtp_is_read_and_what_is_no_mode_or_suite_is_named() {

@@ -366,14 +366,15 @@ fn a_name_is_looked_up_and_its_time_counts() {
         .invite(outgoing.clone(), wire.now)
         .expect("placed");
     wire.quiet();
+    let question = Question::addresses("pbx.example");
     assert!(
-        matches!(wire.agent.poll_event(), Some(Happening::Resolve { host }) if host == "pbx.example")
+        matches!(wire.agent.poll_event(), Some(Happening::Resolve { question: asked }) if asked == question)
     );
-    wire.agent.handle_resolved(
-        "pbx.example",
-        vec!["192.0.2.2".parse().expect("ip")],
-        wire.now,
-    );
+    let answer = Answer::Known {
+        records: Records::Addresses(vec!["192.0.2.2".parse().expect("ip")]),
+        ttl: SECOND,
+    };
+    wire.agent.handle_resolved(&question, answer, wire.now);
     wire.sent_request("INVITE");
     assert!(wire.elapsed() < SECOND);
 

@@ -37,6 +37,10 @@ enum State {
         /// Timer D.
         until: Instant,
     },
+    /// Nobody waits for it any more, but what it began may still have to be undone.
+    Left {
+        until: Instant,
+    },
     /// 2xx responses of this and other branches still arrive.
     Accepted {
         /// Timer M.
@@ -67,14 +71,15 @@ impl ClientInvite {
                 self.state = State::Proceeding;
                 self.actions.push_back(Action::Deliver);
             }
-            (State::Calling { .. } | State::Proceeding, 200..=299) => {
+            (State::Left { .. }, ..=199) => self.actions.push_back(Action::Deliver),
+            (State::Calling { .. } | State::Proceeding | State::Left { .. }, 200..=299) => {
                 self.state = State::Accepted {
                     until: now + self.timers.lifetime(),
                 };
                 self.actions.push_back(Action::Deliver);
             }
             (State::Accepted { .. }, 200..=299) => self.actions.push_back(Action::Deliver),
-            (State::Calling { .. } | State::Proceeding, _) => {
+            (State::Calling { .. } | State::Proceeding | State::Left { .. }, _) => {
                 self.actions
                     .push_back(Action::Transmit(acknowledgement.clone()));
                 self.actions.push_back(Action::Deliver);
@@ -93,6 +98,16 @@ impl ClientInvite {
                 self.actions.push_back(Action::Transmit(again));
             }
             (State::Completed { .. } | State::Accepted { .. } | State::Terminated, _) => {}
+        }
+    }
+
+    /// Leaves this transaction for one at another target (RFC 3263 section 4.3): it sends nothing
+    /// more, and takes answers that come late for 64 * T1.
+    pub fn leave(&mut self, now: Instant) {
+        if self.is_waiting() {
+            self.state = State::Left {
+                until: now + self.timers.lifetime(),
+            };
         }
     }
 
@@ -117,7 +132,9 @@ impl ClientInvite {
                 *at = now + *interval;
                 *interval *= 2;
             }
-            State::Completed { until, .. } | State::Accepted { until } if *until <= now => {
+            State::Completed { until, .. } | State::Accepted { until } | State::Left { until }
+                if *until <= now =>
+            {
                 self.state = State::Terminated;
             }
             _ => {}
@@ -137,7 +154,9 @@ impl ClientInvite {
                 give_up,
                 ..
             } => Some(retransmit.map_or(*give_up, |(at, _)| at.min(*give_up))),
-            State::Completed { until, .. } | State::Accepted { until } => Some(*until),
+            State::Completed { until, .. } | State::Accepted { until } | State::Left { until } => {
+                Some(*until)
+            }
             State::Proceeding | State::Terminated => None,
         }
     }

@@ -19,6 +19,7 @@ use super::credentials::{Credentials, Sources, watch};
 use super::datagrams::Datagrams;
 use crate::sip::config::{Config, Limits, Listen, Transport};
 use crate::sip::error::Error;
+use crate::sip::locating::{Answer, Question, Resolver};
 use crate::sip::transaction::key::ClientKey;
 use crate::sip::user_agent::{Domain, Flow, Transmit};
 
@@ -59,12 +60,12 @@ pub enum Inbound {
         /// Its transaction.
         transaction: ClientKey,
     },
-    /// A name was looked up.
+    /// A lookup is over.
     Resolved {
-        /// The name.
-        host: String,
-        /// Its addresses, none on failure.
-        addresses: Vec<IpAddr>,
+        /// What was asked.
+        question: Question,
+        /// What came of it.
+        answer: Answer,
     },
 }
 
@@ -72,8 +73,6 @@ pub enum Inbound {
 const INBOUND_QUEUE: usize = 4_096;
 /// Kernel buffers of a UDP socket, bytes: a burst of calls must fit while the user agent is busy.
 const UDP_BUFFER: usize = 4 << 20;
-/// Longest lookup of a name.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A message that could not be sent.
 #[derive(Debug)]
@@ -99,6 +98,7 @@ pub struct Transports {
     last_connection: u64,
     inbound: mpsc::Sender<Inbound>,
     tasks: JoinSet<()>,
+    resolver: Arc<Resolver>,
 }
 
 /// Who is at the other end of a stream. Requests to one of two names at one address never take the
@@ -139,6 +139,7 @@ impl Transports {
             last_connection: 0,
             inbound,
             tasks: JoinSet::new(),
+            resolver: Arc::new(Resolver::new(&config.dns_servers)),
         };
         for trunk in &config.trunks {
             if !trunk.tls.verify {
@@ -367,24 +368,13 @@ impl Transports {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// Looks a name up; the answer comes as [`Inbound::Resolved`].
-    pub fn resolve(&mut self, host: String) {
+    /// Asks the DNS; the answer comes as [`Inbound::Resolved`].
+    pub fn resolve(&mut self, question: Question) {
         while self.tasks.try_join_next().is_some() {}
-        let inbound = self.inbound.clone();
+        let (inbound, resolver) = (self.inbound.clone(), Arc::clone(&self.resolver));
         self.tasks.spawn(async move {
-            let lookup = tokio::net::lookup_host((host.as_str(), 5060));
-            let addresses = match tokio::time::timeout(RESOLVE_TIMEOUT, lookup).await {
-                Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
-                Ok(Err(error)) => {
-                    tracing::info!(%host, %error, "sip host name cannot be resolved");
-                    Vec::new()
-                }
-                Err(_) => {
-                    tracing::info!(%host, "sip host name lookup took too long");
-                    Vec::new()
-                }
-            };
-            let _ = inbound.send(Inbound::Resolved { host, addresses }).await;
+            let answer = resolver.ask(&question).await;
+            let _ = inbound.send(Inbound::Resolved { question, answer }).await;
         });
     }
 

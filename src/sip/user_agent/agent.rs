@@ -1,6 +1,6 @@
 //! The user agent itself: what it holds, and the verbs its driver uses.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -10,18 +10,21 @@ use rand::{Rng, RngExt};
 
 use super::domains::Domains;
 use super::flow::{Flow, Happening, Transmit};
+use super::health::Health;
 use super::keep_alives::{KeepAlive, Way};
 use super::leg::Leg;
 use super::messaging::Messaging;
 use super::registrations::RegistrationEntry;
-use super::sending::{ClientEntry, Parked};
+use super::sending::{ClientEntry, Outbound};
 use super::server_side::ServerEntry;
-use crate::sip::address::wants_sips;
+use super::targets::TargetId;
+use crate::sip::address::{NextHop, wants_sips};
 use crate::sip::config::{Config, Listen, Transport};
 use crate::sip::deadlines::Deadlines;
 use crate::sip::envelope::{Envelope, stamp_via};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId, RegistrationState};
+use crate::sip::locating::{Locator, Place, Reach};
 use crate::sip::message::{Message, Received};
 use crate::sip::method::Method;
 use crate::sip::screening::fault_refusal;
@@ -47,10 +50,18 @@ pub struct UserAgent {
     pub(super) dialogs: HashMap<(String, String), LegId>,
     /// One entry per trunk that registers, by trunk index.
     pub(super) registrations: HashMap<usize, RegistrationEntry>,
-    /// Addresses of names and when they were looked up.
-    pub(super) resolved: HashMap<String, (Vec<IpAddr>, Instant)>,
+    /// The targets that are watched.
+    pub(super) health: BTreeMap<TargetId, Health>,
+    /// What is known of names.
+    pub(super) locator: Locator,
     /// Requests that wait for a name.
-    pub(super) parked: Vec<Parked>,
+    pub(super) parked: Vec<Outbound>,
+    /// Trunks' hops whose names are being looked up.
+    pub(super) cold: Vec<NextHop>,
+    /// Hosts without an address, of which the log has heard.
+    pub(super) unlocated: HashSet<String>,
+    /// Places that failed, and until when others come first.
+    pub(super) failed_places: HashMap<Place, Instant>,
     /// Peers that refused TCP for a large request, and when.
     pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
     /// Where peers behind NAT of ours see us, by listener and peer.
@@ -75,6 +86,11 @@ pub(super) enum Wake {
     Leg(LegId),
     KeepAlive(Way),
     Registration(usize),
+    /// The requests that wait for names.
+    LookUps,
+    /// The names of trunks.
+    Names,
+    Target(TargetId),
 }
 
 impl UserAgent {
@@ -105,6 +121,7 @@ impl UserAgent {
                 Some((index, entry))
             })
             .collect();
+        let locator = Locator::new(Reach::of(&listeners));
         Ok(UserAgent {
             config,
             listeners,
@@ -116,8 +133,12 @@ impl UserAgent {
             legs: HashMap::new(),
             dialogs: HashMap::new(),
             registrations,
-            resolved: HashMap::new(),
+            health: BTreeMap::new(),
+            locator,
             parked: Vec::new(),
+            cold: Vec::new(),
+            unlocated: HashSet::new(),
+            failed_places: HashMap::new(),
             tcp_refused: HashMap::new(),
             views: HashMap::new(),
             keep_alives: HashMap::new(),
@@ -137,17 +158,8 @@ impl UserAgent {
 
     /// Begins to register, and looks up the names of trunks so that their calls are recognised.
     pub fn start(&mut self, now: Instant) {
-        let hosts: Vec<String> = self
-            .config
-            .trunks
-            .iter()
-            .flat_map(|trunk| &trunk.targets)
-            .map(|of_trunk| of_trunk.target.host.clone())
-            .filter(|host| host.parse::<IpAddr>().is_err())
-            .collect();
-        for host in hosts {
-            self.happen(Happening::Resolve { host });
-        }
+        self.keep_warm(now);
+        self.start_health(now);
         self.start_registrations(now);
     }
 
@@ -227,6 +239,9 @@ impl UserAgent {
                 Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
                 Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
                 Wake::Registration(trunk) => self.handle_registration_timeout(trunk, now),
+                Wake::LookUps => self.handle_look_up_timeout(now),
+                Wake::Names => self.keep_warm(now),
+                Wake::Target(id) => self.handle_target_timeout(id, now),
             }
         }
     }

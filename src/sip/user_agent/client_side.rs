@@ -40,6 +40,11 @@ impl UserAgent {
             }
             Machine::Other(machine) => machine.handle(response.status, now),
         }
+        entry.leave_at = None;
+        entry.progressed |= (101..=199).contains(&response.status);
+        let is_trying = response.status == 100 && !entry.progressed;
+        entry.doubt_at = (is_trying && entry.outbound.way.has_more())
+            .then_some(now + entry.outbound.way.try_timeout);
         self.learn_own_address(flow, response);
         if let Owner::Register(_) = owner
             && (200..300).contains(&response.status)
@@ -78,7 +83,11 @@ impl UserAgent {
         {
             return;
         }
+        if response.status == 503 && self.leave_refused(key, response, now) {
+            return;
+        }
         match owner {
+            Owner::Left => self.take_left_response(key, response, now),
             Owner::Invite(leg) => self.take_invite_response(leg, key, response, envelope, now),
             Owner::Reinvite(leg) => self.take_reinvite_response(leg, key, response, now),
             Owner::Bye(leg) if response.status >= 200 => self.finish_bye(leg, now),
@@ -90,6 +99,9 @@ impl UserAgent {
             }
             Owner::Register(trunk) if response.status >= 200 => {
                 self.take_register_response(trunk, response, now);
+            }
+            Owner::Probe(id) if response.status >= 200 => {
+                self.take_probe(id, response.status, now);
             }
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
                 self.lose(leg, now);
@@ -111,6 +123,7 @@ impl UserAgent {
             | Owner::Offer(_)
             | Owner::Register(_)
             | Owner::Acknowledge(_)
+            | Owner::Probe(_)
             | Owner::Nobody => {}
         }
     }
@@ -145,7 +158,8 @@ impl UserAgent {
             Owner::DialogMessage(leg) => self.texted(leg, unanswered(status), now),
             Owner::Register(trunk) => self.fail_register(trunk, status, now),
             // An early dialog that does not take a PRACK ends by itself or is answered all the same.
-            Owner::Acknowledge(_) | Owner::Prack(..) | Owner::Nobody => {}
+            Owner::Probe(id) => self.take_probe(id, status, now),
+            Owner::Acknowledge(_) | Owner::Prack(..) | Owner::Nobody | Owner::Left => {}
         }
     }
 

@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Happening;
-use super::leg::{Calling, Cancel, LIFETIME, Leg, State};
+use super::leg::{Calling, Cancel, Leg, State};
 use super::refreshing::ask_for_timer;
 use super::sending::{Outbound, Owner};
+use super::targets::put_routes;
 use super::transferring::Transfers;
 use crate::sip::address::{Address, NextHop};
 use crate::sip::config::Prack;
@@ -96,6 +97,7 @@ impl UserAgent {
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
+        put_routes(&mut request, &trunk.routes);
         put_sdp(&mut request, outgoing.body.clone());
         self.dialogs
             .insert((call_id.clone(), local_tag.clone()), id);
@@ -124,13 +126,9 @@ impl UserAgent {
             },
         );
         let outbound = Outbound {
-            request,
-            hop: NextHop::from(&trunk.targets[0].target),
-            owner: Owner::Invite(id),
             contact: Some((contact_user, String::new())),
             give_up: trunk.request_timeout,
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, self.way_to_trunk(index), Owner::Invite(id))
         };
         self.send(outbound, now);
         Ok(id)
@@ -200,25 +198,11 @@ impl UserAgent {
             return;
         };
         let contact = with_contact.then(|| (leg.contact_user.clone(), String::new()));
-        let unreachable = hop.is_none();
         let outbound = Outbound {
-            request,
-            hop: hop.unwrap_or(NextHop {
-                host: String::new(),
-                port: None,
-                transport: None,
-            }),
-            owner,
             contact,
-            give_up: LIFETIME,
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, hop, owner)
         };
-        if unreachable {
-            self.fail_outbound(outbound, 503, now);
-        } else {
-            self.send(outbound, now);
-        }
+        self.send(outbound, now);
     }
 
     pub(super) fn wrong_state(&self, leg: LegId, command: &'static str) -> Error {

@@ -101,10 +101,7 @@ impl UserAgent {
                 target.transport.is_none_or(|named| named == Transport::Tls)
                     && match target.host.parse::<IpAddr>() {
                         Ok(target) => canonical(target) == ip,
-                        Err(_) => self
-                            .resolved
-                            .get(&target.host)
-                            .is_some_and(|(found, _)| found.contains(&ip)),
+                        Err(_) => self.locator.is_at(&NextHop::from(*target), ip),
                     }
             })?;
             Some(self.domain_of_trunk(index, &target.host))

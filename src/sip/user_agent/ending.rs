@@ -6,6 +6,7 @@ use super::agent::UserAgent;
 use super::client_side::same_branch;
 use super::leg::{Cancel, Goodbye, LIFETIME, State};
 use super::sending::{Machine, Outbound, Owner};
+use super::targets::Way;
 use crate::sip::event::{EndedBy, Event, LegId};
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
@@ -27,7 +28,7 @@ impl UserAgent {
                 let Some(key) = invite.filter(|key| self.clients.contains_key(key)) else {
                     // The name of the next hop is still looked up: nothing was sent.
                     self.parked
-                        .retain(|parked| parked.outbound.owner != Owner::Invite(id));
+                        .retain(|parked| parked.owner != Owner::Invite(id));
                     return self.refuse_locally(id, 487, now);
                 };
                 let proceeding = matches!(
@@ -59,30 +60,14 @@ impl UserAgent {
         };
         let mut request = same_branch(&entry.outbound.request, Method::Cancel);
         put_reason(&mut request, cause);
-        let (hop, flow) = (entry.outbound.hop.clone(), entry.flow);
-        let branch = request
-            .headers
-            .get_named::<ezk_sip_types::header::typed::Via>()
-            .ok()
-            .and_then(|via| via.params.get_val("branch").map(ToString::to_string));
+        let flow = entry.flow;
         if let Some(leg) = self.legs.get_mut(&id)
             && let State::Calling(calling) = &mut leg.state
         {
             calling.cancel = Cancel::Sent(now + LIFETIME);
         }
-        if let Some(branch) = branch {
-            let outbound = Outbound {
-                request,
-                hop,
-                owner: Owner::Nobody,
-                contact: None,
-                give_up: LIFETIME,
-                attempts: 0,
-                may_upgrade: true,
-            };
-            let bytes = outbound.request.write();
-            self.begin(outbound, flow, &branch, bytes, now);
-        }
+        let outbound = Outbound::new(request, Way::nowhere(), Owner::Nobody);
+        self.send_in_branch(outbound, flow, now);
         self.arm(id);
     }
 

@@ -9,6 +9,7 @@ use super::domains::{Domain, DomainId};
 use crate::sip::config::Transport;
 use crate::sip::event::{Event, Incoming, LegId, RegistrationState};
 use crate::sip::instant_message::{IncomingMessage, MessageId, MessageOutcome};
+use crate::sip::locating::Question;
 use crate::sip::transaction::key::ClientKey;
 
 /// One way between us and a peer.
@@ -83,9 +84,25 @@ pub enum Happening {
         /// Its new state.
         state: RegistrationState,
     },
-    /// A host name is wanted; answer with `handle_resolved`.
+    /// A target of a trunk is there, or is not.
+    Target {
+        /// Name of the trunk.
+        trunk: String,
+        /// The target as a URI.
+        target: String,
+        /// Whether it is tried in its turn.
+        is_up: bool,
+        /// In words; `assumed` at the start.
+        why: &'static str,
+    },
+    /// A lookup is wanted; answer with `handle_resolved`, in any case.
     Resolve {
-        /// The name.
+        /// What to ask.
+        question: Question,
+    },
+    /// A host that a request should go to is at no address that we can send to.
+    Unlocated {
+        /// Its name.
         host: String,
     },
     /// A message was refused or dropped.

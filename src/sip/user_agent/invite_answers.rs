@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::agent::UserAgent;
 use super::commands::put_sdp;
 use super::flow::Flow;
-use super::leg::{Cancel, Established, LIFETIME, State};
+use super::leg::{Cancel, Established, State};
 use super::refreshing::asked_interval;
 use super::sending::{Outbound, Owner};
 use crate::sip::dialog::Dialog;
@@ -197,15 +197,7 @@ impl UserAgent {
             }
         }
         if let Some(hop) = dialog.next_hop() {
-            let outbound = Outbound {
-                request,
-                hop,
-                owner,
-                contact: None,
-                give_up: LIFETIME,
-                attempts: 0,
-                may_upgrade: true,
-            };
+            let outbound = Outbound::new(request, hop, owner);
             self.send(outbound, now);
         }
     }
@@ -239,15 +231,7 @@ impl UserAgent {
         self.acknowledge(Owner::Nobody, &dialog, sequence, invite, nothing, now);
         let request = dialog.request(Method::Bye);
         if let Some(hop) = dialog.next_hop() {
-            let outbound = Outbound {
-                request,
-                hop,
-                owner: Owner::Nobody,
-                contact: None,
-                give_up: LIFETIME,
-                attempts: 0,
-                may_upgrade: true,
-            };
+            let outbound = Outbound::new(request, hop, Owner::Nobody);
             self.send(outbound, now);
         }
     }

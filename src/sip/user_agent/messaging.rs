@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::agent::UserAgent;
 use super::flow::Happening;
 use super::sending::{Outbound, Owner};
-use crate::sip::address::{Address, NextHop, user_of};
+use super::targets::put_routes;
+use crate::sip::address::{Address, user_of};
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::Envelope;
 use crate::sip::error::Error;
@@ -112,6 +113,7 @@ impl UserAgent {
         for (name, value) in presented.headers {
             headers.insert(Name::from(name), value);
         }
+        put_routes(&mut request, &trunk.routes);
         put_text(&mut request, &outgoing.text);
         let id = self.messaging.next();
         let sent = Sent {
@@ -129,15 +131,11 @@ impl UserAgent {
     }
 
     fn send_message(&mut self, id: MessageId, trunk: usize, request: Request, now: Instant) {
-        let trunk = &self.config.trunks[trunk];
+        let give_up = self.config.trunks[trunk].request_timeout;
+        let way = self.way_to_trunk(trunk);
         let outbound = Outbound {
-            request,
-            hop: NextHop::from(&trunk.targets[0].target),
-            owner: Owner::Message(id),
-            contact: None,
-            give_up: trunk.request_timeout,
-            attempts: 0,
-            may_upgrade: true,
+            give_up,
+            ..Outbound::new(request, way, Owner::Message(id))
         };
         self.send(outbound, now);
     }

@@ -11,7 +11,9 @@ mod dialog_messages;
 mod domains;
 mod early;
 mod ending;
+mod failover;
 mod flow;
+mod health;
 mod in_dialog;
 mod informing;
 mod invite_answers;
@@ -27,6 +29,7 @@ mod reliable;
 mod reoffering;
 mod sending;
 mod server_side;
+mod targets;
 mod their_offers;
 mod transferring;
 

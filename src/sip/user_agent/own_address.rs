@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::agent::UserAgent;
 use super::flow::Flow;
 use crate::sip::address::{escape_user, split_list};
-use crate::sip::config::{Transport, TrunkTarget};
+use crate::sip::config::Transport;
 use crate::sip::envelope::canonical;
 use crate::sip::message::{Name, Response};
 
@@ -58,14 +58,7 @@ impl UserAgent {
         let Some(trunk) = self.config.trunks.get(index) else {
             return false;
         };
-        let is_target = |target: &TrunkTarget| match target.target.host.parse::<IpAddr>() {
-            Ok(target) => canonical(target) == ip,
-            Err(_) => self
-                .resolved
-                .get(&target.target.host)
-                .is_some_and(|(found, _)| found.contains(&ip)),
-        };
-        trunk.accept_from.iter().any(|net| net.contains(&ip)) || trunk.targets.iter().any(is_target)
+        trunk.accept_from.iter().any(|net| net.contains(&ip)) || self.is_target(index, ip)
     }
 
     /// Our Contact URI for one peer.

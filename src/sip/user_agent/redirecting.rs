@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::agent::UserAgent;
 use super::leg::{Cancel, State};
 use super::sending::{Outbound, Owner};
+use super::targets::Way;
 use crate::sip::address::{Address, NextHop};
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Response, elements, set};
@@ -61,6 +62,8 @@ impl UserAgent {
         };
         calling.sequence += 1;
         calling.invite = None;
+        // Its early dialogs ended with the refusal of the request that made them.
+        calling.early.clear();
         let sequence = calling.sequence;
         // The trunk's credentials are for the trunk only.
         leg.authorizer = match &leg.trunk {
@@ -72,18 +75,18 @@ impl UserAgent {
                 .map(crate::sip::digest::Authorizer::new),
             _ => None,
         };
-        let trunk = leg.trunk.and_then(|trunk| self.config.trunks.get(trunk));
-        let hop = match trunk {
-            Some(trunk) if target.home => trunk.targets.first().map(|t| NextHop::from(&t.target)),
-            _ => NextHop::of_uri(&target.uri),
+        let way = match leg.trunk {
+            Some(trunk) if target.home => Some(self.way_to_trunk(trunk)),
+            _ => NextHop::of_uri(&target.uri).map(Way::from),
         };
-        let Some(hop) = hop else {
+        let Some(way) = way else {
             return false;
         };
         tracing::debug!(leg = %id, home = target.home, "call sent on by a redirection");
         let mut outbound = outbound.clone();
         readdress(&mut outbound, &target, sequence);
-        outbound.hop = hop;
+        outbound.way = way;
+        outbound.failure = 503;
         outbound.owner = Owner::Invite(id);
         outbound.attempts = 0;
         outbound.may_upgrade = true;

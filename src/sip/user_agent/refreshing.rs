@@ -215,7 +215,7 @@ impl UserAgent {
         let value = format!("{sequence} {}", outbound.request.method);
         set(&mut outbound.request.headers, Name::CSEQ, value);
         outbound.attempts += 1;
-        self.send(outbound, now);
+        self.send_again(outbound, now);
         true
     }
 }

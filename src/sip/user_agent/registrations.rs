@@ -7,7 +7,8 @@ use rand::rngs::StdRng;
 use super::agent::{UserAgent, Wake, random_token};
 use super::flow::Happening;
 use super::sending::{Outbound, Owner};
-use crate::sip::address::{Address, NextHop, user_of};
+use super::targets::put_routes;
+use crate::sip::address::{Address, user_of};
 use crate::sip::config::Trunk;
 use crate::sip::digest::Authorizer;
 use crate::sip::message::{Headers, Name, Request, Response, elements, header};
@@ -148,17 +149,14 @@ impl UserAgent {
         headers.insert(Name::CSEQ, format!("{} REGISTER", entry.sequence));
         headers.insert(Name::EXPIRES, expires);
         headers.insert(Name::ALLOW, Method::ALLOW);
+        put_routes(&mut request, &trunk.routes);
         let contact = (entry.contact_user.clone(), format!(";expires={expires}"));
         let owner = Owner::Register(index);
         self.authorize_early(owner, &mut request);
         let outbound = Outbound {
-            request,
-            hop: NextHop::from(&trunk.targets[0].target),
-            owner,
             contact: Some(contact),
             give_up: trunk.request_timeout.max(Duration::from_secs(1)),
-            attempts: 0,
-            may_upgrade: true,
+            ..Outbound::new(request, self.way_to_trunk(index), owner)
         };
         self.send(outbound, now);
     }

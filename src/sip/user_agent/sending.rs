@@ -1,19 +1,21 @@
 //! Requests on their way out: next hop, Via and Contact, client transactions, digest retries, and
 //! what happens when the way is closed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
-use super::flow::{Flow, Happening};
-use super::leg::State;
-use crate::sip::address::{NextHop, is_sips, wants_sips};
+use super::flow::Flow;
+use super::leg::{LIFETIME, State};
+use super::targets::{TargetId, Way};
+use crate::sip::address::{is_sips, wants_sips};
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
 use crate::sip::event::LegId;
 use crate::sip::instant_message::MessageId;
+use crate::sip::locating::Place;
 use crate::sip::message::{Name, Request, Response, set};
 use crate::sip::method::Method;
 use crate::sip::transaction::key::{ClientKey, MAGIC_COOKIE};
@@ -24,7 +26,7 @@ use crate::sip::transaction::{Action, Client, ClientInvite, Timers};
 pub struct Outbound {
     /// The request; Via and Contact are written when it leaves.
     pub request: Request,
-    pub hop: NextHop,
+    pub way: Way,
     pub owner: Owner,
     /// User part and header parameters of our Contact, when the request has one.
     pub contact: Option<(String, String)>,
@@ -34,6 +36,24 @@ pub struct Outbound {
     pub attempts: u8,
     /// False once TCP was refused for this request.
     pub may_upgrade: bool,
+    /// What the owner is told when no place is left.
+    pub failure: u16,
+}
+
+impl Outbound {
+    /// A request without Contact that waits 64 * T1 for its answer.
+    pub fn new(request: Request, way: impl Into<Way>, owner: Owner) -> Self {
+        Outbound {
+            request,
+            way: way.into(),
+            owner,
+            contact: None,
+            give_up: LIFETIME,
+            attempts: 0,
+            may_upgrade: true,
+            failure: 503,
+        }
+    }
 }
 
 /// Who hears of the answer.
@@ -65,6 +85,10 @@ pub enum Owner {
     Register(usize),
     /// Nobody: CANCEL, and BYE of a fork that we do not want.
     Nobody,
+    /// The health of a target.
+    Probe(TargetId),
+    /// Nobody any more: an INVITE that went on to another place.
+    Left,
 }
 
 /// A client transaction and its surroundings.
@@ -73,6 +97,14 @@ pub struct ClientEntry {
     pub machine: Machine,
     pub outbound: Outbound,
     pub flow: Flow,
+    /// When it goes on to another place if nothing has come by then.
+    pub leave_at: Option<Instant>,
+    /// When its target is asked whether it is still there, after a 100 and nothing more.
+    pub doubt_at: Option<Instant>,
+    /// A provisional answer above 100 came.
+    pub progressed: bool,
+    /// It was left, and taken back since.
+    pub cancelled: bool,
     /// The stream that the request went by.
     pub connection: Option<u64>,
     /// True once it went a second time because the first stream ended.
@@ -115,7 +147,7 @@ impl Machine {
         }
     }
 
-    fn is_waiting(&self) -> bool {
+    pub fn is_waiting(&self) -> bool {
         match self {
             Machine::Invite(machine) => machine.is_waiting(),
             Machine::Other(machine) => machine.is_waiting(),
@@ -123,17 +155,8 @@ impl Machine {
     }
 }
 
-/// A request that waits for the address of a name.
-#[derive(Debug)]
-pub struct Parked {
-    pub outbound: Outbound,
-    pub since: Instant,
-}
-
-/// Most requests that wait for names.
-const PARKED_LIMIT: usize = 1_000;
-/// An address is looked up again after this long; the old one serves meanwhile.
-const RESOLVED_FRESH: Duration = Duration::from_secs(60);
+/// Peers held as without TCP.
+const REFUSED_LIMIT: usize = 1_000;
 /// A peer that refused TCP is not asked again for this long.
 const TCP_REFUSED_FOR: Duration = Duration::from_secs(600);
 /// Requests above this many bytes go over TCP where they can (RFC 3261 section 18.1.1).
@@ -144,82 +167,18 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 pub(super) const ATTEMPTS: u8 = 4;
 
 impl UserAgent {
-    /// Sends a request, now or when its next hop has an address.
-    pub(super) fn send(&mut self, outbound: Outbound, now: Instant) {
-        if let Some(address) = outbound.hop.address() {
-            return self.send_to(outbound, address, now);
-        }
-        let host = outbound.hop.host.clone();
-        if let Some((addresses, since)) = self.resolved.get_mut(&host) {
-            let chosen = addresses.iter().copied().find(|address| {
-                self.listeners
-                    .iter()
-                    .any(|listen| listen.address.is_ipv4() == address.is_ipv4())
-            });
-            if *since + RESOLVED_FRESH <= now {
-                *since = now;
-                self.happen(Happening::Resolve { host });
-            }
-            return match chosen {
-                Some(ip) => {
-                    let port = outbound.hop.port_or_default();
-                    self.send_to(outbound, (ip, port).into(), now);
-                }
-                None => self.fail_outbound(outbound, 503, now),
-            };
-        }
-        if self.parked.len() >= PARKED_LIMIT {
-            return self.fail_outbound(outbound, 503, now);
-        }
-        let asked = self.parked.iter().any(|p| p.outbound.hop.host == host);
-        self.parked.push(Parked {
-            outbound,
-            since: now,
-        });
-        if !asked {
-            self.happen(Happening::Resolve { host });
-        }
-    }
-
-    /// Takes the addresses of a name that was asked for with [`Happening::Resolve`]; none when it
-    /// has none.
-    pub fn handle_resolved(&mut self, host: &str, addresses: Vec<IpAddr>, now: Instant) {
-        let known = self.resolved.contains_key(host);
-        // A lookup that fails does not take away what an earlier one found.
-        if !addresses.is_empty() || !known {
-            if self.resolved.len() >= PARKED_LIMIT && !known {
-                self.resolved.clear();
-            }
-            self.resolved.insert(host.to_owned(), (addresses, now));
-        }
-        let (ready, waiting) = std::mem::take(&mut self.parked)
-            .into_iter()
-            .partition(|parked| parked.outbound.hop.host == host);
-        self.parked = waiting;
-        for Parked {
-            mut outbound,
-            since,
-        } in ready
-        {
-            // Timer B runs from the moment the request was handed over.
-            outbound.give_up = outbound.give_up.saturating_sub(now - since);
-            self.send(outbound, now);
-        }
-        // Only a found name is worth keeping: the next call asks again.
-        if self
-            .resolved
-            .get(host)
-            .is_some_and(|(found, _)| found.is_empty())
-        {
-            self.resolved.remove(host);
-        }
-    }
-
-    fn send_to(&mut self, mut outbound: Outbound, address: SocketAddr, now: Instant) {
-        let mut transport = outbound.hop.transport.unwrap_or(Transport::Udp);
+    /// Sends a request to a place of its way.
+    pub(super) fn send_to(&mut self, mut outbound: Outbound, place: Place, now: Instant) {
+        // Timer B runs from the moment the request was handed over.
+        let waited = outbound.way.end_wait(now);
+        outbound.give_up = outbound.give_up.saturating_sub(waited);
+        let Place {
+            mut transport,
+            address,
+        } = place;
         let branch = format!("{MAGIC_COOKIE}{}", self.token(12));
         let Some(mut bytes) = self.write(&mut outbound, transport, address, &branch) else {
-            return self.fail_outbound(outbound, 503, now);
+            return self.fail_here(outbound, 503, now);
         };
         if transport == Transport::Udp
             && bytes.len() > DATAGRAM_LIMIT
@@ -232,18 +191,32 @@ impl UserAgent {
             bytes = larger;
         }
         let Some(listener) = self.listener_for(transport, address) else {
-            return self.fail_outbound(outbound, 503, now);
+            return self.fail_here(outbound, 503, now);
         };
         let mut flow = Flow::new(transport, listener, address);
-        if transport == Transport::Tls {
+        if let (Transport::Tls, Some(hop)) = (transport, outbound.way.hop().cloned()) {
             let trunk = self.trunk_of_owner(outbound.owner);
-            flow.domain = Some(self.domain_of(&outbound.hop, trunk));
+            flow.domain = Some(self.domain_of(&hop, trunk));
         } else if is_sips(&outbound.request.uri) {
             // RFC 3261 section 26.2.2: better no call than one that others can hear.
             tracing::warn!(%address, %transport, "sips request not sent without tls");
-            return self.fail_outbound(outbound, 503, now);
+            return self.fail_here(outbound, 503, now);
         }
         self.begin(outbound, flow, &branch, bytes, now);
+    }
+
+    /// Sends a CANCEL the way its INVITE went, in the same branch (section 9.1).
+    pub(super) fn send_in_branch(&mut self, outbound: Outbound, flow: Flow, now: Instant) {
+        let branch = outbound
+            .request
+            .headers
+            .get_named::<ezk_sip_types::header::typed::Via>()
+            .ok()
+            .and_then(|via| via.params.get_val("branch").map(ToString::to_string));
+        if let Some(branch) = branch {
+            let bytes = outbound.request.write();
+            self.begin(outbound, flow, &branch, bytes, now);
+        }
     }
 
     /// Starts the transaction, or sends an ACK, which has none.
@@ -275,10 +248,18 @@ impl UserAgent {
         {
             calling.invite = Some(key.clone());
         }
+        let leave_at = outbound
+            .way
+            .has_more()
+            .then_some(now + outbound.way.try_timeout);
         let entry = ClientEntry {
             machine,
             outbound,
             flow,
+            leave_at,
+            doubt_at: None,
+            progressed: false,
+            cancelled: false,
             connection: None,
             repeated: false,
         };
@@ -303,7 +284,9 @@ impl UserAgent {
             }
         }
         let wake = Wake::Client(key.clone());
-        self.deadlines.set(&wake, entry.machine.poll_timeout());
+        let timeout = [entry.machine.poll_timeout(), entry.leave_at, entry.doubt_at];
+        self.deadlines
+            .set(&wake, timeout.into_iter().flatten().min());
         for bytes in ready {
             self.transmit(flow, bytes, Some(key.clone()));
         }
@@ -317,12 +300,25 @@ impl UserAgent {
             .get(key)
             .is_some_and(|entry| entry.machine.is_terminated())
         {
-            self.clients.remove(key);
-            self.deadlines.set(&Wake::Client(key.clone()), None);
+            self.remove_client(key);
         }
     }
 
+    pub(super) fn remove_client(&mut self, key: &ClientKey) {
+        self.clients.remove(key);
+        self.deadlines.set(&Wake::Client(key.clone()), None);
+    }
+
     pub(super) fn handle_client_timeout(&mut self, key: &ClientKey, now: Instant) {
+        let Some(entry) = self.clients.get_mut(key) else {
+            return;
+        };
+        if entry.leave_at.is_some_and(|at| at <= now) {
+            return self.leave(key, 408, now);
+        }
+        if entry.doubt_at.is_some_and(|at| at <= now) {
+            self.doubt_target(key, now);
+        }
         let Some(entry) = self.clients.get_mut(key) else {
             return;
         };
@@ -333,7 +329,7 @@ impl UserAgent {
         let (_, timed_out) = self.run_client(key);
         if timed_out && let Some(entry) = self.clients.remove(key) {
             self.deadlines.set(&Wake::Client(key.clone()), None);
-            self.fail_outbound(entry.outbound, 408, now);
+            self.fail_here(entry.outbound, 408, now);
         }
         self.drop_finished_client(key);
     }
@@ -346,23 +342,26 @@ impl UserAgent {
         if !entry.machine.is_waiting() {
             return;
         }
-        let Some(entry) = self.clients.remove(key) else {
-            return;
-        };
-        self.deadlines.set(&Wake::Client(key.clone()), None);
-        let mut outbound = entry.outbound;
-        let upgraded =
-            Some(entry.flow.transport) != outbound.hop.transport.or(Some(Transport::Udp));
-        if upgraded {
+        if entry.progressed {
+            // The called party rang there: nobody is called elsewhere in its place.
+            let outbound = entry.outbound.clone();
+            self.remove_client(key);
+            return self.fail_outbound(outbound, 503, now);
+        }
+        let place = entry.outbound.way.here();
+        let upgraded = place.is_some_and(|place| place.transport != entry.flow.transport);
+        if let (true, Some(place)) = (upgraded, place) {
             // Too large for a datagram in theory, but nobody listens on TCP: UDP it is.
-            if self.tcp_refused.len() >= PARKED_LIMIT {
+            if self.tcp_refused.len() >= REFUSED_LIMIT {
                 self.tcp_refused.clear();
             }
             self.tcp_refused.insert(entry.flow.remote, now);
+            let mut outbound = entry.outbound.clone();
             outbound.may_upgrade = false;
-            return self.send_to(outbound, entry.flow.remote, now);
+            self.remove_client(key);
+            return self.send_to(outbound, place, now);
         }
-        self.fail_outbound(outbound, 503, now);
+        self.leave(key, 503, now);
     }
 
     /// Answers a challenge with a new request; false when there is nothing to answer with.
@@ -398,7 +397,7 @@ impl UserAgent {
             format!("{sequence} {method}"),
         );
         outbound.attempts += 1;
-        self.send(outbound, now);
+        self.send_again(outbound, now);
         true
     }
 
@@ -424,7 +423,7 @@ impl UserAgent {
             | Owner::Offer(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Register(trunk) => self.registrations.get_mut(&trunk)?.authorizer.as_mut(),
             Owner::Message(id) => self.messaging.sent_mut(id)?.authorizer.as_mut(),
-            Owner::Nobody => None,
+            Owner::Nobody | Owner::Left | Owner::Probe(_) => None,
         }
     }
 
@@ -443,7 +442,8 @@ impl UserAgent {
             | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
             Owner::Register(trunk) => Some(trunk),
             Owner::Message(id) => self.messaging.trunk_of(id),
-            Owner::Nobody => None,
+            Owner::Probe(id) => Some(id.trunk),
+            Owner::Nobody | Owner::Left => None,
         }
     }
 
@@ -467,7 +467,7 @@ impl UserAgent {
             Owner::Prack(leg, fork) => {
                 &mut self.legs.get_mut(&leg)?.dialog_mut(fork)?.local_sequence
             }
-            Owner::Nobody => return None,
+            Owner::Nobody | Owner::Left | Owner::Probe(_) => return None,
         };
         *sequence += 1;
         Some(*sequence)
@@ -489,11 +489,12 @@ impl UserAgent {
     ) -> Option<Bytes> {
         let listener = self.listener_for(transport, address)?;
         let sent_by = self.reachable(listener, address);
+        // A large request that goes by TCP for its size leaves the Contact as it is.
+        let ordinary = outbound.way.here().map_or(transport, |here| here.transport);
         let contact = match &outbound.contact {
             Some((user, params)) => {
-                let transport = outbound.hop.transport.unwrap_or(Transport::Udp);
                 let sips = wants_sips(&outbound.request);
-                let uri = self.contact_uri(user, transport, address, sips)?;
+                let uri = self.contact_uri(user, ordinary, address, sips)?;
                 Some(format!("<{uri}>{params}"))
             }
             None => None,

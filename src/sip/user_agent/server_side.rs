@@ -12,7 +12,7 @@ use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
 use super::transferring::Transfers;
 use crate::sip::address::user_of;
-use crate::sip::config::{DialogRules, Trunk, TrunkTarget};
+use crate::sip::config::{DialogRules, Trunk};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::{Envelope, canonical, sdp_body};
@@ -282,19 +282,7 @@ impl UserAgent {
             .or_else(|| {
                 trunks().position(|trunk| trunk.accept_from.iter().any(|net| net.contains(&source)))
             })
-            .or_else(|| {
-                trunks().position(|trunk| {
-                    trunk.targets.iter().any(|TrunkTarget { target, .. }| {
-                        match target.host.parse::<IpAddr>() {
-                            Ok(target) => canonical(target) == source,
-                            Err(_) => self
-                                .resolved
-                                .get(&target.host)
-                                .is_some_and(|(found, _)| found.contains(&source)),
-                        }
-                    })
-                })
-            })
+            .or_else(|| (0..self.config.trunks.len()).find(|trunk| self.is_target(*trunk, source)))
     }
 
     fn handle_cancel(

@@ -1,0 +1,155 @@
+//! The driver: one lookup by the system's name servers, or by those that the configuration names.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::{RData, RecordType};
+
+use super::record::{Answer, NaptrRecord, Question, Records, SrvRecord};
+
+/// Longest lookup, all servers and repetitions together.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Wait for one server, which is then asked once more: both fit into [`LIMIT`].
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a negative answer counts that does not say.
+const UNSAID: Duration = Duration::from_secs(60);
+/// How long what the hosts file says counts: it has no times of its own.
+const LONGEST: u32 = 86_400;
+
+/// Asks name servers. Keeps nothing: what is known is the [`super::Locator`]'s.
+#[derive(Debug)]
+pub struct Resolver {
+    inner: Option<TokioResolver>,
+}
+
+impl Resolver {
+    /// A resolver that asks `servers`; none: those of the system (`/etc/resolv.conf`). Names of the
+    /// hosts file are known either way.
+    pub fn new(servers: &[SocketAddr]) -> Self {
+        let inner = build(servers).map_err(|error| {
+            tracing::error!(%error, "no resolver: names of SIP targets cannot be looked up");
+        });
+        Resolver { inner: inner.ok() }
+    }
+
+    /// Makes one lookup; takes five seconds at most.
+    pub async fn ask(&self, question: &Question) -> Answer {
+        let Some(resolver) = &self.inner else {
+            let why = "no resolver".to_owned();
+            return Answer::Failed { why };
+        };
+        match tokio::time::timeout(LIMIT, look_up(resolver, question)).await {
+            Ok(answer) => answer,
+            Err(_) => Answer::Failed {
+                why: "no answer in time".to_owned(),
+            },
+        }
+    }
+}
+
+fn build(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    let provider = TokioRuntimeProvider::default();
+    let mut builder = if servers.is_empty() {
+        TokioResolver::builder_tokio().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no name servers found in the system's configuration");
+            TokioResolver::builder_with_config(
+                ResolverConfig::from_name_servers(Vec::new()),
+                provider,
+            )
+        })
+    } else {
+        let servers = servers.iter().map(|server| {
+            let mut config = NameServerConfig::udp_and_tcp(server.ip());
+            for connection in &mut config.connections {
+                connection.port = server.port();
+            }
+            config
+        });
+        TokioResolver::builder_with_config(
+            ResolverConfig::from_name_servers(servers.collect()),
+            provider,
+        )
+    };
+    let options = builder.options_mut();
+    options.timeout = PATIENCE;
+    options.attempts = 2;
+    options.cache_size = 0;
+    builder.build()
+}
+
+async fn look_up(resolver: &TokioResolver, question: &Question) -> Answer {
+    let looked_up = match question {
+        Question::Naptr(name) => resolver.lookup(name.as_str(), RecordType::NAPTR).await,
+        Question::Srv(name) => resolver.lookup(name.as_str(), RecordType::SRV).await,
+        Question::Addresses(name) => resolver
+            .lookup_ip(name.as_str())
+            .await
+            .map(|found| found.as_lookup().clone()),
+    };
+    match looked_up {
+        Ok(lookup) => read(question, &lookup),
+        Err(NetError::Dns(DnsError::NoRecordsFound(none))) => Answer::Known {
+            records: Records::Absent,
+            ttl: none
+                .negative_ttl
+                .map_or(UNSAID, |seconds| Duration::from_secs(seconds.into())),
+        },
+        Err(error) => Answer::Failed {
+            why: error.to_string(),
+        },
+    }
+}
+
+fn read(question: &Question, lookup: &Lookup) -> Answer {
+    let data = || lookup.answers().iter().map(|record| &record.data);
+    let records = match question {
+        Question::Naptr(_) => Records::Naptr(data().filter_map(naptr).collect()),
+        Question::Srv(_) => Records::Srv(data().filter_map(srv).collect()),
+        Question::Addresses(_) => Records::Addresses(data().filter_map(RData::ip_addr).collect()),
+    };
+    let none = match &records {
+        Records::Naptr(found) => found.is_empty(),
+        Records::Srv(found) => found.is_empty(),
+        Records::Addresses(found) => found.is_empty(),
+        Records::Absent => true,
+    };
+    let ttl = lookup.answers().iter().map(|record| record.ttl).min();
+    Answer::Known {
+        records: if none { Records::Absent } else { records },
+        ttl: Duration::from_secs(ttl.unwrap_or(0).min(LONGEST).into()),
+    }
+}
+
+fn naptr(data: &RData) -> Option<NaptrRecord> {
+    let RData::NAPTR(record) = data else {
+        return None;
+    };
+    Some(NaptrRecord {
+        order: record.order,
+        preference: record.preference,
+        flags: String::from_utf8_lossy(&record.flags).into_owned(),
+        services: String::from_utf8_lossy(&record.services).into_owned(),
+        replacement: name(&record.replacement.to_ascii()),
+    })
+}
+
+fn srv(data: &RData) -> Option<SrvRecord> {
+    let RData::SRV(record) = data else {
+        return None;
+    };
+    Some(SrvRecord {
+        priority: record.priority,
+        weight: record.weight,
+        port: record.port,
+        target: name(&record.target.to_ascii()),
+    })
+}
+
+fn name(written: &str) -> String {
+    written.trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,165 @@
+//! When a place fails: the same request to the next one (RFC 3263 section 4.3), and what becomes
+//! of the attempt that was left.
+//!
+//! A place fails by silence, by a transport that does not carry, by 503. One that has let the
+//! called party ring is not left for another: its end is the call's. 502 and 504 are answers: the place is there,
+//! what is behind it is not. The next request is the same but for its branch, CSeq included.
+
+use std::time::{Duration, Instant};
+
+use super::agent::UserAgent;
+use super::client_side::same_branch;
+use super::leg::{Cancel, State};
+use super::sending::{Machine, Outbound, Owner};
+use super::targets::Way;
+use crate::sip::dialog::Dialog;
+use crate::sip::message::{Name, Response, header};
+use crate::sip::method::Method;
+use crate::sip::transaction::key::ClientKey;
+
+/// How long a place that failed comes after others.
+const FAILED_FOR: Duration = Duration::from_secs(30);
+/// The longest that a Retry-After keeps it so.
+const LONGEST_FAILED: Duration = Duration::from_secs(300);
+
+impl UserAgent {
+    /// A request failed where it was sent: on to the next place, or the owner hears of it.
+    pub(super) fn fail_here(&mut self, mut outbound: Outbound, status: u16, now: Instant) {
+        if let Some(place) = outbound.way.here() {
+            self.fail_place(place, now + FAILED_FOR);
+        }
+        self.fail_target_of(&outbound, now);
+        if !outbound.way.has_more() || !self.may_move(outbound.owner) {
+            return self.fail_outbound(outbound, status, now);
+        }
+        tracing::debug!(status, place = ?outbound.way.here(),
+            target = ?outbound.way.target(), method = %outbound.request.method,
+            "sip request goes to the next place");
+        outbound.failure = status;
+        outbound.may_upgrade = true;
+        if let Owner::Invite(leg) = outbound.owner
+            && let Some(leg) = self.legs.get_mut(&leg)
+            && let State::Calling(calling) = &mut leg.state
+        {
+            calling.invite = None;
+        }
+        self.send(outbound, now);
+    }
+
+    /// Every place of a target has failed a request.
+    fn fail_target_of(&mut self, outbound: &Outbound, now: Instant) {
+        if let Some(id) = outbound.way.target()
+            && !outbound.way.has_more_of_hop()
+            && !matches!(outbound.owner, Owner::Probe(_))
+        {
+            self.fail_target(id, now);
+        }
+    }
+
+    /// False when nobody wants the request to succeed any more.
+    fn may_move(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Invite(leg) => match self.legs.get(&leg).map(|leg| &leg.state) {
+                Some(State::Calling(calling)) => calling.cancel == Cancel::No,
+                _ => false,
+            },
+            Owner::Left => false,
+            _ => true,
+        }
+    }
+
+    /// A 503: true when the request goes on elsewhere and the answer is nobody's.
+    pub(super) fn leave_refused(
+        &mut self,
+        key: &ClientKey,
+        response: &Response,
+        now: Instant,
+    ) -> bool {
+        let Some(entry) = self.clients.get(key) else {
+            return false;
+        };
+        let (progressed, owner) = (entry.progressed, entry.outbound.owner);
+        let here = entry.outbound.way.here();
+        let outbound = entry.outbound.clone();
+        let moves = !progressed && outbound.way.has_more() && self.may_move(owner);
+        if let Some(place) = here {
+            let asked = header(&response.headers, &Name::RETRY_AFTER)
+                .and_then(|value| value.split(|c: char| !c.is_ascii_digit()).next())
+                .and_then(|digits| digits.parse().ok())
+                .map_or(FAILED_FOR, Duration::from_secs);
+            let wait = asked.clamp(FAILED_FOR, LONGEST_FAILED);
+            self.fail_place(place, now + wait);
+        }
+        if moves {
+            self.fail_here(outbound, 503, now);
+        } else {
+            self.fail_target_of(&outbound, now);
+        }
+        moves
+    }
+
+    /// The place says nothing, or its transport broke: the request goes on elsewhere. An INVITE
+    /// left behind is taken back when it is heard of.
+    pub(super) fn leave(&mut self, key: &ClientKey, status: u16, now: Instant) {
+        let Some(entry) = self.clients.get_mut(key) else {
+            return;
+        };
+        let outbound = entry.outbound.clone();
+        entry.leave_at = None;
+        entry.doubt_at = None;
+        match &mut entry.machine {
+            // What a broken transport did not carry has begun nothing.
+            Machine::Invite(machine) if status == 408 || machine.is_proceeding() => {
+                let answered = machine.is_proceeding();
+                machine.leave(now);
+                entry.outbound.owner = Owner::Left;
+                self.run_client(key);
+                if answered {
+                    self.cancel_left(key, now);
+                }
+            }
+            Machine::Invite(_) | Machine::Other(_) => self.remove_client(key),
+        }
+        self.fail_here(outbound, status, now);
+    }
+
+    /// What arrives for an INVITE that was left: nobody may ring or talk there.
+    pub(super) fn take_left_response(
+        &mut self,
+        key: &ClientKey,
+        response: &Response,
+        now: Instant,
+    ) {
+        match response.status {
+            ..=199 => self.cancel_left(key, now),
+            200..=299 => {
+                let Some(request) = self
+                    .clients
+                    .get(key)
+                    .map(|entry| entry.outbound.request.clone())
+                else {
+                    return;
+                };
+                if let Some(dialog) = Dialog::of_caller(&request, response) {
+                    let sequence = dialog.local_sequence;
+                    self.refuse_fork(&dialog, sequence, &request, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn cancel_left(&mut self, key: &ClientKey, now: Instant) {
+        let Some(entry) = self.clients.get_mut(key) else {
+            return;
+        };
+        if entry.cancelled {
+            return;
+        }
+        entry.cancelled = true;
+        let request = same_branch(&entry.outbound.request, Method::Cancel);
+        let flow = entry.flow;
+        let outbound = Outbound::new(request, Way::nowhere(), Owner::Nobody);
+        self.send_in_branch(outbound, flow, now);
+    }
+}

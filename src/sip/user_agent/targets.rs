@@ -1,0 +1,322 @@
+//! Where a request may go: hop after hop as written, place after place as found (RFC 3263), and
+//! the requests that wait for names.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::agent::{UserAgent, Wake};
+use super::flow::Happening;
+use super::sending::Outbound;
+use crate::sip::address::{NextHop, is_loose};
+use crate::sip::locating::{Answer, Located, Place, Question, arrange};
+use crate::sip::message::{Name, Request};
+
+/// How long a place that answers nothing is waited for where another one is left, inside dialogs.
+const TRY_TIMEOUT: Duration = Duration::from_secs(4);
+/// Most requests that wait for names.
+const PARKED_LIMIT: usize = 1_000;
+/// Longest wait for names; then what is known must do.
+const LOOK_UP_LIMIT: Duration = Duration::from_secs(5);
+/// The names of trunks are kept known: their calls are recognised by their addresses.
+const WARM_EVERY: Duration = Duration::from_secs(60);
+/// Places and hosts held as failed.
+const FAILED_LIMIT: usize = 1_000;
+
+/// One target of one trunk, by their places in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TargetId {
+    pub trunk: usize,
+    pub target: usize,
+}
+
+/// The way of one request: where it is, and where it may go yet.
+#[derive(Debug, Clone)]
+pub struct Way {
+    /// Not looked up yet, the next first.
+    hops: VecDeque<(NextHop, Option<TargetId>)>,
+    /// Found for the hop looked up last, the next first.
+    places: VecDeque<Place>,
+    here: Option<Place>,
+    /// As it was written: the name that TLS must prove.
+    hop: Option<NextHop>,
+    target: Option<TargetId>,
+    /// How long a silent place is waited for where another is left.
+    pub try_timeout: Duration,
+    /// Since when it waits for names.
+    waits_since: Option<Instant>,
+}
+
+impl Way {
+    /// A way that leads nowhere: for a request that follows another one's flow.
+    pub fn nowhere() -> Self {
+        Way {
+            hops: VecDeque::new(),
+            places: VecDeque::new(),
+            here: None,
+            hop: None,
+            target: None,
+            try_timeout: TRY_TIMEOUT,
+            waits_since: None,
+        }
+    }
+
+    /// The place that the request was sent to last.
+    pub fn here(&self) -> Option<Place> {
+        self.here
+    }
+
+    /// The hop that this place was found for.
+    pub fn hop(&self) -> Option<&NextHop> {
+        self.hop.as_ref()
+    }
+
+    /// The trunk's target that this place belongs to.
+    pub fn target(&self) -> Option<TargetId> {
+        self.target
+    }
+
+    /// True when another place is left, or may be found.
+    pub fn has_more(&self) -> bool {
+        !self.places.is_empty() || !self.hops.is_empty()
+    }
+
+    /// True when another place of the same hop is left.
+    pub fn has_more_of_hop(&self) -> bool {
+        !self.places.is_empty()
+    }
+
+    /// The wait that ends now.
+    pub fn end_wait(&mut self, now: Instant) -> Duration {
+        self.waits_since
+            .take()
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+}
+
+impl From<NextHop> for Way {
+    fn from(hop: NextHop) -> Self {
+        Way {
+            hops: VecDeque::from([(hop, None)]),
+            ..Way::nowhere()
+        }
+    }
+}
+
+impl From<Option<NextHop>> for Way {
+    fn from(hop: Option<NextHop>) -> Self {
+        hop.map_or_else(Way::nowhere, Way::from)
+    }
+}
+
+impl UserAgent {
+    /// The way to a trunk: its proxy, or its targets by priority, by chance in proportion to weight
+    /// within one; those that are out after all others.
+    pub(super) fn way_to_trunk(&mut self, trunk: usize) -> Way {
+        let config = &self.config.trunks[trunk];
+        if let Some(proxy) = first_route(&config.routes) {
+            return Way {
+                try_timeout: config.try_timeout,
+                ..Way::from(proxy)
+            };
+        }
+        let items = config
+            .targets
+            .iter()
+            .enumerate()
+            .map(|(index, target)| (target.priority, target.weight, index))
+            .collect();
+        let mut ids: Vec<TargetId> = arrange(items, &mut self.random)
+            .into_iter()
+            .map(|target| TargetId { trunk, target })
+            .collect();
+        ids.sort_by_key(|id| self.is_out(*id));
+        Way {
+            hops: ids
+                .into_iter()
+                .map(|id| (self.hop_of(id), Some(id)))
+                .collect(),
+            try_timeout: self.config.trunks[trunk].try_timeout,
+            ..Way::nowhere()
+        }
+    }
+
+    /// The way to one target, by the trunk's proxy where it has one.
+    pub(super) fn way_to_target(&self, id: TargetId) -> Way {
+        let proxy = first_route(&self.config.trunks[id.trunk].routes);
+        let hop = proxy.unwrap_or_else(|| self.hop_of(id));
+        Way {
+            hops: VecDeque::from([(hop, Some(id))]),
+            ..Way::nowhere()
+        }
+    }
+
+    fn hop_of(&self, id: TargetId) -> NextHop {
+        NextHop::from(&self.config.trunks[id.trunk].targets[id.target].target)
+    }
+
+    /// Every hop that requests to a trunk may take.
+    fn hops_of(&self, trunk: usize) -> impl Iterator<Item = NextHop> + '_ {
+        let config = &self.config.trunks[trunk];
+        let targets = config.targets.iter().map(|of| NextHop::from(&of.target));
+        targets.chain(first_route(&config.routes))
+    }
+
+    /// Sends a request to the next place of its way, now or when that place is known.
+    pub(super) fn send(&mut self, mut outbound: Outbound, now: Instant) {
+        loop {
+            if let Some(place) = outbound.way.places.pop_front() {
+                outbound.way.here = Some(place);
+                return self.send_to(outbound, place, now);
+            }
+            let Some((hop, _)) = outbound.way.hops.front() else {
+                let status = outbound.failure;
+                return self.fail_outbound(outbound, status, now);
+            };
+            let located = self.locator.locate(hop, &mut self.random, now);
+            self.ask();
+            match located {
+                Located::Places(places) => self.arrive(&mut outbound.way, places, now),
+                Located::Unknown => return self.park(outbound, now),
+            }
+        }
+    }
+
+    /// Sends a request once more to where it was sent last.
+    pub(super) fn send_again(&mut self, outbound: Outbound, now: Instant) {
+        match outbound.way.here {
+            Some(place) => self.send_to(outbound, place, now),
+            None => self.send(outbound, now),
+        }
+    }
+
+    /// The next hop of a way has these places. Those that failed lately come last.
+    fn arrive(&mut self, way: &mut Way, mut places: Vec<Place>, now: Instant) {
+        let Some((hop, target)) = way.hops.pop_front() else {
+            return;
+        };
+        way.target = target;
+        way.hop = Some(hop.clone());
+        if places.is_empty() {
+            if self.unlocated.len() < FAILED_LIMIT && self.unlocated.insert(hop.host.clone()) {
+                self.happen(Happening::Unlocated { host: hop.host });
+            }
+        } else if !self.unlocated.is_empty() {
+            self.unlocated.remove(&hop.host);
+        }
+        if !self.failed_places.is_empty() {
+            self.failed_places.retain(|_, until| *until > now);
+            places.sort_by_key(|place| self.failed_places.contains_key(place));
+        }
+        way.places = places.into();
+    }
+
+    fn park(&mut self, mut outbound: Outbound, now: Instant) {
+        if self.parked.len() >= PARKED_LIMIT {
+            return self.fail_outbound(outbound, 503, now);
+        }
+        outbound.way.waits_since.get_or_insert(now);
+        self.parked.push(outbound);
+        self.arm_look_ups();
+    }
+
+    fn arm_look_ups(&mut self) {
+        let first = self.parked.iter().filter_map(|o| o.way.waits_since).min();
+        self.deadlines
+            .set(&Wake::LookUps, first.map(|since| since + LOOK_UP_LIMIT));
+    }
+
+    /// Takes the answer to a question that [`Happening::Resolve`] asked.
+    pub fn handle_resolved(&mut self, question: &Question, answer: Answer, now: Instant) {
+        self.locator.take(question, answer, now);
+        let cold = std::mem::take(&mut self.cold);
+        self.warm(cold, now);
+        for outbound in std::mem::take(&mut self.parked) {
+            self.send(outbound, now);
+        }
+        self.arm_look_ups();
+    }
+
+    /// Who has waited too long goes where it can by what is known.
+    pub(super) fn handle_look_up_timeout(&mut self, now: Instant) {
+        for mut outbound in std::mem::take(&mut self.parked) {
+            let waited = outbound
+                .way
+                .waits_since
+                .is_none_or(|since| since + LOOK_UP_LIMIT <= now);
+            if waited && let Some((hop, _)) = outbound.way.hops.front() {
+                let places = self.locator.locate_at_once(hop, &mut self.random, now);
+                self.arrive(&mut outbound.way, places, now);
+            }
+            self.send(outbound, now);
+        }
+        self.arm_look_ups();
+    }
+
+    /// Looks up the names of trunks, and goes on doing so.
+    pub(super) fn keep_warm(&mut self, now: Instant) {
+        let hops: Vec<NextHop> = (0..self.config.trunks.len())
+            .flat_map(|trunk| self.hops_of(trunk))
+            .filter(|hop| hop.address().is_none())
+            .collect();
+        if !hops.is_empty() {
+            self.warm(hops, now);
+            self.deadlines.set(&Wake::Names, Some(now + WARM_EVERY));
+        }
+    }
+
+    fn warm(&mut self, hops: Vec<NextHop>, now: Instant) {
+        for hop in hops {
+            if self.locator.locate(&hop, &mut self.random, now) == Located::Unknown {
+                self.cold.push(hop);
+            }
+        }
+        self.ask();
+    }
+
+    fn ask(&mut self) {
+        while let Some(question) = self.locator.poll_question() {
+            self.happen(Happening::Resolve { question });
+        }
+    }
+
+    /// True when a trunk's target or proxy is at this address.
+    pub(super) fn is_target(&self, trunk: usize, source: IpAddr) -> bool {
+        self.hops_of(trunk).any(|hop| match hop.address() {
+            Some(address) => address.ip().to_canonical() == source,
+            None => self.locator.is_at(&hop, source),
+        })
+    }
+
+    /// A place did not do its part: for a while others of its host come first.
+    pub(super) fn fail_place(&mut self, place: Place, until: Instant) {
+        if self.failed_places.len() >= FAILED_LIMIT {
+            self.failed_places.clear();
+        }
+        self.failed_places.insert(place, until);
+    }
+}
+
+fn first_route(routes: &[String]) -> Option<NextHop> {
+    NextHop::of_uri(routes.first()?)
+}
+
+/// Puts a preloaded route set into a request outside of dialogs (RFC 3261 section 8.1.2). A first
+/// route without `lr` wants itself as the request URI and the destination as the last route
+/// (section 12.2.1.1).
+pub(super) fn put_routes(request: &mut Request, routes: &[String]) {
+    let Some((first, rest)) = routes.split_first() else {
+        return;
+    };
+    let mut values: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let destination = request.uri.clone();
+    if is_loose(first) {
+        values.insert(0, first);
+    } else {
+        values.push(&destination);
+        request.uri = first.clone();
+    }
+    for value in values {
+        request.headers.insert(Name::ROUTE, format!("<{value}>"));
+    }
+}
