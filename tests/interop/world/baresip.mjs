@@ -111,7 +111,8 @@ export class Baresip {
         socket.destroy();
       });
       socket.write(process.argv[1]);
-      setTimeout(() => socket.destroy(), 3000).unref();
+      // A busy machine: it answers when it can.
+      setTimeout(() => socket.destroy(), 10000).unref();
     `, `${Buffer.byteLength(text)}:${text},`], { encoding: "utf8" });
     // Events come on the same socket. "resume" says "ok":false although it resumes: what a command
     // did is seen at the far end.

@@ -1,11 +1,12 @@
-// What every PBX must do: register, a call in, a call out, hold from both sides, the session
-// refreshed twice. Sound is checked both ways after each step.
+// What every PBX must do, in clear and by TLS with SDES: register, a call in, a call out, hold from
+// both sides, the session refreshed twice. Sound is checked both ways after each step.
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PHONE_TONE, toneFile } from "./baresip.mjs";
 import { behaviour } from "./behaviour.mjs";
+import { Certificates } from "./certificates.mjs";
 import { alice, routes, trunks } from "./gateway.mjs";
 import { addresses } from "./network.mjs";
 import { sleep, until } from "./process.mjs";
@@ -15,12 +16,37 @@ const PAGE_TONE = 440;
 /** Two refreshes at half of 90 s, and some. */
 const REFRESHES_WITHIN_MILLISECONDS = 125000;
 
-const USER = "1003";
-const PASSWORD = "tin whistle";
+/** 1003 is in clear, 1004 speaks SDES. */
+const accounts = {
+  plain: { user: "1003", password: "tin whistle" },
+  secure: { user: "1004", password: "brass monkey" },
+};
 
-/** Declares the behaviour for that Asterisk from that suite of Debian. */
-export function pbxMatrix(version, suite) {
-  behaviour(`Asterisk ${version}: register, call in, call out, hold, two refreshes`, async (world) => {
+/** The gateway's trunk and listeners for that protection. */
+function gatewayOptions(protection, certificates) {
+  const { user, password } = accounts[protection];
+  const common = {
+    sipAddress: addresses.gatewayUnknown, routes: [routes.asterisk], inbound: [{ match: `^${user}$`, user: alice.name }],
+  };
+  if (protection === "plain") return { ...common, trunks: [trunks.registered(user, password)] };
+  const own = certificates.sign("gateway.test", addresses.gatewayUnknown);
+  return {
+    ...common,
+    trunks: [trunks.registered(user, password, {
+      target: `sip:${addresses.asterisk};transport=tls`, tls_name: "asterisk.test", srtp: "required",
+    })],
+    more: {
+      sip: {
+        listen: [`udp:${addresses.gatewayUnknown}:5060`, `tls:${addresses.gatewayUnknown}:5061`],
+        certificate: own.certificate, certificate_key: own.key, ca: certificates.authority,
+      },
+    },
+  };
+}
+
+/** Declares the behaviour for the Asterisk of that suite of Debian, "plain" or "secure". */
+export function pbxMatrix(version, suite, protection) {
+  behaviour(`Asterisk ${version}, ${protection}: register, call in, call out, hold, two refreshes`, async (world) => {
     const row = [];
     const step = async (name, what) => {
       try {
@@ -31,24 +57,25 @@ export function pbxMatrix(version, suite) {
       }
     };
     try {
-      await matrix(world, suite, step);
+      await matrix(world, suite, protection, step);
     } finally {
-      console.log(`# matrix | Asterisk ${version} | ${row.join(" | ")} |`);
+      console.log(`# matrix | Asterisk ${version} | ${protection} | ${row.join(" | ")} |`);
     }
   }, { milliseconds: 300000 });
 }
 
-async function matrix(world, suite, step) {
-  const pbx = await world.asterisk({ suite });
+async function matrix(world, suite, protection, step) {
+  const { user } = accounts[protection];
+  const certificates = protection === "secure" ? new Certificates(join(world.place.logs, "tls")) : undefined;
+  const pbx = await world.asterisk({ suite, certificates });
   const phone = await world.phone("first");
-  await world.gateway({
-    sipAddress: addresses.gatewayUnknown, trunks: [trunks.registered(USER, PASSWORD)], routes: [routes.asterisk],
-    inbound: [{ match: `^${USER}$`, user: alice.name }],
-  });
+  // A connection leaves from the address that the route says, and Asterisk knows the gateway by it.
+  world.network.preferSource(addresses.gatewayUnknown);
+  await world.gateway(gatewayOptions(protection, certificates));
   const microphone = join(world.place.logs, "page.wav");
   writeFileSync(microphone, toneFile(PAGE_TONE));
 
-  await step("register", () => until(() => pbx.contacts().includes(`${USER}/sip:`), `${USER} is registered`, 15000, 200)
+  await step("register", () => until(() => pbx.contacts().includes(`${user}/sip:`), `${user} is registered`, 15000, 200)
     .then(() => {}));
   const page = await world.chromium({ user: alice, microphone });
 
@@ -62,7 +89,7 @@ async function matrix(world, suite, step) {
   };
 
   await step("call in", async () => {
-    pbx.command(`channel originate PJSIP/2001 application Dial PJSIP/${USER}`);
+    pbx.command(`channel originate PJSIP/2001 application Dial PJSIP/${user}`);
     await page.inState("incoming", 15000);
     await page.answer();
     await page.inState("in-call");

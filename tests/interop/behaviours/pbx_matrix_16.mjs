@@ -1,5 +1,0 @@
-// Asterisk 16: see world/matrix.mjs.
-
-import { pbxMatrix } from "../world/matrix.mjs";
-
-pbxMatrix("16", "bullseye");
