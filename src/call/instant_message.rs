@@ -10,6 +10,9 @@ use super::directory::{Delivery, LookUp, SocketSender};
 use super::exchange::Exchange;
 use crate::sip;
 
+/// Most bytes of a text, both ways.
+pub const LONGEST_TEXT: usize = sip::LONGEST_TEXT;
+
 /// What a page is told of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageNotice {
@@ -62,7 +65,7 @@ pub struct Texting {
     pub id: Option<String>,
     /// The dialled string.
     pub to: String,
-    /// What, at most [`sip::LONGEST_TEXT`] bytes.
+    /// What, at most [`LONGEST_TEXT`] bytes.
     pub text: String,
 }
 

@@ -32,7 +32,7 @@ pub use error::Error;
 pub use exchange::{Exchange, Placing, Resources, TrunkRules};
 pub use handle::CallHandle;
 pub use incoming::Invitation;
-pub use instant_message::{MessageNotice, Texting};
+pub use instant_message::{LONGEST_TEXT, MessageNotice, Texting};
 pub use leg::{PeerCommand, PeerLeg};
 pub use machine::{Call, DigitsBy, Local, Rules};
 pub use message::{

@@ -19,11 +19,10 @@ use super::json::{FromPage, Rejection, ToPage, VERSION};
 use super::sign_in::{Credentials, Identity};
 use super::telling::{message_to_page, to_page};
 use crate::call::{
-    self, CallHandle, Command, Delivery, EndReason, MessageNotice, Notice, Placing, SocketId,
-    SocketSender, Texting, TransferTarget,
+    self, CallHandle, Command, Delivery, EndReason, LONGEST_TEXT, MessageNotice, Notice, Placing,
+    SocketId, SocketSender, Texting, TransferTarget,
 };
 use crate::redacted::Redacted;
-use crate::sip::LONGEST_TEXT;
 
 /// Deliveries that may wait for a page that reads slowly; with more it loses its calls.
 const QUEUE: usize = 256;
