@@ -74,6 +74,7 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
         sip::Event::Ended { why, .. } => Event::Ended {
             reason: match why {
                 sip::EndedBy::Bye => EndReason::HangupRemote,
+                sip::EndedBy::GivenAway => EndReason::Transferred,
                 sip::EndedBy::AckMissing
                 | sip::EndedBy::SessionTimeout
                 | sip::EndedBy::TransportLost => EndReason::TrunkUnreachable,

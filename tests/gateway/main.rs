@@ -24,6 +24,7 @@ mod digits;
 mod drain;
 mod early_media;
 mod endings;
+mod failover;
 mod forks;
 mod hold;
 mod hostile_streams;

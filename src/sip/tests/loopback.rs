@@ -276,3 +276,53 @@ async fn an_owner_that_goes_away_ends_its_call() {
     callee.command(call.leg, ringing).await.expect("ringing");
     assert_eq!(next(&mut callee_events).await, Event::Cancelled);
 }
+
+#[tokio::test]
+async fn a_connection_leaves_from_the_address_of_its_listener() {
+    let peer = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("bound");
+    let mut trunk = trunk("peer");
+    trunk.targets[0].target = Target::at(peer.local_addr().expect("bound"), Transport::Tcp);
+    // The route to 127.0.0.1 would say 127.0.0.1.
+    let config = Config {
+        listen: vec![Listen {
+            transport: Transport::Tcp,
+            address: "127.0.0.2:0".parse().expect("address"),
+        }],
+        trunks: vec![trunk],
+        ..Config::default()
+    };
+    let (sender, _incoming) = mpsc::channel(8);
+    let caller = start(config, sender).await.expect("loopback binds");
+    let listener = caller.local_addresses()[0].address;
+    let (sender, _events) = mpsc::channel(16);
+    let outgoing = Outgoing {
+        trunk: "peer".to_owned(),
+        to_user: "600".to_owned(),
+        from_user: "alice".to_owned(),
+        body: SDP.into(),
+        ..Outgoing::default()
+    };
+    caller.invite(outgoing, sender).await.expect("placed");
+    let (mut stream, from) = timeout(Duration::from_secs(5), peer.accept())
+        .await
+        .expect("in time")
+        .expect("accepted");
+    assert_eq!(from.ip(), listener.ip());
+    assert_ne!(from.port(), listener.port());
+    let mut text = String::new();
+    while !text.contains("Contact: ") || !text.ends_with(SDP) {
+        let mut buffer = [0; 4_096];
+        let length = timeout(Duration::from_secs(5), stream.read(&mut buffer))
+            .await
+            .expect("in time")
+            .expect("read");
+        assert_ne!(length, 0, "closed");
+        text.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    assert!(
+        text.contains(&format!("Contact: <sip:alice@{listener};transport=tcp>")),
+        "{text}"
+    );
+}

@@ -21,9 +21,15 @@ fn wire(change: impl FnOnce(&mut Config)) -> Wire {
 
 /// The peer refuses a call and says where it came from.
 fn refuse_seen(wire: &mut Wire, invite: &Request, seen: &str) {
+    refuse_seen_by(Transport::Udp, wire, invite, seen);
+}
+
+fn refuse_seen_by(transport: Transport, wire: &mut Wire, invite: &Request, seen: &str) {
     let response = invite.respond(486, None, Some("b1"));
     let text = String::from_utf8(response.write().to_vec()).expect("text");
-    wire.receive(&text.replacen(";rport;", &format!(";{seen};"), 1));
+    let text = text.replacen(";rport;", &format!(";{seen};"), 1);
+    let flow = Flow::new(transport, 0, super::wire::PEER.parse().expect("address"));
+    wire.agent.handle_message(&text.into(), flow, wire.now);
     wire.sent_request("ACK");
     wire.event();
 }
@@ -55,6 +61,30 @@ fn behind_nat_the_contact_is_where_the_peer_sees_us() {
         refuse_seen(&mut wire, &invite, seen);
         let (contact, _) = contact_of_call(&mut wire);
         assert_eq!(contact, "<sip:alice@192.0.2.1:5060>", "{seen}");
+    }
+}
+
+#[test]
+fn a_stream_teaches_the_address_and_never_the_port() {
+    let mut wire = wire(|config| {
+        config.listen[0].transport = Transport::Tcp;
+        config.trunks[0].targets[0].target.transport = Some(Transport::Tcp);
+    });
+    let (contact, invite) = contact_of_call(&mut wire);
+    assert_eq!(contact, "<sip:alice@192.0.2.1:5060;transport=tcp>");
+    // The last of them comes from a peer that knows nothing of rport.
+    for (seen, learned) in [
+        ("received=203.0.113.7;rport=40000", "203.0.113.7:5060"),
+        ("received=192.0.2.1;rport=40001", "192.0.2.1:5060"),
+        ("received=203.0.113.8", "203.0.113.8:5060"),
+    ] {
+        refuse_seen_by(Transport::Tcp, &mut wire, &invite, seen);
+        let (contact, _) = contact_of_call(&mut wire);
+        assert_eq!(
+            contact,
+            format!("<sip:alice@{learned};transport=tcp>"),
+            "{seen}"
+        );
     }
 }
 

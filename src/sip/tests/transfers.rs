@@ -90,6 +90,60 @@ fn an_attended_transfer_names_the_other_dialog_as_its_peer_knows_it() {
 }
 
 #[test]
+fn the_call_that_was_given_away_ends_as_transferred_unless_the_transfer_failed() {
+    for (outcome, why) in [
+        (None, EndedBy::GivenAway),
+        (Some("200 OK"), EndedBy::GivenAway),
+        (Some("503 Service Unavailable"), EndedBy::Bye),
+    ] {
+        let mut wire = Wire::new(trunk("pbx"));
+        let (given, tag) = wire.answered_incoming();
+        let (leg, invite) = wire.answered_call();
+        let command = Command::Refer {
+            to_user: String::new(),
+            replaces: Some(given),
+        };
+        wire.command(leg, command);
+        let refer = wire.sent_request("REFER");
+        wire.answer(&refer, 202, "", "");
+        if let Some(status) = outcome {
+            let notify = of_call(&invite, &notify(2, "TAG", status, "terminated"));
+            wire.receive(&notify);
+            wire.sent_status(200);
+            assert!(matches!(
+                wire.event(),
+                Some(Event::TransferProgress { last: true, .. })
+            ));
+        }
+        wire.receive(&in_dialog("BYE", 2, &tag, "", ""));
+        wire.sent_status(200);
+        let cause = None;
+        assert_eq!(
+            wire.event(),
+            Some(Event::Ended { cause, why }),
+            "{outcome:?}"
+        );
+    }
+}
+
+/// A request of the peer, moved into the dialog of a call of ours.
+fn of_call(invite: &Request, text: &str) -> String {
+    let ours = value(&invite.headers, "From");
+    let dialog = [
+        ("Call-ID: ", value(&invite.headers, "Call-ID").to_owned()),
+        ("To: ", ours.to_owned()),
+        ("From: ", "<sip:600@pbx.example>;tag=b1".to_owned()),
+    ];
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    let lines = head.split("\r\n").map(|line| {
+        let found = dialog.iter().find(|(name, _)| line.starts_with(name));
+        found.map_or(line.to_owned(), |(name, value)| format!("{name}{value}"))
+    });
+    let head = lines.collect::<Vec<_>>().join("\r\n");
+    format!("{head}\r\n\r\n{body}")
+}
+
+#[test]
 fn a_refused_refer_and_one_without_news_are_failures_and_the_call_goes_on() {
     let mut wire = Wire::new(trunk("pbx"));
     let (leg, _) = wire.answered_incoming();

@@ -5,14 +5,15 @@
     reason = "driver: the timers of a connection run on the clock"
 )]
 
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub transport: Transport,
     pub remote: SocketAddr,
     pub listener: usize,
+    /// Where a connection that we open leaves from; `None`: as the route says.
+    pub source: Option<IpAddr>,
     pub limits: Limits,
     pub inbound: mpsc::Sender<Inbound>,
 }
@@ -91,7 +94,7 @@ pub async fn run_accepted(
 
 /// Opens a connection and carries it until it ends.
 pub async fn run_opened(plan: Plan, mut queue: mpsc::Receiver<Outgoing>, secure: Option<Opening>) {
-    let opened = timeout(plan.limits.connect_timeout, TcpStream::connect(plan.remote)).await;
+    let opened = timeout(plan.limits.connect_timeout, connect(&plan)).await;
     let Ok(Ok(stream)) = opened else {
         // The owner must stop queueing before the rest is drained, or a message could fall
         // between: `Closed` goes first.
@@ -114,8 +117,21 @@ pub async fn run_opened(plan: Plan, mut queue: mpsc::Receiver<Outgoing>, secure:
     }
 }
 
+/// A listener with an address of its own is who the peer knows us as: by another address of this
+/// machine it might not.
+async fn connect(plan: &Plan) -> io::Result<TcpStream> {
+    let socket = match plan.remote.is_ipv4() {
+        true => TcpSocket::new_v4()?,
+        false => TcpSocket::new_v6()?,
+    };
+    if let Some(ip) = plan.source {
+        socket.bind((ip, 0).into())?;
+    }
+    socket.connect(plan.remote).await
+}
+
 /// Why a handshake failed, in words.
-fn refusal(failed: Result<Option<std::io::Error>, tokio::time::error::Elapsed>) -> String {
+fn refusal(failed: Result<Option<io::Error>, tokio::time::error::Elapsed>) -> String {
     match failed {
         Ok(Some(error)) => error.to_string(),
         Ok(None) | Err(_) => "it took too long".to_owned(),

@@ -82,6 +82,8 @@ pub struct Unsent;
 #[derive(Debug)]
 pub struct Transports {
     limits: Limits,
+    /// Addresses of the listeners.
+    listeners: Vec<IpAddr>,
     udp: HashMap<usize, Arc<UdpSocket>>,
     /// The same sockets, as what arrives on them is read.
     datagrams: Datagrams,
@@ -128,6 +130,7 @@ impl Transports {
         let credentials = sources.as_ref().map(Sources::load).transpose()?;
         let mut transports = Transports {
             limits: config.limits.clone(),
+            listeners: config.listen.iter().map(|at| at.address.ip()).collect(),
             udp: HashMap::new(),
             datagrams: Datagrams::new(),
             connections: HashMap::new(),
@@ -387,11 +390,13 @@ impl Transports {
         self.last_connection += 1;
         let id = self.last_connection;
         let (queue, receiver) = mpsc::channel(self.limits.connection_queue.max(1));
+        let bound = self.listeners.get(listener).copied();
         let plan = Plan {
             id,
             transport: peer.transport,
             remote: peer.remote,
             listener,
+            source: bound.filter(|ip| !ip.is_unspecified()),
             limits: self.limits.clone(),
             inbound: self.inbound.clone(),
         };

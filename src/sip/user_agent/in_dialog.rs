@@ -118,7 +118,10 @@ impl UserAgent {
             // The called side may not do that before its answer (section 15); its fork is over.
             State::Calling(_) => return self.end_fork(id, tag, now),
             State::Established(_) => {
-                let why = EndedBy::Bye;
+                let why = match leg.transfers.is_given_away(now) {
+                    true => EndedBy::GivenAway,
+                    false => EndedBy::Bye,
+                };
                 self.tell(id, Event::Ended { cause, why });
             }
         }

@@ -90,7 +90,8 @@ impl UserAgent {
 
     /// Learns from `received` and `rport` of a response how the peer sees us: behind NAT that is
     /// where it reaches us, and stands in the Contacts to come. What the configuration says goes
-    /// before.
+    /// before. Of a stream only the address counts: its port is the connection's own, where nobody
+    /// listens.
     pub(super) fn learn_own_address(&mut self, flow: Flow, response: &Response) {
         if self.advertised(flow.remote).is_some() {
             return;
@@ -100,28 +101,30 @@ impl UserAgent {
         };
         let key = (flow.listener, flow.remote);
         let known = self.reachable(flow.listener, flow.remote);
-        // A stream leaves from a port of its own, NAT or not; a datagram from the listener's.
-        let same = match flow.transport {
-            Transport::Udp => (ip, port) == (known.ip(), known.port()),
-            Transport::Tcp | Transport::Tls => ip == known.ip(),
+        let port = match flow.transport {
+            Transport::Udp => port,
+            Transport::Tcp | Transport::Tls => Some(known.port()),
         };
-        let usable = port != 0 && !ip.is_unspecified() && ip.is_ipv4() == flow.remote.is_ipv4();
-        if same || !usable {
+        let usable = !ip.is_unspecified() && ip.is_ipv4() == flow.remote.is_ipv4();
+        let seen = port
+            .filter(|port| *port != 0 && usable)
+            .map(|port| SocketAddr::new(ip, port))
+            .filter(|seen| *seen != known);
+        let Some(seen) = seen else {
             self.views.remove(&key);
             return;
-        }
+        };
         if self.views.len() >= VIEWS && !self.views.contains_key(&key) {
             self.views.clear();
         }
-        let seen = SocketAddr::new(ip, port);
         if self.views.insert(key, seen) != Some(seen) {
             tracing::info!(peer = %flow.remote, address = %seen, "sip peer sees us at another address");
         }
     }
 }
 
-/// `received` and `rport` of the Via that we wrote; without both nothing is known.
-fn seen_by_peer(response: &Response) -> Option<(IpAddr, u16)> {
+/// `received` and `rport` of the Via that we wrote; without the first nothing is known.
+fn seen_by_peer(response: &Response) -> Option<(IpAddr, Option<u16>)> {
     let via = response.headers.get_raw(&Name::VIA).next()?;
     let top = *split_list(via).first()?;
     let (mut ip, mut port) = (None, None);
@@ -136,5 +139,5 @@ fn seen_by_peer(response: &Response) -> Option<(IpAddr, u16)> {
             _ => {}
         }
     }
-    Some((ip?, port?))
+    Some((ip?, port))
 }

@@ -25,6 +25,10 @@ const LONGEST: Duration = Duration::from_secs(180);
 pub struct Transfers {
     /// When we give up on the outcome of our REFER.
     asked: Option<Instant>,
+    /// Whose far end that REFER names.
+    replaces: Option<LegId>,
+    /// A REFER of another leg gives this one's far end away; until when its BYE means that.
+    given: Option<Instant>,
     /// Their REFER, whose progress we report.
     granted: Option<Granted>,
     /// They referred us before in this dialog: NOTIFYs then say which REFER they mean.
@@ -42,6 +46,11 @@ struct Granted {
 }
 
 impl Transfers {
+    /// True while a BYE of the peer means that its other side has been connected elsewhere.
+    pub fn is_given_away(&self, now: Instant) -> bool {
+        self.given.is_some_and(|until| now <= until)
+    }
+
     /// When the leg wants to be woken for them.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let granted = self.granted.map(|granted| granted.until);
@@ -81,6 +90,7 @@ impl UserAgent {
             return Err(wrong);
         }
         leg.transfers.asked = Some(now + LONGEST);
+        leg.transfers.replaces = replaces;
         let by = format!("<{}>", established.dialog.local.uri);
         let mut request = established.dialog.request(Method::Refer);
         let headers = &mut request.headers;
@@ -88,6 +98,9 @@ impl UserAgent {
         headers.insert(Name::from("Referred-By"), by);
         headers.insert(Name::ALLOW, Method::ALLOW);
         headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
+        if let Some(other) = replaces.and_then(|other| self.legs.get_mut(&other)) {
+            other.transfers.given = Some(now + LONGEST);
+        }
         self.send_in_dialog(id, Owner::Refer(id), request, true, now);
         self.arm(id);
         Ok(())
@@ -128,6 +141,12 @@ impl UserAgent {
         if let Some(leg) = self.legs.get_mut(&id)
             && leg.transfers.asked.take().is_some()
         {
+            let other = leg.transfers.replaces.take();
+            if status >= 300
+                && let Some(other) = other.and_then(|other| self.legs.get_mut(&other))
+            {
+                other.transfers.given = None;
+            }
             self.tell(id, Event::TransferProgress { status, last: true });
             self.arm(id);
         }

@@ -117,6 +117,16 @@ export class Asterisk {
     return Number(/(\d+) active channel/.exec(this.command("core show channels count"))[1]);
   }
 
+  /** True while those two endpoints talk through one bridge and no other channel is there. */
+  connects(one, other) {
+    const channels = this.command("core show channels concise").split("\n").filter((line) => line.includes("!"))
+      .map((line) => line.split("!"));
+    // The bridge is the last field but one.
+    const bridges = new Set(channels.map((fields) => fields.at(-2)));
+    const has = (endpoint) => channels.some(([name]) => name.startsWith(`${endpoint}-`));
+    return channels.length === 2 && bridges.size === 1 && !bridges.has("") && has(one) && has(other);
+  }
+
   async allCallsEnded(milliseconds = 5000) {
     await until(() => this.activeCalls() === 0, "asterisk has no channel left", milliseconds, 200);
   }

@@ -83,6 +83,11 @@ class World {
     return this.#stop("gateway");
   }
 
+  /** Ends the first Asterisk, or clears away after one that was killed. */
+  stopAsterisk() {
+    return this.#stop("asterisk");
+  }
+
   stopPhone(name) {
     return this.#stop(`phone ${name}`);
   }

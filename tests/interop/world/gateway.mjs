@@ -49,6 +49,7 @@ export const routes = {
 
 const value = (what) => {
   if (Array.isArray(what)) return `[${what.map(value).join(", ")}]`;
+  if (typeof what === "object") return `{ ${Object.entries(what).map(([key, one]) => `${key} = ${value(one)}`).join(", ")} }`;
   return typeof what === "string" ? JSON.stringify(what) : String(what);
 };
 

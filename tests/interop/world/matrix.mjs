@@ -1,10 +1,11 @@
 // What every PBX must do, in clear and by TLS with SDES: register, a call in, a call out, hold from
-// both sides, the session refreshed twice. Sound is checked both ways after each step.
+// both sides, attended transfer, the session refreshed twice. Sound is checked both ways after each
+// step.
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PHONE_TONE, toneFile } from "./baresip.mjs";
+import { PHONE_TONE, SECOND_PHONE_TONE, toneFile } from "./baresip.mjs";
 import { behaviour } from "./behaviour.mjs";
 import { Certificates } from "./certificates.mjs";
 import { alice, routes, trunks } from "./gateway.mjs";
@@ -46,7 +47,7 @@ function gatewayOptions(protection, certificates) {
 
 /** Declares the behaviour for the Asterisk of that suite of Debian, "plain" or "secure". */
 export function pbxMatrix(version, suite, protection) {
-  behaviour(`Asterisk ${version}, ${protection}: register, call in, call out, hold, two refreshes`, async (world) => {
+  behaviour(`Asterisk ${version}, ${protection}: register, call in, call out, hold, transfer, two refreshes`, async (world) => {
     const row = [];
     const step = async (name, what) => {
       try {
@@ -69,8 +70,7 @@ async function matrix(world, suite, protection, step) {
   const certificates = protection === "secure" ? new Certificates(join(world.place.logs, "tls")) : undefined;
   const pbx = await world.asterisk({ suite, certificates });
   const phone = await world.phone("first");
-  // A connection leaves from the address that the route says, and Asterisk knows the gateway by it.
-  world.network.preferSource(addresses.gatewayUnknown);
+  const second = await world.phone("second");
   await world.gateway(gatewayOptions(protection, certificates));
   const microphone = join(world.place.logs, "page.wav");
   writeFileSync(microphone, toneFile(PAGE_TONE));
@@ -113,6 +113,25 @@ async function matrix(world, suite, protection, step) {
     await page.heldIs(true, 8000);
     phone.command("resume");
     await page.heldIs(false, 8000);
+    await bothHear();
+  });
+
+  await step("transfer", async () => {
+    await page.hangUp();
+    await page.ended();
+    await pbx.allCallsEnded();
+    await page.call("2001", 15000);
+    await bothHear();
+    await page.hold(true);
+    await page.consult("2002");
+    await second.hears(PAGE_TONE);
+    assert.deepEqual(await page.join(), { first: "transferred", second: "transferred" });
+    await until(() => pbx.connects("PJSIP/2001", "PJSIP/2002"), "the two phones are connected, and nobody else", 5000, 200);
+    await phone.hears(SECOND_PHONE_TONE);
+    await second.hears(PHONE_TONE);
+    pbx.hangUpAll();
+    await pbx.allCallsEnded();
+    await page.call("610", 15000);
     await bothHear();
   });
 

@@ -124,11 +124,6 @@ export class Network {
     run("ip", "netns", "exec", name, "nft", rules);
   }
 
-  /** From now on the gateway's connections to the PBX leave from that address of its own. */
-  preferSource(address) {
-    run("ip", "-n", this.gateway, "route", "replace", "10.77.2.0/24", "dev", LINK_TO_PBX, "src", address);
-  }
-
   /** True when something listens there by TCP. */
   listens(name, address, port) {
     return run("ip", "netns", "exec", name, "ss", "-Hltn", "src", `${address}:${port}`).trim() !== "";

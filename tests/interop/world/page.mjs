@@ -55,6 +55,48 @@ export class Page {
     return this.evaluate((wanted) => globalThis.trunkline.phone.setHold(wanted), on);
   }
 
+  /** Calls somebody beside the present call, in a second one, and waits until they answer. */
+  async consult(number, milliseconds = 15000) {
+    await this.evaluate(async (to) => {
+      const { phone } = globalThis.trunkline;
+      const [{ Call }, { newCallId }] = await Promise.all([import("/phone/call.js"), import("/phone/signaling.js")]);
+      const { signaling } = phone;
+      const call = new Call({ signaling, id: newCallId(), number: to, iceServers: signaling.welcome.iceServers ?? [] });
+      for (const type of ["answer", "ringing", "early-media", "answered", "candidate", "held", "ended"]) {
+        signaling.addEventListener(type, ({ detail }) => { if (detail.call === call.id) call.receive(detail); });
+      }
+      globalThis.consultation = call;
+      await call.start(await navigator.mediaDevices.getUserMedia({ audio: true }));
+    }, number);
+    await until(async () => {
+      const { state, ending } = await this.evaluate(() => ({
+        state: globalThis.consultation.state, ending: globalThis.consultation.ending,
+      }));
+      if (ending) throw new Error(`the second call ended: ${JSON.stringify(ending)}`);
+      return state === "in-call";
+    }, `${this.name}: the second call is answered`, milliseconds);
+  }
+
+  /** Connects the far ends of the present call and of the second one; gives how each ended. */
+  async join(milliseconds = 15000) {
+    await this.evaluate(() => {
+      const { phone } = globalThis.trunkline;
+      globalThis.refusals = [];
+      for (const type of ["error", "transfer-failed"]) {
+        phone.signaling.addEventListener(type, ({ detail }) => globalThis.refusals.push(detail));
+      }
+      phone.signaling.join(phone.call.id, globalThis.consultation.id);
+    });
+    await until(() => this.evaluate(() => {
+      const [refused] = globalThis.refusals;
+      if (refused) throw new Error(`the transfer failed: ${JSON.stringify(refused)}`);
+      return globalThis.trunkline.phone.state === "idle" && globalThis.consultation.ending !== null;
+    }), `${this.name}: both calls ended`, milliseconds);
+    return this.evaluate(() => ({
+      first: globalThis.trunkline.phone.lastEnding.reason, second: globalThis.consultation.ending.reason,
+    }));
+  }
+
   sendDigits(digits) {
     return this.evaluate((keys) => globalThis.trunkline.phone.sendDigits(keys), digits);
   }
