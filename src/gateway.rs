@@ -6,6 +6,7 @@
 
 mod plan;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,7 +130,8 @@ impl Gateway {
             tokio::spawn(agent.run());
         }
 
-        let directory = Arc::new(Directory::new(plan.known));
+        let directory = Arc::new(Directory::new(plan.known).following(plan.followed));
+        tokio::spawn(tell_presence(Arc::clone(&directory), sip.clone()));
         let exchange = Arc::new(Exchange::new(Resources {
             sip: sip.clone(),
             workers,
@@ -262,21 +264,43 @@ impl Gateway {
     }
 }
 
+/// Tells the SIP side which users with lines of their own are signed in, as long as it runs.
+async fn tell_presence(directory: Arc<Directory>, sip: sip::Handle) {
+    loop {
+        for (user, present) in directory.changes().await {
+            if sip.present(user, present).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 fn health(sip: &sip::Handle) -> serde_json::Value {
-    let registrations: serde_json::Map<String, serde_json::Value> = sip
-        .registrations()
-        .into_iter()
-        .map(|(trunk, state)| {
-            let state = match state {
-                sip::RegistrationState::Unregistered => "unregistered".to_owned(),
-                sip::RegistrationState::Registering => "registering".to_owned(),
-                sip::RegistrationState::Registered => "registered".to_owned(),
-                sip::RegistrationState::Failed { status } => format!("failed: {status}"),
-            };
-            (trunk, state.into())
-        })
-        .collect();
-    serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "registrations": registrations })
+    let mut trunks: BTreeMap<String, String> = BTreeMap::new();
+    // Users are counted: their names are not for everybody who may ask for health.
+    let mut users: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+    for sip::RegistrationStatus {
+        trunk,
+        account,
+        state,
+    } in sip.registrations()
+    {
+        let word = state.as_str();
+        match (account, state) {
+            (Some(_), _) => *users.entry(trunk).or_default().entry(word).or_default() += 1,
+            (None, sip::RegistrationState::Failed { status }) => {
+                trunks.insert(trunk, format!("{word}: {status}"));
+            }
+            (None, _) => {
+                trunks.insert(trunk, word.to_owned());
+            }
+        }
+    }
+    serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "registrations": trunks,
+        "user_registrations": users,
+    })
 }
 
 fn built_in_numbers(settings: &Settings) -> Vec<signaling::Number> {

@@ -154,11 +154,28 @@ impl Settings {
                     "tls_certificate and tls_certificate_key together",
                 );
             }
-            if trunk.register && (trunk.username.is_none() || trunk.password.is_none()) {
+            let secret = trunk.password.is_some() || trunk.aka_key.is_some();
+            if trunk.register && (trunk.username.is_none() || !secret) {
                 return refuse(
                     &format!("trunk[{index}].register"),
                     "true",
-                    "username and password beside it",
+                    "username and password (or aka_key) beside it",
+                );
+            }
+            if trunk.inbound_username.is_some() != trunk.inbound_password.is_some() {
+                return refuse(
+                    &format!("trunk[{index}].inbound_username"),
+                    "one of two",
+                    "inbound_username and inbound_password together",
+                );
+            }
+            let operators =
+                usize::from(trunk.aka_op.is_some()) + usize::from(trunk.aka_opc.is_some());
+            if operators != usize::from(trunk.aka_key.is_some()) {
+                return refuse(
+                    &format!("trunk[{index}].aka_key"),
+                    "***",
+                    "aka_key and one of aka_op and aka_opc, or none of them",
                 );
             }
         }
@@ -187,6 +204,23 @@ impl Settings {
                     &format!("user[{index}].name"),
                     &user.name,
                     "a name of its own",
+                );
+            }
+            if !matches!(
+                user.trunk_register.as_str(),
+                "always" | "signed-in" | "never"
+            ) {
+                return refuse(
+                    &format!("user[{index}].trunk_register"),
+                    &user.trunk_register,
+                    "\"always\", \"signed-in\" or \"never\"",
+                );
+            }
+            if let Some(trunk) = user.trunk.as_deref().filter(|name| !names.contains(name)) {
+                return refuse(
+                    &format!("user[{index}].trunk"),
+                    trunk,
+                    "the name of a [[trunk]]",
                 );
             }
         }
@@ -228,13 +262,15 @@ mod tests {
              certificate = 'c'\ncertificate_key = 'k'\nca = 'a'\nclient_ca = 'a'\n\
              [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
-             [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\n\
+             [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\ntrunk = 't'\ntrunk_username = 'u'\ntrunk_password = 'p'\n\
              [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\npassword = 'p'\nfrom_user = 'f'\nhealth_check = 30\noutbound_proxy = 'sip:p;lr'\n\
              advertise = '192.0.2.1'\ntls_name = 'n'\ntls_certificate = 'c'\ntls_certificate_key = 'k'\n\
+             inbound_username = 'i'\ninbound_password = 'p'\naka_key = 'k'\naka_opc = 'o'\n\
              [[route]]\nmatch = 'x'\ntrunk = 't'\n[[inbound]]\nmatch = 'x'\ntrunk = 't'\n",
         )
         .expect("it is usable");
         let written = full.to_toml().expect("settings are TOML");
+        let written = written + "aka_op = '***'\n";
         for line in written.lines().filter_map(|line| line.split_once(" = ")) {
             let key = line.0;
             let documented = text
@@ -257,7 +293,23 @@ mod tests {
                 "[[route]]\nmatch = 'x'\ntrunk = 'none'",
                 ["route[0].trunk", "name of a [[trunk]]"],
             ),
+            (
+                "[[trunk]]\nname = 't'\naka_key = 'k'",
+                ["trunk[0].aka_key", "aka_opc"],
+            ),
+            (
+                "[[trunk]]\nname = 't'\ninbound_username = 'k'",
+                ["trunk[0].inbound_username", "together"],
+            ),
             ("[log]\nformat = 'xml'", ["log.format", "human"]),
+            (
+                "[[user]]\nname = 'u'\npassword = 'p'\ntrunk = 'none'",
+                ["user[0].trunk", "name of a [[trunk]]"],
+            ),
+            (
+                "[[user]]\nname = 'u'\npassword = 'p'\ntrunk_register = 'often'",
+                ["user[0].trunk_register", "signed-in"],
+            ),
             ("[http\n", ["expected", "line"]),
         ] {
             let error = read(text).expect_err(text);

@@ -65,6 +65,10 @@ pub fn start_metrics() -> Result<PrometheusHandle, Error> {
         "trunkline_sign_in_refused_total",
         "Sign-ins with wrong credentials"
     );
+    metrics::describe_gauge!(
+        "trunkline_registrations",
+        "SIP registrations by trunk and state"
+    );
     metrics::describe_counter!(
         "trunkline_silence_total",
         "Times that audio stopped coming, by side"

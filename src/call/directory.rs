@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::handle::CallHandle;
 use super::instant_message::MessageNotice;
@@ -44,6 +44,11 @@ pub type SocketSender = mpsc::Sender<Delivery>;
 #[derive(Debug, Default)]
 pub struct Directory {
     known: HashSet<String>,
+    /// Users whose coming and going somebody follows.
+    followed: HashSet<String>,
+    /// Those of them that came or went since [`Directory::changes`] was last asked.
+    changed: Mutex<HashSet<String>>,
+    news: Notify,
     pages: Mutex<HashMap<String, Vec<(SocketId, SocketSender)>>>,
 }
 
@@ -63,7 +68,33 @@ impl Directory {
     pub fn new(known: HashSet<String>) -> Self {
         Directory {
             known,
-            pages: Mutex::default(),
+            ..Directory::default()
+        }
+    }
+
+    /// The same, with [`Directory::changes`] telling of `followed`.
+    #[must_use]
+    pub fn following(mut self, followed: HashSet<String>) -> Self {
+        self.followed = followed;
+        self
+    }
+
+    /// Waits until followed users have come or gone; gives each with whether a page of it is
+    /// signed in now. One that came and went at once may be told as gone only.
+    pub async fn changes(&self) -> Vec<(String, bool)> {
+        loop {
+            let changed = std::mem::take(&mut *lock(&self.changed));
+            if !changed.is_empty() {
+                let pages = self.pages();
+                return changed
+                    .into_iter()
+                    .map(|user| {
+                        let present = pages.contains_key(&user);
+                        (user, present)
+                    })
+                    .collect();
+            }
+            self.news.notified().await;
         }
     }
 
@@ -73,6 +104,7 @@ impl Directory {
             .entry(user.to_owned())
             .or_default()
             .push((socket, sender));
+        self.tell(user);
     }
 
     /// A page has gone.
@@ -83,6 +115,15 @@ impl Directory {
             if of_user.is_empty() {
                 pages.remove(user);
             }
+        }
+        drop(pages);
+        self.tell(user);
+    }
+
+    fn tell(&self, user: &str) {
+        if self.followed.contains(user) {
+            lock(&self.changed).insert(user.to_owned());
+            self.news.notify_one();
         }
     }
 
@@ -106,9 +147,13 @@ impl Directory {
     }
 
     fn pages(&self) -> MutexGuard<'_, HashMap<String, Vec<(SocketId, SocketSender)>>> {
-        // Nothing here can panic halfway through a change, so a poisoned lock is still whole.
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pages)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing here can panic halfway through a change, so a poisoned lock is still whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -128,5 +173,20 @@ mod tests {
         assert!(matches!(directory.look_up("alice"), LookUp::Pages(pages) if pages.len() == 1));
         directory.sign_out("alice", SocketId(2));
         assert!(matches!(directory.look_up("alice"), LookUp::Absent));
+    }
+
+    #[tokio::test]
+    async fn the_coming_and_going_of_followed_users_is_told() {
+        let directory = Directory::new(HashSet::new())
+            .following(HashSet::from(["alice".to_owned(), "bob".to_owned()]));
+        let (sender, _receiver) = mpsc::channel(1);
+        directory.sign_in("carol", SocketId(1), sender.clone());
+        directory.sign_in("alice", SocketId(2), sender.clone());
+        assert_eq!(directory.changes().await, [("alice".to_owned(), true)]);
+        directory.sign_in("alice", SocketId(3), sender.clone());
+        directory.sign_out("alice", SocketId(2));
+        assert_eq!(directory.changes().await, [("alice".to_owned(), true)]);
+        directory.sign_out("alice", SocketId(3));
+        assert_eq!(directory.changes().await, [("alice".to_owned(), false)]);
     }
 }

@@ -190,6 +190,7 @@ impl Exchange {
             // Our own, never the page's: a browser that is called back through the PBX must not
             // meet a Call-ID that it knows.
             call_id: Some(format!("{:032x}", rand::random::<u128>())),
+            account: Some(placing.user.clone()),
         };
         let audience = Audience::new(placing.call, vec![(placing.socket, placing.sender)]);
         let (sip_sender, sip_events) = mpsc::channel(SIP_QUEUE);
@@ -254,10 +255,11 @@ impl Exchange {
             .trunks
             .get(&name)
             .ok_or_else(|| refuse(EndReason::Internal))?;
-        let user = self
-            .resources
-            .routes
-            .inbound(&name, &called)
+        // A call to a user's own line needs no route.
+        let user = incoming
+            .account
+            .clone()
+            .or_else(|| self.resources.routes.inbound(&name, &called))
             .ok_or_else(|| refuse(EndReason::NotFound))?;
         let pages = match self.resources.directory.look_up(&user) {
             LookUp::Unknown => return Err(refuse(EndReason::NotFound)),

@@ -186,6 +186,7 @@ impl Exchange {
         let trunk = trunks.get(&destination.trunk).ok_or(EndReason::Internal)?;
         Ok(sip::OutgoingMessage {
             to_user: destination.number,
+            account: Some(user.to_owned()),
             from_user: trunk.caller(user),
             from_name: name,
             text,
@@ -212,8 +213,11 @@ impl Exchange {
     fn hand_over(&self, message: sip::IncomingMessage) -> Result<(), EndReason> {
         let trunk = message.trunk.ok_or(EndReason::Forbidden)?;
         let to = message.request_user;
-        let user = self.resources.routes.inbound(&trunk, &to);
-        let user = user.ok_or(EndReason::NotFound)?;
+        // One to a user's own line needs no route.
+        let user = message
+            .account
+            .or_else(|| self.resources.routes.inbound(&trunk, &to))
+            .ok_or(EndReason::NotFound)?;
         let pages = match self.resources.directory.look_up(&user) {
             LookUp::Unknown => return Err(EndReason::NotFound),
             LookUp::Absent => return Err(EndReason::Unavailable),

@@ -133,6 +133,8 @@ impl CallTask {
             body: Bytes::from(offer),
             headers,
             call_id: Some(call_id.clone()),
+            // Who has a line of its own goes on under it.
+            account: Some(self.user.clone()),
         };
         let (sender, events) = mpsc::channel(SIP_QUEUE);
         let sip = self.side.sip.clone();

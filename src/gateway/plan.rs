@@ -37,6 +37,8 @@ pub(super) struct Plan {
     pub(super) sign_in: SignIn,
     /// Users that exist.
     pub(super) known: HashSet<String>,
+    /// Those with a line that is registered while they are signed in.
+    pub(super) followed: HashSet<String>,
     /// For pages.
     pub(super) ice_servers: Vec<IceServer>,
     /// RTP ports.
@@ -114,7 +116,16 @@ impl Plan {
                 inband_digits: trunk.inband_digits,
             };
             rules.insert(trunk.name.clone(), of_trunk);
-            let trunk = trunk::sip_trunk(index, trunk)?;
+            let accounts = settings
+                .user
+                .iter()
+                .filter(|user| user.trunk.as_ref() == Some(&trunk.name))
+                .map(|user| trunk::account(user, trunk))
+                .collect();
+            let trunk = sip::Trunk {
+                accounts,
+                ..trunk::sip_trunk(index, trunk)?
+            };
             let secure =
                 |target: &sip::TrunkTarget| target.target.transport == Some(sip::Transport::Tls);
             if trunk.targets.iter().any(secure)
@@ -136,6 +147,12 @@ impl Plan {
             };
             rules.insert(agent::TRUNK.to_owned(), of_agent);
         }
+        let followed = trunks
+            .iter()
+            .flat_map(|trunk| &trunk.accounts)
+            .filter(|account| account.registered == sip::Registered::Present)
+            .map(|account| account.user.clone())
+            .collect();
         Ok(Plan {
             listen,
             dns_servers: dns_servers(&settings.sip.dns_servers)?,
@@ -155,6 +172,7 @@ impl Plan {
                 ..sip::Limits::default()
             },
             trunks,
+            followed,
             shows_keys,
             rules,
             routes: routes(settings)?,

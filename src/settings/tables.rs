@@ -316,6 +316,37 @@ pub struct User {
     /// The name that the called party sees.
     #[serde(default)]
     pub display_name: Option<String>,
+    /// The trunk that the user has a line of its own at.
+    #[serde(default)]
+    pub trunk: Option<String>,
+    /// That line's name at the PBX; absent: the user's name.
+    #[serde(default)]
+    pub trunk_username: Option<String>,
+    /// For digest authentication of the line.
+    #[serde(default)]
+    pub trunk_password: Option<Secret>,
+    /// When the line is registered: `always`, `signed-in` or `never`.
+    #[serde(default = "default_trunk_register")]
+    pub trunk_register: String,
+}
+
+impl User {
+    /// A user with a password and nothing else said.
+    pub fn new(name: impl Into<String>, password: Redacted<String>) -> Self {
+        User {
+            name: name.into(),
+            password: Secret(password),
+            display_name: None,
+            trunk: None,
+            trunk_username: None,
+            trunk_password: None,
+            trunk_register: default_trunk_register(),
+        }
+    }
+}
+
+fn default_trunk_register() -> String {
+    "signed-in".to_owned()
 }
 
 /// One `[[route]]`

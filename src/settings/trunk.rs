@@ -37,6 +37,20 @@ pub struct Trunk {
     pub register: bool,
     /// Seconds that a registration is asked for.
     pub register_expires: u32,
+    /// Register with Outbound (RFC 5626).
+    pub register_outbound: bool,
+    /// What the trunk's own calls must prove by digest.
+    pub inbound_username: Option<String>,
+    /// Likewise.
+    pub inbound_password: Option<Secret>,
+    /// Key of the subscriber, for AKA digest: 32 hexadecimal digits, as `aka_op` and `aka_opc`.
+    pub aka_key: Option<Secret>,
+    /// The operator's OP, where `aka_opc` is not given.
+    pub aka_op: Option<Secret>,
+    /// OPc.
+    pub aka_opc: Option<Secret>,
+    /// AMF of resynchronisation: four hexadecimal digits.
+    pub aka_amf: String,
     /// The user part of From; absent: the page's user, or `username` where we register.
     pub from_user: Option<String>,
     /// Addresses, beside the target's own, whose calls belong to this trunk.
@@ -142,6 +156,13 @@ impl Default for Trunk {
             password: None,
             register: false,
             register_expires: 300,
+            register_outbound: true,
+            inbound_username: None,
+            inbound_password: None,
+            aka_key: None,
+            aka_op: None,
+            aka_opc: None,
+            aka_amf: "0000".to_owned(),
             from_user: None,
             accept_from: Vec::new(),
             codecs: vec!["PCMU".to_owned(), "PCMA".to_owned()],

@@ -137,6 +137,12 @@ pub struct Trunk {
     pub accept_from: Vec<IpNet>,
     /// Registration to hold at the trunk.
     pub registration: Option<Registration>,
+    /// What the trunk's own requests that begin something must prove.
+    pub inbound: Option<Credentials>,
+    /// Key of a subscriber, for trunks that challenge by AKA.
+    pub aka: Option<Aka>,
+    /// Lines of single users at the trunk, each with a registration of its own.
+    pub accounts: Vec<Account>,
     /// URIs of the Route headers that requests outside dialogs begin with; the first is where they
     /// go (RFC 3261 section 8.1.2).
     pub routes: Vec<String>,
@@ -224,6 +230,9 @@ impl Trunk {
             credentials: None,
             accept_from: Vec::new(),
             registration: None,
+            inbound: None,
+            aka: None,
+            accounts: Vec::new(),
             routes: Vec::new(),
             health: None,
             try_timeout: Duration::from_secs(4),
@@ -329,6 +338,46 @@ pub struct Registration {
     pub user: String,
     /// Seconds asked for.
     pub expires: u32,
+    /// Ask for Outbound (RFC 5626): the binding carries an instance and outlives a restart.
+    pub outbound: bool,
+}
+
+/// A subscriber's key (3GPP TS 35.206) for AKA digest (RFC 3310).
+#[derive(Debug, Clone)]
+pub struct Aka {
+    /// K.
+    pub key: Redacted<[u8; 16]>,
+    /// OP of the operator, where OPc is not given.
+    pub op: Option<Redacted<[u8; 16]>>,
+    /// OPc.
+    pub opc: Option<Redacted<[u8; 16]>>,
+    /// AMF of resynchronisation tokens, zero by TS 33.102 section 6.3.3.
+    pub field: [u8; 2],
+}
+
+/// A line that one user has at a trunk.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The user whose it is, as [`Outgoing::account`](super::Outgoing) and
+    /// [`Handle::present`](super::Handle) name it.
+    pub user: String,
+    /// The address of record and how it is registered.
+    pub registration: Registration,
+    /// Answers to digest challenges of its registration and its calls.
+    pub credentials: Option<Credentials>,
+    /// When it is registered.
+    pub registered: Registered,
+}
+
+/// When an account is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registered {
+    /// From start to end.
+    Always,
+    /// While its user is there.
+    Present,
+    /// Not at all: its calls only use its name and credentials.
+    Never,
 }
 
 /// Bounds on what a peer can make us hold.

@@ -41,6 +41,9 @@ pub struct Outgoing {
     pub headers: Vec<(String, String)>,
     /// Call-ID, where the owner wants to know it for its logs; drawn where absent.
     pub call_id: Option<String>,
+    /// The user who calls: where the trunk has an account of that user, the call goes out under
+    /// the account's name and credentials instead of `from_user` and the trunk's.
+    pub account: Option<String>,
 }
 
 /// A call that arrived; 100 Trying has been sent.
@@ -53,6 +56,8 @@ pub struct Incoming {
     /// User part of the request URI; for a call to a contact that we registered, the registered
     /// user.
     pub request_user: String,
+    /// The user to whose account's contact the call came.
+    pub account: Option<String>,
     /// User part of To.
     pub to_user: String,
     /// The caller's number or user, by the trunk's policy; `anonymous` where withheld.
@@ -321,4 +326,27 @@ pub enum RegistrationState {
         /// Status of the answer; 408 when none came, 503 when it could not be sent.
         status: u16,
     },
+}
+
+impl RegistrationState {
+    /// Its name, for a label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RegistrationState::Unregistered => "unregistered",
+            RegistrationState::Registering => "registering",
+            RegistrationState::Registered => "registered",
+            RegistrationState::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// One registration as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistrationStatus {
+    /// Name of the trunk.
+    pub trunk: String,
+    /// The user whose account it is; `None` for the trunk's own.
+    pub account: Option<String>,
+    /// What it is doing.
+    pub state: RegistrationState,
 }

@@ -6,11 +6,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::Listen;
 use super::error::Error;
-use super::event::{Command, Event, LegId, Outgoing, RegistrationState};
+use super::event::{Command, Event, LegId, Outgoing, RegistrationStatus};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome, OutgoingMessage};
 
-/// State of each registration by trunk name.
-pub type Registrations = Vec<(String, RegistrationState)>;
+/// State of each registration.
+pub type Registrations = Vec<RegistrationStatus>;
 
 /// What the user agent holds at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,6 +67,13 @@ pub enum Order {
         id: MessageId,
         /// 200..=699.
         status: u16,
+    },
+    /// A user is there, or has gone.
+    Present {
+        /// Who.
+        user: String,
+        /// Which of both.
+        present: bool,
     },
     /// Read the certificates of TLS again.
     ReadCertificates,
@@ -150,7 +157,13 @@ impl Handle {
         let _ = self.order(Order::AnswerMessage { id, status }).await;
     }
 
-    /// State of each registration, by trunk name in configuration order.
+    /// Tells whether `user` is there: accounts with [`Registered::Present`](super::Registered)
+    /// are registered meanwhile. An error says that the user agent has stopped.
+    pub async fn present(&self, user: String, present: bool) -> Result<(), Error> {
+        self.order(Order::Present { user, present }).await
+    }
+
+    /// State of each registration: by trunk in configuration order, the trunk's own first.
     pub fn registrations(&self) -> Registrations {
         self.registrations.borrow().clone()
     }

@@ -21,7 +21,9 @@ pub struct OutgoingMessage {
     pub trunk: String,
     /// User part of the request URI and of To.
     pub to_user: String,
-    /// User part of From.
+    /// Whose account at the trunk it goes by, where there is one.
+    pub account: Option<String>,
+    /// User part of From, without an account.
     pub from_user: String,
     /// Display name of From.
     pub from_name: Option<String>,
@@ -39,6 +41,8 @@ pub struct IncomingMessage {
     /// User part of the request URI; for a message to a contact that we registered, the
     /// registered user.
     pub request_user: String,
+    /// The user of ours whose registered account it is for.
+    pub account: Option<String>,
     /// The sender's number or user, by the trunk's policy; `anonymous` where withheld.
     pub from_user: String,
     /// The sender's display name.

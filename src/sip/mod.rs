@@ -36,11 +36,13 @@ mod tests;
 
 pub use address::is_route;
 pub use config::{
-    Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen, Prack,
-    Registration, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
+    Account, Aka, Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen,
+    Prack, Registered, Registration, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
 };
 pub use error::Error;
-pub use event::{Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState};
+pub use event::{
+    Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState, RegistrationStatus,
+};
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::{Handle, Held};
 pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::Config;
 use super::error::Error;
-use super::event::{Command, Event, Incoming, LegId};
+use super::event::{Command, Event, Incoming, LegId, RegistrationStatus};
 use super::handle::{Handle, Held, Order, Registrations};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use super::locating::{Answer, Question};
@@ -51,7 +51,11 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         tracing::info!(transport = %listen.transport, address = %listen.address, "sip listens");
     }
     let (orders, order_queue) = mpsc::channel(ORDER_QUEUE);
-    let (registrations_sender, registrations) = watch::channel(agent.registrations());
+    let states = agent.registrations();
+    for status in &states {
+        registration_gauge(status).increment(1.0);
+    }
+    let (registrations_sender, registrations) = watch::channel(states);
     let driver = Driver {
         agent,
         transports,
@@ -82,6 +86,12 @@ fn local_address(remote: SocketAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((any, 0)).ok()?;
     socket.connect(remote).ok()?;
     Some(socket.local_addr().ok()?.ip())
+}
+
+/// Registrations of that trunk in that state.
+fn registration_gauge(status: &RegistrationStatus) -> metrics::Gauge {
+    metrics::gauge!("trunkline_registrations",
+        "trunk" => status.trunk.clone(), "state" => status.state.as_str())
 }
 
 struct Driver {
@@ -233,6 +243,10 @@ impl Driver {
             Order::TakeMessages { messages } => self.messages = Some(messages),
             Order::AnswerMessage { id, status } => self.agent.answer_message(id, status, now),
             Order::Attach { leg, events } => self.attach(leg, events),
+            Order::Present { .. } if self.stopping.is_some() => {}
+            Order::Present { user, present } => {
+                self.agent.handle_presence(&user, present, now);
+            }
             Order::ReadCertificates => self.transports.reload(),
             Order::Count { reply } => {
                 let _ = reply.send(Held {
@@ -370,11 +384,20 @@ impl Driver {
                     self.agent.refuse_unheard(by, Instant::now());
                 }
             }
-            Happening::Registration { trunk, state } => {
-                tracing::info!(%trunk, ?state, "sip registration changed");
-                let states = self.agent.registrations();
-                self.registrations.send_replace(states);
-            }
+            Happening::Registration {
+                index,
+                before,
+                state,
+            } => self.registrations.send_modify(|all| {
+                if let Some(status) = all.get_mut(index) {
+                    status.state = before;
+                    registration_gauge(status).decrement(1.0);
+                    status.state = state;
+                    registration_gauge(status).increment(1.0);
+                    let (trunk, account) = (&status.trunk, status.account.as_deref());
+                    tracing::info!(%trunk, account, ?state, "sip registration changed");
+                }
+            }),
             Happening::Resolve { question } => self.transports.resolve(question),
             Happening::Target {
                 trunk,

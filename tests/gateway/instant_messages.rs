@@ -16,6 +16,7 @@ async fn write(pbx: &Pbx, to: &str, text: &str) -> u16 {
     let outgoing = sip::OutgoingMessage {
         trunk: "gateway".to_owned(),
         to_user: to.to_owned(),
+        account: None,
         from_user: "4930123".to_owned(),
         from_name: Some("Ada".to_owned()),
         text: text.to_owned(),

@@ -40,3 +40,4 @@ mod silent_sockets;
 mod srtp;
 mod strangers;
 mod transfer;
+mod user_lines;

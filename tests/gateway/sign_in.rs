@@ -12,9 +12,8 @@ use crate::world::World;
 /// A user of the configuration.
 pub fn user(name: &str, password: &str) -> User {
     User {
-        name: name.to_owned(),
-        password: Secret(Redacted::new(password.to_owned())),
         display_name: Some(name.to_uppercase()),
+        ..User::new(name, Redacted::new(password.to_owned()))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{identity, parse_transport, unusable};
 use crate::codec::Codec;
 use crate::protection::CryptoSuite;
+use crate::redacted::Redacted;
 use crate::settings::{self, Error};
 use crate::{call, sdp, sip};
 
@@ -147,13 +148,19 @@ pub(super) fn certificate(
 /// The trunk as the SIP user agent knows it.
 pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Trunk, Error> {
     let (targets, sips) = targets(index, trunk)?;
-    let credentials = match (&trunk.username, &trunk.password) {
-        (Some(username), Some(password)) => Some(sip::Credentials {
-            username: username.clone(),
-            password: password.0.clone(),
-        }),
-        _ => None,
+    let credentials = |username: &Option<String>, password: Option<&settings::Secret>| {
+        username
+            .as_ref()
+            .zip(password)
+            .map(|(username, password)| sip::Credentials {
+                username: username.clone(),
+                password: password.0.clone(),
+            })
     };
+    // A key alone needs no password: what AKA computes stands in its place.
+    let keyed = settings::Secret(Redacted::default());
+    let password = trunk.password.as_ref();
+    let password = password.or(trunk.aka_key.as_ref().map(|_| &keyed));
     let registration = trunk
         .username
         .as_ref()
@@ -161,6 +168,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         .map(|user| sip::Registration {
             user: user.clone(),
             expires: trunk.register_expires,
+            outbound: trunk.register_outbound,
         });
     let accept_from = trunk
         .accept_from
@@ -180,7 +188,9 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         routes: routes(index, trunk)?,
         try_timeout: try_timeout(index, trunk)?,
         health: health(index, trunk, targets.len())?,
-        credentials,
+        credentials: credentials(&trunk.username, password),
+        inbound: credentials(&trunk.inbound_username, trunk.inbound_password.as_ref()),
+        aka: aka(index, trunk)?,
         accept_from,
         registration,
         dialogs: dialogs(index, trunk)?,
@@ -197,6 +207,69 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         keep_alive: Duration::from_secs(trunk.keep_alive),
         ..sip::Trunk::with_targets(&trunk.name, targets)
     })
+}
+
+fn aka(index: usize, trunk: &settings::Trunk) -> Result<Option<sip::Aka>, Error> {
+    let secret = |key: &str, value: &Option<settings::Secret>| {
+        let Some(value) = value else {
+            return Ok(None);
+        };
+        let bytes = hexadecimal(value.0.reveal()).map(Redacted::new);
+        let expected = "32 hexadecimal digits";
+        let wrong = || unusable(format!("trunk[{index}].{key}"), "***", expected);
+        bytes.ok_or_else(wrong).map(Some)
+    };
+    let (op, opc) = (
+        secret("aka_op", &trunk.aka_op)?,
+        secret("aka_opc", &trunk.aka_opc)?,
+    );
+    let field = hexadecimal(&trunk.aka_amf).ok_or_else(|| {
+        let expected = "4 hexadecimal digits";
+        unusable(format!("trunk[{index}].aka_amf"), &trunk.aka_amf, expected)
+    })?;
+    Ok(secret("aka_key", &trunk.aka_key)?.map(|key| sip::Aka {
+        key,
+        op,
+        opc,
+        field,
+    }))
+}
+
+/// Exactly `N` bytes.
+fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The line that a user has at that trunk.
+pub(super) fn account(user: &settings::User, trunk: &settings::Trunk) -> sip::Account {
+    let name = user.trunk_username.as_ref().unwrap_or(&user.name);
+    sip::Account {
+        user: user.name.clone(),
+        registration: sip::Registration {
+            user: name.clone(),
+            expires: trunk.register_expires,
+            outbound: trunk.register_outbound,
+        },
+        credentials: user
+            .trunk_password
+            .as_ref()
+            .map(|password| sip::Credentials {
+                username: name.clone(),
+                password: password.0.clone(),
+            }),
+        registered: match user.trunk_register.as_str() {
+            "always" => sip::Registered::Always,
+            "never" => sip::Registered::Never,
+            _ => sip::Registered::Present,
+        },
+    }
 }
 
 /// How digits reach it.
@@ -414,6 +487,23 @@ mod tests {
             let error = policy(0, &trunk).expect_err(key);
             assert!(error.to_string().contains(key), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_is_read_in_hexadecimal_and_never_shown_when_it_is_wrong() {
+        let secret = |text: &str| Some(settings::Secret(Redacted::new(text.to_owned())));
+        let mut trunk = settings::Trunk {
+            aka_key: secret("465b5ce8b199b49faa5f0a2ee238a6bc"),
+            aka_opc: secret("CD63CB71954A9F4E48A5994E37A02BAF"),
+            ..settings::Trunk::default()
+        };
+        let read = aka(0, &trunk).expect("usable").expect("a key");
+        assert_eq!(read.key.reveal()[..2], [0x46, 0x5b]);
+        assert_eq!(read.opc.expect("given").reveal()[15], 0xaf);
+        trunk.aka_key = secret("465b5ce8b199b49f+a5f0a2ee238a6bc");
+        let error = aka(0, &trunk).expect_err("no hexadecimal").to_string();
+        assert!(error.contains("trunk[0].aka_key"), "{error}");
+        assert!(!error.contains("465b"), "{error}");
     }
 
     #[test]

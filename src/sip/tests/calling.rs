@@ -303,6 +303,7 @@ fn registers_with_digest_refreshes_and_knows_calls_to_its_contact() {
     trunk.registration = Some(Registration {
         user: "alice".to_owned(),
         expires: 300,
+        outbound: false,
     });
     let mut wire = Wire::new(trunk);
     wire.agent.start(wire.now);
@@ -324,9 +325,17 @@ fn registers_with_digest_refreshes_and_knows_calls_to_its_contact() {
     wire.answer(&second, 200, "r", &bindings);
     assert_eq!(
         wire.agent.registrations(),
-        [("pbx".to_owned(), RegistrationState::Registered)]
+        [RegistrationStatus {
+            trunk: "pbx".to_owned(),
+            account: None,
+            state: RegistrationState::Registered,
+        }]
     );
-    wire.advance(50 * SECOND);
+    wire.advance(44 * SECOND);
+    wire.quiet();
+    let early = wire.agent.poll_timeout().expect("a refresh") - wire.now;
+    assert!(early <= 6 * SECOND);
+    wire.advance(early);
     let refresh = wire.sent_request("REGISTER");
     assert!(value(&refresh.headers, "Authorization").contains("nonce=\"1\""));
     wire.answer(&refresh, 200, "r", &bindings);

@@ -3,7 +3,7 @@
 use crate::redacted::Redacted;
 use crate::sip::Credentials;
 use crate::sip::digest::{
-    Authorizer, Challenge, Hash, Protection, Subject, Unanswerable, challenges,
+    Authorizer, Challenge, Hash, Proof, Protection, Subject, Unanswerable, challenges,
 };
 use crate::sip::message::{Headers, Name, Request};
 use crate::sip::method::Method;
@@ -28,6 +28,7 @@ fn rfc_7616(hash: Hash) -> Challenge {
         opaque: Some("FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS".to_owned()),
         hash,
         session: false,
+        aka: false,
         named: true,
         protection: Protection::Auth,
         stale: false,
@@ -45,7 +46,7 @@ fn rfc_2617_section_3_5() {
         named: false,
         ..rfc_7616(Hash::Md5)
     };
-    let answer = challenge.answer(&mufasa("Circle Of Life"), GET, 1, "0a4f113b");
+    let answer = challenge.answer(Proof::from(&mufasa("Circle Of Life")), GET, 1, "0a4f113b");
     assert_eq!(
         answer,
         "Digest username=\"Mufasa\", realm=\"testrealm@host.com\", \
@@ -69,7 +70,8 @@ fn rfc_7616_section_3_9_1() {
             "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
         ),
     ] {
-        let answer = rfc_7616(hash).answer(&mufasa("Circle of Life"), path, 1, NONCE_7616);
+        let answer =
+            rfc_7616(hash).answer(Proof::from(&mufasa("Circle of Life")), path, 1, NONCE_7616);
         assert!(
             answer.contains(&format!("response=\"{response}\"")),
             "{answer}"
@@ -83,7 +85,14 @@ fn count_is_hexadecimal_beyond_0xff_and_body_counts_in_auth_int() {
         protection: Protection::AuthInt,
         ..rfc_7616(Hash::Sha256)
     };
-    let answer = |body| challenge.answer(&mufasa("x"), Subject { body, ..GET }, 0x1ff, "c");
+    let answer = |body| {
+        challenge.answer(
+            Proof::from(&mufasa("x")),
+            Subject { body, ..GET },
+            0x1ff,
+            "c",
+        )
+    };
     assert!(answer(b"a").contains("nc=000001ff"));
     assert_ne!(answer(b"a"), answer(b"b"));
 }
@@ -132,7 +141,7 @@ fn the_strongest_of_a_realm_is_answered_and_proxy_beside_server() {
         ),
         (Name::PROXY_AUTHENTICATE, "Digest realm=\"p\", nonce=\"3\""),
     ]);
-    assert_eq!(authorizer.accept(&response, &Headers::new()), Ok(()));
+    assert_eq!(authorizer.accept(&response, &Headers::new(), None), Ok(()));
     let headers = authorizer.headers(GET, "c");
     assert_eq!(headers.len(), 2);
     assert_eq!(headers[0].0, Name::AUTHORIZATION);
@@ -144,7 +153,7 @@ fn the_strongest_of_a_realm_is_answered_and_proxy_beside_server() {
 fn a_refused_password_is_not_repeated_but_a_stale_nonce_is_renewed() {
     let mut authorizer = Authorizer::new(mufasa("x"));
     let first = challenged(&[(Name::WWW_AUTHENTICATE, "Digest realm=\"r\", nonce=\"1\"")]);
-    assert_eq!(authorizer.accept(&first, &Headers::new()), Ok(()));
+    assert_eq!(authorizer.accept(&first, &Headers::new(), None), Ok(()));
     let mut answered = Headers::new();
     for (name, value) in authorizer.headers(GET, "c") {
         answered.insert(name, value);
@@ -153,10 +162,10 @@ fn a_refused_password_is_not_repeated_but_a_stale_nonce_is_renewed() {
         Name::WWW_AUTHENTICATE,
         "Digest realm=\"r\", nonce=\"2\", stale=true",
     )]);
-    assert_eq!(authorizer.clone().accept(&stale, &answered), Ok(()));
+    assert_eq!(authorizer.clone().accept(&stale, &answered, None), Ok(()));
     let again = challenged(&[(Name::WWW_AUTHENTICATE, "Digest realm=\"r\", nonce=\"2\"")]);
     assert_eq!(
-        authorizer.accept(&again, &answered),
+        authorizer.accept(&again, &answered, None),
         Err(Unanswerable::Refused)
     );
 }

@@ -153,6 +153,7 @@ fn an_outbound_proxy_carries_every_request_outside_of_calls() {
     trunk.registration = Some(Registration {
         user: "alice".to_owned(),
         expires: 300,
+        outbound: false,
     });
     trunk.routes = vec![
         "sip:192.0.2.30:5080;lr".to_owned(),

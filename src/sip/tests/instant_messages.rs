@@ -65,6 +65,7 @@ fn to(user: &str, text: &str) -> OutgoingMessage {
     OutgoingMessage {
         trunk: "pbx".to_owned(),
         to_user: user.to_owned(),
+        account: None,
         from_user: "alice".to_owned(),
         from_name: Some("Alice".to_owned()),
         text: text.to_owned(),

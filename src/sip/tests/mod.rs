@@ -1,5 +1,6 @@
 //! Traces of the whole user agent.
 
+mod authentication;
 mod called;
 mod calling;
 mod digest;
@@ -15,6 +16,7 @@ mod lost_streams;
 mod messages;
 mod own_address;
 mod redirections;
+mod registering;
 mod reliable;
 mod sessions;
 mod tls;

@@ -157,6 +157,7 @@ fn registered(flow_timer: &str, change: impl FnOnce(&mut Trunk)) -> Wire {
         config.trunks[0].registration = Some(Registration {
             user: "bob".to_owned(),
             expires: 300,
+            outbound: false,
         });
         config.trunks[0].credentials = credentials();
         change(&mut config.trunks[0]);

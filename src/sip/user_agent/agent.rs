@@ -14,16 +14,17 @@ use super::health::Health;
 use super::keep_alives::{KeepAlive, Way};
 use super::leg::Leg;
 use super::messaging::Messaging;
-use super::registrations::RegistrationEntry;
+use super::registrations::{RegistrationId, Registrations};
 use super::sending::{ClientEntry, Outbound};
 use super::server_side::ServerEntry;
 use super::targets::TargetId;
 use crate::sip::address::{NextHop, wants_sips};
 use crate::sip::config::{Config, Listen, Transport};
 use crate::sip::deadlines::Deadlines;
+use crate::sip::digest::{Subscriber, Verifier};
 use crate::sip::envelope::{Envelope, stamp_via};
 use crate::sip::error::Error;
-use crate::sip::event::{Event, LegId, RegistrationState};
+use crate::sip::event::{Event, LegId, RegistrationStatus};
 use crate::sip::locating::{Locator, Place, Reach};
 use crate::sip::message::{Message, Received};
 use crate::sip::method::Method;
@@ -48,8 +49,11 @@ pub struct UserAgent {
     pub(super) legs: HashMap<LegId, Leg>,
     /// Call-ID and local tag to leg.
     pub(super) dialogs: HashMap<(String, String), LegId>,
-    /// One entry per trunk that registers, by trunk index.
-    pub(super) registrations: HashMap<usize, RegistrationEntry>,
+    pub(super) registrations: Registrations,
+    /// Challenges of ours to requests of trunks that must prove who they are.
+    pub(super) verifier: Verifier,
+    /// Keys of the trunks that have one, by trunk index.
+    pub(super) subscribers: HashMap<usize, Subscriber>,
     /// The targets that are watched.
     pub(super) health: BTreeMap<TargetId, Health>,
     /// What is known of names.
@@ -85,7 +89,7 @@ pub(super) enum Wake {
     Server(ServerKey),
     Leg(LegId),
     KeepAlive(Way),
-    Registration(usize),
+    Registration(RegistrationId),
     /// The requests that wait for names.
     LookUps,
     /// The names of trunks.
@@ -112,14 +116,14 @@ impl UserAgent {
                 return Err(Error::NoTarget(trunk.name.clone()));
             }
         }
-        let registrations = config
+        let registrations = Registrations::new(&config, &mut random);
+        let mut key = [0; 32];
+        random.fill_bytes(&mut key);
+        let subscribers = config
             .trunks
             .iter()
             .enumerate()
-            .filter_map(|(index, trunk)| {
-                let entry = RegistrationEntry::new(trunk, &mut random)?;
-                Some((index, entry))
-            })
+            .filter_map(|(index, trunk)| Some((index, Subscriber::new(trunk.aka.as_ref()?))))
             .collect();
         let locator = Locator::new(Reach::of(&listeners));
         Ok(UserAgent {
@@ -133,6 +137,8 @@ impl UserAgent {
             legs: HashMap::new(),
             dialogs: HashMap::new(),
             registrations,
+            verifier: Verifier::new(key),
+            subscribers,
             health: BTreeMap::new(),
             locator,
             parked: Vec::new(),
@@ -238,7 +244,7 @@ impl UserAgent {
                 Wake::Server(key) => self.handle_server_timeout(&key, now),
                 Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
                 Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
-                Wake::Registration(trunk) => self.handle_registration_timeout(trunk, now),
+                Wake::Registration(id) => self.handle_registration_timeout(id, now),
                 Wake::LookUps => self.handle_look_up_timeout(now),
                 Wake::Names => self.keep_warm(now),
                 Wake::Target(id) => self.handle_target_timeout(id, now),
@@ -261,16 +267,11 @@ impl UserAgent {
         self.happenings.pop_front()
     }
 
-    /// State of every registration, by trunk name in configuration order.
-    pub fn registrations(&self) -> Vec<(String, RegistrationState)> {
-        self.config
-            .trunks
+    /// State of every registration: by trunk in configuration order, the trunk's own first.
+    pub fn registrations(&self) -> Vec<RegistrationStatus> {
+        self.registrations
             .iter()
-            .enumerate()
-            .filter_map(|(index, trunk)| {
-                let entry = self.registrations.get(&index)?;
-                Some((trunk.name.clone(), entry.machine.state()))
-            })
+            .map(|(_, entry)| entry.status(&self.config))
             .collect()
     }
 
@@ -286,11 +287,7 @@ impl UserAgent {
 
     /// True when no leg is left and no registration is under way.
     pub fn is_idle(&self) -> bool {
-        self.legs.is_empty()
-            && self
-                .registrations
-                .values()
-                .all(|entry| entry.machine.is_quiet())
+        self.legs.is_empty() && self.registrations.is_quiet()
     }
 
     /// Number of transactions held, for a gauge.

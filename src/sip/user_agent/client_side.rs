@@ -77,6 +77,9 @@ impl UserAgent {
         {
             return;
         }
+        if (200..300).contains(&response.status) {
+            self.take_next_nonce(owner, response);
+        }
         if response.status == 422
             && !self.is_given_up(owner)
             && self.retry_with_longer_session(key, response, now)
@@ -97,8 +100,8 @@ impl UserAgent {
             Owner::Offer(leg) if response.status >= 200 => {
                 self.take_update_response(leg, key, response, now);
             }
-            Owner::Register(trunk) if response.status >= 200 => {
-                self.take_register_response(trunk, response, now);
+            Owner::Register(id) if response.status >= 200 => {
+                self.take_register_response(id, response, now);
             }
             Owner::Probe(id) if response.status >= 200 => {
                 self.take_probe(id, response.status, now);
@@ -156,7 +159,7 @@ impl UserAgent {
             Owner::Info(leg) => self.informed(leg, now),
             Owner::Message(id) => self.finish_message(id, unanswered(status), now),
             Owner::DialogMessage(leg) => self.texted(leg, unanswered(status), now),
-            Owner::Register(trunk) => self.fail_register(trunk, status, now),
+            Owner::Register(id) => self.fail_register(id, status, now),
             // An early dialog that does not take a PRACK ends by itself or is answered all the same.
             Owner::Probe(id) => self.take_probe(id, status, now),
             Owner::Acknowledge(_) | Owner::Prack(..) | Owner::Nobody | Owner::Left => {}

@@ -12,7 +12,7 @@ use super::sending::{Outbound, Owner};
 use super::targets::put_routes;
 use super::transferring::Transfers;
 use crate::sip::address::{Address, NextHop};
-use crate::sip::config::Prack;
+use crate::sip::config::{Prack, Registered};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, LegId, Outgoing};
@@ -61,19 +61,32 @@ impl UserAgent {
         if uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
             return Err(Error::BadHeader("To".to_owned()));
         }
+        let registration = self
+            .registrations
+            .of_caller(index, outgoing.account.as_deref());
+        let account = registration.filter(|entry| entry.account.is_some());
+        let from_user = account.map_or(outgoing.from_user, |entry| entry.user.clone());
         let presented = identity::present(
             &trunk.identity,
-            &outgoing.from_user,
+            &from_user,
             outgoing.from_name.as_deref(),
             &trunk.domain,
             outgoing.anonymous,
         );
         // A registered trunk knows us by the contact that we registered.
-        let contact_user = match self.registrations.get(&index) {
-            Some(entry) => entry.contact_user.clone(),
-            None if outgoing.anonymous => identity::ANONYMOUS.to_owned(),
-            None => outgoing.from_user,
+        let contact_user = match registration {
+            Some(entry) if entry.registered != Registered::Never => entry.contact_user.clone(),
+            _ if outgoing.anonymous => identity::ANONYMOUS.to_owned(),
+            _ => from_user,
         };
+        let subscriber = (account.is_none() && trunk.aka.is_some()).then_some(index);
+        let credentials = match account {
+            Some(entry) => entry.credentials.clone(),
+            None => trunk.credentials.clone(),
+        };
+        // What the registrar said is the way to it, behind our own proxy (RFC 3608 section 5).
+        let served = registration.map_or(&[][..], |entry| &entry.service_route);
+        let routes = [&trunk.routes, served].concat();
         let mut request = Request::new(Method::Invite, uri.clone());
         let headers = &mut request.headers;
         headers.insert(Name::MAX_FORWARDS, 70u32);
@@ -97,7 +110,7 @@ impl UserAgent {
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
-        put_routes(&mut request, &trunk.routes);
+        put_routes(&mut request, &routes);
         put_sdp(&mut request, outgoing.body.clone());
         self.dialogs
             .insert((call_id.clone(), local_tag.clone()), id);
@@ -105,7 +118,7 @@ impl UserAgent {
             id,
             Leg {
                 id,
-                authorizer: trunk.credentials.clone().map(Authorizer::new),
+                authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
                 trunk: Some(index),
                 redirection: Redirection::new(&trunk, &request.uri),
                 transfers: Transfers::default(),
@@ -125,10 +138,11 @@ impl UserAgent {
                 })),
             },
         );
+        let way = self.way_by_routes(index, &routes);
         let outbound = Outbound {
             contact: Some((contact_user, String::new())),
             give_up: trunk.request_timeout,
-            ..Outbound::new(request, self.way_to_trunk(index), Owner::Invite(id))
+            ..Outbound::new(request, way, Owner::Invite(id))
         };
         self.send(outbound, now);
         Ok(id)

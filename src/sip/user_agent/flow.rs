@@ -79,8 +79,10 @@ pub enum Happening {
     },
     /// A registration changed.
     Registration {
-        /// Name of the trunk.
-        trunk: String,
+        /// Its place in [`UserAgent::registrations`](super::UserAgent::registrations).
+        index: usize,
+        /// The state before.
+        before: RegistrationState,
         /// Its new state.
         state: RegistrationState,
     },

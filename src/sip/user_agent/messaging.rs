@@ -82,6 +82,9 @@ impl UserAgent {
         }
         let trunk = self.config.trunks[index].clone();
         let uri = trunk.uri(&outgoing.to_user);
+        if uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
+            return Err(Error::BadHeader("To".to_owned()));
+        }
         let to_one = self.messaging.sent.values().filter(|sent| sent.uri == uri);
         let (to_one, in_all) = (to_one.count(), self.messaging.sent.len());
         if in_all >= MOST_SENT || to_one >= MOST_TO_ONE {
@@ -94,9 +97,22 @@ impl UserAgent {
                 },
             });
         }
+        let registration = self
+            .registrations
+            .of_caller(index, outgoing.account.as_deref());
+        let account = registration.filter(|entry| entry.account.is_some());
+        let from_user = account.map_or(outgoing.from_user, |entry| entry.user.clone());
+        let subscriber = (account.is_none() && trunk.aka.is_some()).then_some(index);
+        let credentials = match account {
+            Some(entry) => entry.credentials.clone(),
+            None => trunk.credentials.clone(),
+        };
+        // What the registrar said is the way to it, behind our own proxy (RFC 3608 section 5).
+        let served = registration.map_or(&[][..], |entry| &entry.service_route);
+        let routes = [&trunk.routes, served].concat();
         let presented = identity::present(
             &trunk.identity,
-            &outgoing.from_user,
+            &from_user,
             outgoing.from_name.as_deref(),
             &trunk.domain,
             false,
@@ -113,12 +129,12 @@ impl UserAgent {
         for (name, value) in presented.headers {
             headers.insert(Name::from(name), value);
         }
-        put_routes(&mut request, &trunk.routes);
+        put_routes(&mut request, &routes);
         put_text(&mut request, &outgoing.text);
         let id = self.messaging.next();
         let sent = Sent {
             trunk: index,
-            authorizer: trunk.credentials.map(Authorizer::new),
+            authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
             sequence: 1,
             uri,
             waiting: (to_one > 0).then(|| request.clone()),
@@ -177,11 +193,11 @@ impl UserAgent {
             }
         };
         let called = user_of(&request.uri);
-        let trunk = self.trunk_of(source.ip(), &called);
-        let request_user = match trunk.and_then(|index| self.registrations.get(&index)) {
-            Some(entry) if entry.contact_user == called => entry.user.clone(),
-            _ => called,
-        };
+        let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
+        let trunk = proven.or_else(|| self.trunk_of(source.ip(), &called));
+        let registration = self.registrations.of_contact(&called);
+        let account = registration.and_then(|entry| entry.account.clone());
+        let request_user = registration.map_or(called, |entry| entry.user.clone());
         let trunk = trunk.map(|index| &self.config.trunks[index]);
         let policy = trunk.map(|trunk| &trunk.identity);
         let sender = identity::caller(policy, &envelope.from, &request.headers);
@@ -192,6 +208,7 @@ impl UserAgent {
             id,
             trunk,
             request_user,
+            account,
             from_user: sender.user,
             from_name: sender.name,
             call_id: envelope.call_id.clone(),

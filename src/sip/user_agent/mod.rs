@@ -4,6 +4,7 @@
 
 mod agent;
 mod answering;
+mod authentication;
 mod client_side;
 mod commands;
 mod connections;
@@ -24,6 +25,7 @@ mod messaging;
 mod own_address;
 mod redirecting;
 mod refreshing;
+mod registering;
 mod registrations;
 mod reliable;
 mod reoffering;

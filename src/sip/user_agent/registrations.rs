@@ -1,172 +1,217 @@
-//! REGISTER requests and their answers, one registration per trunk that asks for it.
+//! All registrations: one per trunk that asks for it, one per account; found by trunk, by user and
+//! by the contact that was registered.
 
-use std::time::{Duration, Instant};
+use std::collections::{HashMap, VecDeque};
 
 use rand::rngs::StdRng;
+use sha2::{Digest as _, Sha256};
 
-use super::agent::{UserAgent, Wake, random_token};
-use super::flow::Happening;
-use super::sending::{Outbound, Owner};
-use super::targets::put_routes;
-use crate::sip::address::{Address, user_of};
-use crate::sip::config::Trunk;
+use super::agent::random_token;
+use crate::sip::config::{Account, Config, Credentials, Registered, Registration};
 use crate::sip::digest::Authorizer;
-use crate::sip::message::{Headers, Name, Request, Response, elements, header};
-use crate::sip::method::Method;
-use crate::sip::registration::{Outcome, Registering};
+use crate::sip::event::RegistrationStatus;
+use crate::sip::registration::Registering;
+
+/// Names one registration as long as the user agent lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegistrationId(pub usize);
+
+/// REGISTERs under way at one trunk: a PBX with thousands of lines is not flooded, and a dead one
+/// delays no other.
+pub const IN_FLIGHT: usize = 50;
 
 /// One registration and the names it goes by.
 #[derive(Debug)]
 pub struct RegistrationEntry {
+    /// Index of its trunk.
+    pub trunk: usize,
+    /// The user whose account it is; `None` for the trunk's own.
+    pub account: Option<String>,
+    /// When it is registered.
+    pub registered: Registered,
     pub machine: Registering,
+    pub credentials: Option<Credentials>,
     pub authorizer: Option<Authorizer>,
     /// User part of the address of record.
     pub user: String,
     /// User part of our Contact: the user with a token that nobody guesses, so that a call to it
     /// must come from the registrar.
     pub contact_user: String,
+    /// `urn:uuid` of RFC 5626 section 4.1; `None` where Outbound is not wanted or was refused.
+    pub instance: Option<String>,
     pub sequence: u32,
-    call_id: String,
-    tag: String,
+    pub call_id: String,
+    pub tag: String,
+    /// URIs of the preloaded routes of its calls (RFC 3608).
+    pub service_route: Vec<String>,
+    /// True while it waits in its trunk's lane.
+    pub queued: bool,
+    /// True while a REGISTER has no final answer.
+    pub in_flight: bool,
+}
+
+/// REGISTERs of one trunk that wait for their turn.
+#[derive(Debug, Default)]
+pub struct Lane {
+    pub waiting: VecDeque<RegistrationId>,
+    pub in_flight: usize,
+    /// True while it is being worked off: a send that fails at once comes back here.
+    pub busy: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Registrations {
+    entries: Vec<RegistrationEntry>,
+    by_trunk: HashMap<usize, RegistrationId>,
+    by_account: HashMap<String, Vec<RegistrationId>>,
+    by_contact: HashMap<String, RegistrationId>,
+    pub lanes: HashMap<usize, Lane>,
+}
+
+impl Registrations {
+    /// What the trunks of `config` ask for.
+    pub fn new(config: &Config, random: &mut StdRng) -> Self {
+        let mut all = Registrations::default();
+        for (index, trunk) in config.trunks.iter().enumerate() {
+            let own = trunk.registration.iter().map(|registration| {
+                let credentials = trunk.credentials.clone();
+                (None, registration, credentials, Registered::Always)
+            });
+            let accounts = trunk.accounts.iter().map(|account: &Account| {
+                (
+                    Some(account.user.clone()),
+                    &account.registration,
+                    account.credentials.clone(),
+                    account.registered,
+                )
+            });
+            for (account, registration, credentials, registered) in own.chain(accounts) {
+                let instance = registration
+                    .outbound
+                    .then(|| instance(config, &trunk.name, registration));
+                // Accounts have passwords: the key is the trunk's.
+                let keyed = account.is_none() && trunk.aka.is_some();
+                let subscriber = keyed.then_some(index);
+                let token = random_token(random, 4);
+                all.add(RegistrationEntry {
+                    trunk: index,
+                    account,
+                    registered,
+                    machine: Registering::new(registration.expires),
+                    authorizer: credentials
+                        .clone()
+                        .map(|own| Authorizer::new(own).with_subscriber(subscriber)),
+                    credentials,
+                    user: registration.user.clone(),
+                    contact_user: format!("{}-{token}", registration.user),
+                    instance,
+                    sequence: 0,
+                    call_id: random_token(random, 16),
+                    tag: random_token(random, 8),
+                    service_route: Vec::new(),
+                    queued: false,
+                    in_flight: false,
+                });
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, entry: RegistrationEntry) {
+        let id = RegistrationId(self.entries.len());
+        match &entry.account {
+            None => {
+                self.by_trunk.insert(entry.trunk, id);
+            }
+            Some(user) => self.by_account.entry(user.clone()).or_default().push(id),
+        }
+        if entry.registered != Registered::Never {
+            self.by_contact.insert(entry.contact_user.clone(), id);
+        }
+        self.entries.push(entry);
+    }
+
+    /// One of them.
+    pub fn get(&self, id: RegistrationId) -> Option<&RegistrationEntry> {
+        self.entries.get(id.0)
+    }
+
+    /// One of them.
+    pub fn get_mut(&mut self, id: RegistrationId) -> Option<&mut RegistrationEntry> {
+        self.entries.get_mut(id.0)
+    }
+
+    /// The one that a call through `trunk` goes out under: the account that `user` has there, else
+    /// the trunk's own.
+    pub fn of_caller(&self, trunk: usize, user: Option<&str>) -> Option<&RegistrationEntry> {
+        let account = user
+            .and_then(|user| self.by_account.get(user))
+            .and_then(|ids| ids.iter().find(|id| self.entries[id.0].trunk == trunk));
+        let id = account.or_else(|| self.by_trunk.get(&trunk))?;
+        self.entries.get(id.0)
+    }
+
+    /// The one whose Contact has this user part.
+    pub fn of_contact(&self, user: &str) -> Option<&RegistrationEntry> {
+        self.entries.get(self.by_contact.get(user)?.0)
+    }
+
+    /// The accounts of `user` that are registered while it is there.
+    pub fn of_present(&self, user: &str) -> Vec<RegistrationId> {
+        let ids = self.by_account.get(user).into_iter().flatten();
+        ids.copied()
+            .filter(|id| self.entries[id.0].registered == Registered::Present)
+            .collect()
+    }
+
+    /// Every one with its name, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = (RegistrationId, &RegistrationEntry)> {
+        let numbered = self.entries.iter().enumerate();
+        numbered.map(|(index, entry)| (RegistrationId(index), entry))
+    }
+
+    /// True when no REGISTER is wanted or under way.
+    pub fn is_quiet(&self) -> bool {
+        self.entries.iter().all(|entry| entry.machine.is_quiet())
+    }
 }
 
 impl RegistrationEntry {
-    /// The registration that `trunk` asks for.
-    pub fn new(trunk: &Trunk, random: &mut StdRng) -> Option<Self> {
-        let registration = trunk.registration.as_ref()?;
-        let token = random_token(random, 4);
-        Some(RegistrationEntry {
-            machine: Registering::new(registration.expires),
-            authorizer: trunk.credentials.clone().map(Authorizer::new),
-            user: registration.user.clone(),
-            contact_user: format!("{}-{token}", registration.user),
-            sequence: 0,
-            call_id: random_token(random, 16),
-            tag: random_token(random, 8),
-        })
+    /// As the operator sees it.
+    pub fn status(&self, config: &Config) -> RegistrationStatus {
+        RegistrationStatus {
+            trunk: config.trunks[self.trunk].name.clone(),
+            account: self.account.clone(),
+            state: self.machine.state(),
+        }
     }
 }
 
-impl UserAgent {
-    pub(super) fn start_registrations(&mut self, now: Instant) {
-        for trunk in self.registering_trunks() {
-            self.change_registration(trunk, now, Registering::start);
-        }
+/// The instance of one registration (RFC 5626 section 4.1): the same after a restart, because it
+/// comes from the configuration alone; another for each gateway of a pair, because their
+/// listeners differ. A version 8 UUID (RFC 9562 section 5.8).
+fn instance(config: &Config, trunk: &str, registration: &Registration) -> String {
+    let mut hash = Sha256::new();
+    for listen in &config.listen {
+        hash.update(format!("{} {} ", listen.transport, listen.address));
     }
-
-    pub(super) fn stop_registrations(&mut self, now: Instant) {
-        for trunk in self.registering_trunks() {
-            self.change_registration(trunk, now, Registering::stop);
-        }
+    hash.update(config.advertised.map_or(String::new(), |ip| ip.to_string()));
+    for part in [trunk, &registration.user] {
+        hash.update([0]);
+        hash.update(part);
     }
-
-    pub(super) fn handle_registration_timeout(&mut self, trunk: usize, now: Instant) {
-        self.change_registration(trunk, now, |machine| machine.handle_timeout(now));
-    }
-
-    pub(super) fn take_register_response(
-        &mut self,
-        trunk: usize,
-        response: &Response,
-        now: Instant,
-    ) {
-        let Some(entry) = self.registrations.get(&trunk) else {
-            return;
-        };
-        let seconds = |name: Name| {
-            let value = header(&response.headers, &name)?;
-            // Retry-After may carry a comment and parameters.
-            let digits = value.split(|c: char| !c.is_ascii_digit()).next()?;
-            digits.parse().ok()
-        };
-        let outcome = Outcome {
-            status: response.status,
-            granted: granted(&response.headers, &entry.contact_user)
-                .or_else(|| seconds(Name::EXPIRES)),
-            minimum: seconds(Name::MIN_EXPIRES),
-            retry_after: seconds(Name::RETRY_AFTER),
-        };
-        let spread = self.chance();
-        self.change_registration(trunk, now, |machine| machine.handle(outcome, spread, now));
-    }
-
-    pub(super) fn fail_register(&mut self, trunk: usize, status: u16, now: Instant) {
-        let outcome = Outcome {
-            status,
-            granted: None,
-            minimum: None,
-            retry_after: None,
-        };
-        let spread = self.chance();
-        self.change_registration(trunk, now, |machine| machine.handle(outcome, spread, now));
-    }
-
-    fn registering_trunks(&self) -> Vec<usize> {
-        let mut trunks: Vec<usize> = self.registrations.keys().copied().collect();
-        trunks.sort_unstable();
-        trunks
-    }
-
-    /// Applies a change, sends what it asks for, tells of a new state.
-    fn change_registration(
-        &mut self,
-        trunk: usize,
-        now: Instant,
-        change: impl FnOnce(&mut Registering),
-    ) {
-        let Some(entry) = self.registrations.get_mut(&trunk) else {
-            return;
-        };
-        let before = entry.machine.state();
-        change(&mut entry.machine);
-        let wanted = entry.machine.poll();
-        let timeout = entry.machine.poll_timeout();
-        let state = entry.machine.state();
-        self.deadlines.set(&Wake::Registration(trunk), timeout);
-        if state != before {
-            let trunk = self.config.trunks[trunk].name.clone();
-            self.happen(Happening::Registration { trunk, state });
-        }
-        if let Some(expires) = wanted {
-            self.send_register(trunk, expires, now);
-        }
-    }
-
-    fn send_register(&mut self, index: usize, expires: u32, now: Instant) {
-        let trunk = self.config.trunks[index].clone();
-        let Some(entry) = self.registrations.get_mut(&index) else {
-            return;
-        };
-        entry.sequence += 1;
-        let record = trunk.uri(&entry.user);
-        let mut request = Request::new(Method::Register, trunk.uri(""));
-        let headers = &mut request.headers;
-        headers.insert(Name::MAX_FORWARDS, 70u32);
-        let from = Address::new(record.clone()).with_tag(&entry.tag);
-        headers.insert(Name::FROM, from.to_string());
-        headers.insert(Name::TO, Address::new(record).to_string());
-        headers.insert(Name::CALL_ID, entry.call_id.clone());
-        headers.insert(Name::CSEQ, format!("{} REGISTER", entry.sequence));
-        headers.insert(Name::EXPIRES, expires);
-        headers.insert(Name::ALLOW, Method::ALLOW);
-        put_routes(&mut request, &trunk.routes);
-        let contact = (entry.contact_user.clone(), format!(";expires={expires}"));
-        let owner = Owner::Register(index);
-        self.authorize_early(owner, &mut request);
-        let outbound = Outbound {
-            contact: Some(contact),
-            give_up: trunk.request_timeout.max(Duration::from_secs(1)),
-            ..Outbound::new(request, self.way_to_trunk(index), owner)
-        };
-        self.send(outbound, now);
-    }
-}
-
-/// Seconds granted to our own Contact among those listed.
-fn granted(headers: &Headers, contact_user: &str) -> Option<u32> {
-    elements(headers, &Name::CONTACT)
-        .into_iter()
-        .filter_map(|element| Address::parse(element).ok())
-        .find(|address| user_of(&address.uri) == contact_user)
-        .and_then(|address| address.param("expires")?.parse().ok())
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "urn:uuid:{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
 use super::leg::{LIFETIME, State};
+use super::registrations::RegistrationId;
 use super::targets::{TargetId, Way};
 use crate::sip::address::{is_sips, wants_sips};
 use crate::sip::config::Transport;
@@ -81,8 +82,8 @@ pub enum Owner {
     Refresh(LegId),
     /// Its UPDATE with an offer.
     Offer(LegId),
-    /// The REGISTER of a trunk.
-    Register(usize),
+    /// The REGISTER of a registration.
+    Register(RegistrationId),
     /// Nobody: CANCEL, and BYE of a fork that we do not want.
     Nobody,
     /// The health of a target.
@@ -382,11 +383,23 @@ impl UserAgent {
         let Some(authorizer) = self.authorizer(outbound.owner) else {
             return false;
         };
-        if let Err(why) = authorizer.accept(response, &outbound.request.headers) {
+        // Its key is taken out while the authorizer is held.
+        let index = authorizer.subscriber();
+        let mut key = index.and_then(|index| self.subscribers.remove(&index));
+        let Some(authorizer) = self.authorizer(outbound.owner) else {
+            return false;
+        };
+        let accepted = authorizer.accept(response, &outbound.request.headers, key.as_mut());
+        if accepted.is_ok() {
+            authorize(authorizer, &mut outbound.request, &client_nonce);
+        }
+        if let (Some(index), Some(key)) = (index, key) {
+            self.subscribers.insert(index, key);
+        }
+        if let Err(why) = accepted {
             tracing::debug!(%why, status = response.status, "digest challenge not answered");
             return false;
         }
-        authorize(authorizer, &mut outbound.request, &client_nonce);
         let Some(sequence) = self.next_sequence(outbound.owner) else {
             return false;
         };
@@ -404,8 +417,17 @@ impl UserAgent {
     /// Adds answers to challenges met before, so that most requests are not challenged again.
     pub(super) fn authorize_early(&mut self, owner: Owner, request: &mut Request) {
         let client_nonce = self.token(12);
-        if let Some(authorizer) = self.authorizer(owner) {
+        if let Some(authorizer) = self.authorizer(owner)
+            && !authorizer.is_fresh()
+        {
             authorize(authorizer, request, &client_nonce);
+        }
+    }
+
+    /// Takes the nonce that a success announces for the next request.
+    pub(super) fn take_next_nonce(&mut self, owner: Owner, response: &Response) {
+        if let Some(authorizer) = self.authorizer(owner) {
+            authorizer.take_next_nonce(&response.headers);
         }
     }
 
@@ -421,8 +443,8 @@ impl UserAgent {
             | Owner::Prack(leg, _)
             | Owner::Refresh(leg)
             | Owner::Offer(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
-            Owner::Register(trunk) => self.registrations.get_mut(&trunk)?.authorizer.as_mut(),
             Owner::Message(id) => self.messaging.sent_mut(id)?.authorizer.as_mut(),
+            Owner::Register(id) => self.registrations.get_mut(id)?.authorizer.as_mut(),
             Owner::Nobody | Owner::Left | Owner::Probe(_) => None,
         }
     }
@@ -440,8 +462,8 @@ impl UserAgent {
             | Owner::Prack(leg, _)
             | Owner::Offer(leg)
             | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
-            Owner::Register(trunk) => Some(trunk),
             Owner::Message(id) => self.messaging.trunk_of(id),
+            Owner::Register(id) => Some(self.registrations.get(id)?.trunk),
             Owner::Probe(id) => Some(id.trunk),
             Owner::Nobody | Owner::Left => None,
         }
@@ -449,8 +471,8 @@ impl UserAgent {
 
     pub(super) fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
         let sequence = match owner {
-            Owner::Register(trunk) => &mut self.registrations.get_mut(&trunk)?.sequence,
             Owner::Message(id) => &mut self.messaging.sent_mut(id)?.sequence,
+            Owner::Register(id) => &mut self.registrations.get_mut(id)?.sequence,
             Owner::Invite(leg)
             | Owner::Reinvite(leg)
             | Owner::Acknowledge(leg)

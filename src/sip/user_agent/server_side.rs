@@ -32,6 +32,8 @@ pub struct ServerEntry {
     pub flow: Flow,
     /// The leg that a CANCEL of this INVITE ends.
     pub leg: Option<LegId>,
+    /// The trunk that proved by digest who it is.
+    pub trunk: Option<usize>,
     /// Key in `merging`.
     pub merging: String,
 }
@@ -95,6 +97,9 @@ impl UserAgent {
             };
             return self.refuse_without_state(&request, &refusal, flow);
         }
+        let Ok(entrance) = self.authenticate(&request, envelope, flow, source, now) else {
+            return;
+        };
         let merging = format!(
             "{} {} {} {}",
             envelope.call_id,
@@ -117,6 +122,7 @@ impl UserAgent {
             machine,
             flow,
             leg: None,
+            trunk: entrance,
             merging,
         };
         self.servers.insert(key.clone(), entry);
@@ -173,7 +179,8 @@ impl UserAgent {
             return self.respond_refusal(&key, &request, &refusal, now);
         }
         let called = user_of(&request.uri);
-        let trunk = self.trunk_of(source.ip(), &called);
+        let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
+        let trunk = proven.or_else(|| self.trunk_of(source.ip(), &called));
         let rules = trunk.map_or(DialogRules::default(), |index| {
             self.config.trunks[index].dialogs
         });
@@ -196,10 +203,9 @@ impl UserAgent {
         };
         let trying = request.respond(100, None, None);
         self.respond(&key, &trying, now);
-        let request_user = match trunk.and_then(|index| self.registrations.get(&index)) {
-            Some(entry) if entry.contact_user == called => entry.user.clone(),
-            _ => called,
-        };
+
+        let registration = self.registrations.of_contact(&called);
+        let account = registration.and_then(|entry| entry.account.clone());
         let trunk_config: Option<&Trunk> = trunk.map(|index| &self.config.trunks[index]);
         let policy = trunk_config.map(|trunk| &trunk.identity);
         let caller = identity::caller(policy, &envelope.from, &request.headers);
@@ -207,13 +213,20 @@ impl UserAgent {
             identity::passed(policy, &request.headers)
         });
         let trunk_name = trunk_config.map(|trunk| trunk.name.clone());
-        let credentials = trunk_config.and_then(|trunk| trunk.credentials.clone());
+        let credentials = match registration {
+            Some(entry) => entry.credentials.clone(),
+            None => trunk_config.and_then(|trunk| trunk.credentials.clone()),
+        };
+        // In the dialog we stay who we registered as.
+        let contact_user = registration.map(|entry| entry.contact_user.clone());
+        let request_user = registration.map_or(called, |entry| entry.user.clone());
         let id = self.next_leg();
         let local_tag = self.token(8);
         let incoming = Incoming {
             leg: id,
             trunk: trunk_name,
             request_user: request_user.clone(),
+            account,
             to_user: user_of(&envelope.to.uri),
             from_user: caller.user,
             from_name: caller.name,
@@ -238,7 +251,7 @@ impl UserAgent {
                 authorizer: credentials.map(Authorizer::new),
                 redirection: Redirection::default(),
                 transfers: Transfers::default(),
-                contact_user: request_user,
+                contact_user: contact_user.unwrap_or(request_user),
                 call_id: envelope.call_id.clone(),
                 local_tag,
                 rules,
@@ -274,9 +287,8 @@ impl UserAgent {
         let source = canonical(source);
         let by_contact = self
             .registrations
-            .iter()
-            .find(|(_, entry)| entry.contact_user == called)
-            .map(|(index, _)| *index);
+            .of_contact(called)
+            .map(|entry| entry.trunk);
         let trunks = || self.config.trunks.iter();
         by_contact
             .or_else(|| {

@@ -141,6 +141,17 @@ impl UserAgent {
         }
     }
 
+    /// The way of a request with these preloaded routes: the first of them, else that to the trunk.
+    pub(super) fn way_by_routes(&mut self, trunk: usize, routes: &[String]) -> Way {
+        match first_route(routes) {
+            Some(first) => Way {
+                try_timeout: self.config.trunks[trunk].try_timeout,
+                ..Way::from(first)
+            },
+            None => self.way_to_trunk(trunk),
+        }
+    }
+
     /// The way to one target, by the trunk's proxy where it has one.
     pub(super) fn way_to_target(&self, id: TargetId) -> Way {
         let proxy = first_route(&self.config.trunks[id.trunk].routes);

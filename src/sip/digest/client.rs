@@ -6,9 +6,11 @@ use std::fmt::Write as _;
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
-use super::address::unquote;
-use super::config::Credentials;
-use super::message::{Headers, Name, Response};
+use super::aka::{Reply, Subscriber};
+use crate::redacted::Redacted;
+use crate::sip::address::{split_list, unquote};
+use crate::sip::config::Credentials;
+use crate::sip::message::{Headers, Name, Response, header};
 
 /// Hash of a challenge, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +45,8 @@ pub struct Challenge {
     pub hash: Hash,
     /// True for the `-sess` forms.
     pub session: bool,
+    /// True for `AKAv1-MD5` (RFC 3310): the password comes from the nonce.
+    pub aka: bool,
     /// True when the algorithm was named; only then is it named back.
     pub named: bool,
     /// The protection we answer with.
@@ -57,6 +61,9 @@ pub enum Unanswerable {
     /// No challenge, or none of a scheme and algorithm we know.
     #[error("no challenge with a known algorithm")]
     NoneKnown,
+    /// The network did not show that it knows the key (RFC 3310 section 3.2).
+    #[error("the network did not prove itself")]
+    Unproven,
     /// The same credentials were refused before.
     #[error("credentials were refused for realm")]
     Refused,
@@ -73,7 +80,7 @@ pub fn challenges(headers: &Headers, name: &Name) -> Vec<Challenge> {
 /// One line may hold several challenges: `Digest a=1, b="2", Digest c=3`.
 fn read_challenges(line: &str) -> Vec<Challenge> {
     let mut found: Vec<(String, Vec<(String, String)>)> = Vec::new();
-    for part in super::address::split_list(line) {
+    for part in split_list(line) {
         // A part that starts a challenge is `scheme name=value`.
         let (scheme, param) = match part.split_once('=').map(|(before, _)| before.trim()) {
             Some(before) => match before.split_once(char::is_whitespace) {
@@ -106,11 +113,12 @@ fn read_challenge(params: &[(String, String)]) -> Option<Challenge> {
             .map(|(_, value)| value.as_str())
     };
     let algorithm = param("algorithm").unwrap_or("MD5").to_ascii_uppercase();
-    let (hash, session) = match algorithm.as_str() {
-        "MD5" => (Hash::Md5, false),
-        "MD5-SESS" => (Hash::Md5, true),
-        "SHA-256" => (Hash::Sha256, false),
-        "SHA-256-SESS" => (Hash::Sha256, true),
+    let (hash, session, aka) = match algorithm.as_str() {
+        "MD5" => (Hash::Md5, false, false),
+        "MD5-SESS" => (Hash::Md5, true, false),
+        "AKAV1-MD5" => (Hash::Md5, false, true),
+        "SHA-256" => (Hash::Sha256, false, false),
+        "SHA-256-SESS" => (Hash::Sha256, true, false),
         _ => return None,
     };
     let protection = match param("qop") {
@@ -136,6 +144,7 @@ fn read_challenge(params: &[(String, String)]) -> Option<Challenge> {
         opaque: param("opaque").map(str::to_owned),
         hash,
         session,
+        aka,
         named: param("algorithm").is_some(),
         protection,
         stale: param("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
@@ -153,21 +162,39 @@ pub struct Subject<'a> {
     pub body: &'a [u8],
 }
 
+/// Who answers, and with what.
+#[derive(Clone, Copy)]
+pub struct Proof<'a> {
+    /// User name.
+    pub username: &'a str,
+    /// Password; the response of the key for AKA.
+    pub password: &'a [u8],
+    /// Resynchronisation token in base64 (RFC 3310 section 3.4).
+    pub auts: Option<&'a str>,
+}
+
+impl<'a> From<&'a Credentials> for Proof<'a> {
+    fn from(credentials: &'a Credentials) -> Self {
+        Proof {
+            username: &credentials.username,
+            password: credentials.password.reveal().as_bytes(),
+            auts: None,
+        }
+    }
+}
+
 impl Challenge {
     /// The value of Authorization or Proxy-Authorization.
     pub fn answer(
         &self,
-        credentials: &Credentials,
+        proof: Proof<'_>,
         subject: Subject<'_>,
         count: u32,
         client_nonce: &str,
     ) -> String {
         let digest = |text: String| self.hash.hex(text.as_bytes());
-        let password = credentials.password.reveal();
-        let mut secret = digest(format!(
-            "{}:{}:{password}",
-            credentials.username, self.realm
-        ));
+        let named = format!("{}:{}:", proof.username, self.realm);
+        let mut secret = self.hash.hex(&[named.as_bytes(), proof.password].concat());
         if self.session {
             secret = digest(format!("{secret}:{}:{client_nonce}", self.nonce));
         }
@@ -196,7 +223,7 @@ impl Challenge {
         };
         let mut value = format!(
             "Digest username={}, realm={}, nonce={}, uri=\"{}\", response=\"{response}\"",
-            quote(&credentials.username),
+            quote(proof.username),
             quote(&self.realm),
             quote(&self.nonce),
             subject.uri,
@@ -207,12 +234,16 @@ impl Challenge {
                 .expect("writing to a string cannot fail");
         };
         if self.named {
-            let name = match self.hash {
-                Hash::Md5 => "MD5",
-                Hash::Sha256 => "SHA-256",
+            let name = if self.aka {
+                "AKAv1-MD5"
+            } else {
+                self.hash.name()
             };
             let suffix = if self.session { "-sess" } else { "" };
             add(format_args!(", algorithm={name}{suffix}"));
+        }
+        if let Some(auts) = proof.auts {
+            add(format_args!(", auts=\"{auts}\""));
         }
         if let Some(opaque) = &self.opaque {
             add(format_args!(", opaque={}", quote(opaque)));
@@ -229,7 +260,16 @@ impl Challenge {
 }
 
 impl Hash {
-    fn hex(self, bytes: &[u8]) -> String {
+    /// As `algorithm` names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Hash::Md5 => "MD5",
+            Hash::Sha256 => "SHA-256",
+        }
+    }
+
+    /// The hash in hexadecimal.
+    pub fn hex(self, bytes: &[u8]) -> String {
         fn hex(bytes: &[u8]) -> String {
             bytes.iter().fold(String::new(), |mut text, byte| {
                 write!(text, "{byte:02x}").expect("writing to a string cannot fail");
@@ -251,14 +291,25 @@ fn quote(text: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Authorizer {
     credentials: Credentials,
+    /// The subscriber whose key answers AKA challenges.
+    subscriber: Option<usize>,
     met: Vec<Met>,
 }
+
+/// Challenges remembered of one peer: a realm for each request would otherwise grow without end.
+const MET: usize = 8;
 
 #[derive(Debug, Clone)]
 struct Met {
     proxy: bool,
     challenge: Challenge,
     count: u32,
+    /// The nonce was not handed out by a refusal but announced by a success.
+    announced: bool,
+    /// The password that AKA gave.
+    response: Option<Redacted<Vec<u8>>>,
+    /// Token that asks for a new challenge.
+    auts: Option<String>,
 }
 
 impl Authorizer {
@@ -266,21 +317,54 @@ impl Authorizer {
     pub fn new(credentials: Credentials) -> Self {
         Authorizer {
             credentials,
+            subscriber: None,
             met: Vec::new(),
         }
     }
 
-    /// Takes the challenges of a 401 or 407. `retries` counts the requests of this transaction
-    /// that were challenged before: a realm that refuses a fresh answer is not asked again.
-    pub fn accept(&mut self, response: &Response, answered: &Headers) -> Result<(), Unanswerable> {
+    /// The same for a trunk with a key for AKA: [`Authorizer::accept`] wants that subscriber.
+    #[must_use]
+    pub fn with_subscriber(mut self, subscriber: Option<usize>) -> Self {
+        self.subscriber = subscriber;
+        self
+    }
+
+    /// The subscriber to hand to [`Authorizer::accept`].
+    pub fn subscriber(&self) -> Option<usize> {
+        self.subscriber
+    }
+
+    /// The user name.
+    pub fn username(&self) -> &str {
+        &self.credentials.username
+    }
+
+    /// True while no challenge was met.
+    pub fn is_fresh(&self) -> bool {
+        self.met.is_empty()
+    }
+
+    /// Takes the challenges of a 401 or 407 to a request with the headers `answered`. A realm that
+    /// refuses a fresh answer is not answered again.
+    pub fn accept(
+        &mut self,
+        response: &Response,
+        answered: &Headers,
+        mut subscriber: Option<&mut Subscriber>,
+    ) -> Result<(), Unanswerable> {
         let mut known = false;
+        let only_key = subscriber.is_some() && self.credentials.password.reveal().is_empty();
         for (proxy, name, sent) in [
             (false, Name::WWW_AUTHENTICATE, Name::AUTHORIZATION),
             (true, Name::PROXY_AUTHENTICATE, Name::PROXY_AUTHORIZATION),
         ] {
             let mut offered = challenges(&response.headers, &name);
             // Strongest first; among equals the first offered (RFC 7616 section 3.7).
-            offered.sort_by_key(|challenge| std::cmp::Reverse(challenge.hash));
+            offered.retain(|challenge| match challenge.aka {
+                true => subscriber.is_some(),
+                false => !only_key,
+            });
+            offered.sort_by_key(|challenge| std::cmp::Reverse((challenge.aka, challenge.hash)));
             let mut realms: Vec<String> = Vec::new();
             for challenge in offered {
                 if realms.contains(&challenge.realm) {
@@ -291,6 +375,7 @@ impl Authorizer {
                     .met
                     .iter()
                     .position(|met| met.proxy == proxy && met.challenge.realm == challenge.realm);
+                let mut resynchronised = false;
                 if let Some(before) = before {
                     // The nonce of the refused answer tells whether this very request carried it.
                     let met = &self.met[before];
@@ -298,15 +383,36 @@ impl Authorizer {
                         .get_raw(&sent)
                         .any(|value| value.contains(&quote(&met.challenge.nonce)));
                     // A used nonce may be refused without saying stale; a first use may not.
-                    if tried && !challenge.stale && met.count <= 1 {
+                    resynchronised = tried && met.auts.is_some();
+                    let first = met.count <= 1 && !met.announced && !resynchronised;
+                    if tried && !challenge.stale && first {
                         return Err(Unanswerable::Refused);
                     }
                     self.met.remove(before);
+                }
+                let (mut response, mut auts) = (None, None);
+                if let Some(subscriber) = subscriber.as_deref_mut().filter(|_| challenge.aka) {
+                    match subscriber.reply(&challenge.nonce) {
+                        Some(Reply::Proven(result)) => response = Some(result),
+                        // Once: a network that stays out of step would ask for ever.
+                        Some(Reply::OutOfStep(token)) if !resynchronised => {
+                            response = Some(Redacted::new(Vec::new()));
+                            auts = Some(token);
+                        }
+                        Some(Reply::OutOfStep(_)) => return Err(Unanswerable::Refused),
+                        None => return Err(Unanswerable::Unproven),
+                    }
+                }
+                if self.met.len() >= MET {
+                    self.met.remove(0);
                 }
                 self.met.push(Met {
                     proxy,
                     challenge,
                     count: 0,
+                    announced: false,
+                    response,
+                    auts,
                 });
                 known = true;
             }
@@ -315,6 +421,33 @@ impl Authorizer {
             Ok(())
         } else {
             Err(Unanswerable::NoneKnown)
+        }
+    }
+
+    /// Takes the nonce that a success announces for the next request (RFC 7616 section 3.5).
+    pub fn take_next_nonce(&mut self, headers: &Headers) {
+        for (proxy, name) in [
+            (false, "Authentication-Info"),
+            (true, "Proxy-Authentication-Info"),
+        ] {
+            let Some(value) = header(headers, &Name::from(name)) else {
+                continue;
+            };
+            let next = split_list(value).into_iter().find_map(|part| {
+                let (name, value) = part.split_once('=')?;
+                let named = name.trim().eq_ignore_ascii_case("nextnonce");
+                named.then(|| unquote(value.trim()))?
+            });
+            let mut of_kind = self
+                .met
+                .iter_mut()
+                .filter(|met| met.proxy == proxy && !met.challenge.aka);
+            // The header names no realm: with several it is nobody's.
+            if let (Some(next), Some(met), None) = (next, of_kind.next(), of_kind.next()) {
+                met.challenge.nonce = next;
+                met.count = 0;
+                met.announced = true;
+            }
         }
     }
 
@@ -330,9 +463,14 @@ impl Authorizer {
                 } else {
                     Name::AUTHORIZATION
                 };
+                let mut proof = Proof::from(credentials);
+                if let Some(response) = &met.response {
+                    proof.password = response.reveal();
+                    proof.auts = met.auts.as_deref();
+                }
                 let value = met
                     .challenge
-                    .answer(credentials, subject, met.count, client_nonce);
+                    .answer(proof, subject, met.count, client_nonce);
                 (name, value)
             })
             .collect()
