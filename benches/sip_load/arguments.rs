@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Each round twice over, with resident memory between and what is left at the end.
     #[arg(long)]
     pub halves: bool,
+    /// Only the relay of ours: for soaking.
+    #[arg(long)]
+    pub relay_only: bool,
     /// How sipp is started.
     #[arg(long, default_value = "sipp")]
     pub sipp: String,

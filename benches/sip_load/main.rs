@@ -33,8 +33,13 @@ fn main() -> ExitCode {
     }
     let mut good = true;
     let mut answering = Vec::new();
-    println!("as UAS: sipp calls, the contender answers");
-    for round in 0..arguments.rounds {
+    let rounds = if arguments.relay_only {
+        0
+    } else {
+        println!("as UAS: sipp calls, the contender answers");
+        arguments.rounds
+    };
+    for round in 0..rounds {
         for contender in ["trunkline", "rsipstack"] {
             let role = match contender {
                 "trunkline" => Role::Answer,
@@ -59,7 +64,11 @@ fn main() -> ExitCode {
         relaying.push(row);
         drop(process);
         drop(callee);
-        if let Some(kamailio) = &arguments.kamailio {
+        if let Some(kamailio) = arguments
+            .kamailio
+            .as_ref()
+            .filter(|_| !arguments.relay_only)
+        {
             let callee = Callee::start(&arguments.sipp);
             let mut process = Contender::kamailio(kamailio, &arguments.root, callee.address);
             let row = measure(&mut process, &arguments);

@@ -165,6 +165,9 @@ impl Plan {
                 client_authorities: settings.sip.client_ca.clone(),
             },
             sip_limits: sip::Limits {
+                new_calls_per_second: settings.sip.new_calls_per_second,
+                new_calls_per_second_per_source: settings.sip.new_calls_per_second_per_source,
+                strangers: strangers(&settings.sip.strangers)?,
                 connections: settings.sip.max_connections,
                 connections_per_source: settings.sip.max_connections_per_address,
                 idle_timeout: Duration::from_secs(settings.sip.idle_timeout),
@@ -182,6 +185,14 @@ impl Plan {
             rtp_ports: parse_ports(&settings.media.rtp_ports)?,
             rtp_address,
         })
+    }
+}
+
+fn strangers(text: &str) -> Result<sip::Strangers, Error> {
+    match text {
+        "refuse" => Ok(sip::Strangers::Refuse),
+        "drop" => Ok(sip::Strangers::Drop),
+        _ => Err(unusable("sip.strangers", text, "refuse or drop")),
     }
 }
 

@@ -117,6 +117,12 @@ pub struct Sip {
     pub listen: Vec<String>,
     /// The address to write into Via and Contact behind 1:1 NAT.
     pub advertise: Option<IpAddr>,
+    /// Calls taken per second from everybody together; 0: no limit.
+    pub new_calls_per_second: u32,
+    /// The same for one address that is no trunk's; 0: no limit.
+    pub new_calls_per_second_per_source: u32,
+    /// `refuse` or `drop`: what a request gets that no trunk sent.
+    pub strangers: String,
     /// Name servers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's.
     pub dns_servers: Vec<String>,
     /// Our PEM certificate for TLS, with those between it and its authority.
@@ -145,6 +151,9 @@ impl Default for Sip {
                 "tcp:127.0.0.1:5060".to_owned(),
             ],
             advertise: None,
+            new_calls_per_second: 5_000,
+            new_calls_per_second_per_source: 50,
+            strangers: "refuse".to_owned(),
             dns_servers: Vec::new(),
             certificate: None,
             certificate_key: None,

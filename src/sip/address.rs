@@ -58,7 +58,11 @@ impl Address {
             }
         };
         let uri = uri.trim();
-        if !uri.contains(':') || uri.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        if !uri.contains(':')
+            || uri.contains(|c: char| {
+                c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"')
+            })
+        {
             return Err(bad());
         }
         let params = params.trim();
@@ -95,7 +99,8 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(name) = &self.name {
+        let printable = |name: &&String| name.chars().any(|c| !c.is_control());
+        if let Some(name) = self.name.as_ref().filter(printable) {
             f.write_str("\"")?;
             for c in name.chars().filter(|c| !c.is_control()) {
                 if matches!(c, '"' | '\\') {
@@ -165,7 +170,8 @@ fn split_at(text: &str, separator: char) -> Vec<&str> {
     parts
 }
 
-fn find_outside_quotes(text: &str, wanted: char) -> Option<usize> {
+/// Byte position of the first `wanted` that stands outside quotes.
+pub fn find_outside_quotes(text: &str, wanted: char) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, c) in text.char_indices() {
         match c {

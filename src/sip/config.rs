@@ -411,6 +411,22 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// How long a peer that has answered such a one before may take for the next answer.
     pub pong_timeout: Duration,
+    /// Calls taken per second, from all sources together; beyond it 503 without state. 0: no
+    /// limit.
+    pub new_calls_per_second: u32,
+    /// The same for one source whose address is no trunk's. 0: no limit.
+    pub new_calls_per_second_per_source: u32,
+    /// What a request from nobody we know gets.
+    pub strangers: Strangers,
+}
+
+/// What a request gets whose source belongs to no trunk, and that belongs to no call of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strangers {
+    /// An answer without state: 403, or 481 where it names a dialog.
+    Refuse,
+    /// Nothing.
+    Drop,
 }
 
 impl Default for Limits {
@@ -426,6 +442,9 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(900),
             message_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(4),
+            new_calls_per_second: 5_000,
+            new_calls_per_second_per_source: 50,
+            strangers: Strangers::Refuse,
             handshake_timeout: Duration::from_secs(5),
             keep_alive: Duration::from_secs(110),
             pong_timeout: Duration::from_secs(10),

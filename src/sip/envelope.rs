@@ -1,12 +1,12 @@
 //! The headers that decide where a message belongs, read once: Via, From, To, Call-ID, CSeq.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
-
-use ezk_sip_types::header::typed::Via;
 
 use super::address::Address;
 use super::message::{Headers, Name, header};
 use super::method::Method;
+use super::via::Via;
 
 /// What places a message: its transaction and its dialog.
 #[derive(Debug, Clone)]
@@ -44,7 +44,9 @@ impl Envelope {
                 _ => Err(BadHeader(text)),
             }
         };
-        let via = top_via(headers).ok_or(BadHeader("Via"))?;
+        let via = top_via(headers)
+            .filter(|via| via.well_formed)
+            .ok_or(BadHeader("Via"))?;
         let from = Address::parse(single(Name::FROM, "From")?).map_err(|_| BadHeader("From"))?;
         let to = Address::parse(single(Name::TO, "To")?).map_err(|_| BadHeader("To"))?;
         let call_id = single(Name::CALL_ID, "Call-ID")?.to_owned();
@@ -60,15 +62,12 @@ impl Envelope {
             return Err(BadHeader("CSeq"));
         }
         Ok(Envelope {
-            branch: via
-                .params
-                .get_val("branch")
-                .map_or(String::new(), |branch| branch.to_string()),
-            sent_by: match via.sent_by.port {
-                Some(port) => format!("{}:{port}", via.sent_by.host),
-                None => via.sent_by.host.to_string(),
+            branch: via.branch.to_owned(),
+            sent_by: match via.port {
+                Some(port) => format!("{}:{port}", via.host),
+                None => via.host.to_owned(),
             },
-            sent_by_port: via.sent_by.port,
+            sent_by_port: via.port,
             call_id,
             from,
             to,
@@ -78,53 +77,75 @@ impl Envelope {
     }
 }
 
-/// The first Via.
-fn top_via(headers: &Headers) -> Option<Via> {
-    headers.get_named::<Via>().ok()
+/// The first element of the first Via.
+fn top_via(headers: &Headers) -> Option<Via<'_>> {
+    let first = headers.get_raw(&Name::VIA).next()?;
+    Via::read(split_top(first).0)
+}
+
+/// The first element of a list and what follows its comma.
+fn split_top(value: &str) -> (&str, Option<&str>) {
+    match super::address::find_outside_quotes(value, ',') {
+        Some(comma) => (&value[..comma], Some(&value[comma + 1..])),
+        None => (value, None),
+    }
+}
+
+/// Number of Via elements, counted up to two: a response to us has one (section 8.1.3.3).
+pub fn has_one_via(headers: &Headers) -> bool {
+    let mut values = headers.get_raw(&Name::VIA);
+    match (values.next(), values.next()) {
+        (Some(only), None) => split_top(only).1.is_none(),
+        _ => false,
+    }
 }
 
 /// Writes `received` and `rport` into the top Via of a request (RFC 3581 section 4) and returns
 /// where responses go over UDP.
 pub fn stamp_via(headers: &mut Headers, source: SocketAddr) -> Option<SocketAddr> {
     let via = top_via(headers)?;
-    let wants_port = via.params.get("rport").is_some();
-    let sent_by_ip = via.sent_by.ip().map(canonical);
+    let wants_port = via.rport;
+    let source_ip = canonical(source.ip());
+    let sent_by_ip: Option<IpAddr> = via.host.trim_matches(['[', ']']).parse().ok();
+    let wants_address = wants_port || sent_by_ip.map(canonical) != Some(source_ip);
     let port = if wants_port {
         source.port()
     } else {
-        via.sent_by.port.unwrap_or(5060)
+        via.port.unwrap_or(5060)
     };
-    let values: Vec<String> = headers
-        .remove(&Name::VIA)?
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let mut values = values.into_iter();
-    let first = values.next()?;
-    let mut elements = super::address::split_list(&first).into_iter();
-    let top = elements.next()?;
-    let mut stamped = String::with_capacity(top.len() + 40);
-    let mut parts = top.split(';');
-    stamped.push_str(parts.next()?.trim());
-    for part in parts.map(str::trim) {
-        let name = part.split('=').next().unwrap_or("").trim();
-        if !name.eq_ignore_ascii_case("rport") && !name.eq_ignore_ascii_case("received") {
-            stamped.push(';');
+    let values = headers.remove(&Name::VIA)?;
+    let (first, others) = values.split_first()?;
+    let (top, rest) = split_top(first);
+    let mut stamped = String::with_capacity(first.len() + 64);
+    let mut from = 0;
+    while from <= top.len() {
+        let end = super::address::find_outside_quotes(&top[from..], ';')
+            .map_or(top.len(), |end| from + end);
+        let part = top[from..end].trim();
+        let name = part.split('=').next().unwrap_or("").trim_end();
+        let replaced = from > 0
+            && (name.eq_ignore_ascii_case("rport") || name.eq_ignore_ascii_case("received"));
+        if !replaced {
+            if from > 0 {
+                stamped.push(';');
+            }
             stamped.push_str(part);
         }
+        from = end + 1;
     }
-    if wants_port || sent_by_ip != Some(canonical(source.ip())) {
-        stamped.push_str(&format!(";received={}", canonical(source.ip())));
+    if wants_address {
+        let _ = write!(stamped, ";received={source_ip}");
     }
     if wants_port {
-        stamped.push_str(&format!(";rport={}", source.port()));
+        let _ = write!(stamped, ";rport={}", source.port());
+    }
+    if let Some(rest) = rest {
+        stamped.push(',');
+        stamped.push_str(rest);
     }
     headers.insert_front(Name::VIA, stamped);
-    for element in elements {
-        headers.insert(Name::VIA, element);
-    }
-    for value in values {
-        headers.insert(Name::VIA, value);
+    for value in others {
+        headers.insert(Name::VIA, value.clone());
     }
     Some((source.ip(), port).into())
 }
@@ -148,9 +169,21 @@ pub fn q850_cause(headers: &Headers) -> Option<u16> {
         })
 }
 
-/// Body of a message when it is SDP.
+/// SDP of a message: its body, or the part of a multipart body that is SDP (RFC 5621).
 pub fn sdp_body(headers: &Headers, body: &bytes::Bytes) -> Option<bytes::Bytes> {
     let kind = header(headers, &Name::CONTENT_TYPE)?;
-    let kind = kind.split(';').next().unwrap_or("").trim();
-    (kind.eq_ignore_ascii_case("application/sdp") && !body.is_empty()).then(|| body.clone())
+    if body.is_empty() {
+        return None;
+    }
+    if media_type(kind).eq_ignore_ascii_case("application/sdp") {
+        return Some(body.clone());
+    }
+    let parts = super::multipart::parts(kind, body)?;
+    let part = super::multipart::sdp_part(kind, &parts)?;
+    Some(part.body.clone())
+}
+
+/// `type/subtype` of a Content-Type, without its parameters.
+pub fn media_type(kind: &str) -> &str {
+    kind.split(';').next().unwrap_or("").trim()
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 pub use super::headers::{Headers, Name};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use bytesstr::BytesStr;
 
 use super::method::Method;
@@ -182,6 +182,7 @@ impl Request {
         write(
             format_args!("{} {} SIP/2.0", self.method, self.uri),
             &self.headers,
+            None,
             &self.body,
         )
     }
@@ -212,9 +213,15 @@ impl Request {
 impl Response {
     /// The bytes for the wire; Content-Length is written from the body.
     pub fn write(&self) -> Bytes {
+        self.write_by("")
+    }
+
+    /// The same with the name of the server that it comes from; none where it is empty.
+    pub fn write_by(&self, server: &str) -> Bytes {
         write(
             format_args!("SIP/2.0 {} {}", self.status, self.reason),
             &self.headers,
+            (!server.is_empty()).then_some((&Name::SERVER, server)),
             &self.body,
         )
     }
@@ -239,24 +246,40 @@ pub fn set(headers: &mut Headers, name: Name, value: impl Into<BytesStr>) {
     headers.insert(name, value.into());
 }
 
-fn write(start_line: fmt::Arguments<'_>, headers: &Headers, body: &Bytes) -> Bytes {
-    let mut head = String::with_capacity(512);
-    let mut line = |arguments: fmt::Arguments<'_>| {
-        head.write_fmt(arguments)
-            .expect("writing to a string cannot fail");
-        head.push_str("\r\n");
+/// Written in one pass into one buffer: this is done for every message that leaves.
+fn write(
+    start_line: fmt::Arguments<'_>,
+    headers: &Headers,
+    last: Option<(&Name, &str)>,
+    body: &Bytes,
+) -> Bytes {
+    let lines: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_print_str().len() + value.len() + 4)
+        .sum();
+    let mut text = String::with_capacity(lines + body.len() + 160);
+    text.write_fmt(start_line)
+        .expect("writing to a string cannot fail");
+    let mut line = |name: &Name, value: &str| {
+        text.push_str("\r\n");
+        text.push_str(name.as_print_str());
+        text.push_str(": ");
+        text.push_str(value);
     };
-    line(start_line);
     for (name, value) in headers.iter() {
         if *name != Name::CONTENT_LENGTH {
-            line(format_args!("{}: {value}", name.as_print_str()));
+            line(name, value);
         }
     }
-    line(format_args!("Content-Length: {}\r\n", body.len()));
-    let mut bytes = BytesMut::with_capacity(head.len() + body.len());
-    bytes.put_slice(head.as_bytes());
-    bytes.put_slice(body);
-    bytes.freeze()
+    if let Some((name, value)) = last {
+        line(name, value);
+    }
+    text.write_fmt(format_args!("\r\nContent-Length: {}\r\n\r\n", body.len()))
+        .expect("writing to a string cannot fail");
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(body);
+    // Transactions keep what they sent for half a minute: no octet more than that.
+    bytes.into_boxed_slice().into()
 }
 
 fn read_start_line(line: &str) -> Result<(Message, Option<Fault>), Unreadable> {
@@ -334,7 +357,9 @@ pub fn content_length(head: &[u8]) -> ContentLength {
     let mut found = ContentLength::Missing;
     let mut lines = Lines::new(head);
     lines.next();
-    for (name, value) in lines.filter_map(split_header) {
+    // Most lines are told apart by their first letter.
+    let may_be = |line: &&[u8]| matches!(line.first(), Some(b'c' | b'C' | b'l' | b'L'));
+    for (name, value) in lines.filter(may_be).filter_map(split_header) {
         if !name.eq_ignore_ascii_case(b"content-length") && !name.eq_ignore_ascii_case(b"l") {
             continue;
         }

@@ -5,6 +5,7 @@
 //! Bodies are opaque bytes here; what an SDP says is decided elsewhere.
 
 mod address;
+mod admission;
 mod config;
 mod deadlines;
 mod dialog;
@@ -20,6 +21,7 @@ mod instant_message;
 mod locating;
 mod message;
 mod method;
+mod multipart;
 mod name;
 mod redirection;
 mod refer;
@@ -30,15 +32,18 @@ mod task;
 mod transaction;
 mod transport;
 mod user_agent;
+mod via;
 
 #[cfg(test)]
 mod tests;
 
-pub use address::is_route;
+pub use address::{Address, NextHop, escape_user, is_route, sip_uri, split_list, user_of};
 pub use config::{
     Account, Aka, Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen,
-    Prack, Registered, Registration, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
+    Prack, Registered, Registration, Strangers, Target, Tls, Transport, Trunk, TrunkTarget,
+    TrunkTls,
 };
+pub use envelope::Envelope;
 pub use error::Error;
 pub use event::{
     Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState, RegistrationStatus,

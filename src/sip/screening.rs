@@ -1,9 +1,11 @@
 //! The checks a request passes before anything acts on it (RFC 3261 section 8.2): what it is
 //! refused with, and with which headers beside the usual ones.
 
-use super::envelope::Envelope;
+use super::address::{Address, split_list};
+use super::envelope::{Envelope, media_type};
 use super::message::{Name, Received, Request, elements, header};
 use super::method::Method;
+use super::multipart::{parts, requires_more_than_sdp, sdp_part};
 
 /// A refusal by form alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,16 @@ pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {
         // Neither is refused for what it carries (sections 8.2.2.3 and 9.2).
         return Ok(());
     }
+    if !request
+        .headers
+        .get_raw(&Name::CONTACT)
+        .all(|value| is_contact(value))
+    {
+        return Err(Refusal {
+            reason: Some("Bad Contact Header".to_owned()),
+            ..Refusal::plain(400)
+        });
+    }
     match &request.method {
         Method::Unknown(_) => return Err(Refusal::with(501, "Allow", Method::ALLOW)),
         Method::Unserved(_) | Method::Register => {
@@ -66,6 +78,12 @@ pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {
         .any(|known| scheme.eq_ignore_ascii_case(known))
     {
         return Err(Refusal::plain(416));
+    }
+    if has_headers(&request.uri) {
+        return Err(Refusal {
+            reason: Some("Headers In Request-URI".to_owned()),
+            ..Refusal::plain(400)
+        });
     }
     if envelope.from.tag().is_none() && envelope.branch.starts_with("z9hG4bK") {
         return Err(Refusal {
@@ -95,7 +113,41 @@ pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {
     if !unsupported.is_empty() {
         return Err(Refusal::with(420, "Unsupported", unsupported.join(", ")));
     }
-    screen_body(request)
+    screen_body(request)?;
+    if request.method == Method::Invite && !accepts_sdp(request) {
+        return Err(Refusal::plain(406));
+    }
+    Ok(())
+}
+
+/// True for a Contact that can be told apart from its parameters: a URI with `?` stands in
+/// brackets (RFC 3261 section 20.10), and no parameter is empty.
+fn is_contact(value: &str) -> bool {
+    value.trim() == "*"
+        || split_list(value).into_iter().all(|element| {
+            let bracketed = element.contains('<');
+            let params = element.rsplit('>').next().unwrap_or(element);
+            let empty = params.ends_with(';') || params.contains(";;");
+            !empty && Address::parse(element).is_ok_and(|a| bracketed || !a.uri.contains('?'))
+        })
+}
+
+/// True when a SIP URI carries headers, which a request URI must not (section 19.1.1, table 1).
+fn has_headers(uri: &str) -> bool {
+    let after_user = uri.rfind('@').map_or(0, |at| at + 1);
+    let (scheme, _) = uri.split_once(':').unwrap_or(("", ""));
+    scheme.to_ascii_lowercase().starts_with("sip") && uri[after_user..].contains('?')
+}
+
+/// True when the caller takes an SDP answer (section 20.1: without Accept it does).
+fn accepts_sdp(request: &Request) -> bool {
+    let accepted = elements(&request.headers, &Name::ACCEPT);
+    accepted.is_empty()
+        || accepted.iter().any(|range| {
+            ["application/sdp", "application/*", "*/*"]
+                .iter()
+                .any(|fitting| media_type(range).eq_ignore_ascii_case(fitting))
+        })
 }
 
 fn screen_body(request: &Request) -> Result<(), Refusal> {
@@ -115,14 +167,19 @@ fn screen_body(request: &Request) -> Result<(), Refusal> {
         return Ok(());
     }
     let kind = header(&request.headers, &Name::CONTENT_TYPE).unwrap_or("");
-    let kind = kind.split(';').next().unwrap_or("").trim();
+    if let Some(parts) = parts(kind, &request.body)
+        && sdp_part(kind, &parts).is_some()
+        && !requires_more_than_sdp(&parts)
+    {
+        return Ok(());
+    }
     let optional =
         header(&request.headers, &Name::CONTENT_DISPOSITION).is_some_and(|disposition| {
             disposition
                 .to_ascii_lowercase()
                 .contains("handling=optional")
         });
-    if kind.eq_ignore_ascii_case("application/sdp") || optional {
+    if media_type(kind).eq_ignore_ascii_case("application/sdp") || optional {
         return Ok(());
     }
     Err(Refusal::with(415, "Accept", "application/sdp"))

@@ -231,7 +231,7 @@ async fn a_page_joins_the_far_ends_of_its_two_calls() {
     let ended = talk.page.hear_end("transferred").await;
     assert_eq!(ended["call"], "c1");
     second.hang_up().await;
-    talk.page.hear_end("hangup-remote").await;
+    talk.page.hear_end("transferred").await;
     world.has_calls(0).await;
 }
 

@@ -18,6 +18,8 @@ const SOON: Duration = Duration::from_millis(300);
 async fn agent(target: SocketAddr, limits: Limits) -> (Handle, mpsc::Receiver<Incoming>) {
     let mut trunk = trunk("peer");
     trunk.targets[0].target = Target::at(target, Transport::Tcp);
+    // The connections below come from many addresses of loopback.
+    trunk.accept_from = vec!["127.0.0.0/8".parse().expect("a network")];
     let config = Config {
         listen: vec![Listen {
             transport: Transport::Tcp,

@@ -22,6 +22,8 @@ async fn agent(
         Transport::Tcp | Transport::Tls => Transport::Udp,
     };
     let mut trunk = trunk("peer");
+    // A target of 0.0.0.0 is reached, but answers from a true address.
+    trunk.accept_from = vec!["127.0.0.0/8".parse().expect("a network")];
     trunk.targets[0].target = Target {
         host: ip.trim_matches(['[', ']']).to_owned(),
         port: Some(peer_port),

@@ -145,6 +145,16 @@ fn methods_are_told_apart_as_whole_words() {
     }
 }
 
+/// Found by the fuzz target `address`.
+#[test]
+fn an_address_that_is_written_is_read_as_the_same_address() {
+    use crate::sip::Address;
+    let unbalanced = "\"Jsip:joe@example.org>.org>;;;;";
+    assert!(Address::parse(unbalanced).is_err());
+    let nameless = Address::parse("\u{0}\u{0}<sip:127.0.0.1:5080>").expect("readable");
+    assert_eq!(nameless.to_string(), "<sip:127.0.0.1:5080>");
+}
+
 #[test]
 fn an_ack_is_never_answered() {
     let mut wire = Wire::new(trunk("pbx"));

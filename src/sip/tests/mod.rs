@@ -1,6 +1,7 @@
 //! Traces of the whole user agent.
 
 mod authentication;
+mod bad_input;
 mod called;
 mod calling;
 mod digest;
@@ -14,11 +15,14 @@ mod limits;
 mod loopback;
 mod lost_streams;
 mod messages;
+mod multipart;
+mod must_get_right;
 mod own_address;
 mod redirections;
 mod registering;
 mod reliable;
 mod sessions;
+mod strangers;
 mod tls;
 mod transfers;
 mod wire;

@@ -73,7 +73,12 @@ impl Wire {
     }
 
     pub fn receive_bytes(&mut self, bytes: &[u8]) {
-        let peer = PEER.parse::<SocketAddr>().expect("address");
+        self.receive_from(PEER, bytes);
+    }
+
+    /// Takes a datagram from somebody else than the trunk.
+    pub fn receive_from(&mut self, source: &str, bytes: &[u8]) {
+        let peer = source.parse::<SocketAddr>().expect("address");
         let flow = Flow::new(Transport::Udp, 0, peer);
         self.agent
             .handle_message(&Bytes::copy_from_slice(bytes), flow, self.now);
@@ -134,6 +139,17 @@ impl Wire {
         if let Some(message) = self.sent() {
             panic!("nothing expected, got {message:?}");
         }
+    }
+
+    /// Why messages were refused or dropped since the last look.
+    pub fn rejections(&mut self) -> Vec<&'static str> {
+        let mut reasons = Vec::new();
+        while let Some(happening) = self.agent.poll_event() {
+            if let Happening::Rejected { reason, .. } = happening {
+                reasons.push(reason);
+            }
+        }
+        reasons
     }
 
     /// The next event of any leg.

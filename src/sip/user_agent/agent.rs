@@ -19,10 +19,11 @@ use super::sending::{ClientEntry, Outbound};
 use super::server_side::ServerEntry;
 use super::targets::TargetId;
 use crate::sip::address::{NextHop, wants_sips};
+use crate::sip::admission::Admission;
 use crate::sip::config::{Config, Listen, Transport};
 use crate::sip::deadlines::Deadlines;
 use crate::sip::digest::{Subscriber, Verifier};
-use crate::sip::envelope::{Envelope, stamp_via};
+use crate::sip::envelope::{Envelope, has_one_via, stamp_via};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId, RegistrationStatus};
 use crate::sip::locating::{Locator, Place, Reach};
@@ -68,6 +69,10 @@ pub struct UserAgent {
     pub(super) failed_places: HashMap<Place, Instant>,
     /// Peers that refused TCP for a large request, and when.
     pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
+    /// What limits the calls and answers of the present second.
+    pub(super) admission: Admission,
+    /// Makes the To tags of answers without state.
+    pub(super) stateless_secret: u64,
     /// Where peers behind NAT of ours see us, by listener and peer.
     pub(super) views: HashMap<(usize, SocketAddr), SocketAddr>,
     /// Ways to registrars that are kept open.
@@ -125,8 +130,11 @@ impl UserAgent {
             .enumerate()
             .filter_map(|(index, trunk)| Some((index, Subscriber::new(trunk.aka.as_ref()?))))
             .collect();
+        let stateless_secret = random.random();
         let locator = Locator::new(Reach::of(&listeners));
         Ok(UserAgent {
+            admission: Admission::new(&config.limits),
+            stateless_secret,
             config,
             listeners,
             local_address,
@@ -182,6 +190,8 @@ impl UserAgent {
                 message: Message::Response(response),
                 fault: None,
             } => match Envelope::read(&response.headers) {
+                // Meant for somebody else (section 8.1.3.3).
+                Ok(_) if !has_one_via(&response.headers) => self.reject("response_vias", source),
                 Ok(envelope) => self.handle_response(&response, &envelope, source, now),
                 Err(_) => self.reject("malformed_response", source),
             },
@@ -217,7 +227,7 @@ impl UserAgent {
                     }
                     (Some(refusal), _) => {
                         self.reject("malformed_request", source);
-                        self.refuse_without_state(&request, &refusal, flow);
+                        self.refuse_without_state(&request, &refusal, flow, bytes.len(), now);
                     }
                     (None, Err(bad)) => {
                         self.reject("malformed_request", source);
@@ -226,10 +236,10 @@ impl UserAgent {
                             reason: Some(format!("Bad {} Header", bad.0)),
                             header: None,
                         };
-                        self.refuse_without_state(&request, &refusal, flow);
+                        self.refuse_without_state(&request, &refusal, flow, bytes.len(), now);
                     }
                     (None, Ok(envelope)) => {
-                        self.handle_request(request, &envelope, flow, source, now);
+                        self.handle_request(request, &envelope, flow, source, bytes.len(), now);
                     }
                 }
             }

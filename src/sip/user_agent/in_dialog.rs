@@ -26,6 +26,7 @@ impl UserAgent {
         now: Instant,
     ) {
         if let Some(entry) = self.servers.get_mut(key)
+            && entry.is_of(envelope)
             && let Machine::Invite(machine) = &mut entry.machine
         {
             machine.handle(ServerInviteInput::Acknowledged, now);

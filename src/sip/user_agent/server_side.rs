@@ -45,6 +45,18 @@ pub enum Machine {
     Other(Server),
 }
 
+impl ServerEntry {
+    /// True when a request with this transaction's branch is of its call too. A branch that comes
+    /// back with another call must not act on this one (RFC 3261 section 8.1.1.7).
+    pub fn is_of(&self, envelope: &Envelope) -> bool {
+        self.merging
+            .strip_prefix(envelope.call_id.as_str())
+            .and_then(|rest| rest.strip_prefix(' '))
+            .and_then(|rest| rest.strip_prefix(envelope.from.tag().unwrap_or("")))
+            .is_some_and(|rest| rest.starts_with(' '))
+    }
+}
+
 impl Machine {
     fn poll(&mut self) -> Option<Action> {
         match self {
@@ -75,6 +87,7 @@ impl UserAgent {
         envelope: &Envelope,
         flow: Flow,
         source: SocketAddr,
+        length: usize,
         now: Instant,
     ) {
         let key = ServerKey::of(envelope);
@@ -82,6 +95,14 @@ impl UserAgent {
             return self.handle_ack(&request, envelope, &key, source, now);
         }
         if let Some(entry) = self.servers.get_mut(&key) {
+            if !entry.is_of(envelope) {
+                self.reject("branch_reused", source);
+                let refusal = Refusal {
+                    reason: Some("Branch Reused".to_owned()),
+                    ..Refusal::plain(400)
+                };
+                return self.refuse_without_state(&request, &refusal, flow, length, now);
+            }
             match &mut entry.machine {
                 Machine::Invite(machine) => machine.handle(ServerInviteInput::Repeated, now),
                 Machine::Other(machine) => machine.handle_repeated(),
@@ -95,11 +116,18 @@ impl UserAgent {
                 header: Some(("Retry-After", "5".to_owned())),
                 ..Refusal::plain(503)
             };
-            return self.refuse_without_state(&request, &refusal, flow);
+            return self.refuse_without_state(&request, &refusal, flow, length, now);
         }
         let Ok(entrance) = self.authenticate(&request, envelope, flow, source, now) else {
             return;
         };
+        // Credentials say as much as an address.
+        if entrance.is_none() && self.turned_away(&request, envelope, flow, source, length, now) {
+            return;
+        }
+        if self.too_many(&request, envelope, flow, source, length, now) {
+            return;
+        }
         let merging = format!(
             "{} {} {} {}",
             envelope.call_id,
@@ -284,17 +312,24 @@ impl UserAgent {
     /// The trunk that a call belongs to: by the contact we registered, by the ranges it is
     /// configured with, by its target's own address.
     pub(super) fn trunk_of(&self, source: IpAddr, called: &str) -> Option<usize> {
-        let source = canonical(source);
-        let by_contact = self
-            .registrations
+        self.registrations
             .of_contact(called)
-            .map(|entry| entry.trunk);
+            .map(|entry| entry.trunk)
+            .or_else(|| self.trunk_at(source))
+    }
+
+    /// The trunk that an address belongs to.
+    fn trunk_at(&self, source: IpAddr) -> Option<usize> {
+        let source = canonical(source);
         let trunks = || self.config.trunks.iter();
-        by_contact
-            .or_else(|| {
-                trunks().position(|trunk| trunk.accept_from.iter().any(|net| net.contains(&source)))
-            })
+        trunks()
+            .position(|trunk| trunk.accept_from.iter().any(|net| net.contains(&source)))
             .or_else(|| (0..self.config.trunks.len()).find(|trunk| self.is_target(*trunk, source)))
+    }
+
+    /// True when an address belongs to a trunk, whoever it calls.
+    pub(super) fn is_trunk_address(&self, source: IpAddr) -> bool {
+        self.trunk_at(source).is_some()
     }
 
     fn handle_cancel(
@@ -305,7 +340,11 @@ impl UserAgent {
         now: Instant,
     ) {
         let invite = ServerKey::of_cancelled(envelope);
-        let Some(entry) = self.servers.get(&invite) else {
+        let cancelled = self.servers.get(&invite);
+        let Some(entry) = cancelled.filter(|entry| entry.is_of(envelope)) else {
+            if let Some(source) = self.servers.get(key).map(|entry| entry.flow.remote) {
+                self.reject("no_transaction", source);
+            }
             return self.respond_refusal(key, request, &Refusal::plain(481), now);
         };
         let leg = entry.leg;
@@ -372,39 +411,21 @@ impl UserAgent {
         refusal: &Refusal,
         now: Instant,
     ) {
-        let response = self.refusal_response(request, refusal);
+        let tag = self.token(8);
+        let response = Self::refusal_response(request, refusal, &tag);
         self.respond(key, &response, now);
     }
 
-    /// Answers without keeping anything (section 8.2.7): malformed requests, overload.
-    pub(super) fn refuse_without_state(
-        &mut self,
-        request: &Request,
-        refusal: &Refusal,
-        flow: Flow,
-    ) {
-        let response = self.refusal_response(request, refusal);
-        let bytes = self.write_response(&response);
-        self.transmit(flow, bytes, None);
-    }
-
-    fn refusal_response(&mut self, request: &Request, refusal: &Refusal) -> Response {
-        let tag = self.token(8);
-        let mut response = request.respond(refusal.status, refusal.reason.as_deref(), Some(&tag));
+    pub(super) fn refusal_response(request: &Request, refusal: &Refusal, tag: &str) -> Response {
+        let mut response = request.respond(refusal.status, refusal.reason.as_deref(), Some(tag));
         if let Some((name, value)) = &refusal.header {
             response.headers.insert(Name::from(*name), value.clone());
         }
         response
     }
 
-    fn write_response(&self, response: &Response) -> Bytes {
-        let mut response = response.clone();
-        if !self.config.user_agent.is_empty() {
-            response
-                .headers
-                .insert(Name::SERVER, self.config.user_agent.clone());
-        }
-        response.write()
+    pub(super) fn write_response(&self, response: &Response) -> Bytes {
+        response.write_by(&self.config.user_agent)
     }
 
     /// Carries out what a server transaction asks for. Returns whether an ACK goes up.

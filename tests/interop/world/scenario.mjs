@@ -37,11 +37,7 @@ export class Scenario {
 
   /** A call that comes: checks as in `receive`. */
   static called(name, checks = {}) {
-    return new Scenario(name, false).#receive(`request="INVITE"`, {
-      ...checks,
-      keep: [["caller", "From:", ".*"], ["via", "Via:", ".*"], ["cseq", "CSeq:", ".*"], ["callee", "To:", ".*"],
-        ["contact", "Contact:", "sip:[^>;]*"], ["remote", "From:", ".*"]],
-    });
+    return new Scenario(name, false).invited(checks);
   }
 
   /** A call that sipp makes to its -s; headers: more lines of the INVITE. */
@@ -70,11 +66,23 @@ export class Scenario {
     for (const pattern of lacks) check(pattern, "check_it_inverse");
     for (const [variable, header, pattern] of keep) {
       this.#variables.add(variable);
-      actions.push(`      <ereg regexp="${escape(pattern)}" search_in="hdr" header="${header}" check_it="true" assign_to="${variable}"/>`);
+      const where = header === null ? `search_in="msg"` : `search_in="hdr" header="${header}"`;
+      actions.push(`      <ereg regexp="${escape(pattern)}" ${where} check_it="true" assign_to="${variable}"/>`);
     }
     const inside = actions.length === 0 ? "" : `\n    <action>\n${actions.join("\n")}\n    </action>\n  `;
     this.#steps.push(`  <recv ${what}${optional ? ` optional="true"` : ""}>${inside}</recv>`);
     return this;
+  }
+
+  /** An INVITE comes that `answer` answers, whatever comes in between. */
+  invited({ keep = [], ...checks } = {}) {
+    return this.receiveForLater("INVITE", { ...checks, keep: [["contact", "Contact:", "sip:[^>;]*"], ["remote", "From:", ".*"], ...keep] });
+  }
+
+  /** A request comes that `answer` answers, whatever comes in between. */
+  receiveForLater(method, { keep = [], ...checks } = {}) {
+    const lines = [["caller", "From:"], ["via", "Via:"], ["cseq", "CSeq:"], ["callee", "To:"]];
+    return this.receive(method, { ...checks, keep: [...lines.map(([variable, header]) => [variable, header, ".*"]), ...keep] });
   }
 
   /** A request comes. has, lacks: POSIX expressions for the whole message, or [header, expression]. */
@@ -84,7 +92,7 @@ export class Scenario {
 
   /**
    * A response comes. Besides the checks: dialog: it is the first that names the callee's side;
-   * optional: it may be left out.
+   * optional: it may be left out; keep: [variable, header or null for anywhere, expression].
    */
   response(status, { dialog = false, keep = [], ...checks } = {}) {
     const named = dialog ? [["remote", "To:", ".*"], ["contact", "Contact:", "sip:[^>;]*"]] : [];
@@ -92,12 +100,12 @@ export class Scenario {
   }
 
   /**
-   * Answers the call's INVITE. tag: of this fork; headers: more lines; body: a description;
+   * Answers what was received for later, as the INVITE is. tag: of this fork, null in a dialog; headers: more lines; body: a description;
    * again: repeated until the ACK
    */
   answer(status, reason, { tag = "[pid]-[call_number]", headers = [], body, contact = "<sip:[local_ip]:[local_port];transport=[transport]>", again = status >= 200 } = {}) {
     this.#steps.push(send(message([
-      `SIP/2.0 ${status} ${reason}`, "Via:[$via]", "From:[$caller]", `To:[$callee];tag=${tag}`, "Call-ID: [call_id]",
+      `SIP/2.0 ${status} ${reason}`, "Via:[$via]", "From:[$caller]", `To:[$callee]${tag ? `;tag=${tag}` : ""}`, "Call-ID: [call_id]",
       "CSeq:[$cseq]", `Contact: ${contact}`, ...headers,
     ], body), again ? ` retrans="500"` : ""));
     return this;
@@ -121,6 +129,17 @@ export class Scenario {
       ...(method === "ACK" || method === "BYE" ? [] : ["Contact: <sip:[local_ip]:[local_port];transport=[transport]>"]),
       "Max-Forwards: 70", ...headers,
     ], body, type), method === "ACK" ? "" : ` retrans="500"`));
+    return this;
+  }
+
+  /** An INVITE of sipp's is refused: its ACK belongs to its transaction. */
+  refused(status, sequence, checks) {
+    const own = this.#caller ? "<sip:sipp@[local_ip]:[local_port]>" : "<sip:[service]@[local_ip]>";
+    this.response(status, checks);
+    this.#steps.push(send(message([
+      `ACK ${this.#caller ? "sip:[service]@[remote_ip]:[remote_port]" : "[$contact]"} SIP/2.0`, "[last_Via:]", `From: ${own};tag=[pid]-[call_number]`, "[last_To:]",
+      "Call-ID: [call_id]", `CSeq: ${sequence} ACK`, "Max-Forwards: 70",
+    ])));
     return this;
   }
 

@@ -29,10 +29,10 @@ function readErrors(folder, scenario) {
  * @param {object} options to: "address:port" of the far end (absent: sipp waits for a call),
  *   service: number to dial, media: file of PCMU octets, milliseconds: length of <pause/>,
  *   port: own SIP port, echo: sends back the RTP it gets, transport: "u1" or "t1",
- *   tone: Hz of what is played instead of media
+ *   address: of the PBX's namespace, tone: Hz of what is played instead of media
  * @returns {Process} with `waits()`: it can be called, and `succeeds()`: it went to its end
  */
-export function sipp(place, told, { to, service = "600", media, milliseconds = 5000, port = 5080, echo = false, transport = "u1", from = "sipp", tone } = {}) {
+export function sipp(place, told, { to, service = "600", media, milliseconds = 5000, port = 5080, echo = false, transport = "u1", from = "sipp", tone, address = addresses.sipp } = {}) {
   const scenario = told.name ?? told;
   const inside = `/run/trunkline-interop/${place.id}-sipp`;
   const outside = join(place.root, inside);
@@ -45,7 +45,7 @@ export function sipp(place, told, { to, service = "600", media, milliseconds = 5
   }
   if (media) copyFileSync(media, join(outside, basename(media)));
   const command = [
-    "sipp", "-sf", `${inside}/${scenario}.xml`, "-i", addresses.sipp, "-p", String(port), "-mi", addresses.sipp,
+    "sipp", "-sf", `${inside}/${scenario}.xml`, "-i", address, "-p", String(port), "-mi", address,
     "-m", "1", "-l", "1", "-d", String(milliseconds), "-s", service, "-t", transport,
     "-key", "from", from, "-nostdin", "-trace_err", "-error_file", `${inside}/${scenario}.errors`,
     "-trace_msg", "-message_file", `${inside}/${scenario}.messages`,
@@ -64,7 +64,7 @@ export function sipp(place, told, { to, service = "600", media, milliseconds = 5
     const messages = join(outside, `${scenario}.messages`);
     if (existsSync(messages)) copyFileSync(messages, join(place.logs, `sipp-${scenario}.messages`));
   });
-  process.waits = () => until(() => run("ip", "netns", "exec", place.network.pbx, "ss", "-Hlun", "src", `${addresses.sipp}:${port}`).trim() !== "",
+  process.waits = () => until(() => run("ip", "netns", "exec", place.network.pbx, "ss", "-Hlun", "src", `${address}:${port}`).trim() !== "",
     `sipp waits for a call at port ${port}`);
   /** Its scenario went to its end, each check held. */
   process.succeeds = async () => {

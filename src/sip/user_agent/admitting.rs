@@ -1,0 +1,138 @@
+//! What is turned away before anything is made of it: strangers, and more calls than we take.
+//! Nothing here keeps a transaction, a leg or an event.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::agent::UserAgent;
+use super::flow::Flow;
+use crate::sip::address::user_of;
+use crate::sip::config::Strangers;
+use crate::sip::envelope::Envelope;
+use crate::sip::message::{Name, Request};
+use crate::sip::method::Method;
+use crate::sip::screening::Refusal;
+use crate::sip::transaction::key::ServerKey;
+
+impl UserAgent {
+    /// Turns a request away that nobody we know sent and that belongs to nothing we hold. `length`
+    /// is that of the request on the wire. One that showed a trunk's credentials is not asked here.
+    pub(super) fn turned_away(
+        &mut self,
+        request: &Request,
+        envelope: &Envelope,
+        flow: Flow,
+        source: SocketAddr,
+        length: usize,
+        now: Instant,
+    ) -> bool {
+        let known = self.trunk_of(source.ip(), &user_of(&request.uri)).is_some();
+        if known || self.concerns_us(envelope, &request.method) {
+            return false;
+        }
+        let outside = envelope.to.tag().is_none() && request.method != Method::Cancel;
+        self.turn_stranger_away(request, outside, flow, source, length, now);
+        true
+    }
+
+    /// Turns an INVITE away that would be one call too many.
+    pub(super) fn too_many(
+        &mut self,
+        request: &Request,
+        envelope: &Envelope,
+        flow: Flow,
+        source: SocketAddr,
+        length: usize,
+        now: Instant,
+    ) -> bool {
+        if request.method != Method::Invite || envelope.to.tag().is_some() {
+            return false;
+        }
+        let trusted = self.is_trunk_address(source.ip());
+        let Err(turned) = self.admission.admit(source.ip(), trusted, now) else {
+            return false;
+        };
+        self.reject(turned.reason(), source);
+        let refusal = Refusal {
+            header: Some(("Retry-After", "2".to_owned())),
+            ..Refusal::plain(503)
+        };
+        self.refuse_without_state(request, &refusal, flow, length, now);
+        true
+    }
+
+    /// True when a request names a dialog or an INVITE that we hold: a peer whose call we have
+    /// may send from another address than the one that called.
+    fn concerns_us(&self, envelope: &Envelope, method: &Method) -> bool {
+        if *method == Method::Cancel {
+            return self
+                .servers
+                .contains_key(&ServerKey::of_cancelled(envelope));
+        }
+        envelope.to.tag().is_some_and(|tag| {
+            let dialog = (envelope.call_id.clone(), tag.to_owned());
+            self.dialogs.contains_key(&dialog)
+        })
+    }
+
+    fn turn_stranger_away(
+        &mut self,
+        request: &Request,
+        outside: bool,
+        flow: Flow,
+        source: SocketAddr,
+        length: usize,
+        now: Instant,
+    ) {
+        self.reject("stranger", source);
+        if self.config.limits.strangers == Strangers::Drop {
+            return;
+        }
+        let status = if outside { 403 } else { 481 };
+        self.refuse_without_state(request, &Refusal::plain(status), flow, length, now);
+    }
+
+    /// Answers without keeping anything (section 8.2.7): malformed requests, overload, strangers.
+    ///
+    /// A stranger's UDP address may be forged, so that the answer hits somebody else: it gets few
+    /// answers, and none that is longer than what was asked.
+    pub(super) fn refuse_without_state(
+        &mut self,
+        request: &Request,
+        refusal: &Refusal,
+        flow: Flow,
+        length: usize,
+        now: Instant,
+    ) {
+        let source = flow.remote;
+        let forgeable = flow.connection.is_none() && !self.is_trunk_address(source.ip());
+        if forgeable && !self.admission.answers_stranger(source.ip(), now) {
+            return self.reject("stranger_rate", source);
+        }
+        let tag = self.stateless_tag(request);
+        let response = Self::refusal_response(request, refusal, &tag);
+        let mut bytes = self.write_response(&response);
+        if forgeable && bytes.len() > length {
+            // Server is the one header that the RFC does not ask for.
+            bytes = response.write();
+        }
+        if forgeable && bytes.len() > length {
+            return self.reject("reflection", source);
+        }
+        self.transmit(flow, bytes, None);
+    }
+
+    /// The To tag of an answer that is not remembered: the same for the same request (section
+    /// 8.2.7), and not to be guessed from it.
+    fn stateless_tag(&self, request: &Request) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.stateless_secret.hash(&mut hasher);
+        for name in [Name::VIA, Name::FROM, Name::CALL_ID, Name::CSEQ] {
+            for value in request.headers.get_raw(&name).take(1) {
+                value.as_str().hash(&mut hasher);
+            }
+        }
+        format!("{:016x}", hasher.finish())
+    }
+}
