@@ -26,6 +26,9 @@ use plan::Plan;
 /// Incoming SIP calls that may wait to be routed.
 const INCOMING_QUEUE: usize = 256;
 
+/// Texts that may wait for their turn.
+const MESSAGE_QUEUE: usize = 64;
+
 /// How long a new page may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -143,6 +146,14 @@ impl Gateway {
             trunks: plan.rules,
             max_calls: settings.calls.max,
         }));
+        let (message_sender, mut messages) = mpsc::channel(MESSAGE_QUEUE);
+        sip.take_messages(message_sender).await;
+        let handing_over = Arc::clone(&exchange);
+        tokio::spawn(async move {
+            while let Some(message) = messages.recv().await {
+                handing_over.receive_message(message).await;
+            }
+        });
         let receiving = Arc::clone(&exchange);
         tokio::spawn(async move {
             while let Some(call) = incoming.recv().await {

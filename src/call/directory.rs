@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
 
 use super::handle::CallHandle;
+use super::instant_message::MessageNotice;
 use super::message::{Notice, SocketId};
 
 /// Pages of one user that ring at once; further ones are signed in but do not ring.
@@ -30,6 +31,8 @@ pub enum Delivery {
         /// What.
         notice: Notice,
     },
+    /// News of messages outside calls.
+    Message(MessageNotice),
     /// The gateway is stopping; the connection says goodbye.
     ShutDown,
 }

@@ -50,6 +50,18 @@ pub struct TrunkRules {
     pub inband_digits: bool,
 }
 
+impl TrunkRules {
+    /// The number or user by which the trunk knows a user of ours.
+    pub(super) fn caller(&self, user: &str) -> String {
+        let from_user = self.from_user.as_deref().unwrap_or(user);
+        let rewritten = self
+            .caller_id
+            .iter()
+            .find_map(|rewrite| rewrite.apply(from_user));
+        rewritten.unwrap_or_else(|| from_user.to_owned())
+    }
+}
+
 /// What the exchange works with; the gateway puts it together.
 pub struct Resources {
     /// The SIP user agent.
@@ -72,7 +84,7 @@ pub struct Resources {
 
 /// Begins calls and knows how many there are.
 pub struct Exchange {
-    resources: Resources,
+    pub(super) resources: Resources,
     open: OpenCalls,
     next: AtomicU64,
     draining: AtomicBool,
@@ -166,16 +178,11 @@ impl Exchange {
             &placing.sdp,
             Instant::now(),
         );
-        let from_user = trunk.from_user.as_ref().unwrap_or(&placing.user);
-        let rewritten = trunk
-            .caller_id
-            .iter()
-            .find_map(|rewrite| rewrite.apply(from_user));
         let outgoing = sip::Outgoing {
             trunk: destination.trunk.clone(),
             to_user: destination.number,
             uri: None,
-            from_user: rewritten.unwrap_or_else(|| from_user.clone()),
+            from_user: trunk.caller(&placing.user),
             from_name: placing.name,
             anonymous: placing.anonymous,
             body: bytes::Bytes::new(),

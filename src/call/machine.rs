@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::EndReason;
 use super::established::Established;
 use super::incoming::{Confirming, Offering};
+use super::instant_message::MessageNotice;
 use super::message::{Action, Command, Event, Notice, Side};
 use super::outgoing::Calling;
 use crate::sdp;
@@ -161,6 +162,19 @@ impl Call {
                 established.hold(self, on);
                 Step::Stay(State::Established(established))
             }
+            (state @ State::Established(_), Command::SendText { id, text }) => {
+                self.push(Action::SendText { id, text });
+                Step::Stay(state)
+            }
+            (state, Command::SendText { id, .. }) => {
+                self.notify(Notice::Message(MessageNotice::Failed {
+                    id,
+                    code: "bad-state",
+                    status: None,
+                    text: "the call is not answered",
+                }));
+                Step::Stay(state)
+            }
             (state @ State::Established(_), Command::SendDigits { digits, duration })
                 if self.rules.digits != DigitsBy::Media =>
             {
@@ -223,6 +237,14 @@ impl Call {
                 if from == Side::Pbx {
                     self.notify(Notice::Digit { digit, duration });
                 }
+                Step::Stay(state)
+            }
+            (state, Event::TextReceived { text }) => {
+                self.notify(Notice::Message(MessageNotice::ReceivedInCall { text }));
+                Step::Stay(state)
+            }
+            (state, Event::TextAnswered(notice)) => {
+                self.notify(Notice::Message(notice));
                 Step::Stay(state)
             }
             (State::Established(established), Event::Ended { reason }) => {
@@ -382,6 +404,7 @@ impl Command {
             Command::SendDigits { .. } => "dtmf",
             Command::Hold { .. } => "hold",
             Command::Transfer { .. } => "transfer",
+            Command::SendText { .. } => "message",
             Command::HangUp => "hangup",
             Command::LosePage { .. } | Command::LoseSignaling => "loss of signalling",
             Command::ShutDown => "shutdown",

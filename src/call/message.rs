@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::EndReason;
+use super::instant_message::MessageNotice;
 use crate::codec::AudioFormat;
 use crate::protection::Protection;
 use crate::sdp;
@@ -60,6 +61,13 @@ pub enum Command {
     Transfer {
         /// Where.
         to: TransferTarget,
+    },
+    /// Write to the other side.
+    SendText {
+        /// The page's name for the message.
+        id: Option<String>,
+        /// What.
+        text: String,
     },
     /// End the call.
     HangUp,
@@ -188,6 +196,13 @@ pub enum Event {
         /// The new number, for people.
         to: String,
     },
+    /// The other side wrote.
+    TextReceived {
+        /// What.
+        text: String,
+    },
+    /// What became of a message of the page.
+    TextAnswered(MessageNotice),
     /// ICE and DTLS are through.
     PeerConnected,
     /// The browser is gone for good, or never came.
@@ -334,6 +349,13 @@ pub enum Action {
         /// Its body.
         body: String,
     },
+    /// Write to the PBX inside the call.
+    SendText {
+        /// The page's name for the message.
+        id: Option<String>,
+        /// What.
+        text: String,
+    },
     /// Tell the page, or all pages that ring.
     Notify(Notice),
     /// This page has the call; tell the others that they do not.
@@ -417,6 +439,8 @@ pub enum Notice {
         /// How long it was pressed.
         duration: Duration,
     },
+    /// News of messages inside the call.
+    Message(MessageNotice),
     /// Fresh figures.
     Quality(Box<Quality>),
     /// What was asked cannot be done; the call goes on.

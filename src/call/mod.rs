@@ -13,6 +13,7 @@ mod established;
 mod exchange;
 mod handle;
 mod incoming;
+mod instant_message;
 mod leg;
 mod machine;
 mod open_calls;
@@ -31,6 +32,7 @@ pub use error::Error;
 pub use exchange::{Exchange, Placing, Resources, TrunkRules};
 pub use handle::CallHandle;
 pub use incoming::Invitation;
+pub use instant_message::{LONGEST_TEXT, MessageNotice, Texting};
 pub use leg::{PeerCommand, PeerLeg};
 pub use machine::{Call, DigitsBy, Local, Rules};
 pub use message::{

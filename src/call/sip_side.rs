@@ -121,10 +121,16 @@ impl SipSide {
     }
 
     pub(super) async fn command(&self, command: sip::Command) {
-        if let Some(leg) = self.leg()
-            && let Err(error) = self.sip.command(leg, command).await
-        {
+        if let Err(error) = self.try_command(command).await {
             tracing::debug!(%error, "SIP leg does not take a command");
+        }
+    }
+
+    /// The same for who must know whether it was begun; without a leg nothing is.
+    pub(super) async fn try_command(&self, command: sip::Command) -> Result<(), sip::Error> {
+        match self.leg() {
+            Some(leg) => self.sip.command(leg, command).await,
+            None => Ok(()),
         }
     }
 }

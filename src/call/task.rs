@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::EndReason;
 use super::directory::{Delivery, SocketSender};
 use super::handle::CallHandle;
+use super::instant_message::MessageNotice;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
 use super::machine::Call;
 use super::message::{Action, Command, Event, Notice, Quality, Side, SocketId};
@@ -321,9 +322,20 @@ impl CallTask {
                 };
                 self.side.command(info).await;
             }
+            Action::SendText { id, text } => self.send_text(id, text).await,
             Action::Notify(notice) => self.notify(notice),
             Action::Keep(socket) => self.keep(socket),
             Action::Finish { reason, status } => self.finish(reason, status),
+        }
+    }
+
+    async fn send_text(&mut self, id: Option<String>, text: String) {
+        let reference = id.clone();
+        let command = sip::Command::Message { reference, text };
+        if let Err(error) = self.side.try_command(command).await {
+            let notice = MessageNotice::of_error(id, &error);
+            self.call
+                .handle_event(Event::TextAnswered(notice), Instant::now());
         }
     }
 

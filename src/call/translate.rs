@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::EndReason;
+use super::instant_message::MessageNotice;
 use super::leg::PeerEvent;
 use super::message::{Event, Quality, Side, SideQuality};
 use crate::{media, peer, sip};
@@ -63,6 +64,10 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
         }
         sip::Event::TransferProgress { status, last } => Event::TransferTold { status, last },
         sip::Event::Redirected { to } => Event::Redirected { to: party(&to) },
+        sip::Event::Message { text } => Event::TextReceived { text },
+        sip::Event::MessageAnswered { reference, outcome } => {
+            Event::TextAnswered(MessageNotice::of_outcome(reference, outcome))
+        }
         // The task sees to these itself.
         sip::Event::Referred(_) | sip::Event::Replaced { .. } => return None,
         sip::Event::Cancelled => Event::Cancelled,

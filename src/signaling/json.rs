@@ -88,6 +88,17 @@ pub enum FromPage {
         /// Or the page's other call, whose other side it gets.
         replaces: Option<String>,
     },
+    /// Write to somebody: to a number, or to the other side of a call.
+    Message {
+        /// The page's name for the message, given back with its outcome.
+        id: Option<String>,
+        /// The dialled string.
+        to: Option<String>,
+        /// Or the call.
+        call: Option<String>,
+        /// At most 4,096 bytes of UTF-8.
+        text: String,
+    },
     /// End a call.
     Hangup {
         /// Which call.
@@ -237,6 +248,47 @@ pub enum ToPage {
         /// Milliseconds.
         duration: u32,
     },
+    /// Somebody writes.
+    Message {
+        /// The call whose other side it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<String>,
+        /// Who, outside calls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Caller>,
+        /// The number that it was sent to, outside calls.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        /// What.
+        text: String,
+    },
+    /// The page's message was taken.
+    MessageSent {
+        /// The page's name for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The call that it was sent in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<String>,
+        /// SIP status, 200 to 299.
+        status: u16,
+    },
+    /// It was not.
+    MessageFailed {
+        /// The page's name for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The call that it was sent in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<String>,
+        /// Stable.
+        code: String,
+        /// The SIP status from the PBX.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        /// For people.
+        text: String,
+    },
     /// Fresh figures, every 2 s.
     Statistics {
         /// Which call.
@@ -379,6 +431,7 @@ mod tests {
             "page hold",
             "page hangup",
             "page transfer",
+            "page message",
             "page ping",
             "gateway welcome",
             "gateway incoming",
@@ -393,6 +446,9 @@ mod tests {
             "gateway transfer-failed",
             "gateway transferred",
             "gateway redirected",
+            "gateway message",
+            "gateway message-sent",
+            "gateway message-failed",
             "gateway statistics",
             "gateway ended",
             "gateway error",

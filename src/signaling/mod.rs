@@ -4,6 +4,7 @@
 //! [`router`] serves the page, `/rtc` (JSON over WebSocket, docs/signaling.md), `/health` and
 //! `/metrics`.
 
+mod allowance;
 mod door;
 mod error;
 mod json;

@@ -13,13 +13,14 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use super::allowance::Allowance;
 use super::door::{Admitted, Door};
 use super::json::{FromPage, Rejection, ToPage, VERSION};
 use super::sign_in::{Credentials, Identity};
-use super::telling::to_page;
+use super::telling::{message_to_page, to_page};
 use crate::call::{
-    self, CallHandle, Command, Delivery, EndReason, Notice, Placing, SocketId, SocketSender,
-    TransferTarget,
+    self, CallHandle, Command, Delivery, EndReason, LONGEST_TEXT, MessageNotice, Notice, Placing,
+    SocketId, SocketSender, Texting, TransferTarget,
 };
 use crate::redacted::Redacted;
 
@@ -36,7 +37,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Messages that a page may send in a burst, and per second after it.
 const MESSAGES_PER_SECOND: u32 = 100;
 
-/// The longest name of a call.
+/// Texts likewise.
+const TEXTS_PER_SECOND: u32 = 5;
+
+/// The longest name of a call or a text.
 const LONGEST_CALL_NAME: usize = 64;
 
 /// Milliseconds of a digit that does not say.
@@ -61,33 +65,7 @@ struct Session {
     calls: HashMap<String, CallHandle>,
     sender: SocketSender,
     allowance: Allowance,
-}
-
-/// A token bucket.
-struct Allowance {
-    left: f64,
-    since: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant) -> Self {
-        Allowance {
-            left: f64::from(MESSAGES_PER_SECOND),
-            since: now,
-        }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let rate = f64::from(MESSAGES_PER_SECOND);
-        let earned = now.duration_since(self.since).as_secs_f64() * rate;
-        self.left = (self.left + earned).min(rate);
-        self.since = now;
-        let may = self.left >= 1.0;
-        if may {
-            self.left -= 1.0;
-        }
-        may
-    }
+    texts: Allowance,
 }
 
 /// Runs a connection to its end.
@@ -109,7 +87,8 @@ pub(super) async fn run(
         },
         calls: HashMap::new(),
         sender: sender.clone(),
-        allowance: Allowance::new(Instant::now()),
+        allowance: Allowance::new(MESSAGES_PER_SECOND, Instant::now()),
+        texts: Allowance::new(TEXTS_PER_SECOND, Instant::now()),
     };
     let hello = timeout(door.limits.hello, session.sign_in()).await;
     let over = match hello {
@@ -277,17 +256,14 @@ impl Session {
             }
             FromPage::Hold { call, on } => self.ask(call, Command::Hold { on }).await,
             FromPage::Transfer { call, to, replaces } => self.transfer(call, to, replaces).await,
+            FromPage::Message { id, to, call, text } => self.text(id, to, call, text).await,
             FromPage::Hangup { call } => self.ask(call, Command::HangUp).await,
         }
     }
 
     async fn place(&mut self, placing: Placing) -> Result<(), Over> {
         let call = placing.call.clone();
-        let usable = (1..=LONGEST_CALL_NAME).contains(&call.len())
-            && call
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-        if !usable {
+        if !is_name(&call) {
             let text = "call is 1 to 64 characters of A-Z, a-z, 0-9, - and _";
             return self.refuse("bad-message", text, None).await;
         }
@@ -365,6 +341,52 @@ impl Session {
         self.ask(call, Command::Transfer { to: target }).await
     }
 
+    async fn text(
+        &mut self,
+        id: Option<String>,
+        to: Option<String>,
+        call: Option<String>,
+        text: String,
+    ) -> Result<(), Over> {
+        if text.is_empty() || id.as_deref().is_some_and(|id| !is_name(id)) {
+            let text = "message takes a text, and an id of 1 to 64 of A-Z, a-z, 0-9, - and _";
+            return self.refuse("bad-message", text, call).await;
+        }
+        let (code, why) = if text.len() > LONGEST_TEXT {
+            ("text-too-long", "a text has at most 4096 bytes")
+        } else if !self.texts.take(Instant::now()) {
+            ("too-many-messages", "more than 5 messages a second")
+        } else {
+            match (to, call) {
+                (Some(to), None) => {
+                    let texting = Texting {
+                        user: self.identity.user.clone(),
+                        name: self.identity.display_name.clone(),
+                        sender: self.sender.clone(),
+                        id,
+                        to,
+                        text,
+                    };
+                    self.door.exchange.send_message(texting).await;
+                    return Ok(());
+                }
+                (None, Some(call)) => return self.ask(call, Command::SendText { id, text }).await,
+                (_, call) => {
+                    let text = "message takes either to or call";
+                    return self.refuse("bad-message", text, call).await;
+                }
+            }
+        };
+        metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
+        let failed = MessageNotice::Failed {
+            id,
+            code,
+            status: None,
+            text: why,
+        };
+        self.write(&message_to_page(call, failed)).await
+    }
+
     async fn ask(&mut self, call: String, command: Command) -> Result<(), Over> {
         match self.calls.get(&call).map(|handle| handle.ask(command)) {
             Some(Ok(())) => Ok(()),
@@ -411,6 +433,7 @@ impl Session {
                 }
                 Ok(())
             }
+            Delivery::Message(notice) => self.write(&message_to_page(None, notice)).await,
             Delivery::ShutDown => Err(Over::Close("shutdown", 1001)),
         }
     }
@@ -533,6 +556,12 @@ impl Session {
             }
         }
     }
+}
+
+/// What a page may name calls and texts.
+fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    (1..=LONGEST_CALL_NAME).contains(&name.len()) && name.chars().all(allowed)
 }
 
 /// The call that a message of the wrong shape is about, if it says so.

@@ -1,7 +1,7 @@
 //! From what a call tells to the messages of `/rtc`.
 
 use super::json::{Caller, Diverted, Side, ToPage};
-use crate::call::{Notice, SideQuality};
+use crate::call::{MessageNotice, Notice, SideQuality};
 
 /// A notice on the wire.
 pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
@@ -38,6 +38,7 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
             digit: digit.to_string(),
             duration: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
         },
+        Notice::Message(notice) => message_to_page(Some(call), notice),
         Notice::Quality(quality) => ToPage::Statistics {
             call,
             browser: side(&quality.browser),
@@ -53,6 +54,42 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
             reason: reason.code().to_owned(),
             status,
             text: reason.ending().text.to_owned(),
+        },
+    }
+}
+
+/// News of messages on the wire; with `call`, of those inside it.
+pub(super) fn message_to_page(call: Option<String>, notice: MessageNotice) -> ToPage {
+    match notice {
+        MessageNotice::Received {
+            from,
+            name,
+            to,
+            text,
+        } => ToPage::Message {
+            call,
+            from: Some(Caller { number: from, name }),
+            to: Some(to),
+            text,
+        },
+        MessageNotice::ReceivedInCall { text } => ToPage::Message {
+            call,
+            from: None,
+            to: None,
+            text,
+        },
+        MessageNotice::Sent { id, status } => ToPage::MessageSent { id, call, status },
+        MessageNotice::Failed {
+            id,
+            code,
+            status,
+            text,
+        } => ToPage::MessageFailed {
+            id,
+            call,
+            code: code.to_owned(),
+            status,
+            text: text.to_owned(),
         },
     }
 }

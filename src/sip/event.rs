@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::identity::Diversion;
+use super::instant_message::MessageOutcome;
 use super::refer::Referral;
 
 /// One INVITE dialog or attempt at one, unique in the process.
@@ -148,6 +149,13 @@ pub enum Command {
         /// Nothing more will be told.
         last: bool,
     },
+    /// Sends a text inside the answered call (RFC 3428).
+    Message {
+        /// Comes back with the outcome.
+        reference: Option<String>,
+        /// At most [`super::LONGEST_TEXT`] bytes.
+        text: String,
+    },
     /// Sends an INFO request inside the call.
     Info {
         /// Content-Type.
@@ -254,6 +262,18 @@ pub enum Event {
         content_type: String,
         /// Body.
         body: Bytes,
+    },
+    /// A text arrived inside the call and was answered 200.
+    Message {
+        /// At most [`super::LONGEST_TEXT`] bytes.
+        text: String,
+    },
+    /// Our text has its outcome; texts still under way when the leg ends get none.
+    MessageAnswered {
+        /// As the command had it.
+        reference: Option<String>,
+        /// What.
+        outcome: MessageOutcome,
     },
     /// The peer took its call back before the answer. The leg is over.
     Cancelled,

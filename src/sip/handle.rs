@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::config::Listen;
 use super::error::Error;
 use super::event::{Command, Event, LegId, Outgoing, RegistrationStatus};
+use super::instant_message::{IncomingMessage, MessageId, MessageOutcome, OutgoingMessage};
 
 /// State of each registration.
 pub type Registrations = Vec<RegistrationStatus>;
@@ -47,6 +48,25 @@ pub enum Order {
         leg: LegId,
         /// Where its events go.
         events: mpsc::Sender<Event>,
+    },
+    /// Send a text.
+    Message {
+        /// The text.
+        outgoing: Box<OutgoingMessage>,
+        /// Its outcome.
+        reply: oneshot::Sender<Result<MessageOutcome, Error>>,
+    },
+    /// Take the texts that arrive.
+    TakeMessages {
+        /// Where they go.
+        messages: mpsc::Sender<IncomingMessage>,
+    },
+    /// Answer a text.
+    AnswerMessage {
+        /// Which.
+        id: MessageId,
+        /// 200..=699.
+        status: u16,
     },
     /// A user is there, or has gone.
     Present {
@@ -111,6 +131,30 @@ impl Handle {
     pub async fn attach(&self, leg: LegId, events: mpsc::Sender<Event>) {
         // A user agent that has stopped has no more events; the dropped sender says so.
         let _ = self.order(Order::Attach { leg, events }).await;
+    }
+
+    /// Sends a text outside any dialog, after those asked for before; its outcome comes later.
+    pub async fn message(
+        &self,
+        outgoing: OutgoingMessage,
+    ) -> Result<oneshot::Receiver<Result<MessageOutcome, Error>>, Error> {
+        let (reply, outcome) = oneshot::channel();
+        let outgoing = Box::new(outgoing);
+        self.order(Order::Message { outgoing, reply }).await?;
+        Ok(outcome)
+    }
+
+    /// Takes the texts that arrive outside dialogs; answer each. Without a taker, or while
+    /// `messages` is full, they are refused with 503.
+    pub async fn take_messages(&self, messages: mpsc::Sender<IncomingMessage>) {
+        // One that has stopped has no more of them; the dropped sender says so.
+        let _ = self.order(Order::TakeMessages { messages }).await;
+    }
+
+    /// Answers a text with a final status.
+    pub async fn answer_message(&self, id: MessageId, status: u16) {
+        // One that has stopped answers nobody.
+        let _ = self.order(Order::AnswerMessage { id, status }).await;
     }
 
     /// Tells whether `user` is there: accounts with [`Registered::Present`](super::Registered)

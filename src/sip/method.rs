@@ -28,6 +28,8 @@ pub enum Method {
     Refer,
     /// RFC 6665, for what REFER subscribes to.
     Notify,
+    /// RFC 3428.
+    Message,
     /// A method of another RFC that this user agent does not serve.
     Unserved(&'static str),
     /// A method that no RFC we know names.
@@ -35,11 +37,12 @@ pub enum Method {
 }
 
 /// Methods we know and refuse with 405 instead of 501.
-const UNSERVED: [&str; 4] = ["MESSAGE", "SUBSCRIBE", "PUBLISH", "PING"];
+const UNSERVED: [&str; 3] = ["SUBSCRIBE", "PUBLISH", "PING"];
 
 impl Method {
     /// Value of Allow.
-    pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
+    pub const ALLOW: &str =
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE";
 
     /// Reads a method; `None` when it is no token.
     pub fn read(text: &str) -> Option<Self> {
@@ -55,6 +58,7 @@ impl Method {
             "PRACK" => Method::Prack,
             "REFER" => Method::Refer,
             "NOTIFY" => Method::Notify,
+            "MESSAGE" => Method::Message,
             _ => match UNSERVED.iter().find(|known| **known == text) {
                 Some(known) => Method::Unserved(known),
                 None => {
@@ -82,6 +86,7 @@ impl Method {
             Method::Prack => "PRACK",
             Method::Refer => "REFER",
             Method::Notify => "NOTIFY",
+            Method::Message => "MESSAGE",
             Method::Unserved(name) => name,
             Method::Unknown(name) => name,
         }

@@ -17,6 +17,7 @@ mod framing;
 mod handle;
 mod headers;
 mod identity;
+mod instant_message;
 mod locating;
 mod message;
 mod method;
@@ -50,6 +51,9 @@ pub use event::{
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::{Handle, Held};
 pub use identity::{CarriedBy, Diversion, IdentityPolicy, is_header_name, is_reserved};
+pub use instant_message::{
+    IncomingMessage, LONGEST_TEXT, MessageId, MessageOutcome, OutgoingMessage,
+};
 pub use locating::{Answer, NaptrRecord, Place, Question, Records, SrvRecord};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;

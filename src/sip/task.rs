@@ -18,6 +18,7 @@ use super::config::Config;
 use super::error::Error;
 use super::event::{Command, Event, Incoming, LegId, RegistrationStatus};
 use super::handle::{Handle, Held, Order, Registrations};
+use super::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use super::locating::{Answer, Question};
 use super::transport::{Inbound, Transports, Unsent, is_keep_alive};
 use super::user_agent::{Happening, UserAgent};
@@ -61,6 +62,8 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         incoming,
         owners: HashMap::new(),
         untaken: VecDeque::new(),
+        messages: None,
+        sent_messages: HashMap::new(),
         registrations: registrations_sender,
         failing: HashSet::new(),
         stopping: None,
@@ -98,11 +101,17 @@ struct Driver {
     owners: HashMap<LegId, Owner>,
     /// Legs that ended before anybody took them, oldest first.
     untaken: VecDeque<LegId>,
+    /// Who takes texts that arrive.
+    messages: Option<mpsc::Sender<IncomingMessage>>,
+    /// Who waits for the outcome of a text of ours.
+    sent_messages: HashMap<MessageId, MessageReply>,
     registrations: watch::Sender<Registrations>,
     /// Lookups that failed the last time.
     failing: HashSet<Question>,
     stopping: Option<Stopping>,
 }
+
+type MessageReply = oneshot::Sender<Result<MessageOutcome, Error>>;
 
 /// Who hears of a leg.
 enum Owner {
@@ -220,6 +229,19 @@ impl Driver {
                     self.owners.remove(&leg);
                 }
             }
+            Order::Message { reply, .. } if self.stopping.is_some() => {
+                let _ = reply.send(Err(Error::Stopped));
+            }
+            Order::Message { outgoing, reply } => match self.agent.message(*outgoing, now) {
+                Ok(id) => {
+                    self.sent_messages.insert(id, reply);
+                }
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            },
+            Order::TakeMessages { messages } => self.messages = Some(messages),
+            Order::AnswerMessage { id, status } => self.agent.answer_message(id, status, now),
             Order::Attach { leg, events } => self.attach(leg, events),
             Order::Present { .. } if self.stopping.is_some() => {}
             Order::Present { user, present } => {
@@ -330,6 +352,21 @@ impl Driver {
                         .increment(1);
                     self.owners.remove(&leg);
                     self.agent.refuse_unheard(leg, Instant::now());
+                }
+            }
+            Happening::Message(message) => {
+                let id = message.id;
+                let taker = self.messages.as_ref().filter(|_| self.stopping.is_none());
+                if taker.is_none_or(|taker| taker.try_send(*message).is_err()) {
+                    metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_taker")
+                        .increment(1);
+                    self.agent.answer_message(id, 503, Instant::now());
+                }
+            }
+            Happening::MessageAnswered { id, outcome } => {
+                if let Some(reply) = self.sent_messages.remove(&id) {
+                    // Who asked may have gone meanwhile.
+                    let _ = reply.send(Ok(outcome));
                 }
             }
             Happening::Leg(leg, event) => {

@@ -29,6 +29,7 @@ mod forks;
 mod hold;
 mod hostile_streams;
 mod identity;
+mod instant_messages;
 mod limits;
 mod lost_connection;
 mod registration;

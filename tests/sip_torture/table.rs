@@ -291,8 +291,8 @@ pub const MESSAGES: &[Row] = &[
     row(
         "mpart01",
         "3.1.1.11",
-        "valid; a method that is not served outside a dialog: 405",
-        Answered(405),
+        "valid; multipart, where a text is text/plain: 415",
+        Answered(415),
         Whole,
         &[
             ("method", "MESSAGE"),

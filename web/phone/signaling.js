@@ -125,6 +125,14 @@ export class Trunkline extends EventTarget {
   join(call, replaces) {
     return this.send({ type: "transfer", call, replaces });
   }
+  /** Writes to a number; `message-sent` or `message-failed` bears the `id`. */
+  message(to, text, id) {
+    return this.send({ type: "message", to, text, ...(id && { id }) });
+  }
+  /** Writes to the other side of an answered call. */
+  messageInCall(call, text, id) {
+    return this.send({ type: "message", call, text, ...(id && { id }) });
+  }
   hangup(call) {
     return this.send({ type: "hangup", call });
   }

@@ -46,11 +46,15 @@ fn parameter(challenge: &str, name: &str) -> String {
 
 /// The Authorization of RFC 7616 section 3.4, computed here.
 fn answer(challenge: &str, password: &str, uri: &str, count: u32) -> String {
+    answer_of("INVITE", challenge, password, uri, count)
+}
+
+fn answer_of(method: &str, challenge: &str, password: &str, uri: &str, count: u32) -> String {
     let (realm, nonce) = (parameter(challenge, "realm"), parameter(challenge, "nonce"));
     let strong = challenge.contains("SHA-256");
     let hash = if strong { sha256 } else { md5 };
     let one = hash(&format!("bob:{realm}:{password}"));
-    let two = hash(&format!("INVITE:{uri}"));
+    let two = hash(&format!("{method}:{uri}"));
     let response = hash(&format!("{one}:{nonce}:{count:08x}:c:auth:{two}"));
     let algorithm = if strong { "SHA-256" } else { "MD5" };
     format!(
@@ -139,6 +143,36 @@ fn an_unknown_user_and_a_wrong_password_get_the_same_answer() {
     assert_eq!(answers[0], answers[1]);
     assert_eq!(answers[0], answers[2]);
     assert_eq!(wire.agent.legs(), 0);
+}
+
+#[test]
+fn a_text_must_prove_who_it_is_from_where_a_call_must() {
+    let mut own = guarded();
+    elsewhere(&mut own);
+    let mut wire = Wire::new(own);
+    let text = |branch: &str, more: &str| {
+        let text = request("MESSAGE", 1, branch, "", "hello");
+        text.replace("application/sdp", "text/plain")
+            .replace("Max-Forwards", &format!("{more}Max-Forwards"))
+    };
+    let arrived = |wire: &mut Wire| {
+        std::iter::from_fn(|| wire.agent.poll_event()).find_map(|happening| match happening {
+            Happening::Message(message) => Some(*message),
+            _ => None,
+        })
+    };
+    let filled = format!("Subject: {}\r\n", "-".repeat(400));
+    wire.receive(&text("m1", &filled));
+    let challenge = challenges(&wire.sent_status(401)).swap_remove(0);
+    assert!(arrived(&mut wire).is_none());
+    let wrong = answer_of("MESSAGE", &challenge, "opensesame", URI, 1);
+    wire.receive(&text("m2", &wrong));
+    wire.sent_status(401);
+    assert!(arrived(&mut wire).is_none());
+    let right = answer_of("MESSAGE", &challenge, "zanzibar", URI, 1);
+    wire.receive(&text("m3", &right));
+    let message = arrived(&mut wire).expect("it is proven");
+    assert_eq!(message.trunk.as_deref(), Some("pbx"));
 }
 
 #[test]

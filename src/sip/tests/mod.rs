@@ -10,6 +10,7 @@ mod failover;
 mod framing;
 mod health;
 mod identity;
+mod instant_messages;
 mod limits;
 mod loopback;
 mod lost_streams;

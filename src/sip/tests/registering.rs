@@ -120,6 +120,47 @@ fn each_user_registers_a_line_calls_under_it_and_is_called_by_it() {
 }
 
 #[test]
+fn texts_go_and_come_by_a_users_line_as_calls_do() {
+    let mut wire = with_accounts(vec![account("alice", "1001", Registered::Always)]);
+    let register = wire.sent_request("REGISTER");
+    accept(
+        &mut wire,
+        &register,
+        "Service-Route: <sip:edge.example;lr>\r\n",
+    );
+    let outgoing = OutgoingMessage {
+        trunk: "pbx".to_owned(),
+        to_user: "600".to_owned(),
+        account: Some("alice".to_owned()),
+        from_user: "somebody".to_owned(),
+        text: "hello".to_owned(),
+        ..OutgoingMessage::default()
+    };
+    wire.agent.message(outgoing, wire.now).expect("taken");
+    let message = wire.sent_request("MESSAGE");
+    assert!(value(&message.headers, "From").contains("<sip:1001@pbx.example>"));
+    assert_eq!(value(&message.headers, "Route"), "<sip:edge.example;lr>");
+    wire.answer(&message, 401, "r", CHALLENGE);
+    let again = wire.sent_request("MESSAGE");
+    assert!(value(&again.headers, "Authorization").contains("username=\"1001\""));
+
+    let called = contact_user(&register);
+    let text = request("MESSAGE", 1, "m1", "", "hello")
+        .replace("application/sdp", "text/plain")
+        .replace("MESSAGE sip:alice@", &format!("MESSAGE sip:{called}@"));
+    wire.receive(&text);
+    let arrived = std::iter::from_fn(|| wire.agent.poll_event());
+    let arrived = arrived.filter_map(|happening| match happening {
+        Happening::Message(message) => Some(*message),
+        _ => None,
+    });
+    let arrived: Vec<_> = arrived.collect();
+    assert_eq!(arrived.len(), 1);
+    assert_eq!(arrived[0].account.as_deref(), Some("alice"));
+    assert_eq!(arrived[0].request_user, "1001");
+}
+
+#[test]
 fn an_account_that_never_registers_only_lends_its_name() {
     let mut wire = with_accounts(vec![account("alice", "1001", Registered::Never)]);
     wire.quiet();

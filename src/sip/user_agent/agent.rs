@@ -13,6 +13,7 @@ use super::flow::{Flow, Happening, Transmit};
 use super::health::Health;
 use super::keep_alives::{KeepAlive, Way};
 use super::leg::Leg;
+use super::messaging::Messaging;
 use super::registrations::{RegistrationId, Registrations};
 use super::sending::{ClientEntry, Outbound};
 use super::server_side::ServerEntry;
@@ -76,6 +77,8 @@ pub struct UserAgent {
     pub(super) views: HashMap<(usize, SocketAddr), SocketAddr>,
     /// Ways to registrars that are kept open.
     pub(super) keep_alives: HashMap<Way, KeepAlive>,
+    /// Messages outside dialogs.
+    pub(super) messaging: Messaging,
     /// Whom TLS connections must lead to.
     pub(super) domains: Domains,
     pub(super) deadlines: Deadlines<Wake>,
@@ -153,6 +156,7 @@ impl UserAgent {
             tcp_refused: HashMap::new(),
             views: HashMap::new(),
             keep_alives: HashMap::new(),
+            messaging: Messaging::default(),
             domains: Domains::default(),
             deadlines: Deadlines::new(),
             outbox: VecDeque::new(),

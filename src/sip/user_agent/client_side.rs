@@ -10,6 +10,7 @@ use super::leg::{Cancel, Offering, State};
 use super::sending::{Machine, Outbound, Owner};
 use crate::sip::envelope::Envelope;
 use crate::sip::event::{Event, LegId};
+use crate::sip::instant_message::MessageOutcome;
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::transaction::key::ClientKey;
@@ -109,8 +110,16 @@ impl UserAgent {
                 self.lose(leg, now);
             }
             Owner::Info(leg) if response.status >= 200 => self.informed(leg, now),
+            Owner::Message(id) if response.status >= 200 => {
+                self.finish_message(id, answered(response), now);
+            }
+            Owner::DialogMessage(leg) if response.status >= 200 => {
+                self.texted(leg, answered(response), now);
+            }
             Owner::Refer(leg) => self.take_refer_response(leg, response, now),
             Owner::Info(_)
+            | Owner::Message(_)
+            | Owner::DialogMessage(_)
             | Owner::Bye(_)
             | Owner::Prack(..)
             | Owner::Refresh(_)
@@ -148,6 +157,8 @@ impl UserAgent {
                 self.arm(leg);
             }
             Owner::Info(leg) => self.informed(leg, now),
+            Owner::Message(id) => self.finish_message(id, unanswered(status), now),
+            Owner::DialogMessage(leg) => self.texted(leg, unanswered(status), now),
             Owner::Register(id) => self.fail_register(id, status, now),
             // An early dialog that does not take a PRACK ends by itself or is answered all the same.
             Owner::Probe(id) => self.take_probe(id, status, now),
@@ -179,6 +190,20 @@ impl UserAgent {
             return self.lose(id, now);
         }
         self.arm(id);
+    }
+}
+
+const fn answered(response: &Response) -> MessageOutcome {
+    MessageOutcome {
+        status: response.status,
+        local: false,
+    }
+}
+
+const fn unanswered(status: u16) -> MessageOutcome {
+    MessageOutcome {
+        status,
+        local: true,
     }
 }
 

@@ -178,6 +178,7 @@ impl UserAgent {
             Command::AnswerProgress { fork, body } => self.answer_progress(leg, fork, body, now),
             Command::Confirm { body } => self.confirm(leg, body, now),
             Command::Info { content_type, body } => self.inform(leg, content_type, body, now),
+            Command::Message { reference, text } => self.text(leg, reference, text, now),
         }
     }
 

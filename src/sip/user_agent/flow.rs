@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::domains::{Domain, DomainId};
 use crate::sip::config::Transport;
 use crate::sip::event::{Event, Incoming, LegId, RegistrationState};
+use crate::sip::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use crate::sip::locating::Question;
 use crate::sip::transaction::key::ClientKey;
 
@@ -67,6 +68,15 @@ pub enum Happening {
     Incoming(Box<Incoming>),
     /// Something happened to a leg.
     Leg(LegId, Event),
+    /// A text arrived outside any dialog; answer it.
+    Message(Box<IncomingMessage>),
+    /// A text of ours outside any dialog has its outcome.
+    MessageAnswered {
+        /// Which.
+        id: MessageId,
+        /// What.
+        outcome: MessageOutcome,
+    },
     /// A registration changed.
     Registration {
         /// Its place in [`UserAgent::registrations`](super::UserAgent::registrations).

@@ -94,6 +94,7 @@ impl UserAgent {
             Method::Prack => self.take_prack(id, key, request, flow, now),
             Method::Info => self.take_info(id, key, &request, now),
             Method::Refer => self.take_refer(id, key, &request, envelope.sequence, flow, now),
+            Method::Message => self.take_dialog_message(id, key, &request, flow.remote, now),
             Method::Notify => self.take_notify(id, key, &request, now),
             Method::Options => self.answer_options(key, &request, now),
             _ => self.respond_refusal(key, &request, &Refusal::plain(481), now),

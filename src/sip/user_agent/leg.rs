@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::dialog_messages::Texting;
 use super::flow::Flow;
 use super::informing::Informing;
 use super::transferring::Transfers;
@@ -176,6 +177,7 @@ pub struct Established {
     /// The peer lists UPDATE in Allow.
     pub update_allowed: bool,
     pub informing: Informing,
+    pub texting: Texting,
     pub goodbye: Goodbye,
 }
 
@@ -298,6 +300,7 @@ impl Established {
             refreshing: false,
             update_allowed: false,
             informing: Informing::default(),
+            texting: Texting::default(),
             goodbye: Goodbye::No,
         }
     }

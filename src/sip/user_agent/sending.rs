@@ -15,6 +15,7 @@ use crate::sip::address::{is_sips, wants_sips};
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
 use crate::sip::event::LegId;
+use crate::sip::instant_message::MessageId;
 use crate::sip::locating::Place;
 use crate::sip::message::{Name, Request, Response, set};
 use crate::sip::method::Method;
@@ -69,6 +70,10 @@ pub enum Owner {
     Bye(LegId),
     /// Its INFO.
     Info(LegId),
+    /// Its MESSAGE.
+    DialogMessage(LegId),
+    /// A MESSAGE outside dialogs.
+    Message(MessageId),
     /// Its PRACK in the early dialog of that number.
     Prack(LegId, u32),
     /// Its REFER.
@@ -433,10 +438,12 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::DialogMessage(leg)
             | Owner::Refer(leg)
             | Owner::Prack(leg, _)
             | Owner::Refresh(leg)
             | Owner::Offer(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
+            Owner::Message(id) => self.messaging.sent_mut(id)?.authorizer.as_mut(),
             Owner::Register(id) => self.registrations.get_mut(id)?.authorizer.as_mut(),
             Owner::Nobody | Owner::Left | Owner::Probe(_) => None,
         }
@@ -450,10 +457,12 @@ impl UserAgent {
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::DialogMessage(leg)
             | Owner::Refer(leg)
             | Owner::Prack(leg, _)
             | Owner::Offer(leg)
             | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
+            Owner::Message(id) => self.messaging.trunk_of(id),
             Owner::Register(id) => Some(self.registrations.get(id)?.trunk),
             Owner::Probe(id) => Some(id.trunk),
             Owner::Nobody | Owner::Left => None,
@@ -462,12 +471,14 @@ impl UserAgent {
 
     pub(super) fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
         let sequence = match owner {
+            Owner::Message(id) => &mut self.messaging.sent_mut(id)?.sequence,
             Owner::Register(id) => &mut self.registrations.get_mut(id)?.sequence,
             Owner::Invite(leg)
             | Owner::Reinvite(leg)
             | Owner::Acknowledge(leg)
             | Owner::Bye(leg)
             | Owner::Info(leg)
+            | Owner::DialogMessage(leg)
             | Owner::Refer(leg)
             | Owner::Refresh(leg)
             | Owner::Offer(leg) => match &mut self.legs.get_mut(&leg)?.state {

@@ -179,6 +179,7 @@ impl UserAgent {
             }
             None => match request.method {
                 Method::Invite => self.handle_invite(key, request, envelope, flow, source, now),
+                Method::Message => self.take_message(key, request, envelope, source, now),
                 Method::Options => self.answer_options(&key, &request, now),
                 _ => {
                     self.reject("no_dialog", source);
@@ -381,7 +382,7 @@ impl UserAgent {
         let mut response = request.respond(200, None, Some(&tag));
         let headers = &mut response.headers;
         headers.insert(Name::ALLOW, Method::ALLOW);
-        headers.insert(Name::ACCEPT, "application/sdp");
+        headers.insert(Name::ACCEPT, "application/sdp, text/plain");
         headers.insert(Name::ACCEPT_ENCODING, "identity");
         headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
         self.respond(key, &response, now);
