@@ -61,6 +61,7 @@ for (const transport of ["udp", "tcp"]) {
     await page.hangUp();
     await page.ended();
 
+    await phone.isFree(1);
     phone.call(`sip:web-alice@${addresses.gateway}:5060;transport=${transport}`);
     await page.inState("incoming");
     await page.answer();

@@ -58,6 +58,11 @@ export class Linphone {
     this.process.write(`call ${uri}`);
   }
 
+  /** Waits until its call of that number is over: before, it places no other. */
+  async isFree(call) {
+    await this.process.says(new RegExp(`Call ${call} with .* ended`));
+  }
+
   hangUp() {
     this.process.write("terminate");
   }
