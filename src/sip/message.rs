@@ -1,6 +1,6 @@
 //! SIP messages: reading bytes, writing bytes, and the parts every layer above needs.
-//! Headers and their names are `ezk-sip-types`'; the lines around them are ours, because a message
-//! with a fault must still be readable enough to be answered.
+//! The lines are read by ourselves, because a message with a fault must still be readable enough to
+//! be answered.
 
 use std::fmt;
 use std::fmt::Write as _;
