@@ -19,7 +19,7 @@ const TO_US: &str = "sip:alice@192.0.2.1";
 
 fn write(target: &str, name: &str, bytes: &[u8]) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
+        .join("fuzz/seeds")
         .join(target);
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join(name), bytes).expect("written");
@@ -108,7 +108,7 @@ fn descriptions() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-#[ignore = "writes fuzz/corpus for fuzz/run, checks nothing"]
+#[ignore = "writes fuzz/seeds for fuzz/run, checks nothing"]
 fn write_the_seeds_of_the_fuzz_targets() {
     for name in names() {
         let bytes = fixture(&name);
