@@ -7,52 +7,19 @@ mod invalid;
 mod message;
 mod seeds;
 mod table;
+#[path = "../fixtures/user_agent.rs"]
+mod user_agent;
 mod valid;
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use trunkline::sip::{
-    Config, Flow, Frame, Framer, Happening, Listen, Message, Target, Transport, Trunk, UserAgent,
-};
+use trunkline::sip::{Flow, Frame, Framer, Happening, Message, Transport};
 
 use crate::message::{Seen, look_up};
 use crate::table::{Outcome, Row, Stream, messages};
-
-const PEER: &str = "192.0.2.2:5060";
-
-/// A user agent whose only trunk is the sender of every message.
-fn agent() -> UserAgent {
-    let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen {
-        transport,
-        ..listen()
-    });
-    let peer: SocketAddr = PEER.parse().expect("an address");
-    let target = Target {
-        host: peer.ip().to_string(),
-        port: Some(peer.port()),
-        transport: Some(Transport::Udp),
-    };
-    let config = Config {
-        listen: listen.to_vec(),
-        user_agent: "Trunkline".to_owned(),
-        trunks: vec![Trunk::new("pbx", target)],
-        ..Config::default()
-    };
-    let random = StdRng::seed_from_u64(4475);
-    UserAgent::new(config, listen.to_vec(), Box::new(|_| None), random).expect("a listener")
-}
-
-fn listen() -> Listen {
-    Listen {
-        transport: Transport::Udp,
-        address: "192.0.2.1:5060".parse().expect("an address"),
-    }
-}
+use crate::user_agent::{PEER, user_agent};
 
 fn flow(transport: Transport) -> Flow {
     let (listener, connection) = match transport {
@@ -68,7 +35,8 @@ fn flow(transport: Transport) -> Flow {
 
 /// What a fresh user agent makes of one message.
 fn feed(bytes: &Bytes, transport: Transport) -> Seen {
-    let mut agent = agent();
+    // Its only trunk is the sender of every message.
+    let mut agent = user_agent(&[Transport::Udp, Transport::Tcp], 4475);
     let now = Instant::now();
     agent.handle_message(bytes, flow(transport), now);
     let mut seen = Seen::default();
