@@ -7,6 +7,7 @@ mod calling;
 mod digest;
 mod early;
 mod failover;
+mod fallback;
 mod framing;
 mod health;
 mod identity;
