@@ -124,7 +124,7 @@ async fn a_pbx_whose_udp_port_is_closed_is_left_at_once_and_the_next_one_rings()
     let mut browser = Browser::new(Coding::Opus).await;
     let called = Instant::now();
     page.call("c1", "600", &browser.offer().await).await;
-    let mut leg = world.pbx.called().await;
+    let leg = world.pbx.called().await;
     leg.ring().await;
     let answer = page.hear("answer").await;
     let answer = answer["sdp"].as_str().expect("SDP");
