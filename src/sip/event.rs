@@ -44,6 +44,9 @@ pub struct Outgoing {
     /// The user who calls: where the trunk has an account of that user, the call goes out under
     /// the account's name and credentials instead of `from_user` and the trunk's.
     pub account: Option<String>,
+    /// Another trunk is asked where this one cannot: a silent one is given up after its try
+    /// timeout, and one whose targets are all out is not tried at all.
+    pub alternative: bool,
 }
 
 /// A call that arrived; 100 Trying has been sent.

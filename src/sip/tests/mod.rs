@@ -8,6 +8,7 @@ mod closed_ports;
 mod digest;
 mod early;
 mod failover;
+mod fallback;
 mod framing;
 mod health;
 mod identity;

@@ -31,6 +31,9 @@ impl UserAgent {
             .iter()
             .position(|trunk| trunk.name == outgoing.trunk)
             .ok_or_else(|| Error::UnknownTrunk(outgoing.trunk.clone()))?;
+        if outgoing.alternative && self.is_trunk_out(index) {
+            return Err(Error::TrunkOut(outgoing.trunk));
+        }
         if self.legs.len() >= self.config.limits.legs {
             return Err(Error::LimitReached {
                 what: "legs",
@@ -138,7 +141,9 @@ impl UserAgent {
                 })),
             },
         );
-        let way = self.way_by_routes(index, &routes);
+        let way = self
+            .way_by_routes(index, &routes)
+            .or_elsewhere(outgoing.alternative);
         let outbound = Outbound {
             contact: Some((contact_user, String::new())),
             give_up: trunk.request_timeout,

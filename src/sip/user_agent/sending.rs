@@ -258,7 +258,7 @@ impl UserAgent {
         }
         let leave_at = outbound
             .way
-            .has_more()
+            .may_leave()
             .then_some(now + outbound.way.try_timeout);
         let entry = ClientEntry {
             machine,
