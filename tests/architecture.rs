@@ -74,6 +74,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     // sdp has a file of that name.
     ("opus::", &["audio", "sdp"]),
     ("mio", &["media"]),
+    ("nix", &["sip"]),
     ("axum", &["signaling"]),
     ("serde_json", &["signaling", "gateway"]),
 ];

@@ -177,6 +177,13 @@ impl Machine {
             Machine::Other(machine) => machine.is_waiting(),
         }
     }
+
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Machine::Invite(machine) => machine.is_unanswered(),
+            Machine::Other(machine) => machine.is_unanswered(),
+        }
+    }
 }
 
 /// Peers held as without TCP.
