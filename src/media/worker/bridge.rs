@@ -433,7 +433,10 @@ impl<L: SecureLeg> Bridge<L> {
             while self.touched.to_browser && paths.to_browser.poll_packet(plain) {
                 match self.leg.protect_rtp(plain, out) {
                     Some(route) => return Some(Outgoing::Browser(route)),
-                    None => self.browser.drops.count("not_connected"),
+                    None => {
+                        self.browser.drops.count("not_connected");
+                        paths.to_browser.packet_was_not_sent();
+                    }
                 }
             }
             if self.touched.reports {
