@@ -247,6 +247,7 @@ fn routes(settings: &Settings) -> Result<Routes, Error> {
                 number: rewrite("built_in".to_owned(), number.dialled(), "$0")?,
                 users: Vec::new(),
                 trunk: agent::TRUNK.to_owned(),
+                fallback: Vec::new(),
             });
         }
         routes.inbound.push(InboundRoute {
@@ -259,6 +260,7 @@ fn routes(settings: &Settings) -> Result<Routes, Error> {
             number: rewrite(format!("route[{index}].match"), &route.pattern, &route.to)?,
             users: route.users.clone(),
             trunk: route.trunk.clone(),
+            fallback: route.fallback.clone(),
         });
     }
     for (index, route) in settings.inbound.iter().enumerate() {

@@ -367,6 +367,9 @@ pub struct Route {
     pub pattern: String,
     /// The trunk's name.
     pub trunk: String,
+    /// Trunks that are asked, in this order, where that one cannot.
+    #[serde(default)]
+    pub fallback: Vec<String>,
     /// The number that the trunk is asked for, with `$0`, `$1`...
     #[serde(default = "default_template")]
     pub to: String,
