@@ -376,8 +376,7 @@ pub fn connect_with(worker: &Worker, key: u64, sockets: RtpSockets) -> Call {
     connect_after(worker, key, sockets, |_, _| {})
 }
 
-/// As `connect_with`, but what the PBX sends `before`, to the call's RTP address, finds no browser
-/// yet.
+/// As `connect_with`; what the PBX sends `before` to the call's RTP address finds no browser yet.
 pub fn connect_after(
     worker: &Worker,
     key: u64,
