@@ -289,7 +289,10 @@ fn health(sip: &sip::Handle) -> serde_json::Value {
         match (account, state) {
             (Some(_), _) => *users.entry(trunk).or_default().entry(word).or_default() += 1,
             (None, sip::RegistrationState::Failed { status }) => {
-                trunks.insert(trunk, format!("{word}: {status}"));
+                let why = state
+                    .explanation()
+                    .map_or(String::new(), |why| format!(" ({why})"));
+                trunks.insert(trunk, format!("{word}: {status}{why}"));
             }
             (None, _) => {
                 trunks.insert(trunk, word.to_owned());

@@ -79,9 +79,15 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("serde_json", &["signaling", "gateway"]),
 ];
 
+/// The files of the product, by their names below `src`.
 fn source_files() -> Vec<(String, String)> {
+    files_below("src")
+}
+
+/// Every file of Rust below a folder of the repository, by its name there, and its text.
+fn files_below(folder: &str) -> Vec<(String, String)> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).expect("src is there").flatten() {
+        for entry in fs::read_dir(folder).expect("the folder is there").flatten() {
             let path = entry.path();
             if path.is_dir() {
                 collect(&path, files);
@@ -90,7 +96,7 @@ fn source_files() -> Vec<(String, String)> {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = Vec::new();
     collect(&root, &mut files);
     files.sort();
@@ -99,7 +105,7 @@ fn source_files() -> Vec<(String, String)> {
         .map(|path| {
             let name = path
                 .strip_prefix(&root)
-                .expect("below src")
+                .expect("below the folder")
                 .display()
                 .to_string();
             (name, fs::read_to_string(&path).expect("source is text"))
@@ -255,13 +261,17 @@ fn serde_stays_in_json_and_settings() {
 #[test]
 fn files_are_short_and_say_what_they_are() {
     let mut wrong = Vec::new();
-    for (name, text) in source_files() {
-        let lines = text.lines().count();
-        if lines > LONGEST {
-            wrong.push(format!("src/{name} has {lines} lines, {LONGEST} at most"));
-        }
-        if !text.starts_with("//! ") {
-            wrong.push(format!("src/{name} does not begin with //!"));
+    for folder in ["src", "tests", "benches", "fuzz/fuzz_targets"] {
+        for (name, text) in files_below(folder) {
+            let lines = text.lines().count();
+            if lines > LONGEST {
+                wrong.push(format!(
+                    "{folder}/{name} has {lines} lines, {LONGEST} at most"
+                ));
+            }
+            if !text.starts_with("//! ") {
+                wrong.push(format!("{folder}/{name} does not begin with //!"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

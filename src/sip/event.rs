@@ -341,6 +341,16 @@ impl RegistrationState {
             RegistrationState::Failed { .. } => "failed",
         }
     }
+
+    /// Why it failed, where the status is one that no operator can guess.
+    pub const fn explanation(self) -> Option<&'static str> {
+        match self {
+            RegistrationState::Failed { status: 494 } => {
+                Some("the registrar demands Security-Agreement (RFC 3329), which is out of scope")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// One registration as the operator sees it.

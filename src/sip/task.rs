@@ -406,7 +406,8 @@ impl Driver {
                     status.state = state;
                     registration_gauge(status).increment(1.0);
                     let (trunk, account) = (&status.trunk, status.account.as_deref());
-                    tracing::info!(%trunk, account, ?state, "sip registration changed");
+                    let why = state.explanation();
+                    tracing::info!(%trunk, account, ?state, why, "sip registration changed");
                 }
             }),
             Happening::Resolve { question } => self.transports.resolve(question),

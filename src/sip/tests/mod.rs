@@ -20,6 +20,7 @@ mod lost_streams;
 mod messages;
 mod multipart;
 mod must_get_right;
+mod network_headers;
 mod own_address;
 mod redirections;
 mod registering;

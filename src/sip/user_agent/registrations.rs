@@ -44,6 +44,8 @@ pub struct RegistrationEntry {
     pub tag: String,
     /// URIs of the preloaded routes of its calls (RFC 3608).
     pub service_route: Vec<String>,
+    /// URIs that the registrar associated with it, the default one first (RFC 7315 section 4.1).
+    pub associated: Vec<String>,
     /// True while it waits in its trunk's lane.
     pub queued: bool,
     /// True while a REGISTER has no final answer.
@@ -110,6 +112,7 @@ impl Registrations {
                     call_id: random_token(random, 16),
                     tag: random_token(random, 8),
                     service_route: Vec::new(),
+                    associated: Vec::new(),
                     queued: false,
                     in_flight: false,
                 });

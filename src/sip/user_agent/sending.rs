@@ -93,6 +93,29 @@ pub enum Owner {
     Left,
 }
 
+impl Owner {
+    /// The leg whose request it is.
+    const fn leg(self) -> Option<LegId> {
+        match self {
+            Owner::Invite(leg)
+            | Owner::Reinvite(leg)
+            | Owner::Acknowledge(leg)
+            | Owner::Bye(leg)
+            | Owner::Info(leg)
+            | Owner::DialogMessage(leg)
+            | Owner::Prack(leg, _)
+            | Owner::Refer(leg)
+            | Owner::Refresh(leg)
+            | Owner::Offer(leg) => Some(leg),
+            Owner::Message(_)
+            | Owner::Register(_)
+            | Owner::Probe(_)
+            | Owner::Nobody
+            | Owner::Left => None,
+        }
+    }
+}
+
 /// A client transaction and its surroundings.
 #[derive(Debug)]
 pub struct ClientEntry {
@@ -441,39 +464,19 @@ impl UserAgent {
 
     fn authorizer(&mut self, owner: Owner) -> Option<&mut Authorizer> {
         match owner {
-            Owner::Invite(leg)
-            | Owner::Reinvite(leg)
-            | Owner::Acknowledge(leg)
-            | Owner::Bye(leg)
-            | Owner::Info(leg)
-            | Owner::DialogMessage(leg)
-            | Owner::Refer(leg)
-            | Owner::Prack(leg, _)
-            | Owner::Refresh(leg)
-            | Owner::Offer(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Message(id) => self.messaging.sent_mut(id)?.authorizer.as_mut(),
             Owner::Register(id) => self.registrations.get_mut(id)?.authorizer.as_mut(),
-            Owner::Nobody | Owner::Left | Owner::Probe(_) => None,
+            _ => self.legs.get_mut(&owner.leg()?)?.authorizer.as_mut(),
         }
     }
 
     /// Index of the trunk that a request belongs to.
     pub(super) fn trunk_of_owner(&self, owner: Owner) -> Option<usize> {
         match owner {
-            Owner::Invite(leg)
-            | Owner::Reinvite(leg)
-            | Owner::Acknowledge(leg)
-            | Owner::Bye(leg)
-            | Owner::Info(leg)
-            | Owner::DialogMessage(leg)
-            | Owner::Refer(leg)
-            | Owner::Prack(leg, _)
-            | Owner::Offer(leg)
-            | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
             Owner::Message(id) => self.messaging.trunk_of(id),
             Owner::Register(id) => Some(self.registrations.get(id)?.trunk),
             Owner::Probe(of) => Some(of.target.trunk),
-            Owner::Nobody | Owner::Left => None,
+            _ => self.legs.get(&owner.leg()?)?.trunk,
         }
     }
 
@@ -481,23 +484,14 @@ impl UserAgent {
         let sequence = match owner {
             Owner::Message(id) => &mut self.messaging.sent_mut(id)?.sequence,
             Owner::Register(id) => &mut self.registrations.get_mut(id)?.sequence,
-            Owner::Invite(leg)
-            | Owner::Reinvite(leg)
-            | Owner::Acknowledge(leg)
-            | Owner::Bye(leg)
-            | Owner::Info(leg)
-            | Owner::DialogMessage(leg)
-            | Owner::Refer(leg)
-            | Owner::Refresh(leg)
-            | Owner::Offer(leg) => match &mut self.legs.get_mut(&leg)?.state {
+            Owner::Prack(leg, fork) => {
+                &mut self.legs.get_mut(&leg)?.dialog_mut(fork)?.local_sequence
+            }
+            _ => match &mut self.legs.get_mut(&owner.leg()?)?.state {
                 State::Calling(calling) => &mut calling.sequence,
                 State::Ringing(ringing) => &mut ringing.dialog.local_sequence,
                 State::Established(established) => &mut established.dialog.local_sequence,
             },
-            Owner::Prack(leg, fork) => {
-                &mut self.legs.get_mut(&leg)?.dialog_mut(fork)?.local_sequence
-            }
-            Owner::Nobody | Owner::Left | Owner::Probe(_) => return None,
         };
         *sequence += 1;
         Some(*sequence)
