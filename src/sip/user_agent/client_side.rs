@@ -52,6 +52,7 @@ impl UserAgent {
             && let Some(entry) = self.clients.get(&key)
         {
             let request = entry.outbound.request.clone();
+            self.take_outbound_flow(owner, flow, response);
             self.keep_alive(trunk, flow, &request, response, now);
         }
         let (deliver, _) = self.run_client(&key);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::agent::{UserAgent, Wake, random_token};
-use super::flow::Happening;
+use super::flow::{Flow, Happening};
 use super::registrations::{IN_FLIGHT, RegistrationId};
 use super::sending::{Outbound, Owner};
 use super::targets::put_routes;
@@ -109,6 +109,24 @@ impl UserAgent {
                 machine.handle(outcome, spread, now);
             }
         });
+    }
+
+    /// Takes by which way a REGISTER was accepted. The registrar says by `outbound` in Require
+    /// (RFC 5626 section 6), some in Supported, that it brings requests back the same way.
+    pub(super) fn take_outbound_flow(&mut self, owner: Owner, flow: Flow, response: &Response) {
+        let Owner::Register(id) = owner else {
+            return;
+        };
+        let Some(entry) = self.registrations.get_mut(id) else {
+            return;
+        };
+        let named = [Name::REQUIRE, Name::SUPPORTED].iter().any(|name| {
+            elements(&response.headers, name)
+                .iter()
+                .any(|option| option.eq_ignore_ascii_case("outbound"))
+        });
+        let does = named && entry.instance.is_some();
+        entry.outbound_flow = does.then_some((flow.transport, flow.remote));
     }
 
     pub(super) fn fail_register(&mut self, id: RegistrationId, status: u16, now: Instant) {

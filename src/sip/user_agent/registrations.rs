@@ -2,14 +2,15 @@
 //! by the contact that was registered.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 
 use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 
 use super::agent::random_token;
-use crate::sip::config::{Account, Config, Credentials, Registered, Registration};
+use crate::sip::config::{Account, Config, Credentials, Registered, Registration, Transport};
 use crate::sip::digest::Authorizer;
-use crate::sip::event::RegistrationStatus;
+use crate::sip::event::{RegistrationState, RegistrationStatus};
 use crate::sip::registration::Registering;
 
 /// Names one registration as long as the user agent lives.
@@ -46,6 +47,9 @@ pub struct RegistrationEntry {
     pub service_route: Vec<String>,
     /// URIs that the registrar associated with it, the default one first (RFC 7315 section 4.1).
     pub associated: Vec<String>,
+    /// The way of its last accepted REGISTER, where the registrar does Outbound (RFC 5626): protocol
+    /// and peer.
+    pub outbound_flow: Option<(Transport, SocketAddr)>,
     /// True while it waits in its trunk's lane.
     pub queued: bool,
     /// True while a REGISTER has no final answer.
@@ -113,6 +117,7 @@ impl Registrations {
                     tag: random_token(random, 8),
                     service_route: Vec::new(),
                     associated: Vec::new(),
+                    outbound_flow: None,
                     queued: false,
                     in_flight: false,
                 });
@@ -181,6 +186,13 @@ impl Registrations {
 }
 
 impl RegistrationEntry {
+    /// True where what leaves this way goes by the flow that was registered, and the registrar
+    /// brings requests back on it.
+    pub fn is_outbound(&self, transport: Transport, remote: SocketAddr) -> bool {
+        self.outbound_flow == Some((transport, remote))
+            && self.machine.state() == RegistrationState::Registered
+    }
+
     /// As the operator sees it.
     pub fn status(&self, config: &Config) -> RegistrationStatus {
         RegistrationStatus {

@@ -519,7 +519,12 @@ impl UserAgent {
             Some((user, params)) => {
                 let sips = wants_sips(&outbound.request);
                 let uri = self.contact_uri(user, ordinary, address, sips)?;
-                Some(format!("<{uri}>{params}"))
+                // RFC 5626 section 4.3: the dialog's requests come back on this very flow.
+                let is_register = outbound.request.method == Method::Register;
+                let entry = self.registrations.of_contact(user);
+                let returns = entry.is_some_and(|entry| entry.is_outbound(transport, address));
+                let ob = if returns && !is_register { ";ob" } else { "" };
+                Some(format!("<{uri}{ob}>{params}"))
             }
             None => None,
         };

@@ -119,6 +119,9 @@ impl UserAgent {
             };
             return self.refuse_without_state(&request, &refusal, flow, length, now);
         }
+        if self.comes_too_early(&request, envelope, flow, source, length, now) {
+            return;
+        }
         let Ok(entrance) = self.authenticate(&request, envelope, flow, source, now) else {
             return;
         };

@@ -326,6 +326,8 @@ impl UserAgent {
         self.locator.take(question, answer, now);
         let cold = std::mem::take(&mut self.cold);
         self.warm(cold, now);
+        let cold = &self.cold;
+        self.first_look_ups.retain(|hop| cold.contains(hop));
         for outbound in std::mem::take(&mut self.parked) {
             self.send(outbound, now);
         }
