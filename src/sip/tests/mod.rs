@@ -25,6 +25,7 @@ mod own_address;
 mod redirections;
 mod registering;
 mod reliable;
+mod sent_on_by_tls;
 mod sessions;
 mod strangers;
 mod tls;

@@ -95,7 +95,7 @@ pub enum Owner {
 
 impl Owner {
     /// The leg whose request it is.
-    const fn leg(self) -> Option<LegId> {
+    pub(super) const fn leg(self) -> Option<LegId> {
         match self {
             Owner::Invite(leg)
             | Owner::Reinvite(leg)
@@ -227,8 +227,7 @@ impl UserAgent {
         };
         let mut flow = Flow::new(transport, listener, address);
         if let (Transport::Tls, Some(hop)) = (transport, outbound.way.hop().cloned()) {
-            let trunk = self.trunk_of_owner(outbound.owner);
-            flow.domain = Some(self.domain_of(&hop, trunk));
+            flow.domain = Some(self.domain_of(&hop, outbound.owner));
         } else if is_sips(&outbound.request.uri) {
             // RFC 3261 section 26.2.2: better no call than one that others can hear.
             tracing::warn!(%address, %transport, "sips request not sent without tls");
