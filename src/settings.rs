@@ -268,7 +268,7 @@ mod tests {
     fn every_key_of_the_settings_is_documented() {
         let text = include_str!("../config/trunkline.toml");
         let full = read(
-            "[sign_in]\njwt_key = 'k'\njwt_audience = 'a'\n[sip]\nadvertise = '192.0.2.1'\n\
+            "[sign_in]\njwt_key = 'k'\njwt_audience = 'a'\n[sip]\nadvertise = '192.0.2.1'\ninstance = 'i'\n\
              certificate = 'c'\ncertificate_key = 'k'\nca = 'a'\nclient_ca = 'a'\n\
              [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\

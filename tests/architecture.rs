@@ -277,6 +277,62 @@ fn files_are_short_and_say_what_they_are() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The packages of a lock file, `name version`, and what the gateway itself depends on.
+fn locked(file: &str) -> (Vec<String>, Vec<String>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = fs::read_to_string(path).expect("the lock file is committed");
+    let lock: toml::Table = text.parse().expect("a lock file is TOML");
+    let word = |value: &toml::Value| value.as_str().expect("text").to_owned();
+    let packages = lock["package"].as_array().expect("packages");
+    let own = packages
+        .iter()
+        .find(|package| word(&package["name"]) == "trunkline")
+        .expect("the gateway is locked");
+    let own = own["dependencies"].as_array().expect("dependencies");
+    let named = packages
+        .iter()
+        .map(|package| format!("{} {}", word(&package["name"]), word(&package["version"])))
+        .collect();
+    // A name that is there twice has its version beside it.
+    let bare = |value| word(value).split(' ').next().unwrap_or("").to_owned();
+    (named, own.iter().map(bare).collect())
+}
+
+/// What no source file names: the lock of `fuzz/`, which a build there with `--locked` refuses
+/// when it is behind.
+#[test]
+fn the_fuzz_targets_are_built_of_the_same_crates() {
+    let manifest: toml::Table = include_str!("../Cargo.toml").parse().expect("it is TOML");
+    let mut wanted: Vec<&String> = Vec::new();
+    let targets = manifest["target"].as_table().expect("targets");
+    let tables = targets.values().filter_map(|of| of.get("dependencies"));
+    for table in [&manifest["dependencies"]].into_iter().chain(tables) {
+        wanted.extend(table.as_table().expect("a table").keys());
+    }
+    let (ours, _) = locked("Cargo.lock");
+    let (theirs, dependencies) = locked("fuzz/Cargo.lock");
+    let mut wrong = Vec::new();
+    for name in wanted {
+        if !dependencies.contains(name) {
+            wrong.push(format!("fuzz/Cargo.lock has no {name}"));
+        }
+    }
+    for name in &dependencies {
+        let versions = |of: &[String]| -> Vec<String> {
+            let same = |package: &&String| package.split(' ').next() == Some(name);
+            of.iter().filter(same).cloned().collect()
+        };
+        if let Some(other) = versions(&theirs).iter().find(|one| !ours.contains(one)) {
+            wrong.push(format!("fuzz/Cargo.lock has {other}, Cargo.lock has not"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{}\ncp Cargo.lock fuzz/ && cargo metadata --manifest-path fuzz/Cargo.toml",
+        wrong.join("\n")
+    );
+}
+
 #[test]
 fn names_say_what_a_file_is_about() {
     let mut wrong = Vec::new();

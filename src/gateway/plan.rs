@@ -83,6 +83,12 @@ impl Plan {
         let first = listen
             .first()
             .ok_or_else(|| unusable("sip.listen", "[]", "at least one listener"))?;
+        if let Some(text) = settings.sip.instance.as_deref()
+            && text.trim().is_empty()
+        {
+            let expected = "text that no other gateway has, or no such key";
+            return Err(unusable("sip.instance", text, expected));
+        }
         let rtp_address = settings.media.rtp_address.unwrap_or(first.address.ip());
         if rtp_address.is_unspecified() && settings.media.rtp_advertise.is_none() {
             return Err(unusable(

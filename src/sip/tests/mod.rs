@@ -1,5 +1,6 @@
 //! Traces of the whole user agent.
 
+mod addresses;
 mod authentication;
 mod bad_input;
 mod called;
@@ -24,6 +25,7 @@ mod own_address;
 mod redirections;
 mod registering;
 mod reliable;
+mod sent_on_by_tls;
 mod sessions;
 mod strangers;
 mod tls;

@@ -330,6 +330,24 @@ fn the_instance_is_the_same_after_a_restart_and_each_line_has_its_own() {
 }
 
 #[test]
+fn two_installations_that_listen_alike_have_instances_of_their_own() {
+    let instance = |installation: Option<&str>| {
+        let mut wire = Wire::with(Config {
+            installation: installation.map(|named| Redacted::new(named.to_owned())),
+            ..config(with_own())
+        });
+        wire.agent.start(wire.now);
+        let register = wire.sent_request("REGISTER");
+        let contact = Address::parse(value(&register.headers, "Contact")).expect("readable");
+        contact.param("+sip.instance").expect("named").to_owned()
+    };
+    let [one, other, none] = [Some("one"), Some("other"), None].map(instance);
+    assert_ne!(one, other);
+    assert_ne!(one, none);
+    assert_eq!(one, instance(Some("one")));
+}
+
+#[test]
 fn an_edge_without_outbound_is_asked_again_without_it() {
     let mut wire = Wire::new(with_own());
     wire.agent.start(wire.now);

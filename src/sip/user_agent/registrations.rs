@@ -204,15 +204,17 @@ impl RegistrationEntry {
 }
 
 /// The instance of one registration (RFC 5626 section 4.1): the same after a restart, because it
-/// comes from the configuration alone; another for each gateway of a pair, because their
-/// listeners differ. A version 8 UUID (RFC 9562 section 5.8).
+/// comes from what lasts alone; another for each gateway, because it is installed elsewhere or
+/// listens elsewhere. A version 8 UUID (RFC 9562 section 5.8).
 fn instance(config: &Config, trunk: &str, registration: &Registration) -> String {
     let mut hash = Sha256::new();
     for listen in &config.listen {
         hash.update(format!("{} {} ", listen.transport, listen.address));
     }
     hash.update(config.advertised.map_or(String::new(), |ip| ip.to_string()));
-    for part in [trunk, &registration.user] {
+    let installation = config.installation.as_ref();
+    let installation = installation.map_or("", |named| named.reveal().as_str());
+    for part in [trunk, &registration.user, installation] {
         hash.update([0]);
         hash.update(part);
     }

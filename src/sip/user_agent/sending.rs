@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
+use super::health::Watched;
 use super::leg::{LIFETIME, State};
 use super::registrations::RegistrationId;
-use super::targets::{TargetId, Way};
+use super::targets::Way;
 use crate::sip::address::{is_sips, wants_sips};
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
@@ -86,15 +87,15 @@ pub enum Owner {
     Register(RegistrationId),
     /// Nobody: CANCEL, and BYE of a fork that we do not want.
     Nobody,
-    /// The health of a target.
-    Probe(TargetId),
+    /// The health of a target's place.
+    Probe(Watched),
     /// Nobody any more: an INVITE that went on to another place.
     Left,
 }
 
 impl Owner {
     /// The leg whose request it is.
-    const fn leg(self) -> Option<LegId> {
+    pub(super) const fn leg(self) -> Option<LegId> {
         match self {
             Owner::Invite(leg)
             | Owner::Reinvite(leg)
@@ -226,8 +227,7 @@ impl UserAgent {
         };
         let mut flow = Flow::new(transport, listener, address);
         if let (Transport::Tls, Some(hop)) = (transport, outbound.way.hop().cloned()) {
-            let trunk = self.trunk_of_owner(outbound.owner);
-            flow.domain = Some(self.domain_of(&hop, trunk));
+            flow.domain = Some(self.domain_of(&hop, outbound.owner));
         } else if is_sips(&outbound.request.uri) {
             // RFC 3261 section 26.2.2: better no call than one that others can hear.
             tracing::warn!(%address, %transport, "sips request not sent without tls");
@@ -474,7 +474,7 @@ impl UserAgent {
         match owner {
             Owner::Message(id) => self.messaging.trunk_of(id),
             Owner::Register(id) => Some(self.registrations.get(id)?.trunk),
-            Owner::Probe(id) => Some(id.trunk),
+            Owner::Probe(of) => Some(of.target.trunk),
             _ => self.legs.get(&owner.leg()?)?.trunk,
         }
     }
