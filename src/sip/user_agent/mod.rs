@@ -24,6 +24,7 @@ mod leg;
 mod leg_timers;
 mod messaging;
 mod own_address;
+mod probing;
 mod redirecting;
 mod refreshing;
 mod registering;
