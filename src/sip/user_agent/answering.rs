@@ -36,7 +36,7 @@ impl UserAgent {
         let overtaken = waiting.map(|_| ringing.reliable.number);
         let agreed = ringing.reliable.agreed;
         let asked = ringing.asked.take();
-        let (key, flow) = (ringing.server.clone(), ringing.flow);
+        let (key, flow) = (ringing.server, ringing.flow);
         let timer = SessionTimer::of_request(&ringing.request.headers, &leg.rules, now);
         let (request, dialog) = (ringing.request.clone(), ringing.dialog.clone());
         let (user, tag) = (leg.contact_user.clone(), leg.local_tag.clone());
@@ -88,7 +88,7 @@ impl UserAgent {
                 .headers
                 .insert(Name::from("Reason"), format!("Q.850;cause={cause}"));
         }
-        let key = ringing.server.clone();
+        let key = ringing.server;
         self.respond(&key, &response, now);
         self.forget(id, now);
         Ok(())

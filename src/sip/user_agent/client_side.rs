@@ -23,7 +23,7 @@ impl UserAgent {
         source: SocketAddr,
         now: Instant,
     ) {
-        let key = ClientKey::new(&envelope.branch, &envelope.method);
+        let key = self.matching.client(&envelope.branch, &envelope.method);
         let Some(entry) = self.clients.get_mut(&key) else {
             return self.reject("stray_response", source);
         };

@@ -112,8 +112,8 @@ impl UserAgent {
         }
         put_routes(&mut request, &routes);
         put_sdp(&mut request, outgoing.body.clone());
-        self.dialogs
-            .insert((call_id.clone(), local_tag.clone()), id);
+        let dialog = self.matching.dialog(&call_id, &local_tag);
+        self.dialogs.insert(dialog, id);
         self.legs.insert(
             id,
             Leg {

@@ -24,7 +24,7 @@ impl UserAgent {
                     return;
                 }
                 calling.cancel = Cancel::Wanted(cause);
-                let invite = calling.invite.clone();
+                let invite = calling.invite;
                 let Some(key) = invite.filter(|key| self.clients.contains_key(key)) else {
                     // The name of the next hop is still looked up: nothing was sent.
                     self.parked

@@ -87,7 +87,7 @@ impl UserAgent {
             ringing.reliable.next = Some((status, body));
             return Ok(());
         }
-        let (key, flow) = (ringing.server.clone(), ringing.flow);
+        let (key, flow) = (ringing.server, ringing.flow);
         let (user, tag) = (leg.contact_user.clone(), leg.local_tag.clone());
         let mut response = ringing.request.respond(status, None, Some(&tag));
         copy_record_route(&ringing.request, &mut response);
@@ -162,7 +162,7 @@ impl UserAgent {
         if body.is_some() && (was_agreed || (waiting.described && !offered_by_us)) {
             // A further offer (RFC 3262 section 5): our owner answers it in the 200.
             ringing.asked = Some(Asked {
-                server: key.clone(),
+                server: *key,
                 request,
                 flow,
             });

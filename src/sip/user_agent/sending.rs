@@ -238,7 +238,7 @@ impl UserAgent {
         }
         let timers = Timers::new(flow.transport.is_reliable())
             .with_give_up(outbound.give_up.min(LONGEST_WAIT));
-        let key = ClientKey::new(branch, &outbound.request.method);
+        let key = self.matching.client(branch, &outbound.request.method);
         let machine = match outbound.request.method {
             Method::Invite => Machine::Invite(ClientInvite::new(bytes, timers, now)),
             _ => Machine::Other(Client::new(bytes, timers, now)),
@@ -247,7 +247,7 @@ impl UserAgent {
             && let Some(leg) = self.legs.get_mut(&leg)
             && let State::Calling(calling) = &mut leg.state
         {
-            calling.invite = Some(key.clone());
+            calling.invite = Some(key);
         }
         let leave_at = outbound
             .way
@@ -264,7 +264,7 @@ impl UserAgent {
             connection: None,
             repeated: false,
         };
-        self.clients.insert(key.clone(), entry);
+        self.clients.insert(key, entry);
         self.run_client(&key);
     }
 
@@ -284,12 +284,12 @@ impl UserAgent {
                 Action::TimedOut => timed_out = true,
             }
         }
-        let wake = Wake::Client(key.clone());
+        let wake = Wake::Client(*key);
         let timeout = [entry.machine.poll_timeout(), entry.leave_at, entry.doubt_at];
         self.deadlines
             .set(&wake, timeout.into_iter().flatten().min());
         for bytes in ready {
-            self.transmit(flow, bytes, Some(key.clone()));
+            self.transmit(flow, bytes, Some(*key));
         }
         (deliver, timed_out)
     }
@@ -307,7 +307,7 @@ impl UserAgent {
 
     pub(super) fn remove_client(&mut self, key: &ClientKey) {
         self.clients.remove(key);
-        self.deadlines.set(&Wake::Client(key.clone()), None);
+        self.deadlines.set(&Wake::Client(*key), None);
     }
 
     pub(super) fn handle_client_timeout(&mut self, key: &ClientKey, now: Instant) {
@@ -329,7 +329,7 @@ impl UserAgent {
         }
         let (_, timed_out) = self.run_client(key);
         if timed_out && let Some(entry) = self.clients.remove(key) {
-            self.deadlines.set(&Wake::Client(key.clone()), None);
+            self.deadlines.set(&Wake::Client(*key), None);
             self.fail_here(entry.outbound, 408, now);
         }
         self.drop_finished_client(key);

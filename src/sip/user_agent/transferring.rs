@@ -343,7 +343,7 @@ impl UserAgent {
             return Err(400);
         }
         let replaces = Replaces::parse(value).ok_or(400_u16)?;
-        let dialog = (replaces.call_id.clone(), replaces.to_tag.clone());
+        let dialog = self.matching.dialog(&replaces.call_id, &replaces.to_tag);
         let id = self.dialogs.get(&dialog).copied().ok_or(481_u16)?;
         let leg = self.legs.get(&id).ok_or(481_u16)?;
         // An early dialog is replaced by who called, and those that called us did not.
