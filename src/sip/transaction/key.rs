@@ -94,12 +94,13 @@ impl Matching {
     }
 
     fn with_method(&self, envelope: &Envelope, method: &Method) -> ServerKey {
-        let branch = envelope.branch.as_str();
+        let branch: &str = &envelope.branch;
         ServerKey(self.digest(|hasher| {
             (branch, method.as_str()).hash(hasher);
-            for octet in envelope.sent_by.bytes() {
+            for octet in envelope.sent_by_host.bytes() {
                 hasher.write_u8(octet.to_ascii_lowercase());
             }
+            envelope.sent_by_port.hash(hasher);
             if branch.len() <= MAGIC_COOKIE.len() || !branch.starts_with(MAGIC_COOKIE) {
                 // RFC 2543 branches repeat: the whole origin of the request tells it apart. The
                 // To tag is left out, because the ACK carries the one that our response chose.

@@ -147,6 +147,6 @@ pub(super) fn put_reason(request: &mut Request, cause: Option<u16>) {
     if let Some(cause) = cause {
         request
             .headers
-            .insert(Name::from("Reason"), format!("Q.850;cause={cause}"));
+            .insert(Name::REASON, format!("Q.850;cause={cause}"));
     }
 }

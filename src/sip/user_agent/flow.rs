@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::domains::{Domain, DomainId};
 use crate::sip::config::Transport;
@@ -47,6 +48,9 @@ impl Flow {
         }
     }
 }
+
+/// What one input makes a transaction send.
+pub(super) type Ready = SmallVec<[Bytes; 2]>;
 
 /// Bytes to send.
 #[derive(Debug, Clone)]

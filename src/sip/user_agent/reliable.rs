@@ -95,7 +95,7 @@ impl UserAgent {
             ringing.reliable.number += 1;
             let number = ringing.reliable.number;
             response.headers.insert(Name::REQUIRE, "100rel");
-            response.headers.insert(Name::from("RSeq"), number);
+            response.headers.insert(Name::RSEQ, number);
             // SDP that was agreed on is not said twice.
             ringing.progress = Some((status, None, now + RELIABLE_EVERY));
         } else {
@@ -128,7 +128,7 @@ impl UserAgent {
         flow: Flow,
         now: Instant,
     ) {
-        let confirmed = header(&request.headers, &Name::from("RAck")).and_then(read_confirmation);
+        let confirmed = header(&request.headers, &Name::RACK).and_then(read_confirmation);
         let matched = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
             Some(State::Ringing(ringing)) => {
                 let sequence = Envelope::read(&ringing.request.headers).map_or(0, |e| e.sequence);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
-use super::flow::Flow;
+use super::flow::{Flow, Ready};
 use super::leg::{LIFETIME, State};
 use super::registrations::RegistrationId;
 use super::targets::{TargetId, Way};
@@ -276,7 +276,7 @@ impl UserAgent {
             return (false, false);
         };
         let flow = entry.flow;
-        let mut ready = Vec::new();
+        let mut ready = Ready::new();
         while let Some(action) = entry.machine.poll() {
             match action {
                 Action::Transmit(bytes) => ready.push(bytes),

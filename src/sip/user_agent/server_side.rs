@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
-use super::flow::Flow;
+use super::flow::{Flow, Ready};
 use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
 use super::transferring::Transfers;
@@ -246,7 +246,7 @@ impl UserAgent {
             from_name: caller.name,
             diverted: identity::diversion(&request.headers),
             headers,
-            call_id: envelope.call_id.clone(),
+            call_id: envelope.call_id.to_string(),
             source,
             body: sdp_body(&request.headers, &request.body),
             reliable: reliable.when == Reliably::Always,
@@ -266,7 +266,7 @@ impl UserAgent {
                 redirection: Redirection::default(),
                 transfers: Transfers::default(),
                 contact_user: contact_user.unwrap_or(request_user),
-                call_id: envelope.call_id.clone(),
+                call_id: envelope.call_id.to_string(),
                 local_tag,
                 rules,
                 caller: false,
@@ -421,7 +421,7 @@ impl UserAgent {
             return false;
         };
         let flow = entry.flow;
-        let (mut ready, mut deliver) = (Vec::new(), false);
+        let (mut ready, mut deliver) = (Ready::new(), false);
         while let Some(action) = entry.machine.poll() {
             match action {
                 Action::Transmit(bytes) => ready.push(bytes),
