@@ -112,6 +112,12 @@ impl Headers {
         (!removed.is_empty()).then_some(removed)
     }
 
+    /// Keeps those of these names, and no memory for others.
+    pub fn keep(&mut self, names: &[Name]) {
+        self.fields.retain(|(field, _)| names.contains(field));
+        self.fields.shrink_to_fit();
+    }
+
     /// All of them in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Name, &BytesStr)> {
         self.fields.iter().map(|(name, value)| (name, value))

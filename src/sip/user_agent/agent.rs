@@ -42,8 +42,10 @@ pub struct UserAgent {
     pub(super) listeners: Vec<Listen>,
     pub(super) local_address: LocalAddress,
     pub(super) random: StdRng,
-    pub(super) clients: KeyMap<ClientKey, ClientEntry>,
-    pub(super) servers: KeyMap<ServerKey, ServerEntry>,
+    // Boxed, as a table has up to four times the places that it needs: it keeps half of them free,
+    // and doubles when as many have been taken and left.
+    pub(super) clients: KeyMap<ClientKey, Box<ClientEntry>>,
+    pub(super) servers: KeyMap<ServerKey, Box<ServerEntry>>,
     /// Requests outside dialogs, to find merged ones (section 8.2.2.2).
     pub(super) merging: KeyMap<MergeKey, ServerKey>,
     pub(super) legs: HashMap<LegId, Leg>,

@@ -58,6 +58,9 @@ impl UserAgent {
         if deliver {
             self.take_response(&key, response, envelope, now);
         }
+        if let Some(entry) = self.clients.get_mut(&key) {
+            entry.settle();
+        }
         self.drop_finished_client(&key);
     }
 

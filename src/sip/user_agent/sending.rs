@@ -117,7 +117,30 @@ impl ClientEntry {
     pub fn is_waiting(&self) -> bool {
         self.machine.is_waiting()
     }
+
+    /// Lets go of what an INVITE with a final response needs no more: it is held for 32 s yet, for
+    /// late answers of forks.
+    pub fn settle(&mut self) {
+        if matches!(self.machine, Machine::Invite(_)) && !self.is_waiting() {
+            let request = &mut self.outbound.request;
+            request.body = Bytes::new();
+            request.headers.keep(&KEPT_HEADERS);
+        }
+    }
 }
+
+/// What CANCEL, the ACK of a late 2xx and its BYE are made of.
+const KEPT_HEADERS: [Name; 9] = [
+    Name::VIA,
+    Name::ROUTE,
+    Name::MAX_FORWARDS,
+    Name::FROM,
+    Name::TO,
+    Name::CALL_ID,
+    Name::CSEQ,
+    Name::AUTHORIZATION,
+    Name::PROXY_AUTHORIZATION,
+];
 
 /// Either client transaction.
 #[derive(Debug)]
@@ -264,7 +287,7 @@ impl UserAgent {
             connection: None,
             repeated: false,
         };
-        self.clients.insert(key, entry);
+        self.clients.insert(key, Box::new(entry));
         self.run_client(&key);
     }
 

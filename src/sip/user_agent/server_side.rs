@@ -139,7 +139,7 @@ impl UserAgent {
             call: self.matching.call(envelope),
             merging,
         };
-        self.servers.insert(key, entry);
+        self.servers.insert(key, Box::new(entry));
         let screened = match screen(&request, envelope) {
             Ok(()) if merged => Err(Refusal::plain(482)),
             screened => screened,
