@@ -4,6 +4,7 @@
     reason = "a driver: starts the gateway's tasks"
 )]
 
+mod installation;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::peer::{self, Certificate, LocalCandidate};
 use crate::settings::{self, Settings};
 use crate::signaling::{self, Door, DoorLimits};
 use crate::{media, sip};
+use installation::{installation, is_named};
 use plan::Plan;
 
 /// Incoming SIP calls that may wait to be routed.
@@ -116,11 +118,19 @@ impl Gateway {
         let mut trunks = plan.trunks;
         let agent = start_agent(&settings, &plan.listen, &mut trunks).await?;
         let (incoming_sender, mut incoming) = mpsc::channel(INCOMING_QUEUE);
+        let installation = installation(&settings.sip);
+        if installation.is_none() && trunks.iter().any(is_named) {
+            tracing::warn!(
+                "this machine has no identity: registrations of a gateway elsewhere with the same \
+                 sip.listen are taken for ours unless sip.instance is set"
+            );
+        }
         let config = sip::Config {
             listen: plan.listen,
             dns_servers: plan.dns_servers,
             advertised: settings.sip.advertise,
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
+            installation,
             trunks,
             tls: plan.tls,
             limits: plan.sip_limits,
@@ -289,7 +299,10 @@ fn health(sip: &sip::Handle) -> serde_json::Value {
         match (account, state) {
             (Some(_), _) => *users.entry(trunk).or_default().entry(word).or_default() += 1,
             (None, sip::RegistrationState::Failed { status }) => {
-                trunks.insert(trunk, format!("{word}: {status}"));
+                let why = state
+                    .explanation()
+                    .map_or(String::new(), |why| format!(" ({why})"));
+                trunks.insert(trunk, format!("{word}: {status}{why}"));
             }
             (None, _) => {
                 trunks.insert(trunk, word.to_owned());

@@ -187,6 +187,16 @@ impl Settings {
                     "the name of a [[trunk]]",
                 );
             }
+            let mut asked = HashSet::from([route.trunk.as_str()]);
+            for trunk in &route.fallback {
+                if !names.contains(trunk.as_str()) || !asked.insert(trunk) {
+                    return refuse(
+                        &format!("route[{index}].fallback"),
+                        trunk,
+                        "names of [[trunk]]s, each once and none that is the route's own trunk",
+                    );
+                }
+            }
         }
         for (index, route) in self.inbound.iter().enumerate() {
             if let Some(trunk) = route.trunk.as_deref().filter(|name| !names.contains(name)) {
@@ -258,7 +268,7 @@ mod tests {
     fn every_key_of_the_settings_is_documented() {
         let text = include_str!("../config/trunkline.toml");
         let full = read(
-            "[sign_in]\njwt_key = 'k'\njwt_audience = 'a'\n[sip]\nadvertise = '192.0.2.1'\n\
+            "[sign_in]\njwt_key = 'k'\njwt_audience = 'a'\n[sip]\nadvertise = '192.0.2.1'\ninstance = 'i'\n\
              certificate = 'c'\ncertificate_key = 'k'\nca = 'a'\nclient_ca = 'a'\n\
              [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
@@ -292,6 +302,18 @@ mod tests {
             (
                 "[[route]]\nmatch = 'x'\ntrunk = 'none'",
                 ["route[0].trunk", "name of a [[trunk]]"],
+            ),
+            (
+                "[[trunk]]\nname = 'a'\n[[route]]\nmatch = 'x'\ntrunk = 'a'\nfallback = ['b']",
+                ["route[0].fallback", "\"b\""],
+            ),
+            (
+                "[[trunk]]\nname = 'a'\n[[route]]\nmatch = 'x'\ntrunk = 'a'\nfallback = ['a']",
+                ["route[0].fallback", "each once"],
+            ),
+            (
+                "[[trunk]]\nname = 'a'\n[[trunk]]\nname = 'b'\n[[route]]\nmatch = 'x'\ntrunk = 'a'\nfallback = ['b', 'b']",
+                ["route[0].fallback", "each once"],
             ),
             (
                 "[[trunk]]\nname = 't'\naka_key = 'k'",

@@ -74,13 +74,20 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     // sdp has a file of that name.
     ("opus::", &["audio", "sdp"]),
     ("mio", &["media"]),
+    ("nix", &["sip"]),
     ("axum", &["signaling"]),
     ("serde_json", &["signaling", "gateway"]),
 ];
 
+/// The files of the product, by their names below `src`.
 fn source_files() -> Vec<(String, String)> {
+    files_below("src")
+}
+
+/// Every file of Rust below a folder of the repository, by its name there, and its text.
+fn files_below(folder: &str) -> Vec<(String, String)> {
     fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).expect("src is there").flatten() {
+        for entry in fs::read_dir(folder).expect("the folder is there").flatten() {
             let path = entry.path();
             if path.is_dir() {
                 collect(&path, files);
@@ -89,7 +96,7 @@ fn source_files() -> Vec<(String, String)> {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files = Vec::new();
     collect(&root, &mut files);
     files.sort();
@@ -98,7 +105,7 @@ fn source_files() -> Vec<(String, String)> {
         .map(|path| {
             let name = path
                 .strip_prefix(&root)
-                .expect("below src")
+                .expect("below the folder")
                 .display()
                 .to_string();
             (name, fs::read_to_string(&path).expect("source is text"))
@@ -254,16 +261,76 @@ fn serde_stays_in_json_and_settings() {
 #[test]
 fn files_are_short_and_say_what_they_are() {
     let mut wrong = Vec::new();
-    for (name, text) in source_files() {
-        let lines = text.lines().count();
-        if lines > LONGEST {
-            wrong.push(format!("src/{name} has {lines} lines, {LONGEST} at most"));
-        }
-        if !text.starts_with("//! ") {
-            wrong.push(format!("src/{name} does not begin with //!"));
+    for folder in ["src", "tests", "benches", "fuzz/fuzz_targets"] {
+        for (name, text) in files_below(folder) {
+            let lines = text.lines().count();
+            if lines > LONGEST {
+                wrong.push(format!(
+                    "{folder}/{name} has {lines} lines, {LONGEST} at most"
+                ));
+            }
+            if !text.starts_with("//! ") {
+                wrong.push(format!("{folder}/{name} does not begin with //!"));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The packages of a lock file, `name version`, and what the gateway itself depends on.
+fn locked(file: &str) -> (Vec<String>, Vec<String>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = fs::read_to_string(path).expect("the lock file is committed");
+    let lock: toml::Table = text.parse().expect("a lock file is TOML");
+    let word = |value: &toml::Value| value.as_str().expect("text").to_owned();
+    let packages = lock["package"].as_array().expect("packages");
+    let own = packages
+        .iter()
+        .find(|package| word(&package["name"]) == "trunkline")
+        .expect("the gateway is locked");
+    let own = own["dependencies"].as_array().expect("dependencies");
+    let named = packages
+        .iter()
+        .map(|package| format!("{} {}", word(&package["name"]), word(&package["version"])))
+        .collect();
+    // A name that is there twice has its version beside it.
+    let bare = |value| word(value).split(' ').next().unwrap_or("").to_owned();
+    (named, own.iter().map(bare).collect())
+}
+
+/// What no source file names: the lock of `fuzz/`, which a build there with `--locked` refuses
+/// when it is behind.
+#[test]
+fn the_fuzz_targets_are_built_of_the_same_crates() {
+    let manifest: toml::Table = include_str!("../Cargo.toml").parse().expect("it is TOML");
+    let mut wanted: Vec<&String> = Vec::new();
+    let targets = manifest["target"].as_table().expect("targets");
+    let tables = targets.values().filter_map(|of| of.get("dependencies"));
+    for table in [&manifest["dependencies"]].into_iter().chain(tables) {
+        wanted.extend(table.as_table().expect("a table").keys());
+    }
+    let (ours, _) = locked("Cargo.lock");
+    let (theirs, dependencies) = locked("fuzz/Cargo.lock");
+    let mut wrong = Vec::new();
+    for name in wanted {
+        if !dependencies.contains(name) {
+            wrong.push(format!("fuzz/Cargo.lock has no {name}"));
+        }
+    }
+    for name in &dependencies {
+        let versions = |of: &[String]| -> Vec<String> {
+            let same = |package: &&String| package.split(' ').next() == Some(name);
+            of.iter().filter(same).cloned().collect()
+        };
+        if let Some(other) = versions(&theirs).iter().find(|one| !ours.contains(one)) {
+            wrong.push(format!("fuzz/Cargo.lock has {other}, Cargo.lock has not"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{}\ncp Cargo.lock fuzz/ && cargo metadata --manifest-path fuzz/Cargo.toml",
+        wrong.join("\n")
+    );
 }
 
 #[test]

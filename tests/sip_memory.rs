@@ -1,14 +1,17 @@
 //! What the user agent holds, in bytes: counted by an allocator of this test's own.
 #![expect(clippy::disallowed_methods, reason = "virtual time needs a start")]
 
+#[path = "fixtures/user_agent.rs"]
+mod user_agent;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use trunkline::sip::{Config, Flow, Listen, Target, Transport, Trunk, UserAgent};
+use trunkline::sip::{Flow, Transport, UserAgent};
+
+use crate::user_agent::{PEER, user_agent};
 
 struct Counting;
 
@@ -48,25 +51,8 @@ fn options(number: usize) -> Bytes {
 
 #[test]
 fn a_finished_transaction_is_small_and_goes_with_its_timer() {
-    let listen = Listen {
-        transport: Transport::Udp,
-        address: "192.0.2.1:5060".parse().expect("an address"),
-    };
-    let target = Target {
-        host: "192.0.2.2".to_owned(),
-        port: Some(5060),
-        transport: Some(Transport::Udp),
-    };
-    let config = Config {
-        listen: vec![listen],
-        user_agent: "Trunkline".to_owned(),
-        trunks: vec![Trunk::new("pbx", target)],
-        ..Config::default()
-    };
-    let random = StdRng::seed_from_u64(1);
-    let mut agent =
-        UserAgent::new(config, vec![listen], Box::new(|_| None), random).expect("a listener");
-    let peer = "192.0.2.2:5060".parse().expect("an address");
+    let mut agent = user_agent(&[Transport::Udp], 1);
+    let peer = PEER.parse().expect("an address");
     let flow = Flow::new(Transport::Udp, 0, peer);
     let mut now = Instant::now();
     let mut round = |agent: &mut UserAgent, from: usize| {

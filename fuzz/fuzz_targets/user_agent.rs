@@ -2,38 +2,19 @@
 //! Datagrams are parted by a line of two percent signs.
 #![no_main]
 
+#[path = "../../tests/fixtures/user_agent.rs"]
+mod fixture;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use trunkline::sip::{
-    Answer, Command, Config, Flow, Happening, Listen, Outgoing, Target, Transport, Trunk, UserAgent,
-};
+use trunkline::sip::{Answer, Command, Flow, Happening, Outgoing, Transport, UserAgent};
+
+use crate::fixture::{PEER, user_agent};
 
 const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
-
-fn agent() -> UserAgent {
-    let listen = Listen {
-        transport: Transport::Udp,
-        address: "192.0.2.1:5060".parse().expect("an address"),
-    };
-    let target = Target {
-        host: "192.0.2.2".to_owned(),
-        port: Some(5060),
-        transport: Some(Transport::Udp),
-    };
-    let config = Config {
-        listen: vec![listen],
-        user_agent: "Trunkline".to_owned(),
-        trunks: vec![Trunk::new("pbx", target)],
-        ..Config::default()
-    };
-    let random = StdRng::seed_from_u64(7);
-    UserAgent::new(config, vec![listen], Box::new(|_| None), random).expect("a listener")
-}
 
 /// Takes what the agent has to say; calls are answered at once.
 fn drain(agent: &mut UserAgent, now: Instant) {
@@ -67,7 +48,8 @@ fn drain(agent: &mut UserAgent, now: Instant) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut agent = agent();
+    // Seeds answer the INVITE that these random numbers make.
+    let mut agent = user_agent(&[Transport::Udp], 7);
     let mut now = Instant::now();
     let outgoing = Outgoing {
         trunk: "pbx".to_owned(),
@@ -79,7 +61,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     agent.invite(outgoing, now).expect("the trunk is there");
     drain(&mut agent, now);
-    let remote: SocketAddr = "192.0.2.2:5060".parse().expect("an address");
+    let remote: SocketAddr = PEER.parse().expect("an address");
     let flow = Flow::new(Transport::Udp, 0, remote);
     let mut rest = bytes;
     loop {

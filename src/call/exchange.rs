@@ -7,7 +7,7 @@
     reason = "a driver: starts call tasks, draws session ids, reads the clock"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::directory::{Directory, LookUp, SocketSender};
+use super::fallback::Attempt;
 use super::handle::{CallHandle, QUEUE};
 use super::incoming::Invitation;
 use super::leg::PeerLeg;
@@ -23,8 +24,8 @@ use super::machine::{Call, Local, Rules};
 use super::message::{Diverted, SocketId, TransferTarget};
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
-use super::routing::{Rewrite, Routes};
-use super::sip_side::SipSide;
+use super::routing::{Destination, Rewrite, Routes};
+use super::sip_side::{Placement, SipSide};
 use super::task::{Audience, CallTask};
 use super::transfer::{CallerNames, SIP_QUEUE};
 use super::{EndReason, Error};
@@ -164,26 +165,72 @@ impl Exchange {
             .routes
             .outbound(&placing.user, &placing.to)
             .ok_or(EndReason::NotFound)?;
-        let trunk = self
-            .resources
-            .trunks
-            .get(&destination.trunk)
-            .ok_or(EndReason::Internal)?;
-        let headers = page_headers::permitted(&trunk.page_headers, placing.headers)?;
+        let trunk = self.trunk(&destination.trunk)?;
+        let headers = page_headers::permitted(&trunk.page_headers, placing.headers.clone())?;
         let open = self.admit()?;
         let parts = self.parts(Role::Answerer)?;
+        let mut ahead = VecDeque::from([self.placement(&placing, &destination, trunk, headers)]);
+        let mut attempts = Vec::new();
+        for name in &destination.fallback {
+            let next = self.trunk(name)?;
+            // What one trunk may be told by pages is not for all of them.
+            let headers = page_headers::listed(&next.page_headers, &placing.headers);
+            let asked = Destination {
+                trunk: name.clone(),
+                ..destination.clone()
+            };
+            ahead.push_back(self.placement(&placing, &asked, next, headers));
+            attempts.push(Attempt {
+                rules: next.rules.clone(),
+                seed: sdp::KeySeed::new(rand::random()),
+                session: sdp::SessionIds::new(rand::random::<u32>().into()),
+            });
+        }
+        if let Some(last) = ahead.back_mut() {
+            last.outgoing.alternative = false;
+        }
         let call = Call::outgoing(
             trunk.rules.clone(),
             parts.local.clone(),
             &placing.sdp,
             Instant::now(),
-        );
+        )
+        .with_fallback(attempts);
+        let audience = Audience::new(placing.call, vec![(placing.socket, placing.sender)]);
+        let side = SipSide::outgoing(self.resources.sip.clone(), ahead);
+        // Each attempt brings its own.
+        let (_, no_events) = mpsc::channel(1);
+        self.start(
+            parts,
+            call,
+            audience,
+            side,
+            no_events,
+            open,
+            destination.trunk,
+            placing.user,
+        )
+        .map_err(Error::Ends)
+    }
+
+    fn trunk(&self, name: &str) -> Result<&TrunkRules, EndReason> {
+        self.resources.trunks.get(name).ok_or(EndReason::Internal)
+    }
+
+    /// The call that a page wishes as this trunk is asked for it.
+    fn placement(
+        &self,
+        placing: &Placing,
+        destination: &Destination,
+        trunk: &TrunkRules,
+        headers: Vec<(String, String)>,
+    ) -> Placement {
         let outgoing = sip::Outgoing {
             trunk: destination.trunk.clone(),
-            to_user: destination.number,
+            to_user: destination.number.clone(),
             uri: None,
             from_user: trunk.caller(&placing.user),
-            from_name: placing.name,
+            from_name: placing.name.clone(),
             anonymous: placing.anonymous,
             body: bytes::Bytes::new(),
             headers,
@@ -191,21 +238,12 @@ impl Exchange {
             // meet a Call-ID that it knows.
             call_id: Some(format!("{:032x}", rand::random::<u128>())),
             account: Some(placing.user.clone()),
+            alternative: true,
         };
-        let audience = Audience::new(placing.call, vec![(placing.socket, placing.sender)]);
-        let (sip_sender, sip_events) = mpsc::channel(SIP_QUEUE);
-        let side = SipSide::outgoing(self.resources.sip.clone(), outgoing, sip_sender);
-        self.start(
-            parts,
-            call,
-            audience,
-            side,
-            sip_events,
-            open,
-            destination.trunk,
-            placing.user,
-        )
-        .map_err(Error::Ends)
+        Placement {
+            outgoing,
+            inband_digits: trunk.inband_digits,
+        }
     }
 
     /// Where a page's user gets to by dialling `dialled`, for a transfer.

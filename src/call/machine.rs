@@ -353,6 +353,13 @@ impl Call {
         }
     }
 
+    /// Changes what exists while the PBX has not answered our call.
+    pub(super) fn calling(&mut self, change: impl FnOnce(&mut Calling)) {
+        if let State::Calling(calling) = &mut self.state {
+            change(calling);
+        }
+    }
+
     pub(super) fn begin(&mut self, state: State) {
         self.state = state;
     }

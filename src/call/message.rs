@@ -239,6 +239,13 @@ pub enum Action {
         /// The session description; none asks the PBX for one.
         offer: Option<String>,
     },
+    /// Call by the next trunk: the one before is out of the game.
+    InviteNext {
+        /// The session description; none asks the PBX for one.
+        offer: Option<String>,
+        /// How the attempt before failed.
+        status: u16,
+    },
     /// Answer the offer of a provisional response.
     AnswerProgress {
         /// Whose.

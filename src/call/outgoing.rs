@@ -1,10 +1,11 @@
 //! A page calls the PBX: from its offer to the PBX's 2xx.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use super::EndReason;
 use super::established::{Basis, Established};
+use super::fallback::Attempt;
 use super::machine::{Call, Local, Rules, State, Step, refused_offer};
 use super::message::{Action, Event, Notice};
 use crate::codec::{AudioFormat, Codec, Direction};
@@ -15,29 +16,33 @@ use crate::sdp::{self, bridge};
 pub(super) struct Calling {
     offer: sdp::BrowserOffer,
     /// None where the PBX is to offer.
-    pbx_offer: Option<sdp::LocalOffer>,
+    pub(super) pbx_offer: Option<sdp::LocalOffer>,
     /// What we agreed on with the browser, once it has its one answer.
-    browser: Option<AudioFormat>,
+    pub(super) browser: Option<AudioFormat>,
     /// Those of the telephones that ring which have described themselves.
-    parties: BTreeMap<u32, Party>,
+    pub(super) parties: BTreeMap<u32, Party>,
     /// The one that the page hears.
-    heard: Option<u32>,
-    told: Told,
+    pub(super) heard: Option<u32>,
+    pub(super) told: Told,
+    /// A 180 of the present trunk came.
+    pub(super) has_rung: bool,
+    /// Trunks that are asked where the present one cannot.
+    pub(super) ahead: VecDeque<Attempt>,
     pub(super) ring_deadline: Instant,
 }
 
 /// One telephone that rings: each is agreed with on its own.
 #[derive(Debug)]
-struct Party {
+pub(super) struct Party {
     description: String,
     remote: sdp::Remote,
-    pbx: AudioFormat,
+    pub(super) pbx: AudioFormat,
     basis: Basis,
 }
 
 /// What the page knows of the progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+pub(super) enum Told {
     Nothing,
     Ringing,
     EarlyMedia,
@@ -65,36 +70,25 @@ impl Call {
                 return call;
             }
         };
-        let mut trunk = call.rules.trunk.clone();
-        trunk.codecs = bridge::offer_to_pbx(&offer, &call.rules.browser, &call.rules.trunk);
-        let (rtp, session) = (call.local.rtp, call.local.pbx_session);
-        let pbx_offer = (!call.rules.delayed_offer)
-            .then(|| sdp::pbx::offer(rtp, &trunk, session, Direction::SendRecv));
-        let settled =
-            bridge::browser_codec_is_settled(&offer, &call.rules.browser, &call.rules.trunk);
         call.connect_peer(offer.transport.clone(), now);
         let mut calling = Calling {
             ring_deadline: now + call.rules.ring_timeout,
             offer,
-            pbx_offer,
+            pbx_offer: None,
             browser: None,
             parties: BTreeMap::new(),
             heard: None,
             told: Told::Nothing,
+            has_rung: false,
+            ahead: VecDeque::new(),
         };
-        // Where nothing that the PBX may say changes the browser's codec, the browser is answered
-        // at once: ICE and DTLS are through before anybody picks up.
-        if let Some(codec) = settled
-            && let Err(reason) = calling.answer_browser(&mut call, Some(codec))
-        {
+        calling.pbx_offer = calling.offer_to_pbx(&call);
+        if let Err(reason) = calling.answer_settled_browser(&mut call) {
             call.settle(Step::End(reason, None));
             return call;
         }
         call.push(Action::Invite {
-            offer: calling
-                .pbx_offer
-                .as_ref()
-                .map(|offer| offer.offer.to_string()),
+            offer: calling.written_offer(),
         });
         call.begin(State::Calling(Box::new(calling)));
         call
@@ -131,6 +125,7 @@ impl Calling {
                     self.told = Told::Ringing;
                     call.notify(Notice::Ringing);
                 }
+                self.has_rung |= status == 180;
                 Step::Stay(State::Calling(self))
             }
             Event::ForkEnded { fork } => {
@@ -174,10 +169,7 @@ impl Calling {
                 status,
                 cause,
                 from_pbx,
-            } => Step::End(
-                EndReason::from_refusal(status, cause),
-                from_pbx.then_some(status),
-            ),
+            } => self.refused(call, status, cause, from_pbx),
             _ => Step::Stay(State::Calling(self)),
         }
     }
@@ -242,10 +234,7 @@ impl Calling {
     /// Answers an offer of the PBX, in an UPDATE before the call is answered or in place of ours.
     fn answer_offer(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<String, EndReason> {
         let mut policy = call.rules.trunk.clone();
-        policy.codecs = match &self.browser {
-            Some(browser) => bridge::answer_to_pbx(browser, &call.rules.trunk),
-            None => bridge::offer_to_pbx(&self.offer, &call.rules.browser, &call.rules.trunk),
-        };
+        policy.codecs = self.codecs_for_pbx(call);
         let session = match self.parties.is_empty() && self.pbx_offer.is_none() {
             true => call.local.pbx_session,
             false => call.local.pbx_session.next(),
@@ -295,6 +284,31 @@ impl Calling {
             });
             self.heard = Some(fork);
         }
+    }
+
+    /// What the PBX may use, by what the browser can or has been told.
+    pub(super) fn codecs_for_pbx(&self, call: &Call) -> Vec<Codec> {
+        match &self.browser {
+            Some(browser) => bridge::answer_to_pbx(browser, &call.rules.trunk),
+            None => bridge::offer_to_pbx(&self.offer, &call.rules.browser, &call.rules.trunk),
+        }
+    }
+
+    /// Where nothing that the PBX may say changes the browser's codec, the browser is answered at
+    /// once: ICE and DTLS are through before anybody picks up.
+    pub(super) fn answer_settled_browser(&mut self, call: &mut Call) -> Result<(), EndReason> {
+        let settled =
+            bridge::browser_codec_is_settled(&self.offer, &call.rules.browser, &call.rules.trunk);
+        match settled {
+            Some(codec) if self.browser.is_none() => self.answer_browser(call, Some(codec)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Our offer as it is sent.
+    pub(super) fn written_offer(&self) -> Option<String> {
+        let offer = self.pbx_offer.as_ref()?;
+        Some(offer.offer.to_string())
     }
 
     fn answer_browser(&mut self, call: &mut Call, codec: Option<Codec>) -> Result<(), EndReason> {

@@ -46,6 +46,15 @@ pub(super) fn permitted(
     Ok(permitted)
 }
 
+/// Of headers that were permitted for one trunk, those that another one's list has too.
+pub(super) fn listed(list: &[String], asked: &[(String, String)]) -> Vec<(String, String)> {
+    let named = |name: &str| list.iter().find(|listed| listed.eq_ignore_ascii_case(name));
+    asked
+        .iter()
+        .filter_map(|(name, value)| Some((named(name)?.clone(), value.clone())))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +74,15 @@ mod tests {
         let expected = [("X-Account", "7"), ("Diversion", "<sip:1@a>")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(passed, Ok(expected.to_vec()));
+    }
+
+    #[test]
+    fn another_trunk_gets_what_its_own_list_has() {
+        let asked = [("X-Account", "7"), ("diversion", "<sip:1@a>")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let passed = listed(&["Diversion".to_owned()], &asked);
+        assert_eq!(passed, [("Diversion".to_owned(), "<sip:1@a>".to_owned())]);
+        assert_eq!(listed(&[], &asked), []);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub struct OutboundRoute {
     pub users: Vec<String>,
     /// The trunk's name.
     pub trunk: String,
+    /// Trunks that are asked, one after the other, where that one cannot.
+    pub fallback: Vec<String>,
 }
 
 /// From a trunk to a browser's user.
@@ -65,7 +67,9 @@ pub struct InboundRoute {
 pub struct Destination {
     /// The trunk's name.
     pub trunk: String,
-    /// The number that the trunk is asked for.
+    /// The names of those that are asked where that one cannot.
+    pub fallback: Vec<String>,
+    /// The number that the trunks are asked for.
     pub number: String,
 }
 
@@ -91,6 +95,7 @@ impl Routes {
                 let number = route.number.apply(dialled)?;
                 Some(Destination {
                     trunk: route.trunk.clone(),
+                    fallback: route.fallback.clone(),
                     number,
                 })
             })
@@ -127,11 +132,13 @@ mod tests {
                     number: Rewrite::new(r"\+49(\d+)", "0049$1").expect("a valid pattern"),
                     users: vec!["alice".to_owned()],
                     trunk: "world".to_owned(),
+                    fallback: vec!["office".to_owned()],
                 },
                 OutboundRoute {
                     number: Rewrite::new(r"6\d\d", "$0").expect("a valid pattern"),
                     users: vec![],
                     trunk: "office".to_owned(),
+                    fallback: vec![],
                 },
             ],
             inbound: vec![InboundRoute {
@@ -159,6 +166,7 @@ mod tests {
         );
         let world = routes.outbound("alice", "+49301234").expect("alice may");
         assert_eq!(world.number, "004930".to_owned() + "1234");
+        assert_eq!(world.fallback, ["office"]);
     }
 
     #[test]
@@ -178,6 +186,7 @@ mod tests {
                 number: Rewrite::new("(?s).*", "$0").expect("a valid pattern"),
                 users: vec![],
                 trunk: "any".to_owned(),
+                fallback: vec![],
             }],
             inbound: vec![],
         };

@@ -1,6 +1,6 @@
 //! One SIP leg as its call's task sees it: how far it is, and how to command it.
 
-use tokio::sync::mpsc;
+use std::collections::VecDeque;
 
 use super::message::DialogId;
 use super::transfer::CallerNames;
@@ -13,14 +13,21 @@ pub(super) struct SipSide {
     pub(super) call_id: String,
     /// For further calls in its place.
     pub(super) names: CallerNames,
+    /// Calls to place: by the trunk that is asked first, and by those that are asked where it
+    /// cannot.
+    pub(super) ahead: VecDeque<Placement>,
+}
+
+/// One call to place.
+pub(super) struct Placement {
+    pub(super) outgoing: sip::Outgoing,
+    /// Whether digits are looked for in the trunk's audio.
+    pub(super) inband_digits: bool,
 }
 
 pub(super) enum Stage {
     /// Not called yet.
-    Ready {
-        outgoing: Box<sip::Outgoing>,
-        events: mpsc::Sender<sip::Event>,
-    },
+    Ready,
     /// We called.
     Inviting(sip::LegId),
     /// We are called and have not answered.
@@ -32,24 +39,27 @@ pub(super) enum Stage {
 }
 
 impl SipSide {
-    pub(super) fn outgoing(
-        sip: sip::Handle,
-        outgoing: sip::Outgoing,
-        events: mpsc::Sender<sip::Event>,
-    ) -> Self {
+    pub(super) fn outgoing(sip: sip::Handle, ahead: VecDeque<Placement>) -> Self {
         SipSide {
             sip,
-            call_id: outgoing.call_id.clone().unwrap_or_default(),
-            names: CallerNames {
-                user: outgoing.from_user.clone(),
-                name: outgoing.from_name.clone(),
-                anonymous: outgoing.anonymous,
-            },
-            stage: Stage::Ready {
-                outgoing: Box::new(outgoing),
-                events,
-            },
+            stage: Stage::Ready,
+            call_id: String::new(),
+            names: CallerNames::default(),
+            ahead,
         }
+    }
+
+    /// The next call to place; the side goes by its name from now on.
+    pub(super) fn next_placement(&mut self) -> Option<Placement> {
+        let placement = self.ahead.pop_front()?;
+        let outgoing = &placement.outgoing;
+        self.call_id = outgoing.call_id.clone().unwrap_or_default();
+        self.names = CallerNames {
+            user: outgoing.from_user.clone(),
+            name: outgoing.from_name.clone(),
+            anonymous: outgoing.anonymous,
+        };
+        Some(placement)
     }
 
     pub(super) fn incoming(
@@ -63,6 +73,7 @@ impl SipSide {
             stage: Stage::Invited(leg),
             call_id,
             names,
+            ahead: VecDeque::new(),
         }
     }
 
@@ -78,6 +89,7 @@ impl SipSide {
             stage: Stage::Inviting(leg),
             call_id,
             names,
+            ahead: VecDeque::new(),
         }
     }
 
@@ -116,7 +128,7 @@ impl SipSide {
     pub(super) fn leg(&self) -> Option<sip::LegId> {
         match self.stage {
             Stage::Inviting(leg) | Stage::Invited(leg) | Stage::Dialog(leg) => Some(leg),
-            Stage::Ready { .. } | Stage::Gone => None,
+            Stage::Ready | Stage::Gone => None,
         }
     }
 

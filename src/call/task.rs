@@ -16,7 +16,7 @@ use super::machine::Call;
 use super::message::{Action, Command, Event, Notice, Quality, Side, SocketId};
 use super::open_calls::OpenCall;
 use super::sip_side::{SipSide, Stage};
-use super::transfer::{SecondLeg, second_event};
+use super::transfer::{SIP_QUEUE, SecondLeg, second_event};
 use super::translate;
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::sip;
@@ -208,6 +208,7 @@ impl CallTask {
                 )));
             }
             Action::Invite { offer } => self.invite(offer).await,
+            Action::InviteNext { offer, status } => self.invite_next(offer, status).await,
             Action::Progress { status, sdp } => {
                 let body = sdp.map(Bytes::from);
                 self.side
@@ -339,29 +340,42 @@ impl CallTask {
         }
     }
 
+    /// Calls by the trunk whose turn it is.
     async fn invite(&mut self, offer: Option<String>) {
-        let stage = std::mem::replace(&mut self.side.stage, Stage::Gone);
-        let Stage::Ready {
-            mut outgoing,
-            events,
-        } = stage
-        else {
-            self.side.stage = stage;
-            return;
+        let Some(placement) = self.side.next_placement() else {
+            return self.happen(not_sent());
         };
+        let mut outgoing = placement.outgoing;
+        self.trunk.clone_from(&outgoing.trunk);
         outgoing.body = offer.map(Bytes::from).unwrap_or_default();
-        match self.side.sip.invite(*outgoing, events).await {
+        let (sender, events) = mpsc::channel(SIP_QUEUE);
+        self.sip_events = events;
+        match self.side.sip.invite(outgoing, sender).await {
             Ok(leg) => self.side.stage = Stage::Inviting(leg),
             Err(error) => {
                 tracing::warn!(call = self.key.0, trunk = %self.trunk, %error, "call to the trunk failed");
-                let refused = Event::Refused {
-                    status: 503,
-                    cause: None,
-                    from_pbx: false,
-                };
-                self.call.handle_event(refused, Instant::now());
+                self.side.stage = Stage::Gone;
+                self.happen(not_sent());
             }
         }
+    }
+
+    /// The trunk could not place the call: on to the next one.
+    async fn invite_next(&mut self, offer: Option<String>, status: u16) {
+        let next = self.side.ahead.front();
+        tracing::info!(
+            call = self.key.0,
+            trunk = %self.trunk,
+            status,
+            next = next.map(|placement| placement.outgoing.trunk.as_str()),
+            "call goes to the next trunk"
+        );
+        metrics::counter!("trunkline_route_fallbacks_total", "trunk" => self.trunk.clone())
+            .increment(1);
+        if next.is_some_and(|placement| placement.inband_digits) {
+            self.tell_worker(media::Command::DetectDigits);
+        }
+        self.invite(offer).await;
     }
 
     pub(super) fn notify(&mut self, notice: Notice) {
@@ -499,6 +513,15 @@ impl CallTask {
             tracing::error!(call = self.key.0, %error, "media worker does not take a command");
             self.call.handle_event(Event::MediaLost, Instant::now());
         }
+    }
+}
+
+/// The SIP side did not take a call.
+const fn not_sent() -> Event {
+    Event::Refused {
+        status: 503,
+        cause: None,
+        from_pbx: false,
     }
 }
 

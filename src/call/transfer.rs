@@ -135,6 +135,7 @@ impl CallTask {
             call_id: Some(call_id.clone()),
             // Who has a line of its own goes on under it.
             account: Some(self.user.clone()),
+            alternative: false,
         };
         let (sender, events) = mpsc::channel(SIP_QUEUE);
         let sip = self.side.sip.clone();

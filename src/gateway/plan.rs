@@ -83,6 +83,12 @@ impl Plan {
         let first = listen
             .first()
             .ok_or_else(|| unusable("sip.listen", "[]", "at least one listener"))?;
+        if let Some(text) = settings.sip.instance.as_deref()
+            && text.trim().is_empty()
+        {
+            let expected = "text that no other gateway has, or no such key";
+            return Err(unusable("sip.instance", text, expected));
+        }
         let rtp_address = settings.media.rtp_address.unwrap_or(first.address.ip());
         if rtp_address.is_unspecified() && settings.media.rtp_advertise.is_none() {
             return Err(unusable(
@@ -247,6 +253,7 @@ fn routes(settings: &Settings) -> Result<Routes, Error> {
                 number: rewrite("built_in".to_owned(), number.dialled(), "$0")?,
                 users: Vec::new(),
                 trunk: agent::TRUNK.to_owned(),
+                fallback: Vec::new(),
             });
         }
         routes.inbound.push(InboundRoute {
@@ -259,6 +266,7 @@ fn routes(settings: &Settings) -> Result<Routes, Error> {
             number: rewrite(format!("route[{index}].match"), &route.pattern, &route.to)?,
             users: route.users.clone(),
             trunk: route.trunk.clone(),
+            fallback: route.fallback.clone(),
         });
     }
     for (index, route) in settings.inbound.iter().enumerate() {

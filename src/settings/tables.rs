@@ -117,6 +117,8 @@ pub struct Sip {
     pub listen: Vec<String>,
     /// The address to write into Via and Contact behind 1:1 NAT.
     pub advertise: Option<IpAddr>,
+    /// What no other gateway has, for the instance of registrations; absent: the machine's identity.
+    pub instance: Option<String>,
     /// Calls taken per second from everybody together; 0: no limit.
     pub new_calls_per_second: u32,
     /// The same for one address that is no trunk's; 0: no limit.
@@ -151,6 +153,7 @@ impl Default for Sip {
                 "tcp:127.0.0.1:5060".to_owned(),
             ],
             advertise: None,
+            instance: None,
             new_calls_per_second: 5_000,
             new_calls_per_second_per_source: 50,
             strangers: "refuse".to_owned(),
@@ -367,6 +370,9 @@ pub struct Route {
     pub pattern: String,
     /// The trunk's name.
     pub trunk: String,
+    /// Trunks that are asked, in this order, where that one cannot.
+    #[serde(default)]
+    pub fallback: Vec<String>,
     /// The number that the trunk is asked for, with `$0`, `$1`...
     #[serde(default = "default_template")]
     pub to: String,

@@ -109,6 +109,14 @@ pub struct Trunk {
     pub redirect: String,
     /// Follow its REFERs, let its INVITEs replace its calls.
     pub transfer: bool,
+    /// P-Access-Network-Info of our requests: `pass`, `remove` or a value.
+    pub access_network_info: String,
+    /// P-Visited-Network-ID: likewise.
+    pub visited_network_id: String,
+    /// P-Charging-Vector: likewise.
+    pub charging_vector: String,
+    /// Its calls are for the identity in P-Called-Party-ID.
+    pub called_party_id: bool,
 }
 
 /// One row of `caller_id`
@@ -198,6 +206,10 @@ impl Default for Trunk {
             headers_from_page: Vec::new(),
             redirect: "pass".to_owned(),
             transfer: true,
+            access_network_info: "remove".to_owned(),
+            visited_network_id: "remove".to_owned(),
+            charging_vector: "remove".to_owned(),
+            called_party_id: false,
         }
     }
 }

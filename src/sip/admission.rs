@@ -12,6 +12,8 @@ const GENERATION: usize = 8_192;
 /// Answers per second to one address that belongs to no trunk. A person who tries a setting needs
 /// one; what is above serves a scanner, or a flood whose sender is forged.
 const ANSWERS_TO_A_STRANGER: u32 = 5;
+/// Errors of the network per second that are heard without a proof that they are true.
+const UNPROVEN: u32 = 10;
 
 /// The limits of one user agent, and what has been used of them.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub struct Admission {
     all_rate: u32,
     per_source: Sources,
     answers: Sources,
+    unproven: Bucket,
 }
 
 /// Why a new call is not taken.
@@ -49,6 +52,7 @@ impl Admission {
             all_rate: limits.new_calls_per_second,
             per_source: Sources::new(limits.new_calls_per_second_per_source),
             answers: Sources::new(ANSWERS_TO_A_STRANGER),
+            unproven: Bucket::default(),
         }
     }
 
@@ -68,6 +72,11 @@ impl Admission {
     /// Whether one more answer may go to an address that belongs to no trunk.
     pub fn answers_stranger(&mut self, source: IpAddr, now: Instant) -> bool {
         self.answers.take(source, now)
+    }
+
+    /// Whether one more error of the network is heard that proves nothing.
+    pub fn hears_unproven(&mut self, now: Instant) -> bool {
+        self.unproven.take(UNPROVEN, now)
     }
 
     /// Sources remembered.

@@ -21,6 +21,9 @@ pub struct Config {
     pub advertised: Option<IpAddr>,
     /// Value of User-Agent and Server.
     pub user_agent: String,
+    /// What no other installation has, and what lasts: part of what the instance of a registration
+    /// is hashed from (RFC 5626 section 4.1).
+    pub installation: Option<Redacted<String>>,
     /// The PBXs and carriers that we call and that call us.
     pub trunks: Vec<Trunk>,
     /// Name servers to ask; none: those of the system.

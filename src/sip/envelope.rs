@@ -48,7 +48,7 @@ impl Envelope {
         };
         let first_via = headers.get_raw(&Name::VIA).next().ok_or(BadHeader("Via"))?;
         let via = Via::read(split_top(first_via).0)
-            .filter(|via| via.well_formed)
+            .filter(|via| via.well_formed && lists_no_nothing(headers))
             .ok_or(BadHeader("Via"))?;
         let from = Address::parse(single(Name::FROM, "From")?).map_err(|_| BadHeader("From"))?;
         let to = Address::parse(single(Name::TO, "To")?).map_err(|_| BadHeader("To"))?;
@@ -98,6 +98,20 @@ fn split_top(value: &str) -> (&str, Option<&str>) {
         Some(comma) => (&value[..comma], Some(&value[comma + 1..])),
         None => (value, None),
     }
+}
+
+/// False when the top Via header has a comma before or after which no element stands: that is no
+/// list (RFC 4475 section 3.1.2.1).
+fn lists_no_nothing(headers: &Headers) -> bool {
+    let mut rest = headers.get_raw(&Name::VIA).next().map(|value| &**value);
+    while let Some(value) = rest {
+        let (element, more) = split_top(value);
+        if element.trim_matches([' ', '\t', ';']).is_empty() {
+            return false;
+        }
+        rest = more;
+    }
+    true
 }
 
 /// Number of Via elements, counted up to two: a response to us has one (section 8.1.3.3).

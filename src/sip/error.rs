@@ -40,6 +40,9 @@ pub enum Error {
     /// The call names a trunk that the configuration does not hold.
     #[error("sip trunk {0:?} is not configured")]
     UnknownTrunk(String),
+    /// Every target of the trunk is out, and the caller has another trunk to ask.
+    #[error("sip trunk {0:?} has no target in service")]
+    TrunkOut(String),
     /// No such leg, or it has ended.
     #[error("sip leg {0} does not exist or has ended")]
     UnknownLeg(LegId),

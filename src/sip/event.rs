@@ -44,6 +44,9 @@ pub struct Outgoing {
     /// The user who calls: where the trunk has an account of that user, the call goes out under
     /// the account's name and credentials instead of `from_user` and the trunk's.
     pub account: Option<String>,
+    /// Another trunk is asked where this one cannot: a silent one is given up after its try
+    /// timeout, and one whose targets are all out is not tried at all.
+    pub alternative: bool,
 }
 
 /// A call that arrived; 100 Trying has been sent.
@@ -336,6 +339,16 @@ impl RegistrationState {
             RegistrationState::Registering => "registering",
             RegistrationState::Registered => "registered",
             RegistrationState::Failed { .. } => "failed",
+        }
+    }
+
+    /// Why it failed, where the status is one that no operator can guess.
+    pub const fn explanation(self) -> Option<&'static str> {
+        match self {
+            RegistrationState::Failed { status: 494 } => {
+                Some("the registrar demands Security-Agreement (RFC 3329), which is out of scope")
+            }
+            _ => None,
         }
     }
 }

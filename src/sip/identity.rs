@@ -3,6 +3,7 @@
 
 use super::address::{Address, sip_uri, split_params, user_of};
 use super::message::{Headers, Name, elements};
+use super::network_headers::{NetworkPolicy, is_network_header};
 
 /// What a page is told of a caller who withholds their number, and the user part of From of one of
 /// ours who does (RFC 3323 section 4.1.1.3).
@@ -70,6 +71,9 @@ pub enum CarriedBy {
     Asserted,
     /// P-Preferred-Identity (RFC 3325 section 9.2).
     Preferred,
+    /// P-Preferred-Identity with the first of the identities that the registrar associated with
+    /// our registration (RFC 7315 section 4.1); our own where it named none.
+    Associated,
     /// Remote-Party-ID, which never became an RFC.
     RemoteParty,
 }
@@ -84,6 +88,8 @@ pub struct IdentityPolicy {
     pub trusted: bool,
     /// Names of headers of its INVITEs that the called page sees.
     pub passed_headers: Vec<String>,
+    /// What is said of networks.
+    pub network: NetworkPolicy,
 }
 
 /// A caller of ours as an INVITE writes them.
@@ -121,7 +127,8 @@ pub fn is_reserved(name: &str) -> bool {
         .get(..8)
         .is_some_and(|start| start.eq_ignore_ascii_case("Content-"));
     let listed = |list: &[&str]| list.iter().any(|known| known.eq_ignore_ascii_case(name));
-    compact || content || listed(&CORE_HEADERS) || listed(&IDENTITY_HEADERS)
+    let identity = listed(&IDENTITY_HEADERS) || is_network_header(name);
+    compact || content || listed(&CORE_HEADERS) || identity
 }
 
 /// True for a header name (a token of RFC 3261 section 25.1).
@@ -130,13 +137,15 @@ pub fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token)
 }
 
-/// Writes our caller for a trunk whose URIs have the host `domain`.
+/// Writes our caller for a trunk whose URIs have the host `domain`. `associated` is what the
+/// registrar calls us.
 pub fn present(
     policy: &IdentityPolicy,
     user: &str,
     name: Option<&str>,
     domain: &str,
     anonymous: bool,
+    associated: Option<&str>,
 ) -> Presented {
     let mut real = Address::new(sip_uri(user, domain));
     real.name = name
@@ -149,6 +158,13 @@ pub fn present(
             CarriedBy::From => {}
             CarriedBy::Asserted => headers.push(("P-Asserted-Identity", real.to_string())),
             CarriedBy::Preferred => headers.push(("P-Preferred-Identity", real.to_string())),
+            CarriedBy::Associated => {
+                let mut preferred = real.clone();
+                if let Some(associated) = associated {
+                    preferred.uri = associated.to_owned();
+                }
+                headers.push(("P-Preferred-Identity", preferred.to_string()));
+            }
             CarriedBy::RemoteParty => headers.push((
                 "Remote-Party-ID",
                 format!("{real};party=calling;screen=yes;privacy={privacy}"),

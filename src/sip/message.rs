@@ -474,6 +474,7 @@ pub const fn reason_phrase(status: u16) -> &'static str {
         487 => "Request Terminated",
         488 => "Not Acceptable Here",
         491 => "Request Pending",
+        494 => "Security Agreement Required",
         500 => "Server Internal Error",
         501 => "Not Implemented",
         502 => "Bad Gateway",

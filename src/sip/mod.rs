@@ -23,6 +23,7 @@ mod message;
 mod method;
 mod multipart;
 mod name;
+mod network_headers;
 mod redirection;
 mod refer;
 mod registration;
@@ -57,6 +58,9 @@ pub use instant_message::{
 pub use locating::{Answer, NaptrRecord, Place, Question, Records, SrvRecord};
 pub use message::{Headers, Message, Name, Received, Request, Response, Unreadable};
 pub use method::Method;
+pub use network_headers::{
+    ACCESS_NETWORK_INFO, CHARGING_VECTOR, Carriage, NetworkPolicy, VISITED_NETWORK_ID,
+};
 pub use redirection::RedirectPolicy;
 pub use refer::Referral;
 pub use task::start;

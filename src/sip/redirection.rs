@@ -36,6 +36,8 @@ pub struct Redirection {
     secure: bool,
     hosts: Vec<String>,
     tried: Vec<String>,
+    /// The last address tried is not the trunk's.
+    abroad: bool,
     /// With their q, the best last.
     waiting: Vec<(f32, NewTarget)>,
 }
@@ -50,8 +52,14 @@ impl Redirection {
             secure: trunk.sips,
             hosts: hosts.chain([trunk.domain.clone()]).collect(),
             tried: vec![sameness(uri)],
+            abroad: false,
             waiting: Vec::new(),
         }
+    }
+
+    /// True while the call is with somebody whom the trunk only named.
+    pub fn is_abroad(&self) -> bool {
+        self.abroad
     }
 
     /// True where addresses of a 3xx are tried at all.
@@ -92,6 +100,7 @@ impl Redirection {
         }
         let (_, target) = self.waiting.pop()?;
         self.tried.push(sameness(&target.uri));
+        self.abroad = !target.home;
         Some(target)
     }
 

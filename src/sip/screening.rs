@@ -121,14 +121,12 @@ pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {
 }
 
 /// True for a Contact that can be told apart from its parameters: a URI with `?` stands in
-/// brackets (RFC 3261 section 20.10), and no parameter is empty.
+/// brackets (RFC 3261 section 20.10).
 fn is_contact(value: &str) -> bool {
     value.trim() == "*"
         || list(value).all(|element| {
             let bracketed = element.contains('<');
-            let params = element.rsplit('>').next().unwrap_or(element);
-            let empty = params.ends_with(';') || params.contains(";;");
-            !empty && Parts::find(element).is_ok_and(|found| bracketed || !found.uri.contains('?'))
+            Parts::find(element).is_ok_and(|found| bracketed || !found.uri.contains('?'))
         })
 }
 

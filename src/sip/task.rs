@@ -307,6 +307,17 @@ impl Driver {
             Inbound::Failed { transaction } => {
                 self.agent.handle_transport_failure(&transaction, now);
             }
+            Inbound::Unreachable {
+                listener,
+                remote,
+                quote,
+            } => {
+                let left = self.agent.handle_unreachable(listener, remote, &quote, now);
+                if left > 0 {
+                    metrics::counter!("trunkline_sip_unreachable_total").increment(left);
+                    tracing::debug!(%remote, left, "sip datagrams reach nobody");
+                }
+            }
             Inbound::Resolved { question, answer } => {
                 self.note_look_up(&question, &answer);
                 self.agent.handle_resolved(&question, answer, now);
@@ -395,7 +406,8 @@ impl Driver {
                     status.state = state;
                     registration_gauge(status).increment(1.0);
                     let (trunk, account) = (&status.trunk, status.account.as_deref());
-                    tracing::info!(%trunk, account, ?state, "sip registration changed");
+                    let why = state.explanation();
+                    tracing::info!(%trunk, account, ?state, why, "sip registration changed");
                 }
             }),
             Happening::Resolve { question } => self.transports.resolve(question),

@@ -13,8 +13,8 @@ pub struct Via<'a> {
     pub branch: &'a str,
     /// True when the sender asks for its port (RFC 3581).
     pub rport: bool,
-    /// False when it can be answered but not trusted: empty parameters, another version, a port
-    /// that is none.
+    /// False when it can be answered but not trusted: a parameter without a name, another version,
+    /// a port that is none.
     pub well_formed: bool,
 }
 
@@ -55,7 +55,8 @@ impl<'a> Via<'a> {
                 Some((name, value)) => (name.trim_end(), value.trim_start()),
                 None => (param, ""),
             };
-            via.well_formed &= is_token(name);
+            // `;;` and a `;` at the end are wrong by the grammar, and leave nothing in doubt.
+            via.well_formed &= param.is_empty() || is_token(name);
             if name.eq_ignore_ascii_case("branch") {
                 via.branch = value;
             } else if name.eq_ignore_ascii_case("rport") {
@@ -117,9 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn empty_parameters_say_nothing() {
+        let via = Via::read("SIP/2.0/UDP 192.0.2.15:5062;; ;rport;;branch=z9hG4bKa;");
+        let via = via.expect("readable");
+        assert_eq!((via.port, via.branch), (Some(5062), "z9hG4bKa"));
+        assert!(via.rport && via.well_formed);
+    }
+
+    #[test]
     fn what_can_be_answered_but_not_trusted_is_told() {
         for element in [
-            "SIP/2.0/UDP 192.0.2.15;;",
+            "SIP/2.0/UDP 192.0.2.15;=a",
+            "SIP/2.0/UDP 192.0.2.15;a b;branch=z9hG4bKa",
             "SIP/7.0/UDP c.example.com;branch=z9hG4bKkdjuw",
             "SIP/2.0/UDP c.example.com:99999",
             "SIP/2.0/UDP c.example.com:;branch=z9hG4bKa",

@@ -6,6 +6,7 @@
 )]
 
 mod early;
+mod fallback;
 mod keys;
 
 use std::time::{Duration, Instant};

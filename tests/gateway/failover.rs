@@ -102,3 +102,39 @@ async fn a_pbx_that_dies_in_mid_invite_is_left_and_the_next_one_rings_and_is_hea
     leg.over().await;
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pbx_whose_udp_port_is_closed_is_left_at_once_and_the_next_one_rings() {
+    let mut world = World::over(Transport::Udp, |settings| {
+        let trunk = &mut settings.trunk[0];
+        let target = |target: String, priority| TrunkTarget {
+            target,
+            priority,
+            weight: 1,
+        };
+        let second = std::mem::take(&mut trunk.target);
+        trunk.targets = vec![
+            target(second, 2),
+            target("sip:127.0.0.1:1;transport=udp".to_owned(), 1),
+        ];
+        trunk.health_check = Some(0);
+    })
+    .await;
+    let mut page = world.page("alice").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    let called = Instant::now();
+    page.call("c1", "600", &browser.offer().await).await;
+    let leg = world.pbx.called().await;
+    leg.ring().await;
+    let answer = page.hear("answer").await;
+    let answer = answer["sdp"].as_str().expect("SDP");
+    browser.take_answer(answer).await;
+    page.hear("ringing").await;
+    let took = called.elapsed();
+    println!("the next PBX rings {took:?} after the page called");
+    // Silence is waited for 4 seconds.
+    assert!(took < PROMISED, "{took:?}");
+    page.hang_up("c1").await;
+    page.hear_end("cancelled").await;
+    browser.close().await;
+}

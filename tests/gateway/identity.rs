@@ -129,3 +129,47 @@ async fn a_page_learns_who_calls_by_the_trust_in_the_trunk() {
         assert_eq!(incoming["headers"], json!({"X-Account": "ACME"}));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trusted_trunk_is_told_of_networks_and_the_page_is_not() {
+    let mut world = World::with(|settings| {
+        let trunk = &mut settings.trunk[0];
+        trunk.trusted = true;
+        trunk.access_network_info = "pass".to_owned();
+        trunk.charging_vector = "orig-ioi=home1.net".to_owned();
+        trunk.called_party_id = true;
+    })
+    .await;
+    let visited = json!({"headers": {"P-Visited-Network-ID": "mine"}});
+    let (mut page, _browser) = call_with(&world, visited).await;
+    page.hear_error("header-not-allowed").await;
+    let access = json!({"headers": {"p-access-network-info": "IEEE-802.3"}});
+    let (_page, _browser) = call_with(&world, access).await;
+    let leg = world.pbx.called().await;
+    assert_eq!(leg.header("P-Access-Network-Info"), "IEEE-802.3");
+    assert_eq!(leg.header("P-Visited-Network-ID"), "");
+    let vector = leg.header("P-Charging-Vector");
+    let icid = vector
+        .strip_prefix("icid-value=")
+        .and_then(|rest| rest.strip_suffix(";orig-ioi=home1.net"));
+    assert_eq!(icid.map(str::len), Some(32), "{vector}");
+
+    let mut page = world.page("bob").await;
+    let mut telephone = Telephone::new(Coding::Pcmu).await;
+    let headers = [
+        ("P-Called-Party-ID", "<sip:bob@ims.example>"),
+        ("P-Charging-Vector", "icid-value=17;orig-ioi=other.net"),
+        (
+            "P-Access-Network-Info",
+            "3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=1",
+        ),
+    ];
+    let offer = telephone.describe("sendrecv");
+    let _leg = world.pbx.call_with("line-7", offer, &headers).await;
+    let incoming = page.hear("incoming").await;
+    assert_eq!(incoming["to"], "bob");
+    let told = incoming.to_string();
+    for secret in ["icid", "other.net", "3GPP", "P-Charging", "P-Access"] {
+        assert!(!told.contains(secret), "{told}");
+    }
+}

@@ -25,6 +25,7 @@ mod drain;
 mod early_media;
 mod endings;
 mod failover;
+mod fallback;
 mod forks;
 mod hold;
 mod hostile_streams;

@@ -19,13 +19,16 @@ use super::sound::{Coding, Ear, PATIENCE, Voice, Wish};
 const EVENTS: u8 = 101;
 
 /// Headers of the gateway's INVITEs that tests look at.
-const SEEN: [&str; 6] = [
+const SEEN: [&str; 9] = [
     "From",
     "P-Asserted-Identity",
     "Privacy",
     "X-Account",
     "Diversion",
     "Referred-By",
+    "P-Access-Network-Info",
+    "P-Visited-Network-ID",
+    "P-Charging-Vector",
 ];
 
 /// The user agent.

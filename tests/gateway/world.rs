@@ -120,6 +120,7 @@ impl World {
         settings.route = vec![Route {
             pattern: r"\d+".to_owned(),
             trunk: "pbx".to_owned(),
+            fallback: Vec::new(),
             to: "$0".to_owned(),
             users: Vec::new(),
         }];

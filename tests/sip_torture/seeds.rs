@@ -5,13 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use trunkline::sip::{
-    Config, Listen, Message, Outgoing, Request, Target, Transport, Trunk, UserAgent,
-};
+use trunkline::sip::{Message, Outgoing, Request, Transport};
 
 use crate::message::{fixture, names};
+use crate::user_agent::user_agent;
 
 /// Between the datagrams of one run of the target `user_agent`.
 const NEXT: &[u8] = b"\n%%\n";
@@ -19,7 +16,7 @@ const TO_US: &str = "sip:alice@192.0.2.1";
 
 fn write(target: &str, name: &str, bytes: &[u8]) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
+        .join("fuzz/seeds")
         .join(target);
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join(name), bytes).expect("written");
@@ -28,24 +25,7 @@ fn write(target: &str, name: &str, bytes: &[u8]) {
 /// The INVITE that the target's user agent has sent before the first datagram comes: its random
 /// numbers are always the same.
 fn our_invite() -> Request {
-    let listen = Listen {
-        transport: Transport::Udp,
-        address: "192.0.2.1:5060".parse().expect("an address"),
-    };
-    let target = Target {
-        host: "192.0.2.2".to_owned(),
-        port: Some(5060),
-        transport: Some(Transport::Udp),
-    };
-    let config = Config {
-        listen: vec![listen],
-        user_agent: "Trunkline".to_owned(),
-        trunks: vec![Trunk::new("pbx", target)],
-        ..Config::default()
-    };
-    let random = StdRng::seed_from_u64(7);
-    let mut agent =
-        UserAgent::new(config, vec![listen], Box::new(|_| None), random).expect("a listener");
+    let mut agent = user_agent(&[Transport::Udp], 7);
     let outgoing = Outgoing {
         trunk: "pbx".to_owned(),
         to_user: "600".to_owned(),
@@ -108,7 +88,7 @@ fn descriptions() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-#[ignore = "writes fuzz/corpus for fuzz/run, checks nothing"]
+#[ignore = "writes fuzz/seeds for fuzz/run, checks nothing"]
 fn write_the_seeds_of_the_fuzz_targets() {
     for name in names() {
         let bytes = fixture(&name);

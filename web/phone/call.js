@@ -192,8 +192,8 @@ export class Call extends EventTarget {
         break;
       case "ringing":
         this.marks.ringing ??= performance.now();
-        // Early media that already flows is worth more than a ringing tone of our own.
-        if (this.state === "calling") this.#setState("ringing");
+        // After early media it says that this is over: another trunk rings the callee.
+        if (this.state === "calling" || this.state === "early-media") this.#setState("ringing");
         break;
       case "early-media":
         this.marks.earlyMedia ??= performance.now();

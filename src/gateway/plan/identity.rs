@@ -3,10 +3,15 @@
 use super::unusable;
 use crate::call::Rewrite;
 use crate::settings::{self, Error};
-use crate::sip::{CarriedBy, IdentityPolicy, RedirectPolicy, is_header_name, is_reserved};
+use crate::sip::{
+    ACCESS_NETWORK_INFO, CHARGING_VECTOR, Carriage, CarriedBy, IdentityPolicy, NetworkPolicy,
+    RedirectPolicy, VISITED_NETWORK_ID, is_header_name, is_reserved,
+};
 
 /// Most headers of a list.
 const MOST_HEADERS: usize = 16;
+/// Most bytes of a value that is set.
+const LONGEST_VALUE: usize = 1_024;
 
 /// How the trunk speaks of callers.
 pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<IdentityPolicy, Error> {
@@ -14,10 +19,11 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<IdentityPo
         "from" => CarriedBy::From,
         "pai" => CarriedBy::Asserted,
         "ppi" => CarriedBy::Preferred,
+        "associated" => CarriedBy::Associated,
         "rpid" => CarriedBy::RemoteParty,
         other => {
             let key = format!("trunk[{index}].identity");
-            return Err(unusable(key, other, "from, pai, ppi or rpid"));
+            return Err(unusable(key, other, "from, pai, ppi, associated or rpid"));
         }
     };
     let key = format!("trunk[{index}].headers_to_page");
@@ -25,7 +31,39 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<IdentityPo
         carried_by,
         trusted: trunk.trusted,
         passed_headers: headers(key, &trunk.headers_to_page)?,
+        network: NetworkPolicy {
+            access: carriage(index, trunk, ACCESS_NETWORK_INFO)?,
+            visited: carriage(index, trunk, VISITED_NETWORK_ID)?,
+            charging: carriage(index, trunk, CHARGING_VECTOR)?,
+            called_party: trunk.called_party_id,
+        },
     })
+}
+
+/// What becomes of one header of the network. Who is not trusted is told nothing (RFC 7315
+/// section 6), and a configuration that says else is a mistake.
+fn carriage(index: usize, trunk: &settings::Trunk, header: &str) -> Result<Carriage, Error> {
+    let (key, written) = match header {
+        ACCESS_NETWORK_INFO => ("access_network_info", &trunk.access_network_info),
+        VISITED_NETWORK_ID => ("visited_network_id", &trunk.visited_network_id),
+        _ => ("charging_vector", &trunk.charging_vector),
+    };
+    let wrong = |expected: &str| Err(unusable(format!("trunk[{index}].{key}"), written, expected));
+    let carriage = match written.as_str() {
+        "remove" => return Ok(Carriage::Remove),
+        "pass" => Carriage::Pass,
+        value => Carriage::Set(value.to_owned()),
+    };
+    if !trunk.trusted {
+        return wrong("\"remove\", or trusted = true beside it");
+    }
+    if written.trim().is_empty()
+        || written.len() > LONGEST_VALUE
+        || written.contains(|c: char| c.is_control())
+    {
+        return wrong("pass, remove, or the value to set on one line");
+    }
+    Ok(carriage)
 }
 
 /// What becomes of a 3xx.
@@ -43,7 +81,13 @@ pub(super) fn redirect(index: usize, trunk: &settings::Trunk) -> Result<Redirect
 /// The headers that a page may set.
 pub(super) fn page_headers(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
     let key = format!("trunk[{index}].headers_from_page");
-    headers(key, &trunk.headers_from_page)
+    let mut headers = headers(key, &trunk.headers_from_page)?;
+    for header in [ACCESS_NETWORK_INFO, VISITED_NETWORK_ID, CHARGING_VECTOR] {
+        if carriage(index, trunk, header)? == Carriage::Pass {
+            headers.push(header.to_owned());
+        }
+    }
+    Ok(headers)
 }
 
 /// The rewrites of our caller's number.
@@ -105,6 +149,10 @@ mod tests {
             "p-preferred-identity",
             "Remote-Party-ID",
             "Privacy",
+            "P-Access-Network-Info",
+            "p-visited-network-id",
+            "P-Charging-Vector",
+            "P-Charging-Function-Addresses",
             "Replaces",
             "",
             "a b",
@@ -131,6 +179,38 @@ mod tests {
             }];
         });
         assert!(pattern.contains("trunk[3].caller_id[0].match"), "{pattern}");
+    }
+
+    #[test]
+    fn networks_are_told_to_trusted_trunks_only_and_pages_may_say_what_is_passed() {
+        for value in ["pass", "icid-generated-at=192.0.2.1"] {
+            let untrusted = refused(|trunk| trunk.charging_vector = value.to_owned());
+            assert!(
+                untrusted.contains("trunk[3].charging_vector") && untrusted.contains("trusted"),
+                "{untrusted}"
+            );
+        }
+        for value in ["", "a\r\nVia: x"] {
+            let bad = refused(|trunk| {
+                trunk.trusted = true;
+                trunk.visited_network_id = value.to_owned();
+            });
+            assert!(bad.contains("trunk[3].visited_network_id"), "{bad}");
+        }
+        let trunk = settings::Trunk {
+            trusted: true,
+            access_network_info: "pass".to_owned(),
+            visited_network_id: "\"Visited 1\"".to_owned(),
+            ..settings::Trunk::default()
+        };
+        let network = policy(0, &trunk).expect("usable").network;
+        assert_eq!(network.access, Carriage::Pass);
+        assert_eq!(network.visited, Carriage::Set("\"Visited 1\"".to_owned()));
+        assert_eq!(network.charging, Carriage::Remove);
+        assert_eq!(
+            page_headers(0, &trunk).expect("usable"),
+            ["P-Access-Network-Info"]
+        );
     }
 
     #[test]

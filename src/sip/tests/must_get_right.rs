@@ -174,6 +174,32 @@ fn every_malformed_request_that_can_be_answered_is_answered() {
 }
 
 #[test]
+fn parameters_with_nothing_in_them_are_passed_over_and_list_elements_are_not() {
+    let mut wire = Wire::new(trunk("pbx"));
+    let odd = request("INVITE", 1, "odd", "", SDP)
+        .replace(";rport;branch=z9hG4bKodd", ";; ;rport;branch=z9hG4bKodd;")
+        .replace(";tag=bt", ";;tag=bt;")
+        .replace("<sip:bob@192.0.2.2:5060>", "<sip:bob@192.0.2.2:5060>;;x;");
+    wire.receive(&odd);
+    wire.sent_status(100);
+    let leg = wire.incoming().leg;
+    wire.command(leg, Command::Accept { body: SDP.into() });
+    let tag = tag_of(&wire.sent_status(200));
+    wire.receive(&request("ACK", 1, "ack1", &tag, ""));
+    assert_eq!(wire.event(), Some(Event::Confirmed { body: None }));
+    wire.command(leg, Command::Hangup { cause: None });
+    let bye = wire.sent_request("BYE");
+    assert_eq!(bye.uri, "sip:bob@192.0.2.2:5060");
+    // RFC 4475 section 3.1.2.1: no list.
+    for (number, via) in [",", ",,", ";,", " ,;;,"].iter().enumerate() {
+        let branch = format!("list{number}");
+        let text = request("OPTIONS", 1, &branch, "", "");
+        wire.receive(&text.replace(&branch, &format!("{branch}{via}")));
+        wire.sent_status(400);
+    }
+}
+
+#[test]
 fn what_cannot_be_answered_is_dropped_and_counted() {
     let text = request("INVITE", 1, "bad", "", SDP);
     let via = text.lines().nth(1).expect("Via");

@@ -330,6 +330,24 @@ fn the_instance_is_the_same_after_a_restart_and_each_line_has_its_own() {
 }
 
 #[test]
+fn two_installations_that_listen_alike_have_instances_of_their_own() {
+    let instance = |installation: Option<&str>| {
+        let mut wire = Wire::with(Config {
+            installation: installation.map(|named| Redacted::new(named.to_owned())),
+            ..config(with_own())
+        });
+        wire.agent.start(wire.now);
+        let register = wire.sent_request("REGISTER");
+        let contact = Address::parse(value(&register.headers, "Contact")).expect("readable");
+        contact.param("+sip.instance").expect("named").to_owned()
+    };
+    let [one, other, none] = [Some("one"), Some("other"), None].map(instance);
+    assert_ne!(one, other);
+    assert_ne!(one, none);
+    assert_eq!(one, instance(Some("one")));
+}
+
+#[test]
 fn an_edge_without_outbound_is_asked_again_without_it() {
     let mut wire = Wire::new(with_own());
     wire.agent.start(wire.now);
@@ -371,4 +389,87 @@ fn a_wrong_password_is_tried_once_a_turn_and_the_turns_grow_apart() {
         let longest = 60 * SECOND * 2u32.pow(u32::try_from(turn).expect("small"));
         assert!(wait >= longest / 2 && wait <= longest, "{turn}: {wait:?}");
     }
+}
+
+/// The Contact of a call placed at a registrar that granted the registration with these headers.
+fn contact_of_call(granted: &str) -> (Wire, Request) {
+    let mut wire = Wire::new(with_own());
+    wire.agent.start(wire.now);
+    let register = wire.sent_request("REGISTER");
+    assert!(!value(&register.headers, "Contact").contains(";ob"));
+    accept(&mut wire, &register, granted);
+    let invite = place(&mut wire, None);
+    (wire, invite)
+}
+
+#[test]
+fn a_dialog_on_an_outbound_flow_comes_back_on_it() {
+    for granted in ["Require: outbound\r\n", "Supported: path, Outbound\r\n"] {
+        let (mut wire, invite) = contact_of_call(granted);
+        let contact = value(&invite.headers, "Contact");
+        assert!(contact.ends_with("@192.0.2.1:5060;ob>"), "{contact}");
+        // Its target stays what it is when it is told again.
+        wire.answer_with(&invite, 200, "b1", OK_EXTRA, SDP);
+        wire.sent_request("ACK");
+        let mut answered = None;
+        while let Some(happening) = wire.agent.poll_event() {
+            if let Happening::Leg(leg, Event::Accepted { .. }) = happening {
+                answered = Some(leg);
+            }
+        }
+        let leg = answered.expect("an answer");
+        wire.command(leg, Command::Reinvite { body: SDP.into() });
+        let again = wire.sent_request("INVITE");
+        assert_eq!(value(&again.headers, "Contact"), contact);
+        // A refresh registers the same contact as before.
+        wire.answer_with(&again, 200, "b1", OK_EXTRA, SDP);
+        wire.sent_request("ACK");
+        wire.advance(180 * SECOND);
+        let refresh = wire.sent_request("REGISTER");
+        assert!(!value(&refresh.headers, "Contact").contains(";ob"));
+    }
+}
+
+#[test]
+fn a_registrar_without_outbound_sees_no_ob_and_neither_does_one_that_has_lost_us() {
+    let (_, invite) = contact_of_call("");
+    assert!(!value(&invite.headers, "Contact").contains(";ob"));
+    let (_, invite) = contact_of_call("Supported: path\r\n");
+    assert!(!value(&invite.headers, "Contact").contains(";ob"));
+
+    let (mut wire, _) = contact_of_call("Require: outbound\r\n");
+    wire.advance(180 * SECOND);
+    while let Some(message) = wire.sent() {
+        if let message::Message::Request(refresh) = message
+            && refresh.method.as_str() == "REGISTER"
+        {
+            wire.answer(&refresh, 403, "r", "");
+            break;
+        }
+    }
+    while wire.sent().is_some() {}
+    let invite = place(&mut wire, None);
+    assert!(!value(&invite.headers, "Contact").contains(";ob"));
+}
+
+#[test]
+fn a_call_by_another_way_than_the_registered_flow_has_no_ob() {
+    let mut own = with_own();
+    let mut other = own.targets[0].clone();
+    other.target = Target::at(
+        "192.0.2.3:5060".parse().expect("an address"),
+        Transport::Udp,
+    );
+    other.priority = 2;
+    own.targets.push(other);
+    let mut wire = Wire::new(own);
+    wire.agent.start(wire.now);
+    let register = wire.sent_request("REGISTER");
+    accept(&mut wire, &register, "Require: outbound\r\n");
+    let invite = place(&mut wire, None);
+    assert!(value(&invite.headers, "Contact").contains(";ob>"));
+    wire.answer(&invite, 503, "r", "");
+    wire.sent_request("ACK");
+    let elsewhere = wire.sent_request("INVITE");
+    assert!(!value(&elsewhere.headers, "Contact").contains(";ob"));
 }

@@ -249,3 +249,111 @@ fn a_stranger_on_a_stream_is_refused_too() {
     wire.sent_status(403);
     assert_eq!((wire.agent.legs(), wire.agent.transactions()), (0, 0));
 }
+
+/// A user agent whose only trunk is known by its name, just started, and what it asks.
+fn by_name(strangers: Strangers) -> (Wire, Question) {
+    let mut wire = limited(|_| {});
+    let listen = Listen {
+        transport: Transport::Udp,
+        address: "192.0.2.1:5060".parse().expect("address"),
+    };
+    let mut named = trunk("pbx");
+    named.targets[0].target.host = "pbx.example".to_owned();
+    let mut config = Config {
+        listen: vec![listen],
+        trunks: vec![named],
+        ..Config::default()
+    };
+    config.limits.strangers = strangers;
+    let random = StdRng::seed_from_u64(11);
+    wire.agent = UserAgent::new(config, vec![listen], Box::new(|_| None), random)
+        .expect("a listener is given");
+    wire.agent.start(wire.now);
+    let mut asked = None;
+    while let Some(happening) = wire.agent.poll_event() {
+        if let Happening::Resolve { question } = happening {
+            asked = Some(question);
+        }
+    }
+    (wire, asked.expect("it looks its trunk up at once"))
+}
+
+fn found(wire: &mut Wire, question: &Question) {
+    let records = Records::Addresses(vec!["192.0.2.2".parse().expect("ip")]);
+    let ttl = 60 * SECOND;
+    wire.agent
+        .handle_resolved(question, Answer::Known { records, ttl }, wire.now);
+}
+
+#[test]
+fn a_call_before_the_trunks_name_is_found_is_put_off_and_not_refused() {
+    let (mut wire, question) = by_name(Strangers::Refuse);
+    wire.receive(&fresh("INVITE", 1));
+    let later = wire.sent_status(503);
+    assert_eq!(value(&later.headers, "Retry-After"), "1");
+    assert_eq!(wire.rejections(), ["too_early"]);
+    assert_eq!((wire.agent.transactions(), wire.agent.legs()), (0, 0));
+    found(&mut wire, &question);
+    wire.receive(&fresh("INVITE", 2));
+    wire.sent_status(100);
+    assert_eq!(wire.incoming().trunk.as_deref(), Some("pbx"));
+    // Who is not at the name is a stranger from now on.
+    wire.receive_from("198.51.100.7:5060", fresh("INVITE", 3).as_bytes());
+    wire.sent_status(403);
+}
+
+#[test]
+fn a_look_up_that_finds_nothing_ends_the_putting_off() {
+    for answer in [
+        Answer::Failed {
+            why: "no server answers".to_owned(),
+        },
+        Answer::Known {
+            records: Records::Absent,
+            ttl: 60 * SECOND,
+        },
+    ] {
+        let (mut wire, question) = by_name(Strangers::Refuse);
+        wire.agent.handle_resolved(&question, answer, wire.now);
+        wire.receive(&fresh("INVITE", 1));
+        wire.sent_status(403);
+        // It is asked again later, without another pause for everybody.
+        wire.advance(120 * SECOND);
+        wire.receive(&fresh("INVITE", 2));
+        wire.sent_status(403);
+    }
+}
+
+#[test]
+fn where_strangers_get_nothing_a_datagram_that_is_too_early_waits_for_its_repetition() {
+    let (mut wire, question) = by_name(Strangers::Drop);
+    wire.receive(&fresh("INVITE", 1));
+    wire.quiet();
+    found(&mut wire, &question);
+    wire.receive(&fresh("INVITE", 1));
+    wire.sent_status(100);
+    wire.incoming();
+}
+
+#[test]
+fn a_trunk_known_by_its_address_does_not_wait_for_the_name_of_another() {
+    let mut wire = limited(|_| {});
+    let listen = Listen {
+        transport: Transport::Udp,
+        address: "192.0.2.1:5060".parse().expect("address"),
+    };
+    let mut named = trunk("other");
+    named.targets[0].target.host = "other.example".to_owned();
+    let config = Config {
+        listen: vec![listen],
+        trunks: vec![named, trunk("pbx")],
+        ..Config::default()
+    };
+    let random = StdRng::seed_from_u64(11);
+    wire.agent = UserAgent::new(config, vec![listen], Box::new(|_| None), random)
+        .expect("a listener is given");
+    wire.agent.start(wire.now);
+    wire.receive(&fresh("INVITE", 1));
+    wire.sent_status(100);
+    assert_eq!(wire.incoming().trunk.as_deref(), Some("pbx"));
+}

@@ -20,13 +20,13 @@ use crate::sip::transport::credentials::{Sources, watch};
 use crate::sip::*;
 
 /// An authority and a folder for what it signs.
-struct Authority {
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: PathBuf,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("trunkline-tls-{}-{number}", std::process::id());
@@ -40,12 +40,12 @@ impl Authority {
         Authority { issuer, folder }
     }
 
-    fn file(&self) -> Option<PathBuf> {
+    pub fn file(&self) -> Option<PathBuf> {
         Some(self.folder.join("ca.pem"))
     }
 
     /// A certificate for a name, in files of that name.
-    fn sign(&self, name: &str) -> Option<Certificate> {
+    pub fn sign(&self, name: &str) -> Option<Certificate> {
         let certificate = Certificate {
             chain: self.folder.join(format!("{name}.pem")),
             key: self.folder.join(format!("{name}.key")),
@@ -80,7 +80,7 @@ fn tls_trunk(ip: &str, port: u16) -> Trunk {
     trunk
 }
 
-async fn agent(
+pub async fn agent(
     ip: &str,
     port: u16,
     change: impl FnOnce(&mut Config),
@@ -110,7 +110,7 @@ async fn callee(authority: &Authority) -> (Handle, mpsc::Receiver<Incoming>, u16
 }
 
 /// Calls, and gives what comes first.
-async fn try_to_call(caller: &Handle) -> Event {
+pub async fn try_to_call(caller: &Handle) -> Event {
     let (sender, mut events) = mpsc::channel(16);
     let outgoing = Outgoing {
         trunk: "peer".to_owned(),
@@ -124,7 +124,7 @@ async fn try_to_call(caller: &Handle) -> Event {
 }
 
 #[track_caller]
-fn is_refused(event: &Event) {
+pub fn is_refused(event: &Event) {
     assert!(
         matches!(
             event,

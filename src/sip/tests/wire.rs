@@ -30,6 +30,20 @@ pub fn credentials() -> Option<Credentials> {
     })
 }
 
+/// Listens by UDP and TCP.
+pub fn config(trunk: Trunk) -> Config {
+    let at = |transport| Listen {
+        transport,
+        address: "192.0.2.1:5060".parse().expect("address"),
+    };
+    Config {
+        listen: vec![at(Transport::Udp), at(Transport::Tcp)],
+        user_agent: "Trunkline".to_owned(),
+        trunks: vec![trunk],
+        ..Config::default()
+    }
+}
+
 pub struct Wire {
     pub agent: UserAgent,
     pub now: Instant,
@@ -38,16 +52,7 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(trunk: Trunk) -> Self {
-        let at = |transport| Listen {
-            transport,
-            address: "192.0.2.1:5060".parse().expect("address"),
-        };
-        Wire::with(Config {
-            listen: vec![at(Transport::Udp), at(Transport::Tcp)],
-            user_agent: "Trunkline".to_owned(),
-            trunks: vec![trunk],
-            ..Config::default()
-        })
+        Wire::with(config(trunk))
     }
 
     /// With a configuration of its own.

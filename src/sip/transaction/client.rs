@@ -126,6 +126,17 @@ impl Client {
         matches!(self.state, State::Waiting { .. })
     }
 
+    /// True while nothing has come at all.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(
+            self.state,
+            State::Waiting {
+                provisional: false,
+                ..
+            }
+        )
+    }
+
     /// True when nothing more can happen.
     pub fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)

@@ -171,6 +171,11 @@ impl ClientInvite {
         matches!(self.state, State::Calling { .. } | State::Proceeding)
     }
 
+    /// True while nothing has come at all.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
+    }
+
     /// True when nothing more can happen.
     pub fn is_terminated(&self) -> bool {
         matches!(self.state, State::Terminated)

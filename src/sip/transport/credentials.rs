@@ -35,7 +35,7 @@ pub struct Credentials {
     pub server: Option<Arc<ServerConfig>>,
     /// For connections to the trunks, by trunk index.
     trunks: Vec<Arc<ClientConfig>>,
-    /// For connections to anybody else.
+    /// For connections to anybody else: verified, and shown no certificate of ours.
     anybody: Arc<ClientConfig>,
 }
 
@@ -90,14 +90,14 @@ impl Sources {
             Some(own) => Some(self.server(own, &provider)?),
             None => None,
         };
-        let client = |tls: &TrunkTls| {
+        let of_trunk = |tls: &TrunkTls| {
             let own = tls.certificate.as_ref().or(self.tls.certificate.as_ref());
             client(&authorities, tls.verify, own, &provider)
         };
         Ok(Credentials {
             server,
-            anybody: client(&TrunkTls::default())?,
-            trunks: self.trunks.iter().map(client).collect::<Result<_, _>>()?,
+            anybody: client(&authorities, true, None, &provider)?,
+            trunks: self.trunks.iter().map(of_trunk).collect::<Result<_, _>>()?,
         })
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::net::UdpSocket;
 
+use super::icmp;
 use crate::sip::config::Transport;
 use crate::sip::user_agent::Flow;
 
@@ -66,7 +67,17 @@ impl Datagrams {
         for _ in 0..self.sockets.len() {
             let (listener, socket) = &self.sockets[self.next % self.sockets.len()];
             self.next = (self.next + 1) % self.sockets.len();
-            match socket.try_recv_from(&mut self.buffer) {
+            let mut received = socket.try_recv_from(&mut self.buffer);
+            for _ in 0..icmp::PENDING {
+                match &received {
+                    // What the network said of a datagram that we sent, told once.
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                        received = socket.try_recv_from(&mut self.buffer);
+                    }
+                    _ => break,
+                }
+            }
+            match received {
                 Ok((length, remote)) => {
                     let bytes = Bytes::copy_from_slice(&self.buffer[..length]);
                     return Some((bytes, Flow::new(Transport::Udp, *listener, remote)));

@@ -4,6 +4,7 @@
 mod connection;
 pub(super) mod credentials;
 mod datagrams;
+mod icmp;
 mod sockets;
 
 pub use datagrams::is_keep_alive;

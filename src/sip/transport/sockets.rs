@@ -17,6 +17,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::connection::{Accepting, Opening, Outgoing, Plan, run_accepted, run_opened};
 use super::credentials::{Credentials, Sources, watch};
 use super::datagrams::Datagrams;
+use super::icmp;
 use crate::sip::config::{Config, Limits, Listen, Transport};
 use crate::sip::error::Error;
 use crate::sip::locating::{Answer, Question, Resolver};
@@ -59,6 +60,15 @@ pub enum Inbound {
     Failed {
         /// Its transaction.
         transaction: ClientKey,
+    },
+    /// The network says that a datagram of ours reached nobody.
+    Unreachable {
+        /// Index of the listener that it left by.
+        listener: usize,
+        /// Where it was sent to.
+        remote: SocketAddr,
+        /// As much of it as came back.
+        quote: Bytes,
     },
     /// A lookup is over.
     Resolved {
@@ -185,6 +195,15 @@ impl Transports {
                 // Sends are never waited for: the socket must be known to be writable.
                 socket.writable().await?;
                 let address = socket.local_addr()?;
+                match icmp::ask_for(&socket) {
+                    Ok(()) => {
+                        self.tasks
+                            .spawn(icmp::watch(socket.clone(), index, inbound));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%address, %error, "sip hears of closed ports by silence");
+                    }
+                }
                 self.udp.insert(index, socket.clone());
                 self.datagrams.add(index, socket);
                 Ok(address)
@@ -222,9 +241,24 @@ impl Transports {
         let Some(socket) = self.udp.get(&transmit.flow.listener) else {
             return Err(Unsent);
         };
-        match socket.try_send_to(&transmit.bytes, transmit.flow.remote) {
+        let mut sent = socket.try_send_to(&transmit.bytes, transmit.flow.remote);
+        for _ in 0..icmp::PENDING {
+            match &sent {
+                // What the network said of an earlier datagram, told once, keeps this one back.
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    sent = socket.try_send_to(&transmit.bytes, transmit.flow.remote);
+                }
+                _ => break,
+            }
+        }
+        match sent {
             Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
                 // Like a loss in the network: the transaction sends it again.
                 metrics::counter!("trunkline_sip_send_dropped_total").increment(1);
                 Ok(None)

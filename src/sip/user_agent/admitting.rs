@@ -35,6 +35,33 @@ impl UserAgent {
         true
     }
 
+    /// Puts a request off whose sender may be a trunk: while the names of trunks are looked up for
+    /// the first time, nobody can be told a stranger. One that shows credentials is judged by them.
+    pub(super) fn comes_too_early(
+        &mut self,
+        request: &Request,
+        envelope: &Envelope,
+        flow: Flow,
+        source: SocketAddr,
+        length: usize,
+        now: Instant,
+    ) -> bool {
+        if self.first_look_ups.is_empty()
+            || request.headers.contains(&Name::AUTHORIZATION)
+            || self.trunk_of(source.ip(), &user_of(&request.uri)).is_some()
+            || self.concerns_us(envelope, &request.method)
+        {
+            return false;
+        }
+        self.reject("too_early", source);
+        // Who gets no answer by UDP asks again by itself.
+        if self.config.limits.strangers != Strangers::Drop || flow.connection.is_some() {
+            let refusal = Refusal::with(503, "Retry-After", "1");
+            self.refuse_without_state(request, &refusal, flow, length, now);
+        }
+        true
+    }
+
     /// Turns an INVITE away that would be one call too many.
     pub(super) fn too_many(
         &mut self,

@@ -65,6 +65,8 @@ pub struct UserAgent {
     pub(super) parked: Vec<Outbound>,
     /// Trunks' hops whose names are being looked up.
     pub(super) cold: Vec<NextHop>,
+    /// Those of them that have not been found, or missed, for the first time yet.
+    pub(super) first_look_ups: Vec<NextHop>,
     /// Hosts without an address, of which the log has heard.
     pub(super) unlocated: HashSet<String>,
     /// Places that failed, and until when others come first.
@@ -156,6 +158,7 @@ impl UserAgent {
             locator,
             parked: Vec::new(),
             cold: Vec::new(),
+            first_look_ups: Vec::new(),
             unlocated: HashSet::new(),
             failed_places: HashMap::new(),
             tcp_refused: HashMap::new(),
@@ -178,6 +181,7 @@ impl UserAgent {
     /// Begins to register, and looks up the names of trunks so that their calls are recognised.
     pub fn start(&mut self, now: Instant) {
         self.keep_warm(now);
+        self.first_look_ups.clone_from(&self.cold);
         self.start_health(now);
         self.start_registrations(now);
     }

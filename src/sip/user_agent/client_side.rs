@@ -43,7 +43,7 @@ impl UserAgent {
         entry.leave_at = None;
         entry.progressed |= (101..=199).contains(&response.status);
         let is_trying = response.status == 100 && !entry.progressed;
-        entry.doubt_at = (is_trying && entry.outbound.way.has_more())
+        entry.doubt_at = (is_trying && entry.outbound.way.may_leave())
             .then_some(now + entry.outbound.way.try_timeout);
         self.learn_own_address(flow, response);
         if let Owner::Register(_) = owner
@@ -52,6 +52,7 @@ impl UserAgent {
             && let Some(entry) = self.clients.get(&key)
         {
             let request = entry.outbound.request.clone();
+            self.take_outbound_flow(owner, flow, response);
             self.keep_alive(trunk, flow, &request, response, now);
         }
         let (deliver, _) = self.run_client(&key);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::agent::UserAgent;
+use super::agent::{UserAgent, random_token};
 use super::flow::Happening;
 use super::leg::{Calling, Cancel, Leg, State};
 use super::refreshing::ask_for_timer;
@@ -19,18 +19,22 @@ use crate::sip::event::{Command, LegId, Outgoing};
 use crate::sip::identity::{self, is_header_name, is_tel};
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
+use crate::sip::network_headers::NetworkHeaders;
 use crate::sip::redirection::Redirection;
 use crate::sip::screening::SUPPORTED_VALUE;
 
 impl UserAgent {
     /// Places a call. What comes of it is told by events of the returned leg.
-    pub fn invite(&mut self, outgoing: Outgoing, now: Instant) -> Result<LegId, Error> {
+    pub fn invite(&mut self, mut outgoing: Outgoing, now: Instant) -> Result<LegId, Error> {
         let index = self
             .config
             .trunks
             .iter()
             .position(|trunk| trunk.name == outgoing.trunk)
             .ok_or_else(|| Error::UnknownTrunk(outgoing.trunk.clone()))?;
+        if outgoing.alternative && self.is_trunk_out(index) {
+            return Err(Error::TrunkOut(outgoing.trunk));
+        }
         if self.legs.len() >= self.config.limits.legs {
             return Err(Error::LimitReached {
                 what: "legs",
@@ -73,7 +77,10 @@ impl UserAgent {
             outgoing.from_name.as_deref(),
             &trunk.domain,
             outgoing.anonymous,
+            registration.and_then(|entry| entry.associated.first().map(String::as_str)),
         );
+        let icid = || random_token(&mut self.random, 16);
+        let network = NetworkHeaders::of_request(&trunk.identity, &mut outgoing.headers, icid);
         // A registered trunk knows us by the contact that we registered.
         let contact_user = match registration {
             Some(entry) if entry.registered != Registered::Never => entry.contact_user.clone(),
@@ -111,6 +118,7 @@ impl UserAgent {
         for (name, value) in outgoing.headers {
             headers.insert(Name::from(name), value);
         }
+        network.put(headers);
         put_routes(&mut request, &routes);
         put_sdp(&mut request, outgoing.body.clone());
         let dialog = self.matching.dialog(&call_id, &local_tag);
@@ -126,6 +134,7 @@ impl UserAgent {
                 contact_user: contact_user.clone(),
                 call_id,
                 local_tag,
+                network: network.of_dialog(),
                 rules: trunk.dialogs,
                 caller: true,
                 state: State::Calling(Box::new(Calling {
@@ -139,7 +148,9 @@ impl UserAgent {
                 })),
             },
         );
-        let way = self.way_by_routes(index, &routes);
+        let way = self
+            .way_by_routes(index, &routes)
+            .or_elsewhere(outgoing.alternative);
         let outbound = Outbound {
             contact: Some((contact_user, String::new())),
             give_up: request_timeout,
@@ -212,6 +223,7 @@ impl UserAgent {
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
+        leg.network.put(&mut request.headers);
         let contact = with_contact.then(|| (leg.contact_user.clone(), String::new()));
         let outbound = Outbound {
             contact,

@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::agent::UserAgent;
+use super::sending::Owner;
 use crate::sip::address::NextHop;
 use crate::sip::config::Transport;
 use crate::sip::envelope::canonical;
@@ -15,7 +17,7 @@ use crate::sip::envelope::canonical;
 pub struct Domain {
     /// Domain or IP address, in lower case.
     pub name: String,
-    /// Index of the trunk whose certificate and trust apply.
+    /// Index of the trunk whose certificate and trust apply; nobody's is verified and shown nothing.
     pub trunk: Option<usize>,
 }
 
@@ -59,13 +61,19 @@ impl Domains {
 
 impl UserAgent {
     /// Whom a request to this hop must reach. An address in a Contact is that of the trunk that
-    /// lives there, and must prove the trunk's name: certificates seldom bear addresses.
-    pub(super) fn domain_of(&mut self, hop: &NextHop, trunk: Option<usize>) -> DomainId {
-        let domain = match hop.host.parse::<IpAddr>() {
-            Ok(ip) => self.domain_at(ip, trunk).unwrap_or_else(|| Domain {
-                name: ip.to_string(),
-                trunk,
-            }),
+    /// lives there, and must prove the trunk's name: certificates seldom bear addresses. Whom a
+    /// redirection has named is nobody's trunk, unless it is at home with the one that named it.
+    pub(super) fn domain_of(&mut self, hop: &NextHop, owner: Owner) -> DomainId {
+        let mut trunk = self.trunk_of_owner(owner);
+        let leg = owner.leg().and_then(|leg| self.legs.get(&leg));
+        let abroad = leg.is_some_and(|leg| leg.redirection.is_abroad());
+        let others = if abroad {
+            0..0
+        } else {
+            0..self.config.trunks.len()
+        };
+        let known = match hop.host.parse::<IpAddr>() {
+            Ok(ip) => self.domain_at(ip, trunk, others),
             Err(_) => {
                 let named = |index: usize| {
                     let trunk = self.config.trunks.get(index)?;
@@ -74,25 +82,27 @@ impl UserAgent {
                         .any(|host| host.eq_ignore_ascii_case(&hop.host))
                         .then(|| self.domain_of_trunk(index, &hop.host))
                 };
-                trunk
-                    .and_then(named)
-                    .or_else(|| (0..self.config.trunks.len()).find_map(named))
-                    .unwrap_or_else(|| Domain {
-                        name: hop.host.to_ascii_lowercase(),
-                        trunk,
-                    })
+                trunk.into_iter().chain(others).find_map(named)
             }
         };
+        if abroad {
+            trunk = None;
+        }
+        let domain = known.unwrap_or_else(|| Domain {
+            name: hop.host.to_ascii_lowercase(),
+            trunk,
+        });
         self.domains.id(domain)
     }
 
     /// Who must be at the other end when an answer needs a connection of its own.
     pub(super) fn domain_to_answer(&mut self, ip: IpAddr) -> Option<DomainId> {
-        let domain = self.domain_at(ip, None)?;
+        let domain = self.domain_at(ip, None, 0..self.config.trunks.len())?;
         Some(self.domains.id(domain))
     }
 
-    fn domain_at(&self, ip: IpAddr, trunk: Option<usize>) -> Option<Domain> {
+    /// The trunk that lives there: this one before those.
+    fn domain_at(&self, ip: IpAddr, trunk: Option<usize>, others: Range<usize>) -> Option<Domain> {
         let ip = canonical(ip);
         let lives_there = |index: usize| {
             let trunk = self.config.trunks.get(index)?;
@@ -106,9 +116,7 @@ impl UserAgent {
             })?;
             Some(self.domain_of_trunk(index, &target.host))
         };
-        trunk
-            .and_then(lives_there)
-            .or_else(|| (0..self.config.trunks.len()).find_map(lives_there))
+        trunk.into_iter().chain(others).find_map(lives_there)
     }
 
     /// What the trunk's certificate must bear at the target of this host.

@@ -101,6 +101,12 @@ impl UserAgent {
     /// The place says nothing, or its transport broke: the request goes on elsewhere. An INVITE
     /// left behind is taken back when it is heard of.
     pub(super) fn leave(&mut self, key: &ClientKey, status: u16, now: Instant) {
+        // What a broken transport did not carry has begun nothing.
+        self.leave_begun(key, status, status == 408, now);
+    }
+
+    /// The same, and whether the request may have arrived.
+    pub(super) fn leave_begun(&mut self, key: &ClientKey, status: u16, begun: bool, now: Instant) {
         let Some(entry) = self.clients.get_mut(key) else {
             return;
         };
@@ -108,8 +114,7 @@ impl UserAgent {
         entry.leave_at = None;
         entry.doubt_at = None;
         match &mut entry.machine {
-            // What a broken transport did not carry has begun nothing.
-            Machine::Invite(machine) if status == 408 || machine.is_proceeding() => {
+            Machine::Invite(machine) if begun || machine.is_proceeding() => {
                 let answered = machine.is_proceeding();
                 machine.leave(now);
                 entry.outbound.owner = Owner::Left;

@@ -69,6 +69,12 @@ impl UserAgent {
         self.health.get(&id).is_some_and(|health| health.is_out)
     }
 
+    /// True when every target of a trunk is out.
+    pub(super) fn is_trunk_out(&self, trunk: usize) -> bool {
+        (0..self.config.trunks[trunk].targets.len())
+            .all(|target| self.is_out(TargetId { trunk, target }))
+    }
+
     /// A call failed at every place of this target: it is out at once.
     pub(super) fn fail_target(&mut self, id: TargetId, now: Instant) {
         let is_probed = self.config.trunks[id.trunk].health.is_some();
@@ -181,7 +187,7 @@ impl UserAgent {
             .filter(|(_, entry)| {
                 matches!(entry.outbound.owner, Owner::Invite(_))
                     && entry.outbound.way.target() == Some(id)
-                    && entry.outbound.way.has_more()
+                    && entry.outbound.way.may_leave()
                     && entry.machine.is_waiting()
                     && !entry.progressed
             })

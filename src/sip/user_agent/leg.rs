@@ -13,6 +13,7 @@ use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::event::LegId;
 use crate::sip::message::Request;
+use crate::sip::network_headers::NetworkHeaders;
 use crate::sip::redirection::Redirection;
 use crate::sip::session_timer::SessionTimer;
 use crate::sip::transaction::key::{ClientKey, ServerKey};
@@ -44,6 +45,8 @@ pub struct Leg {
     pub contact_user: String,
     pub call_id: String,
     pub local_tag: String,
+    /// What our requests in its dialog tell of networks.
+    pub network: NetworkHeaders,
     /// How its trunk wants dialogs kept.
     pub rules: DialogRules,
     /// The call began with our INVITE: the Call-ID is ours.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::agent::UserAgent;
+use super::agent::{UserAgent, random_token};
 use super::flow::Happening;
 use super::sending::{Outbound, Owner};
 use super::targets::put_routes;
@@ -20,6 +20,7 @@ use crate::sip::instant_message::{
 };
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
+use crate::sip::network_headers::NetworkHeaders;
 use crate::sip::screening::Refusal;
 use crate::sip::transaction::key::ServerKey;
 
@@ -116,7 +117,10 @@ impl UserAgent {
             outgoing.from_name.as_deref(),
             &trunk.domain,
             false,
+            registration.and_then(|entry| entry.associated.first().map(String::as_str)),
         );
+        let icid = || random_token(&mut self.random, 16);
+        let network = NetworkHeaders::of_request(&trunk.identity, &mut Vec::new(), icid);
         let (call_id, tag) = (self.token(16), self.token(8));
         let mut request = Request::new(Method::Message, uri.clone());
         // No Contact: a MESSAGE makes no dialog (RFC 3428 section 4).
@@ -129,6 +133,7 @@ impl UserAgent {
         for (name, value) in presented.headers {
             headers.insert(Name::from(name), value);
         }
+        network.put(headers);
         put_routes(&mut request, &routes);
         put_text(&mut request, &outgoing.text);
         let id = self.messaging.next();

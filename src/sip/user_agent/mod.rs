@@ -35,6 +35,7 @@ mod server_side;
 mod targets;
 mod their_offers;
 mod transferring;
+mod unreachable;
 
 pub use agent::UserAgent;
 pub use domains::Domain;

@@ -9,6 +9,7 @@ use super::targets::Way;
 use crate::sip::address::{Address, NextHop};
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Response, elements, set};
+use crate::sip::network_headers::{NetworkHeaders, remove_network_headers};
 use crate::sip::redirection::NewTarget;
 
 impl UserAgent {
@@ -75,6 +76,9 @@ impl UserAgent {
                 .map(crate::sip::digest::Authorizer::new),
             _ => None,
         };
+        if !target.home {
+            leg.network = NetworkHeaders::default();
+        }
         let way = match leg.trunk {
             Some(trunk) if target.home => Some(self.way_to_trunk(trunk)),
             _ => NextHop::of_uri(&target.uri).map(Way::from),
@@ -112,6 +116,7 @@ fn readdress(outbound: &mut Outbound, target: &NewTarget, sequence: u32) {
         ] {
             headers.remove(&Name::from(name));
         }
+        remove_network_headers(headers);
         headers.remove(&Name::ROUTE);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::agent::{UserAgent, Wake};
-use super::flow::Happening;
+use super::agent::{UserAgent, Wake, random_token};
+use super::flow::{Flow, Happening};
 use super::registrations::{IN_FLIGHT, RegistrationId};
 use super::sending::{Outbound, Owner};
 use super::targets::put_routes;
@@ -11,6 +11,7 @@ use crate::sip::address::{Address, is_route, user_of};
 use crate::sip::config::Registered;
 use crate::sip::message::{Headers, Name, Request, Response, elements, header};
 use crate::sip::method::Method;
+use crate::sip::network_headers::{NetworkHeaders, wants_security_agreement};
 use crate::sip::registration::{Outcome, Registering};
 
 /// How long the account of a user who has gone stays registered: a page that is loaded anew, or
@@ -19,6 +20,9 @@ const GRACE: Duration = Duration::from_secs(30);
 
 /// Most routes taken from one answer.
 const ROUTES: usize = 16;
+/// Most associated URIs taken from one answer, and the most bytes of each.
+const ASSOCIATED: usize = 16;
+const LONGEST_ASSOCIATED: usize = 256;
 
 impl UserAgent {
     pub(super) fn start_registrations(&mut self, now: Instant) {
@@ -77,6 +81,18 @@ impl UserAgent {
                 .filter(|route| is_route(&route.uri))
                 .map(|route| route.uri)
                 .collect();
+            entry.associated = elements(headers, &Name::from("P-Associated-URI"))
+                .into_iter()
+                .take(ASSOCIATED)
+                .filter_map(|element| Address::parse(element).ok())
+                .map(|address| address.uri)
+                .filter(|uri| uri.len() <= LONGEST_ASSOCIATED)
+                .collect();
+        }
+        if wants_security_agreement(response) {
+            let trunk = &self.config.trunks[entry.trunk].name;
+            tracing::error!(%trunk, status = response.status,
+                "sip registrar demands Security-Agreement (RFC 3329), which is out of scope");
         }
         let outcome = Outcome {
             status: response.status,
@@ -93,6 +109,24 @@ impl UserAgent {
                 machine.handle(outcome, spread, now);
             }
         });
+    }
+
+    /// Takes by which way a REGISTER was accepted. The registrar says by `outbound` in Require
+    /// (RFC 5626 section 6), some in Supported, that it brings requests back the same way.
+    pub(super) fn take_outbound_flow(&mut self, owner: Owner, flow: Flow, response: &Response) {
+        let Owner::Register(id) = owner else {
+            return;
+        };
+        let Some(entry) = self.registrations.get_mut(id) else {
+            return;
+        };
+        let named = [Name::REQUIRE, Name::SUPPORTED].iter().any(|name| {
+            elements(&response.headers, name)
+                .iter()
+                .any(|option| option.eq_ignore_ascii_case("outbound"))
+        });
+        let does = named && entry.instance.is_some();
+        entry.outbound_flow = does.then_some((flow.transport, flow.remote));
     }
 
     pub(super) fn fail_register(&mut self, id: RegistrationId, status: u16, now: Instant) {
@@ -210,6 +244,9 @@ impl UserAgent {
         }
         params.push_str(&format!(";expires={expires}"));
         let contact = (entry.contact_user.clone(), params);
+        let icid = || random_token(&mut self.random, 16);
+        NetworkHeaders::of_request(&trunk.identity, &mut Vec::new(), icid)
+            .put(&mut request.headers);
         put_routes(&mut request, &trunk.routes);
         let owner = Owner::Register(id);
         if let Some(authorizer) = entry.authorizer.as_ref()

@@ -2,14 +2,15 @@
 //! by the contact that was registered.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 
 use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 
 use super::agent::random_token;
-use crate::sip::config::{Account, Config, Credentials, Registered, Registration};
+use crate::sip::config::{Account, Config, Credentials, Registered, Registration, Transport};
 use crate::sip::digest::Authorizer;
-use crate::sip::event::RegistrationStatus;
+use crate::sip::event::{RegistrationState, RegistrationStatus};
 use crate::sip::registration::Registering;
 
 /// Names one registration as long as the user agent lives.
@@ -44,6 +45,11 @@ pub struct RegistrationEntry {
     pub tag: String,
     /// URIs of the preloaded routes of its calls (RFC 3608).
     pub service_route: Vec<String>,
+    /// URIs that the registrar associated with it, the default one first (RFC 7315 section 4.1).
+    pub associated: Vec<String>,
+    /// The way of its last accepted REGISTER, where the registrar does Outbound (RFC 5626): protocol
+    /// and peer.
+    pub outbound_flow: Option<(Transport, SocketAddr)>,
     /// True while it waits in its trunk's lane.
     pub queued: bool,
     /// True while a REGISTER has no final answer.
@@ -110,6 +116,8 @@ impl Registrations {
                     call_id: random_token(random, 16),
                     tag: random_token(random, 8),
                     service_route: Vec::new(),
+                    associated: Vec::new(),
+                    outbound_flow: None,
                     queued: false,
                     in_flight: false,
                 });
@@ -178,6 +186,13 @@ impl Registrations {
 }
 
 impl RegistrationEntry {
+    /// True where what leaves this way goes by the flow that was registered, and the registrar
+    /// brings requests back on it.
+    pub fn is_outbound(&self, transport: Transport, remote: SocketAddr) -> bool {
+        self.outbound_flow == Some((transport, remote))
+            && self.machine.state() == RegistrationState::Registered
+    }
+
     /// As the operator sees it.
     pub fn status(&self, config: &Config) -> RegistrationStatus {
         RegistrationStatus {
@@ -189,15 +204,17 @@ impl RegistrationEntry {
 }
 
 /// The instance of one registration (RFC 5626 section 4.1): the same after a restart, because it
-/// comes from the configuration alone; another for each gateway of a pair, because their
-/// listeners differ. A version 8 UUID (RFC 9562 section 5.8).
+/// comes from what lasts alone; another for each gateway, because it is installed elsewhere or
+/// listens elsewhere. A version 8 UUID (RFC 9562 section 5.8).
 fn instance(config: &Config, trunk: &str, registration: &Registration) -> String {
     let mut hash = Sha256::new();
     for listen in &config.listen {
         hash.update(format!("{} {} ", listen.transport, listen.address));
     }
     hash.update(config.advertised.map_or(String::new(), |ip| ip.to_string()));
-    for part in [trunk, &registration.user] {
+    let installation = config.installation.as_ref();
+    let installation = installation.map_or("", |named| named.reveal().as_str());
+    for part in [trunk, &registration.user, installation] {
         hash.update([0]);
         hash.update(part);
     }

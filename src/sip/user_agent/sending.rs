@@ -92,6 +92,29 @@ pub enum Owner {
     Left,
 }
 
+impl Owner {
+    /// The leg whose request it is.
+    pub(super) const fn leg(self) -> Option<LegId> {
+        match self {
+            Owner::Invite(leg)
+            | Owner::Reinvite(leg)
+            | Owner::Acknowledge(leg)
+            | Owner::Bye(leg)
+            | Owner::Info(leg)
+            | Owner::DialogMessage(leg)
+            | Owner::Prack(leg, _)
+            | Owner::Refer(leg)
+            | Owner::Refresh(leg)
+            | Owner::Offer(leg) => Some(leg),
+            Owner::Message(_)
+            | Owner::Register(_)
+            | Owner::Probe(_)
+            | Owner::Nobody
+            | Owner::Left => None,
+        }
+    }
+}
+
 /// A client transaction and its surroundings.
 #[derive(Debug)]
 pub struct ClientEntry {
@@ -177,6 +200,13 @@ impl Machine {
             Machine::Other(machine) => machine.is_waiting(),
         }
     }
+
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Machine::Invite(machine) => machine.is_unanswered(),
+            Machine::Other(machine) => machine.is_unanswered(),
+        }
+    }
 }
 
 /// Peers held as without TCP.
@@ -219,8 +249,7 @@ impl UserAgent {
         };
         let mut flow = Flow::new(transport, listener, address);
         if let (Transport::Tls, Some(hop)) = (transport, outbound.way.hop().cloned()) {
-            let trunk = self.trunk_of_owner(outbound.owner);
-            flow.domain = Some(self.domain_of(&hop, trunk));
+            flow.domain = Some(self.domain_of(&hop, outbound.owner));
         } else if is_sips(&outbound.request.uri) {
             // RFC 3261 section 26.2.2: better no call than one that others can hear.
             tracing::warn!(%address, %transport, "sips request not sent without tls");
@@ -274,7 +303,7 @@ impl UserAgent {
         }
         let leave_at = outbound
             .way
-            .has_more()
+            .may_leave()
             .then_some(now + outbound.way.try_timeout);
         let entry = ClientEntry {
             machine,
@@ -456,39 +485,19 @@ impl UserAgent {
 
     fn authorizer(&mut self, owner: Owner) -> Option<&mut Authorizer> {
         match owner {
-            Owner::Invite(leg)
-            | Owner::Reinvite(leg)
-            | Owner::Acknowledge(leg)
-            | Owner::Bye(leg)
-            | Owner::Info(leg)
-            | Owner::DialogMessage(leg)
-            | Owner::Refer(leg)
-            | Owner::Prack(leg, _)
-            | Owner::Refresh(leg)
-            | Owner::Offer(leg) => self.legs.get_mut(&leg)?.authorizer.as_mut(),
             Owner::Message(id) => self.messaging.sent_mut(id)?.authorizer.as_mut(),
             Owner::Register(id) => self.registrations.get_mut(id)?.authorizer.as_mut(),
-            Owner::Nobody | Owner::Left | Owner::Probe(_) => None,
+            _ => self.legs.get_mut(&owner.leg()?)?.authorizer.as_mut(),
         }
     }
 
     /// Index of the trunk that a request belongs to.
     pub(super) fn trunk_of_owner(&self, owner: Owner) -> Option<usize> {
         match owner {
-            Owner::Invite(leg)
-            | Owner::Reinvite(leg)
-            | Owner::Acknowledge(leg)
-            | Owner::Bye(leg)
-            | Owner::Info(leg)
-            | Owner::DialogMessage(leg)
-            | Owner::Refer(leg)
-            | Owner::Prack(leg, _)
-            | Owner::Offer(leg)
-            | Owner::Refresh(leg) => self.legs.get(&leg)?.trunk,
             Owner::Message(id) => self.messaging.trunk_of(id),
             Owner::Register(id) => Some(self.registrations.get(id)?.trunk),
             Owner::Probe(id) => Some(id.trunk),
-            Owner::Nobody | Owner::Left => None,
+            _ => self.legs.get(&owner.leg()?)?.trunk,
         }
     }
 
@@ -496,23 +505,14 @@ impl UserAgent {
         let sequence = match owner {
             Owner::Message(id) => &mut self.messaging.sent_mut(id)?.sequence,
             Owner::Register(id) => &mut self.registrations.get_mut(id)?.sequence,
-            Owner::Invite(leg)
-            | Owner::Reinvite(leg)
-            | Owner::Acknowledge(leg)
-            | Owner::Bye(leg)
-            | Owner::Info(leg)
-            | Owner::DialogMessage(leg)
-            | Owner::Refer(leg)
-            | Owner::Refresh(leg)
-            | Owner::Offer(leg) => match &mut self.legs.get_mut(&leg)?.state {
+            Owner::Prack(leg, fork) => {
+                &mut self.legs.get_mut(&leg)?.dialog_mut(fork)?.local_sequence
+            }
+            _ => match &mut self.legs.get_mut(&owner.leg()?)?.state {
                 State::Calling(calling) => &mut calling.sequence,
                 State::Ringing(ringing) => &mut ringing.dialog.local_sequence,
                 State::Established(established) => &mut established.dialog.local_sequence,
             },
-            Owner::Prack(leg, fork) => {
-                &mut self.legs.get_mut(&leg)?.dialog_mut(fork)?.local_sequence
-            }
-            Owner::Nobody | Owner::Left | Owner::Probe(_) => return None,
         };
         *sequence += 1;
         Some(*sequence)
@@ -540,7 +540,12 @@ impl UserAgent {
             Some((user, params)) => {
                 let sips = wants_sips(&outbound.request);
                 let uri = self.contact_uri(user, ordinary, address, sips)?;
-                Some(format!("<{uri}>{params}"))
+                // RFC 5626 section 4.3: the dialog's requests come back on this very flow.
+                let is_register = outbound.request.method == Method::Register;
+                let entry = self.registrations.of_contact(user);
+                let returns = entry.is_some_and(|entry| entry.is_outbound(transport, address));
+                let ob = if returns && !is_register { ";ob" } else { "" };
+                Some(format!("<{uri}{ob}>{params}"))
             }
             None => None,
         };

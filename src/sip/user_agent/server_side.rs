@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::agent::{UserAgent, Wake};
+use super::agent::{UserAgent, Wake, random_token};
 use super::flow::{Flow, Ready};
 use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
@@ -20,6 +20,7 @@ use crate::sip::event::{Event, Incoming, LegId};
 use crate::sip::identity;
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
+use crate::sip::network_headers::{NetworkHeaders, called_party};
 use crate::sip::redirection::Redirection;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
 use crate::sip::transaction::key::{CallKey, MergeKey, ServerKey};
@@ -108,6 +109,9 @@ impl UserAgent {
                 ..Refusal::plain(503)
             };
             return self.refuse_without_state(&request, &refusal, flow, length, now);
+        }
+        if self.comes_too_early(&request, envelope, flow, source, length, now) {
+            return;
         }
         let Ok(entrance) = self.authenticate(&request, envelope, flow, source, now) else {
             return;
@@ -234,12 +238,16 @@ impl UserAgent {
         // In the dialog we stay who we registered as.
         let contact_user = registration.map(|entry| entry.contact_user.clone());
         let request_user = registration.map_or(called, |entry| entry.user.clone());
+        let called_party = policy.and_then(|policy| called_party(policy, &request.headers));
+        let icid = || random_token(&mut self.random, 16);
+        let network =
+            policy.map(|policy| NetworkHeaders::of_incoming(policy, &request.headers, icid));
         let id = self.next_leg();
         let local_tag = self.token(8);
         let incoming = Incoming {
             leg: id,
             trunk: trunk_name,
-            request_user: request_user.clone(),
+            request_user: called_party.unwrap_or_else(|| request_user.clone()),
             account,
             to_user: user_of(&envelope.to.uri),
             from_user: caller.user,
@@ -268,6 +276,7 @@ impl UserAgent {
                 contact_user: contact_user.unwrap_or(request_user),
                 call_id: envelope.call_id.to_string(),
                 local_tag,
+                network: network.unwrap_or_default().of_dialog(),
                 rules,
                 caller: false,
                 state: State::Ringing(Box::new(Ringing {

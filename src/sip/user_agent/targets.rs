@@ -45,6 +45,8 @@ pub struct Way {
     pub try_timeout: Duration,
     /// Since when it waits for names.
     waits_since: Option<Instant>,
+    /// The owner knows another way, by another trunk.
+    alternative: bool,
 }
 
 impl Way {
@@ -58,6 +60,15 @@ impl Way {
             target: None,
             try_timeout: TRY_TIMEOUT,
             waits_since: None,
+            alternative: false,
+        }
+    }
+
+    /// The same way of an owner who may know another one.
+    pub fn or_elsewhere(self, alternative: bool) -> Self {
+        Way {
+            alternative,
+            ..self
         }
     }
 
@@ -79,6 +90,11 @@ impl Way {
     /// True when another place is left, or may be found.
     pub fn has_more(&self) -> bool {
         !self.places.is_empty() || !self.hops.is_empty()
+    }
+
+    /// True when a place that says nothing is left before the request's own time is over.
+    pub fn may_leave(&self) -> bool {
+        self.alternative || self.has_more()
     }
 
     /// True when another place of the same hop is left.
@@ -242,6 +258,8 @@ impl UserAgent {
         self.locator.take(question, answer, now);
         let cold = std::mem::take(&mut self.cold);
         self.warm(cold, now);
+        let cold = &self.cold;
+        self.first_look_ups.retain(|hop| cold.contains(hop));
         for outbound in std::mem::take(&mut self.parked) {
             self.send(outbound, now);
         }

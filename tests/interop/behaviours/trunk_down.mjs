@@ -13,6 +13,7 @@ for (const transport of ["udp", "tcp"]) {
     });
     const page = await world.chromium();
     await page.dial("700");
-    assert.equal((await page.ended(40000)).reason, "trunk-unreachable");
+    // By UDP too: the timers alone would take 32 s.
+    assert.equal((await page.ended(5000)).reason, "trunk-unreachable");
   });
 }

@@ -1,0 +1,109 @@
+//! A trunk that cannot place a call, and the next one that is asked in its place.
+//!
+//! Each trunk gets a leg of its own, described by its own policy and with keys that no trunk
+//! before has seen. The browser keeps the one answer that it has; what it may notice is that it
+//! rings later, after an announcement of the trunk that was left.
+
+use super::EndReason;
+use super::machine::{Call, Rules, State, Step};
+use super::message::Action;
+use super::outgoing::{Calling, Told};
+use crate::codec::{AudioFormat, Direction};
+use crate::sdp;
+
+/// One more trunk for a call, and what was drawn for its leg.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// What calls of this trunk go by.
+    pub rules: Rules,
+    /// What its keys are made from: no trunk can read what another one carries.
+    pub seed: sdp::KeySeed,
+    /// Ids of its session description.
+    pub session: sdp::SessionIds,
+}
+
+/// Whether a refusal says that the trunk cannot, and nothing of the called party: another trunk
+/// may. Where the party has rung, only the trunk's own word counts, by which nobody rings there
+/// any more: a 408 is nobody's answer then, and behind a broken transport it may ring on.
+pub(super) const fn says_trunk_cannot(status: u16, from_pbx: bool, has_rung: bool) -> bool {
+    match status {
+        500 | 502 | 503 | 504 => from_pbx || !has_rung,
+        408 => !has_rung,
+        _ => false,
+    }
+}
+
+impl Call {
+    /// Gives an outgoing call that has just begun further trunks, the first to try first.
+    pub fn with_fallback(mut self, attempts: impl IntoIterator<Item = Attempt>) -> Self {
+        self.calling(|calling| calling.ahead = attempts.into_iter().collect());
+        self
+    }
+}
+
+impl Calling {
+    /// The trunk refused, or could not be asked: the next one, or the end.
+    pub(super) fn refused(
+        mut self: Box<Self>,
+        call: &mut Call,
+        status: u16,
+        cause: Option<u16>,
+        from_pbx: bool,
+    ) -> Step {
+        if says_trunk_cannot(status, from_pbx, self.has_rung)
+            && let Some(next) = self.ahead.pop_front()
+        {
+            return self.go_on(call, next, status);
+        }
+        Step::End(
+            EndReason::from_refusal(status, cause),
+            from_pbx.then_some(status),
+        )
+    }
+
+    fn go_on(mut self: Box<Self>, call: &mut Call, next: Attempt, status: u16) -> Step {
+        self.leave_parties(call);
+        call.rules = next.rules;
+        call.local.rtp = sdp::LocalRtp::new(call.local.rtp.address, next.seed);
+        call.local.pbx_session = next.session;
+        self.pbx_offer = self.offer_to_pbx(call);
+        if let Err(reason) = self.answer_settled_browser(call) {
+            return Step::End(reason, None);
+        }
+        let offer = self.written_offer();
+        call.push(Action::InviteNext { offer, status });
+        Step::Stay(State::Calling(self))
+    }
+
+    /// Nobody of the trunk that is left hears the page, or is heard by it, any more.
+    fn leave_parties(&mut self, call: &mut Call) {
+        let heard = self
+            .heard
+            .take()
+            .and_then(|fork| self.parties.remove(&fork));
+        if let (Some(browser), Some(party)) = (&self.browser, heard) {
+            let pbx = AudioFormat {
+                direction: Direction::Inactive,
+                ..party.pbx
+            };
+            call.push(Action::SetFormats {
+                browser: Box::new(browser.clone()),
+                pbx: Box::new(pbx),
+            });
+        }
+        self.parties.clear();
+        self.told = Told::Nothing;
+        self.has_rung = false;
+    }
+
+    /// Our offer to the trunk that is asked; none where it is to offer.
+    pub(super) fn offer_to_pbx(&self, call: &Call) -> Option<sdp::LocalOffer> {
+        if call.rules.delayed_offer {
+            return None;
+        }
+        let mut policy = call.rules.trunk.clone();
+        policy.codecs = self.codecs_for_pbx(call);
+        let (rtp, session) = (call.local.rtp, call.local.pbx_session);
+        Some(sdp::pbx::offer(rtp, &policy, session, Direction::SendRecv))
+    }
+}
