@@ -5,6 +5,7 @@ mod dtmf;
 mod error;
 mod g711;
 mod opus;
+mod steady_tone;
 mod tone;
 
 pub use self::opus::{

@@ -19,7 +19,7 @@ pub struct Trunk {
     pub targets: Vec<TrunkTarget>,
     /// Seconds until a silent target is left for another one.
     pub try_timeout: u64,
-    /// Seconds between the probes of each target, 0 for none; absent: 30 where there are several.
+    /// Seconds between the probes of each address, 0 for none; absent: 30 where there are several.
     pub health_check: Option<u64>,
     /// Probes in a row that must fail until a target is out.
     pub health_failures: u32,

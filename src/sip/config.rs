@@ -267,8 +267,10 @@ impl Trunk {
 pub struct HealthCheck {
     /// From one to the next.
     pub every: Duration,
-    /// How many in a row must fail until a target is out, one at least.
+    /// How many in a row must fail until a place is out, one at least.
     pub failures: u32,
+    /// Only while the trunk has several places, by its targets or by the addresses of a name.
+    pub only_several: bool,
 }
 
 /// One of the targets of a trunk.

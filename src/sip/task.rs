@@ -423,6 +423,29 @@ impl Driver {
                 metrics::gauge!("trunkline_trunk_target_up", "trunk" => trunk, "target" => target)
                     .set(f64::from(u8::from(is_up)));
             }
+            Happening::TargetPlace {
+                trunk,
+                target,
+                place,
+                is_up,
+                why,
+            } => {
+                let (transport, address) = (place.transport, place.address);
+                tracing::warn!(%trunk, %target, %transport, %address, is_up, why,
+                    "sip address of a target changed");
+            }
+            Happening::TargetPlaces {
+                trunk,
+                target,
+                up,
+                out,
+            } => {
+                for (state, count) in [("up", up), ("out", out)] {
+                    metrics::gauge!("trunkline_trunk_target_addresses", "trunk" => trunk.clone(),
+                        "target" => target.clone(), "state" => state)
+                    .set(f64::from(u8::try_from(count).unwrap_or(u8::MAX)));
+                }
+            }
             Happening::Unlocated { host } => {
                 tracing::warn!(%host, "sip host is at no address that can be sent to");
             }

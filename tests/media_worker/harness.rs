@@ -373,6 +373,16 @@ pub fn connect(worker: &Worker, key: u64) -> Call {
 }
 
 pub fn connect_with(worker: &Worker, key: u64, sockets: RtpSockets) -> Call {
+    connect_after(worker, key, sockets, |_, _| {})
+}
+
+/// As `connect_with`; what the PBX sends `before` to the call's RTP address finds no browser yet.
+pub fn connect_after(
+    worker: &Worker,
+    key: u64,
+    sockets: RtpSockets,
+    before: impl FnOnce(&mut Peer, SocketAddr),
+) -> Call {
     let (sender, events) = mpsc::channel(64);
     let ufrag = format!("ufrag{key}");
     let key = CallKey(key);
@@ -381,7 +391,7 @@ pub fn connect_with(worker: &Worker, key: u64, sockets: RtpSockets) -> Call {
         .handle
         .open(key, PlainLeg::new(&ufrag), sender)
         .expect("the worker runs");
-    let (browser, pbx) = (Peer::new(), Peer::new());
+    let (browser, mut pbx) = (Peer::new(), Peer::new());
     for command in [
         Command::AttachRtp(sockets),
         Command::SetRemoteRtp {
@@ -400,6 +410,7 @@ pub fn connect_with(worker: &Worker, key: u64, sockets: RtpSockets) -> Call {
             .expect("the worker runs");
     }
     let webrtc = worker.handle.local_addresses()[0];
+    before(&mut pbx, rtp);
     let mut call = Call {
         key,
         browser,

@@ -73,6 +73,23 @@ fn a_tone_crosses_both_ways_through_opus_and_pcmu() {
 }
 
 #[test]
+fn what_is_encoded_before_the_browser_is_connected_leaves_nothing_behind() {
+    let worker = worker();
+    let sockets = worker.ports.reserve().expect("a pair is free");
+    let mut early = connect_after(&worker, 1, sockets, |pbx, rtp| {
+        send_tone(pbx, rtp, 1_200.0, 7);
+        std::thread::sleep(20 * MILLISECOND);
+    });
+    let mut late = connect(&worker, 2);
+    for call in [&mut early, &mut late] {
+        call.pbx_sends_tone(1_200.0, 15);
+    }
+    let heard = early.browser.drain_payloads(OPUS);
+    assert_eq!(heard.len(), 15);
+    assert_eq!(heard, late.browser.drain_payloads(OPUS));
+}
+
+#[test]
 fn calls_on_one_port_do_not_hear_each_other() {
     let worker = worker();
     let mut first = connect(&worker, 1);

@@ -187,7 +187,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         domain: trunk.domain.clone().unwrap_or_else(|| host.clone()),
         routes: routes(index, trunk)?,
         try_timeout: try_timeout(index, trunk)?,
-        health: health(index, trunk, targets.len())?,
+        health: health(index, trunk, &targets)?,
         credentials: credentials(&trunk.username, password),
         inbound: credentials(&trunk.inbound_username, trunk.inbound_password.as_ref()),
         aka: aka(index, trunk)?,
@@ -406,10 +406,16 @@ fn try_timeout(index: usize, trunk: &settings::Trunk) -> Result<Duration, Error>
 fn health(
     index: usize,
     trunk: &settings::Trunk,
-    targets: usize,
+    targets: &[sip::TrunkTarget],
 ) -> Result<Option<sip::HealthCheck>, Error> {
-    let several = if targets > 1 { 30 } else { 0 };
-    let every = trunk.health_check.unwrap_or(several);
+    // A name may lead to several addresses.
+    let is_name = |of: &sip::TrunkTarget| of.target.host.parse::<IpAddr>().is_err();
+    let may_be_several = targets.len() > 1 || targets.iter().any(is_name);
+    let every = match trunk.health_check {
+        Some(every) => every,
+        None if may_be_several => 30,
+        None => 0,
+    };
     if every > 3_600 || trunk.health_failures == 0 {
         let key = format!("trunk[{index}].health_check");
         let expected = "0 to 3600 seconds, and 1 or more health_failures";
@@ -418,6 +424,7 @@ fn health(
     Ok((every > 0).then_some(sip::HealthCheck {
         every: Duration::from_secs(every),
         failures: trunk.health_failures,
+        only_several: trunk.health_check.is_none(),
     }))
 }
 
@@ -450,7 +457,14 @@ mod tests {
         let error = sip_trunk(3, &written).err().map(|error| error.to_string());
         assert!(error.expect("both").contains("trunk[3].target"));
         written.targets.clear();
-        assert!(sip_trunk(0, &written).expect("one").health.is_none());
+        let health = |written: &settings::Trunk| sip_trunk(0, written).expect("one").health;
+        let of_addresses = health(&written).expect("a name may have several addresses");
+        assert!(of_addresses.only_several);
+        written.health_check = Some(10);
+        assert!(!health(&written).expect("asked for").only_several);
+        written.health_check = None;
+        written.target = "sip:10.0.0.2".to_owned();
+        assert!(health(&written).is_none());
         written.routes = vec!["proxy".to_owned()];
         let error = sip_trunk(0, &written).err().map(|error| error.to_string());
         assert!(error.expect("no URI").contains("trunk[0].routes[0]"));

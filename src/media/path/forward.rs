@@ -167,6 +167,13 @@ impl Path {
         self.output.pop(out)
     }
 
+    /// Takes note that the packet polled last was not sent: as long as the `to` side is not
+    /// connected, for one. A decoder that was told the beginning of a signal later, or never, would
+    /// make something else of its rest.
+    pub fn packet_was_not_sent(&mut self) {
+        self.output.begin_encoding_anew();
+    }
+
     /// What there is to tell.
     pub fn poll_event(&mut self) -> Option<PathEvent> {
         self.events.pop_front()

@@ -173,6 +173,15 @@ impl Output {
         }
     }
 
+    /// What was encoded so far did not get to the decoder: the next packet does not build on it.
+    pub(super) fn begin_encoding_anew(&mut self) {
+        if let Encoder::Opus(opus) = &mut self.encoder
+            && opus.reset().is_err()
+        {
+            debug_assert!(false, "opus encoder reset");
+        }
+    }
+
     /// What a packet of ours lasts.
     pub(super) fn packet_time(&self) -> Duration {
         Duration::from_millis(self.frame_samples() as u64 * 1_000 / u64::from(SAMPLE_RATE))

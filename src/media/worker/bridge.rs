@@ -9,17 +9,18 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::paths::Paths;
 use super::pbx_end::{Channel, PbxEnd};
 use super::reporter::{Reporter, WallClock};
 use super::watch::Watch;
 use crate::codec::AudioFormat;
-use crate::media::path::{self, Path, PathEvent, StreamIdentity};
+use crate::media::path::{self, PathEvent, StreamIdentity};
 use crate::media::statistics::Drops;
 use crate::media::{
     CallStatistics, Error, MediaEvent, Received, Route, SecureLeg, Side, SideStatistics,
 };
 use crate::protection::Protection;
-use crate::rtp::{ReportBlock, is_rtcp, write_bye};
+use crate::rtp::is_rtcp;
 use crate::srtp;
 
 /// Settings and randomness of one call.
@@ -70,25 +71,6 @@ pub enum Evidence {
     Stream(u32),
     /// Nothing.
     None,
-}
-
-/// A report that waits to be polled.
-#[derive(Clone, Copy, Debug)]
-struct Report {
-    now: Instant,
-    block: Option<ReportBlock>,
-    bye: bool,
-}
-
-/// The two directions of audio.
-#[derive(Debug)]
-struct Paths {
-    to_pbx: Path,
-    to_browser: Path,
-    /// Bit n: payload type n was negotiated with the PBX.
-    pbx_payload_types: u128,
-    report_to_browser: Option<Report>,
-    report_to_pbx: Option<Report>,
 }
 
 /// Whether audio runs yet.
@@ -213,26 +195,14 @@ impl<L: SecureLeg> Bridge<L> {
         pbx: &AudioFormat,
         now: Instant,
     ) -> Result<(), Error> {
-        let pbx_payload_types = payload_types(pbx);
         self.touched.to_pbx = true;
         self.touched.to_browser = true;
         match &mut self.audio {
             Audio::Waiting => {
-                let config = &self.config;
-                let paths = Paths {
-                    to_pbx: Path::new(&config.path, browser, pbx, config.to_pbx)?,
-                    to_browser: Path::new(&config.path, pbx, browser, config.to_browser)?,
-                    pbx_payload_types,
-                    report_to_browser: None,
-                    report_to_pbx: None,
-                };
+                let paths = Paths::new(&self.config, browser, pbx)?;
                 self.audio = Audio::Running(Box::new(paths));
             }
-            Audio::Running(paths) => {
-                paths.to_pbx.reconfigure(browser, pbx)?;
-                paths.to_browser.reconfigure(pbx, browser)?;
-                paths.pbx_payload_types = pbx_payload_types;
-            }
+            Audio::Running(paths) => paths.reconfigure(browser, pbx)?,
         }
         if self.detects_digits {
             self.detect_digits();
@@ -434,23 +404,7 @@ impl<L: SecureLeg> Bridge<L> {
             return;
         };
         self.touched.reports = true;
-        let about_browser = paths.to_pbx.reception_report(now);
-        let about_pbx = paths.to_browser.reception_report(now);
-        let fraction = |block: &Option<ReportBlock>| {
-            block.map_or(0.0, |block| f32::from(block.fraction_lost) / 256.0)
-        };
-        self.browser.loss_in = fraction(&about_browser);
-        self.pbx.loss_in = fraction(&about_pbx);
-        paths.report_to_browser = Some(Report {
-            now,
-            block: about_browser,
-            bye,
-        });
-        paths.report_to_pbx = Some(Report {
-            now,
-            block: about_pbx,
-            bye,
-        });
+        (self.browser.loss_in, self.pbx.loss_in) = paths.report(now, bye);
     }
 
     /// The next datagram, in `out`; `plain` is scratch.
@@ -479,20 +433,23 @@ impl<L: SecureLeg> Bridge<L> {
             while self.touched.to_browser && paths.to_browser.poll_packet(plain) {
                 match self.leg.protect_rtp(plain, out) {
                     Some(route) => return Some(Outgoing::Browser(route)),
-                    None => self.browser.drops.count("not_connected"),
+                    None => {
+                        self.browser.drops.count("not_connected");
+                        paths.to_browser.packet_was_not_sent();
+                    }
                 }
             }
             if self.touched.reports {
                 if let Some(report) = paths.report_to_pbx.take()
                     && let Some((from, to)) = self.pbx_end.rtcp_destination()
                 {
-                    write_report(&mut paths.to_pbx, report, &self.config, plain);
+                    report.write(&mut paths.to_pbx, &self.config, plain);
                     if self.pbx_end.protect(srtp::Packet::Rtcp, plain, out) {
                         return Some(Outgoing::Pbx { from, to });
                     }
                 }
                 if let Some(report) = paths.report_to_browser.take() {
-                    write_report(&mut paths.to_browser, report, &self.config, plain);
+                    report.write(&mut paths.to_browser, &self.config, plain);
                     if let Some(route) = self.leg.protect_rtcp(plain, out) {
                         return Some(Outgoing::Browser(route));
                     }
@@ -570,22 +527,4 @@ fn told<E>(event: PathEvent, from: Side) -> MediaEvent<E> {
             duration: Duration::from_millis(u64::from(duration_ms)),
         },
     }
-}
-
-fn write_report(path: &mut Path, report: Report, config: &BridgeConfig, out: &mut Vec<u8>) {
-    out.clear();
-    let ntp = config.clock.at(report.now);
-    path.sender_report(report.now, ntp, report.block.as_ref(), &config.cname, out);
-    if report.bye {
-        write_bye(out, path.ssrc());
-    }
-}
-
-/// What may arrive from a side, as a set of bits.
-fn payload_types(format: &AudioFormat) -> u128 {
-    let audio = format.receive.iter().map(|receive| receive.payload_type);
-    let events = format.receive_events.iter().map(|event| event.payload_type);
-    audio
-        .chain(events)
-        .fold(0, |set, payload_type| set | 1 << (payload_type & 0x7f))
 }

@@ -16,6 +16,7 @@ fn probed() -> Trunk {
     trunk.health = Some(HealthCheck {
         every: 30 * SECOND,
         failures: 2,
+        only_several: false,
     });
     trunk
 }

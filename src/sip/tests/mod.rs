@@ -1,5 +1,6 @@
 //! Traces of the whole user agent.
 
+mod addresses;
 mod authentication;
 mod bad_input;
 mod called;

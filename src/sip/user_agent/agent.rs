@@ -10,14 +10,14 @@ use rand::{Rng, RngExt};
 
 use super::domains::Domains;
 use super::flow::{Flow, Happening, Transmit};
-use super::health::Health;
+use super::health::TargetHealth;
 use super::keep_alives::{KeepAlive, Way};
 use super::leg::Leg;
 use super::messaging::Messaging;
 use super::registrations::{RegistrationId, Registrations};
 use super::sending::{ClientEntry, Outbound};
 use super::server_side::ServerEntry;
-use super::targets::TargetId;
+use super::targets::{Failed, TargetId};
 use crate::sip::address::{NextHop, wants_sips};
 use crate::sip::admission::Admission;
 use crate::sip::config::{Config, Listen, Transport};
@@ -56,7 +56,7 @@ pub struct UserAgent {
     /// Keys of the trunks that have one, by trunk index.
     pub(super) subscribers: HashMap<usize, Subscriber>,
     /// The targets that are watched.
-    pub(super) health: BTreeMap<TargetId, Health>,
+    pub(super) health: BTreeMap<TargetId, TargetHealth>,
     /// What is known of names.
     pub(super) locator: Locator,
     /// Requests that wait for a name.
@@ -68,7 +68,7 @@ pub struct UserAgent {
     /// Hosts without an address, of which the log has heard.
     pub(super) unlocated: HashSet<String>,
     /// Places that failed, and until when others come first.
-    pub(super) failed_places: HashMap<Place, Instant>,
+    pub(super) failed_places: HashMap<Place, Failed>,
     /// Peers that refused TCP for a large request, and when.
     pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
     /// What limits the calls and answers of the present second.

@@ -104,8 +104,8 @@ impl UserAgent {
             Owner::Register(id) if response.status >= 200 => {
                 self.take_register_response(id, response, now);
             }
-            Owner::Probe(id) if response.status >= 200 => {
-                self.take_probe(id, response.status, now);
+            Owner::Probe(of) if response.status >= 200 => {
+                self.take_probe(of, response.status, now);
             }
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
                 self.lose(leg, now);
@@ -162,7 +162,7 @@ impl UserAgent {
             Owner::DialogMessage(leg) => self.texted(leg, unanswered(status), now),
             Owner::Register(id) => self.fail_register(id, status, now),
             // An early dialog that does not take a PRACK ends by itself or is answered all the same.
-            Owner::Probe(id) => self.take_probe(id, status, now),
+            Owner::Probe(of) => self.take_probe(of, status, now),
             Owner::Acknowledge(_) | Owner::Prack(..) | Owner::Nobody | Owner::Left => {}
         }
     }

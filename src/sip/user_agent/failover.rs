@@ -11,7 +11,7 @@ use super::agent::UserAgent;
 use super::client_side::same_branch;
 use super::leg::{Cancel, State};
 use super::sending::{Machine, Outbound, Owner};
-use super::targets::Way;
+use super::targets::{Failed, Way};
 use crate::sip::dialog::Dialog;
 use crate::sip::message::{Name, Response, header};
 use crate::sip::method::Method;
@@ -26,14 +26,18 @@ impl UserAgent {
     /// A request failed where it was sent: on to the next place, or the owner hears of it.
     pub(super) fn fail_here(&mut self, mut outbound: Outbound, status: u16, now: Instant) {
         if let Some(place) = outbound.way.here() {
-            self.fail_place(place, now + FAILED_FOR);
+            let failed = Failed {
+                until: now + FAILED_FOR,
+                asked: false,
+            };
+            self.fail_place(place, failed);
         }
-        self.fail_target_of(&outbound, now);
+        self.fail_watched_of(&outbound, now);
         if !outbound.way.has_more() || !self.may_move(outbound.owner) {
             return self.fail_outbound(outbound, status, now);
         }
         tracing::debug!(status, place = ?outbound.way.here(),
-            target = ?outbound.way.target(), method = %outbound.request.method,
+            target = ?outbound.way.watched(), method = %outbound.request.method,
             "sip request goes to the next place");
         outbound.failure = status;
         outbound.may_upgrade = true;
@@ -46,13 +50,12 @@ impl UserAgent {
         self.send(outbound, now);
     }
 
-    /// Every place of a target has failed a request.
-    fn fail_target_of(&mut self, outbound: &Outbound, now: Instant) {
-        if let Some(id) = outbound.way.target()
-            && !outbound.way.has_more_of_hop()
+    /// A place of a target has failed a request.
+    fn fail_watched_of(&mut self, outbound: &Outbound, now: Instant) {
+        if let Some(of) = outbound.way.watched()
             && !matches!(outbound.owner, Owner::Probe(_))
         {
-            self.fail_target(id, now);
+            self.fail_watched(of, now);
         }
     }
 
@@ -86,14 +89,20 @@ impl UserAgent {
             let asked = header(&response.headers, &Name::RETRY_AFTER)
                 .and_then(|value| value.split(|c: char| !c.is_ascii_digit()).next())
                 .and_then(|digits| digits.parse().ok())
-                .map_or(FAILED_FOR, Duration::from_secs);
-            let wait = asked.clamp(FAILED_FOR, LONGEST_FAILED);
-            self.fail_place(place, now + wait);
+                .map(Duration::from_secs);
+            let wait = asked
+                .unwrap_or(FAILED_FOR)
+                .clamp(FAILED_FOR, LONGEST_FAILED);
+            let failed = Failed {
+                until: now + wait,
+                asked: asked.is_some(),
+            };
+            self.fail_place(place, failed);
         }
         if moves {
             self.fail_here(outbound, 503, now);
         } else {
-            self.fail_target_of(&outbound, now);
+            self.fail_watched_of(&outbound, now);
         }
         moves
     }

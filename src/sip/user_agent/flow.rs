@@ -9,7 +9,7 @@ use super::domains::{Domain, DomainId};
 use crate::sip::config::Transport;
 use crate::sip::event::{Event, Incoming, LegId, RegistrationState};
 use crate::sip::instant_message::{IncomingMessage, MessageId, MessageOutcome};
-use crate::sip::locating::Question;
+use crate::sip::locating::{Place, Question};
 use crate::sip::transaction::key::ClientKey;
 
 /// One way between us and a peer.
@@ -26,6 +26,8 @@ pub struct Flow {
     pub connection: Option<u64>,
     /// Where to connect when that connection is gone (RFC 3261 section 18.2.2).
     pub reconnect: Option<SocketAddr>,
+    /// Where to connect when that fails too: the name in Via (RFC 3263 section 5).
+    pub elsewhere: Option<SocketAddr>,
     /// Who must be at the other end of a TLS connection that is opened for this.
     pub domain: Option<DomainId>,
     /// True for what belongs to a `sips:` request: our Contact is one too (RFC 3261 section
@@ -42,6 +44,7 @@ impl Flow {
             remote,
             connection: None,
             reconnect: None,
+            elsewhere: None,
             domain: None,
             sips: false,
         }
@@ -96,6 +99,30 @@ pub enum Happening {
         is_up: bool,
         /// In words; `assumed` at the start.
         why: &'static str,
+    },
+    /// One of several places of a target is there, or is not.
+    TargetPlace {
+        /// Name of the trunk.
+        trunk: String,
+        /// The target as a URI.
+        target: String,
+        /// The place.
+        place: Place,
+        /// Whether it is tried in its turn.
+        is_up: bool,
+        /// In words.
+        why: &'static str,
+    },
+    /// How many places of a target are known.
+    TargetPlaces {
+        /// Name of the trunk.
+        trunk: String,
+        /// The target as a URI.
+        target: String,
+        /// Tried in their turn.
+        up: usize,
+        /// Tried after all others.
+        out: usize,
     },
     /// A lookup is wanted; answer with `handle_resolved`, in any case.
     Resolve {

@@ -1,38 +1,72 @@
-//! Which targets of the trunks are there: probed by OPTIONS, seen by the calls that failed. A
-//! target that is out is tried after the others, never left out: when all are out, all are tried.
+//! Which places of the trunks' targets are there: probed by OPTIONS, seen by the calls that failed.
+//! A target by name has a place for each of its addresses, and is out when all of them are. A place
+//! that is out is tried after all others, never left out: when all are out, all are tried.
 
 use std::time::{Duration, Instant};
 
 use super::agent::{UserAgent, Wake};
 use super::flow::Happening;
-use super::sending::{Outbound, Owner};
-use super::targets::{TargetId, put_routes};
-use crate::sip::address::{Address, sip_uri};
-use crate::sip::message::{Name, Request};
-use crate::sip::method::Method;
-use crate::sip::transaction::key::ClientKey;
+use super::targets::TargetId;
+use crate::sip::locating::Place;
 
-/// How long a target that failed a call is out where nothing probes it.
+/// How long a place that failed a call is out where nothing probes it.
 const OUT_FOR: Duration = Duration::from_secs(30);
 /// The next probe after one that failed, or after a call that did.
-const SOON: Duration = Duration::from_secs(5);
+pub(super) const SOON: Duration = Duration::from_secs(5);
 /// The first probes are spread over this time.
 const FIRST_WITHIN: Duration = Duration::from_secs(2);
-/// A probe whose answer takes longer has failed.
-const PROBE_LIMIT: Duration = Duration::from_secs(4);
+/// A name is looked at for new addresses this often, and while it is looked up.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// One place of a target; none is named where an outbound proxy leads to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watched {
+    pub target: TargetId,
+    pub place: Option<Place>,
+}
 
 /// What is known of one target.
+#[derive(Debug, Default)]
+pub struct TargetHealth {
+    /// As it was told last.
+    is_out: bool,
+    /// How many of its places are there, and are not, likewise.
+    counts: (usize, usize),
+    /// When its name is looked at again.
+    look_at: Option<Instant>,
+    /// At most those that a name may lead to.
+    places: Vec<(Option<Place>, Health)>,
+}
+
+impl TargetHealth {
+    pub(super) fn place_mut(&mut self, place: Option<Place>) -> Option<&mut Health> {
+        let found = self.places.iter_mut().find(|(of, _)| *of == place);
+        found.map(|(_, health)| health)
+    }
+
+    fn all_out(&self) -> bool {
+        !self.places.is_empty() && self.places.iter().all(|(_, health)| health.is_out)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        let places = self.places.iter().filter_map(|(_, h)| h.poll_timeout());
+        places.chain(self.look_at).min()
+    }
+}
+
+/// What is known of one place.
 #[derive(Debug, Default)]
 pub struct Health {
     is_out: bool,
     /// Probes in a row that failed.
-    failures: u32,
+    pub(super) failures: u32,
     /// It has answered a probe before, so that silence means something.
-    answered: bool,
-    is_probing: bool,
-    next_probe: Option<Instant>,
+    pub(super) answered: bool,
+    pub(super) is_probing: bool,
+    pub(super) next_probe: Option<Instant>,
     /// When it comes back by itself.
-    back_at: Option<Instant>,
+    pub(super) back_at: Option<Instant>,
 }
 
 impl Health {
@@ -48,25 +82,20 @@ impl UserAgent {
         let mut watched = Vec::new();
         for (trunk, config) in self.config.trunks.iter().enumerate() {
             if config.targets.len() > 1 || config.health.is_some() {
-                let ids = (0..config.targets.len()).map(|target| TargetId { trunk, target });
-                watched.extend(ids.map(|id| (id, config.health.is_some())));
+                watched.extend((0..config.targets.len()).map(|target| TargetId { trunk, target }));
             }
         }
-        for (id, is_probed) in watched {
-            let first = now + FIRST_WITHIN.mul_f64(self.chance());
-            let health = Health {
-                next_probe: is_probed.then_some(first),
-                ..Health::default()
-            };
-            self.health.insert(id, health);
-            self.arm_target(id);
+        for id in watched {
+            self.health.insert(id, TargetHealth::default());
             self.tell_target(id, true, "assumed");
+            self.look_at_target(id, now);
+            self.arm_target(id);
         }
     }
 
     /// True when others should be tried before this target.
     pub(super) fn is_out(&self, id: TargetId) -> bool {
-        self.health.get(&id).is_some_and(|health| health.is_out)
+        self.health.get(&id).is_some_and(TargetHealth::all_out)
     }
 
     /// True when every target of a trunk is out.
@@ -75,159 +104,184 @@ impl UserAgent {
             .all(|target| self.is_out(TargetId { trunk, target }))
     }
 
-    /// A call failed at every place of this target: it is out at once.
-    pub(super) fn fail_target(&mut self, id: TargetId, now: Instant) {
-        let is_probed = self.config.trunks[id.trunk].health.is_some();
-        let Some(health) = self.health.get_mut(&id) else {
+    /// True when others should be tried before this place.
+    pub(super) fn is_place_out(&self, of: Watched) -> bool {
+        let target = self.health.get(&of.target);
+        target.is_some_and(|target| {
+            let mut places = target.places.iter();
+            places.any(|(place, health)| *place == of.place && health.is_out)
+        })
+    }
+
+    /// A call failed at this place: it is out at once.
+    pub(super) fn fail_watched(&mut self, of: Watched, now: Instant) {
+        let several = self.has_several(of.target);
+        let Some(health) = self.health_of(of) else {
             return;
         };
-        match (is_probed, &mut health.next_probe) {
-            (true, Some(at)) => *at = (*at).min(now + SOON),
-            _ => health.back_at = Some(now + OUT_FOR),
+        match &mut health.next_probe {
+            Some(at) => *at = (*at).min(now + SOON),
+            None if several => health.back_at = Some(now + OUT_FOR),
+            // The only place of its trunk, which nothing would bring back.
+            None => return,
         }
-        self.arm_target(id);
-        self.put_out(id, "a call failed");
+        self.put_out(of, "a call failed");
+        self.arm_target(of.target);
     }
 
     pub(super) fn handle_target_timeout(&mut self, id: TargetId, now: Instant) {
-        let Some(health) = self.health.get_mut(&id) else {
+        let looks = self.health.get(&id).and_then(|target| target.look_at);
+        if looks.is_some_and(|at| at <= now) {
+            self.look_at_target(id, now);
+        }
+        let Some(target) = self.health.get(&id) else {
             return;
         };
-        if health.back_at.is_some_and(|at| at <= now) {
-            health.back_at = None;
-            self.put_back(id, "tried again");
-        }
-        if let Some(health) = self.health.get(&id)
-            && health.next_probe.is_some_and(|at| at <= now)
-        {
-            self.probe(id, now);
+        let places: Vec<Option<Place>> = target.places.iter().map(|(place, _)| *place).collect();
+        for place in places {
+            let of = Watched { target: id, place };
+            if let Some(health) = self.health_of(of)
+                && health.back_at.is_some_and(|at| at <= now)
+            {
+                health.back_at = None;
+                self.put_back(of, "tried again");
+            }
+            if let Some(health) = self.health_of(of)
+                && health.next_probe.is_some_and(|at| at <= now)
+            {
+                self.probe(of, now);
+            }
         }
         self.arm_target(id);
     }
 
-    /// Asks a target whether it is there, outside of any call.
-    fn probe(&mut self, id: TargetId, now: Instant) {
-        let config = self.config.trunks[id.trunk].clone();
-        let Some(health) = self.health.get_mut(&id).filter(|health| !health.is_probing) else {
+    /// Which places does the target have by now? What is known of those that stay is kept.
+    fn look_at_target(&mut self, id: TargetId, now: Instant) {
+        let places = self.places_of_target(id, now);
+        let Some(target) = self.health.get_mut(&id) else {
             return;
         };
-        health.is_probing = true;
-        let uri = sip_uri("", &config.targets[id.target].target.host);
-        let from = Address::new(sip_uri("", &config.domain)).with_tag(&self.token(8));
-        let mut request = Request::new(Method::Options, uri.clone());
-        let headers = &mut request.headers;
-        headers.insert(Name::MAX_FORWARDS, 70u32);
-        headers.insert(Name::FROM, from.to_string());
-        headers.insert(Name::TO, Address::new(uri).to_string());
-        headers.insert(Name::CALL_ID, self.token(16));
-        headers.insert(Name::CSEQ, "1 OPTIONS");
-        headers.insert(Name::ACCEPT, "application/sdp");
-        put_routes(&mut request, &config.routes);
-        let outbound = Outbound {
-            contact: Some((String::new(), String::new())),
-            give_up: PROBE_LIMIT,
-            ..Outbound::new(request, self.way_to_target(id), Owner::Probe(id))
-        };
-        self.send(outbound, now);
-    }
-
-    /// Takes the outcome of a probe: the status of the answer, 408 or 503 where none came.
-    pub(super) fn take_probe(&mut self, id: TargetId, status: u16, now: Instant) {
-        let Some(check) = self.config.trunks[id.trunk].health else {
+        let Some((places, last)) = places else {
+            target.look_at = Some(now + LOOK_AGAIN);
             return;
         };
-        let Some(health) = self.health.get_mut(&id) else {
-            return;
-        };
-        health.is_probing = false;
-        if matches!(status, 408 | 503) {
-            health.failures = health.failures.saturating_add(1);
-            health.next_probe = Some(now + check.every.min(SOON));
-            let (out, known) = (health.failures >= check.failures, health.answered);
-            self.arm_target(id);
-            if out {
-                self.put_out(id, "probes failed");
+        target.look_at = (!last).then_some(now + LOOK_EVERY);
+        target.places.retain(|(place, _)| places.contains(place));
+        for place in places {
+            if target.place_mut(place).is_none() {
+                target.places.push((place, Health::default()));
             }
-            if known {
-                self.leave_target(id, now);
+        }
+        self.arrange_probes(id, now);
+        self.tell_counts(id, "looked up");
+    }
+
+    /// Begins to probe the places that are new, and ends it where only one is left and only several
+    /// are probed.
+    fn arrange_probes(&mut self, id: TargetId, now: Instant) {
+        let check = self.config.trunks[id.trunk].health;
+        let several = self.has_several(id);
+        let is_probed = check.is_some_and(|check| !check.only_several || several);
+        let count = self.health.get(&id).map_or(0, |target| target.places.len());
+        for index in 0..count {
+            let first = now + FIRST_WITHIN.mul_f64(self.chance());
+            let Some(target) = self.health.get_mut(&id) else {
+                return;
+            };
+            let health = &mut target.places[index].1;
+            if !is_probed && health.next_probe.take().is_some() && health.is_out {
+                health.back_at = Some(now + OUT_FOR);
+            } else if is_probed && health.next_probe.is_none() {
+                health.next_probe = Some(first);
             }
-            return;
-        }
-        health.failures = 0;
-        health.answered = true;
-        health.back_at = None;
-        health.next_probe = Some(now + check.every);
-        self.arm_target(id);
-        self.put_back(id, "answers");
-    }
-
-    /// An INVITE has had a 100 and nothing more for a while, and has somewhere else to go: is its
-    /// target still there?
-    pub(super) fn doubt_target(&mut self, key: &ClientKey, now: Instant) {
-        let Some(entry) = self.clients.get_mut(key) else {
-            return;
-        };
-        entry.doubt_at = None;
-        let target = entry.outbound.way.target();
-        if let Some(id) = target
-            && !entry.progressed
-            && self.config.trunks[id.trunk].health.is_some()
-        {
-            entry.doubt_at = Some(now + entry.outbound.way.try_timeout * 2);
-            self.probe(id, now);
-        }
-        self.run_client(key);
-    }
-
-    /// INVITEs that nobody rings for yet go on elsewhere: their target no longer answers.
-    fn leave_target(&mut self, id: TargetId, now: Instant) {
-        let mut stranded: Vec<ClientKey> = self
-            .clients
-            .iter()
-            .filter(|(_, entry)| {
-                matches!(entry.outbound.owner, Owner::Invite(_))
-                    && entry.outbound.way.target() == Some(id)
-                    && entry.outbound.way.may_leave()
-                    && entry.machine.is_waiting()
-                    && !entry.progressed
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
-        stranded.sort_unstable();
-        for key in stranded {
-            self.leave(&key, 408, now);
         }
     }
 
-    fn put_out(&mut self, id: TargetId, why: &'static str) {
-        if let Some(health) = self.health.get_mut(&id)
+    /// True when its trunk has more than one place by what is known.
+    fn has_several(&self, id: TargetId) -> bool {
+        let places = self.health.get(&id).map_or(0, |target| target.places.len());
+        places.max(self.config.trunks[id.trunk].targets.len()) > 1
+    }
+
+    pub(super) fn health_of(&mut self, of: Watched) -> Option<&mut Health> {
+        self.health.get_mut(&of.target)?.place_mut(of.place)
+    }
+
+    pub(super) fn put_out(&mut self, of: Watched, why: &'static str) {
+        if let Some(health) = self.health_of(of)
             && !std::mem::replace(&mut health.is_out, true)
         {
-            self.tell_target(id, false, why);
+            self.tell_place(of, false, why);
         }
     }
 
-    fn put_back(&mut self, id: TargetId, why: &'static str) {
-        if let Some(health) = self.health.get_mut(&id)
+    pub(super) fn put_back(&mut self, of: Watched, why: &'static str) {
+        if let Some(health) = self.health_of(of)
             && std::mem::replace(&mut health.is_out, false)
         {
-            self.tell_target(id, true, why);
+            self.tell_place(of, true, why);
         }
     }
 
-    fn arm_target(&mut self, id: TargetId) {
-        let timeout = self.health.get(&id).and_then(Health::poll_timeout);
+    pub(super) fn arm_target(&mut self, id: TargetId) {
+        let timeout = self.health.get(&id).and_then(TargetHealth::poll_timeout);
         self.deadlines.set(&Wake::Target(id), timeout);
     }
 
+    fn tell_place(&mut self, of: Watched, is_up: bool, why: &'static str) {
+        let id = of.target;
+        let several = self.health.get(&id).is_some_and(|t| t.places.len() > 1);
+        if several && let Some(place) = of.place {
+            let happening = Happening::TargetPlace {
+                trunk: self.config.trunks[id.trunk].name.clone(),
+                target: self.name_of(id),
+                place,
+                is_up,
+                why,
+            };
+            self.happen(happening);
+        }
+        self.tell_counts(id, why);
+    }
+
+    /// Tells how many places of a target there are, and whether it is there at all, if that changed.
+    fn tell_counts(&mut self, id: TargetId, why: &'static str) {
+        let Some(target) = self.health.get_mut(&id) else {
+            return;
+        };
+        let out = target.places.iter().filter(|(_, health)| health.is_out);
+        let out = out.count();
+        let up = target.places.len() - out;
+        let counts = std::mem::replace(&mut target.counts, (up, out));
+        let is_out = target.all_out();
+        let was_out = std::mem::replace(&mut target.is_out, is_out);
+        if counts != (up, out) {
+            let happening = Happening::TargetPlaces {
+                trunk: self.config.trunks[id.trunk].name.clone(),
+                target: self.name_of(id),
+                up,
+                out,
+            };
+            self.happen(happening);
+        }
+        if was_out != is_out {
+            self.tell_target(id, !is_out, why);
+        }
+    }
+
     fn tell_target(&mut self, id: TargetId, is_up: bool, why: &'static str) {
-        let trunk = &self.config.trunks[id.trunk];
         let happening = Happening::Target {
-            trunk: trunk.name.clone(),
-            target: trunk.targets[id.target].target.to_string(),
+            trunk: self.config.trunks[id.trunk].name.clone(),
+            target: self.name_of(id),
             is_up,
             why,
         };
         self.happen(happening);
+    }
+
+    fn name_of(&self, id: TargetId) -> String {
+        self.config.trunks[id.trunk].targets[id.target]
+            .target
+            .to_string()
     }
 }

@@ -24,6 +24,7 @@ mod leg;
 mod leg_timers;
 mod messaging;
 mod own_address;
+mod probing;
 mod redirecting;
 mod refreshing;
 mod registering;
@@ -36,6 +37,7 @@ mod targets;
 mod their_offers;
 mod transferring;
 mod unreachable;
+mod way_back;
 
 pub use agent::UserAgent;
 pub use domains::Domain;

@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
 use super::flow::Flow;
+use super::health::Watched;
 use super::leg::{LIFETIME, State};
 use super::registrations::RegistrationId;
-use super::targets::{TargetId, Way};
+use super::targets::Way;
 use crate::sip::address::{is_sips, wants_sips};
 use crate::sip::config::Transport;
 use crate::sip::digest::{Authorizer, Subject};
@@ -86,8 +87,8 @@ pub enum Owner {
     Register(RegistrationId),
     /// Nobody: CANCEL, and BYE of a fork that we do not want.
     Nobody,
-    /// The health of a target.
-    Probe(TargetId),
+    /// The health of a target's place.
+    Probe(Watched),
     /// Nobody any more: an INVITE that went on to another place.
     Left,
 }
@@ -473,7 +474,7 @@ impl UserAgent {
         match owner {
             Owner::Message(id) => self.messaging.trunk_of(id),
             Owner::Register(id) => Some(self.registrations.get(id)?.trunk),
-            Owner::Probe(id) => Some(id.trunk),
+            Owner::Probe(of) => Some(of.target.trunk),
             _ => self.legs.get(&owner.leg()?)?.trunk,
         }
     }

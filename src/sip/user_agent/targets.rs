@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::agent::{UserAgent, Wake};
 use super::flow::Happening;
+use super::health::Watched;
 use super::sending::Outbound;
 use crate::sip::address::{NextHop, is_loose};
 use crate::sip::locating::{Answer, Located, Place, Question, arrange};
@@ -30,6 +31,14 @@ pub struct TargetId {
     pub target: usize,
 }
 
+/// A place that others go before.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed {
+    pub until: Instant,
+    /// It asked to be left alone for so long (Retry-After).
+    pub asked: bool,
+}
+
 /// The way of one request: where it is, and where it may go yet.
 #[derive(Debug, Clone)]
 pub struct Way {
@@ -37,6 +46,8 @@ pub struct Way {
     hops: VecDeque<(NextHop, Option<TargetId>)>,
     /// Found for the hop looked up last, the next first.
     places: VecDeque<Place>,
+    /// Found, and out: for when nothing else is left.
+    late: VecDeque<Late>,
     here: Option<Place>,
     /// As it was written: the name that TLS must prove.
     hop: Option<NextHop>,
@@ -49,12 +60,21 @@ pub struct Way {
     alternative: bool,
 }
 
+/// Places of a hop that are tried after all others.
+#[derive(Debug, Clone)]
+struct Late {
+    hop: NextHop,
+    target: TargetId,
+    places: VecDeque<Place>,
+}
+
 impl Way {
     /// A way that leads nowhere: for a request that follows another one's flow.
     pub fn nowhere() -> Self {
         Way {
             hops: VecDeque::new(),
             places: VecDeque::new(),
+            late: VecDeque::new(),
             here: None,
             hop: None,
             target: None,
@@ -82,24 +102,22 @@ impl Way {
         self.hop.as_ref()
     }
 
-    /// The trunk's target that this place belongs to.
-    pub fn target(&self) -> Option<TargetId> {
-        self.target
+    /// This place as one of a trunk's target.
+    pub fn watched(&self) -> Option<Watched> {
+        self.target.map(|target| Watched {
+            target,
+            place: self.here,
+        })
     }
 
     /// True when another place is left, or may be found.
     pub fn has_more(&self) -> bool {
-        !self.places.is_empty() || !self.hops.is_empty()
+        !self.places.is_empty() || !self.hops.is_empty() || !self.late.is_empty()
     }
 
     /// True when a place that says nothing is left before the request's own time is over.
     pub fn may_leave(&self) -> bool {
         self.alternative || self.has_more()
-    }
-
-    /// True when another place of the same hop is left.
-    pub fn has_more_of_hop(&self) -> bool {
-        !self.places.is_empty()
     }
 
     /// The wait that ends now.
@@ -168,13 +186,42 @@ impl UserAgent {
         }
     }
 
-    /// The way to one target, by the trunk's proxy where it has one.
-    pub(super) fn way_to_target(&self, id: TargetId) -> Way {
-        let proxy = first_route(&self.config.trunks[id.trunk].routes);
-        let hop = proxy.unwrap_or_else(|| self.hop_of(id));
-        Way {
-            hops: VecDeque::from([(hop, Some(id))]),
-            ..Way::nowhere()
+    /// The way to one place of a target, or by the trunk's proxy.
+    pub(super) fn way_to_watched(&self, of: Watched) -> Way {
+        let proxy = first_route(&self.config.trunks[of.target.trunk].routes);
+        let hop = proxy.unwrap_or_else(|| self.hop_of(of.target));
+        match of.place {
+            Some(place) => Way {
+                places: VecDeque::from([place]),
+                hop: Some(hop),
+                target: Some(of.target),
+                ..Way::nowhere()
+            },
+            None => Way {
+                hops: VecDeque::from([(hop, Some(of.target))]),
+                ..Way::nowhere()
+            },
+        }
+    }
+
+    /// The places of a target, and whether they stay the same; `None` while its name is looked up.
+    pub(super) fn places_of_target(
+        &mut self,
+        id: TargetId,
+        now: Instant,
+    ) -> Option<(Vec<Option<Place>>, bool)> {
+        if first_route(&self.config.trunks[id.trunk].routes).is_some() {
+            return Some((vec![None], true));
+        }
+        let hop = self.hop_of(id);
+        let located = self.locator.locate(&hop, &mut self.random, now);
+        self.ask();
+        match located {
+            Located::Places(places) => {
+                let places = places.into_iter().map(Some).collect();
+                Some((places, hop.address().is_some()))
+            }
+            Located::Unknown => None,
         }
     }
 
@@ -197,6 +244,12 @@ impl UserAgent {
                 return self.send_to(outbound, place, now);
             }
             let Some((hop, _)) = outbound.way.hops.front() else {
+                if let Some(late) = outbound.way.late.pop_front() {
+                    outbound.way.hop = Some(late.hop);
+                    outbound.way.target = Some(late.target);
+                    outbound.way.places = late.places;
+                    continue;
+                }
                 let status = outbound.failure;
                 return self.fail_outbound(outbound, status, now);
             };
@@ -232,8 +285,23 @@ impl UserAgent {
             self.unlocated.remove(&hop.host);
         }
         if !self.failed_places.is_empty() {
-            self.failed_places.retain(|_, until| *until > now);
+            self.failed_places.retain(|_, failed| failed.until > now);
             places.sort_by_key(|place| self.failed_places.contains_key(place));
+        }
+        if let Some(target) = target {
+            let (out, up): (Vec<Place>, Vec<Place>) = places.into_iter().partition(|place| {
+                let place = Some(*place);
+                self.is_place_out(Watched { target, place })
+            });
+            if let (false, Some(hop)) = (out.is_empty(), way.hop.clone()) {
+                let places = out.into();
+                way.late.push_back(Late {
+                    hop,
+                    target,
+                    places,
+                });
+            }
+            places = up;
         }
         way.places = places.into();
     }
@@ -294,7 +362,7 @@ impl UserAgent {
         }
     }
 
-    fn warm(&mut self, hops: Vec<NextHop>, now: Instant) {
+    pub(super) fn warm(&mut self, hops: Vec<NextHop>, now: Instant) {
         for hop in hops {
             if self.locator.locate(&hop, &mut self.random, now) == Located::Unknown {
                 self.cold.push(hop);
@@ -318,11 +386,21 @@ impl UserAgent {
     }
 
     /// A place did not do its part: for a while others of its host come first.
-    pub(super) fn fail_place(&mut self, place: Place, until: Instant) {
+    pub(super) fn fail_place(&mut self, place: Place, failed: Failed) {
         if self.failed_places.len() >= FAILED_LIMIT {
             self.failed_places.clear();
         }
-        self.failed_places.insert(place, until);
+        let held = self.failed_places.entry(place).or_insert(failed);
+        if held.until < failed.until {
+            *held = failed;
+        }
+    }
+
+    /// A place does its part again.
+    pub(super) fn forgive_place(&mut self, place: Place) {
+        if self.failed_places.get(&place).is_some_and(|f| !f.asked) {
+            self.failed_places.remove(&place);
+        }
     }
 }
 

@@ -104,7 +104,7 @@ impl UserAgent {
             .iter()
             .filter(|(_, entry)| {
                 let ends = proven && !is_in_call(entry.outbound.owner);
-                waits_there(entry) && (ends || entry.outbound.way.has_more())
+                waits_there(entry) && (ends || entry.outbound.way.may_leave())
             })
             .map(|(key, _)| key.clone())
             .collect();

@@ -21,6 +21,7 @@ const records = [
   `host-record=a.${DOMAIN},${addresses.asterisk}`, `host-record=b.${DOMAIN},${addresses.second}`,
   `srv-host=_sip._tcp.${DOMAIN},a.${DOMAIN},5060,1,10`, `srv-host=_sip._tcp.${DOMAIN},b.${DOMAIN},5060,2,10`,
   `naptr-record=${DOMAIN},10,50,s,SIP+D2T,,_sip._tcp.${DOMAIN}`,
+  `srv-host=_sip._udp.${DOMAIN},a.${DOMAIN},5060,1,10`, `srv-host=_sip._udp.${DOMAIN},b.${DOMAIN},5060,2,10`,
 ];
 
 /** The first Asterisk says nothing after its 100, the second one rings and answers. */
@@ -90,4 +91,32 @@ behaviour("a name with NAPTR and SRV records: its first host is killed in mid-IN
   for (const question of [`NAPTR ${DOMAIN}`, `SRV _sip._tcp.${DOMAIN}`, `A a.${DOMAIN}`, `A b.${DOMAIN}`]) {
     assert.ok(asked.includes(question), `${question} among ${asked.join(", ")}`);
   }
+});
+
+behaviour("a name with two addresses by udp: the dead one is left out of the order and comes back", async (world) => {
+  const both = await pbxs(world);
+  const names = await world.nameServer(records);
+  const gateway = await world.gateway({
+    trunks: [trunks.asterisk({ ...accepted, target: `sip:${DOMAIN};transport=udp`, try_timeout: 1 })],
+    routes: [routes.asterisk], more: { sip: { dns_servers: [names.address] } },
+  });
+  const changed = (state) => new RegExp(`sip address of a target changed.*10\\.77\\.2\\.2:5060.*is_up=${state}`);
+  await killInMidInvite(world, gateway, both, changed("false"));
+  // The next call begins at the second.
+  const movedOn = () => [...gateway.process.output.matchAll(/sip request goes to the next place/g)].length;
+  const before = movedOn();
+  assert.ok(before > 0, "the first call went on");
+  const page = await world.chromium();
+  await page.dial(NUMBER);
+  await page.inState("ringing", 5000);
+  assert.equal(movedOn(), before);
+  await page.hangUp();
+  await both.second.allCallsEnded();
+  const { first } = await pbxs(world);
+  await until(() => changed("true").test(gateway.process.output), "the first answers probes again", 15000);
+  await page.dial(NUMBER);
+  await until(() => first.activeCalls() === 1, "the first PBX has the call", 5000, 20);
+  assert.equal(both.second.activeCalls(), 0);
+  await page.hangUp();
+  await first.allCallsEnded();
 });

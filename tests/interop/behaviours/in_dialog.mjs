@@ -182,7 +182,7 @@ behaviour("a caller sends the page on by REFER: NOTIFYs to it, a call to the new
     .pause(500)
     .answer(200, "OK", { body: sdp({ audio: "played" }) })
     .receive("ACK").play()
-    .isHungUp(), { tone: 1100 });
+    .isHungUp(), { tone: 1200 });
   await party.waits();
   const notified = (status, state) => ["NOTIFY", { has: [["Event:", "refer"], ["Content-Type:", "message/sipfrag"], ["Subscription-State:", state], `SIP/2.0 ${status}`] }];
   const far = world.sipp(Scenario.calls("refers")
@@ -205,7 +205,7 @@ behaviour("a caller sends the page on by REFER: NOTIFYs to it, a call to the new
   await page.answer();
   assert.equal(await page.evaluate(() => globalThis.told), "700");
   await far.succeeds();
-  await hears(page, 1100);
+  await hears(page, 1200);
   assert.equal(await page.state(), "in-call");
   await page.hangUp();
   await party.succeeds();

@@ -103,6 +103,29 @@ fn packets_are_cut_and_joined_to_the_other_sides_ptime() {
 }
 
 #[test]
+fn packets_that_were_not_sent_leave_nothing_in_those_that_are() {
+    let mut talker = Talker::tone(Codec::Pcmu, 1_200.0);
+    let mut late = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    for _ in 0..4 {
+        assert_eq!(late.give(&talker.audio()), 1);
+        late.path.packet_was_not_sent();
+        late.wait(20);
+    }
+    late.out.clear();
+    let mut fresh = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    for _ in 0..20 {
+        let packet = talker.audio();
+        for rig in [&mut late, &mut fresh] {
+            rig.give(&packet);
+            rig.wait(20);
+        }
+    }
+    for (number, (late, fresh)) in late.packets().iter().zip(fresh.packets()).enumerate() {
+        assert_eq!(late.payload, fresh.payload, "packet {number}");
+    }
+}
+
+#[test]
 fn the_source_may_change_its_codec_at_any_packet() {
     let mut rig = Rig::new(&any_codec(Codec::Opus), &side(Codec::Pcma));
     let mut talker = Talker::tone(Codec::Opus, 500.0);
