@@ -9,6 +9,10 @@ use trunkline::gateway::Gateway;
 use trunkline::settings::Settings;
 use trunkline::telemetry;
 
+/// docs/decisions/0010-allocator.md.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code of a configuration that cannot be used (EX_CONFIG of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
 

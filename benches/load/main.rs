@@ -43,6 +43,10 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// Until the PBX has heard of every hang-up.
 const BYES: Duration = Duration::from_secs(5);
 
+/// The gateway's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.bare_loop {

@@ -21,6 +21,10 @@ use arguments::{Arguments, Role};
 use process::{Contender, Usage};
 use sipp::{Callee, Outcome, Sipp};
 
+/// The gateway's own, for every contender in this program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(role) = arguments.role {
