@@ -39,6 +39,8 @@ pub struct Plan {
     pub id: u64,
     pub transport: Transport,
     pub remote: SocketAddr,
+    /// Who is connected to when nobody answers there.
+    pub elsewhere: Option<SocketAddr>,
     pub listener: usize,
     /// Where a connection that we open leaves from; `None`: as the route says.
     pub source: Option<IpAddr>,
@@ -93,8 +95,18 @@ pub async fn run_accepted(
 }
 
 /// Opens a connection and carries it until it ends.
-pub async fn run_opened(plan: Plan, mut queue: mpsc::Receiver<Outgoing>, secure: Option<Opening>) {
-    let opened = timeout(plan.limits.connect_timeout, connect(&plan)).await;
+pub async fn run_opened(
+    mut plan: Plan,
+    mut queue: mpsc::Receiver<Outgoing>,
+    secure: Option<Opening>,
+) {
+    let mut opened = timeout(plan.limits.connect_timeout, connect(&plan)).await;
+    if !matches!(opened, Ok(Ok(_)))
+        && let Some(elsewhere) = plan.elsewhere.take()
+    {
+        plan.remote = elsewhere;
+        opened = timeout(plan.limits.connect_timeout, connect(&plan)).await;
+    }
     let Ok(Ok(stream)) = opened else {
         // The owner must stop queueing before the rest is drained, or a message could fall
         // between: `Closed` goes first.

@@ -296,14 +296,17 @@ impl Transports {
                 Err(mpsc::error::TrySendError::Closed(back)) => outgoing = back,
             }
         }
+        let mut elsewhere = None;
         if flow.connection.is_some() {
             peer.remote = flow.reconnect.unwrap_or(flow.remote);
+            elsewhere = flow.elsewhere;
         }
         if self.connections.len() >= self.limits.connections {
             return Err(Unsent);
         }
         let secure = self.secure(&peer)?;
-        let (queue, plan, receiver) = self.plan(peer, flow.listener, false);
+        let (queue, mut plan, receiver) = self.plan(peer, flow.listener, false);
+        plan.elsewhere = elsewhere;
         queue.try_send(outgoing).map_err(|_| Unsent)?;
         let connection = plan.id;
         self.tasks.spawn(run_opened(plan, receiver, secure));
@@ -429,6 +432,7 @@ impl Transports {
             id,
             transport: peer.transport,
             remote: peer.remote,
+            elsewhere: None,
             listener,
             source: bound.filter(|ip| !ip.is_unspecified()),
             limits: self.limits.clone(),

@@ -45,5 +45,6 @@ impl UserAgent {
             let bytes = entry.outbound.request.write();
             self.transmit(flow, bytes, Some(key));
         }
+        self.lose_ways_back(connection, now);
     }
 }

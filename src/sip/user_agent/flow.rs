@@ -26,6 +26,8 @@ pub struct Flow {
     pub connection: Option<u64>,
     /// Where to connect when that connection is gone (RFC 3261 section 18.2.2).
     pub reconnect: Option<SocketAddr>,
+    /// Where to connect when that fails too: the name in Via (RFC 3263 section 5).
+    pub elsewhere: Option<SocketAddr>,
     /// Who must be at the other end of a TLS connection that is opened for this.
     pub domain: Option<DomainId>,
     /// True for what belongs to a `sips:` request: our Contact is one too (RFC 3261 section
@@ -42,6 +44,7 @@ impl Flow {
             remote,
             connection: None,
             reconnect: None,
+            elsewhere: None,
             domain: None,
             sips: false,
         }

@@ -37,6 +37,7 @@ mod targets;
 mod their_offers;
 mod transferring;
 mod unreachable;
+mod way_back;
 
 pub use agent::UserAgent;
 pub use domains::Domain;

@@ -11,6 +11,7 @@ use super::flow::Flow;
 use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
 use super::transferring::Transfers;
+use super::way_back::WayBack;
 use crate::sip::address::user_of;
 use crate::sip::config::{DialogRules, Trunk};
 use crate::sip::dialog::Dialog;
@@ -37,6 +38,8 @@ pub struct ServerEntry {
     pub trunk: Option<usize>,
     /// Key in `merging`.
     pub merging: String,
+    /// The way back by name, where the request came by a stream.
+    pub way_back: Option<Box<WayBack>>,
 }
 
 /// Either server transaction.
@@ -156,6 +159,7 @@ impl UserAgent {
             leg: None,
             trunk: entrance,
             merging,
+            way_back: self.way_back(envelope, flow, source),
         };
         self.servers.insert(key.clone(), entry);
         let screened = match screen(&request, envelope) {
@@ -400,6 +404,7 @@ impl UserAgent {
     /// Answers within a transaction.
     pub(super) fn respond(&mut self, key: &ServerKey, response: &Response, now: Instant) -> Bytes {
         let bytes = self.write_response(response);
+        self.find_way_back(key, now);
         if let Some(entry) = self.servers.get_mut(key) {
             match &mut entry.machine {
                 Machine::Invite(machine) => machine.handle(

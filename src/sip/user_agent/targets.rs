@@ -362,7 +362,7 @@ impl UserAgent {
         }
     }
 
-    fn warm(&mut self, hops: Vec<NextHop>, now: Instant) {
+    pub(super) fn warm(&mut self, hops: Vec<NextHop>, now: Instant) {
         for hop in hops {
             if self.locator.locate(&hop, &mut self.random, now) == Located::Unknown {
                 self.cold.push(hop);

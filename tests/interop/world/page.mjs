@@ -39,6 +39,33 @@ export class Page {
     return this.evaluate((to) => globalThis.trunkline.phone.dial(to), number);
   }
 
+  /** Writes to a number, or to the other side of the call; gives what became of it. */
+  write(text, to) {
+    return this.evaluate(([body, number]) => new Promise((resolve) => {
+      const { phone } = globalThis.trunkline;
+      const id = `text-${Math.random().toString(36).slice(2)}`;
+      for (const type of ["message-sent", "message-failed"]) {
+        phone.signaling.addEventListener(type, ({ detail }) => { if (detail.id === id) resolve(detail); });
+      }
+      if (number) phone.signaling.message(number, body, id);
+      else phone.signaling.messageInCall(phone.call.id, body, id);
+    }), [text, to]);
+  }
+
+  /** Keeps the texts that come from now on, for `written`. */
+  keepTexts() {
+    return this.evaluate(() => {
+      globalThis.texts = [];
+      globalThis.trunkline.phone.signaling.addEventListener("message", ({ detail }) => globalThis.texts.push(detail));
+    });
+  }
+
+  /** The next text that came. */
+  async written() {
+    await this.#until(() => globalThis.texts.length > 0, "a text came");
+    return this.evaluate(() => globalThis.texts.shift());
+  }
+
   answer() {
     return this.evaluate(() => globalThis.trunkline.phone.answer());
   }

@@ -54,6 +54,24 @@ export class Scenario {
     return scenario;
   }
 
+  /** A text that sipp writes to its -s, outside calls; headers: more lines. */
+  static writes(name, text, { headers = [], type = "text/plain;charset=UTF-8" } = {}) {
+    const scenario = new Scenario(name, true);
+    scenario.#steps.push(send(message([
+      "MESSAGE sip:[service]@[remote_ip]:[remote_port] SIP/2.0",
+      "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]",
+      "From: \"Ada\" <sip:[from]@[local_ip]:[local_port]>;tag=[pid]-[call_number]",
+      "To: <sip:[service]@[remote_ip]:[remote_port]>",
+      "Call-ID: [call_id]", "CSeq: 1 MESSAGE", "Max-Forwards: 70", ...headers,
+    ], text.split("\n"), type), ` retrans="500"`));
+    return scenario;
+  }
+
+  /** A text comes, outside calls, and is answered with that. */
+  static written(name, checks, status = 200, reason = "OK") {
+    return new Scenario(name, false).receive("MESSAGE", checks).reply(status, reason, { tag: "[pid]-[call_number]" });
+  }
+
   #receive(what, { has = [], lacks = [], keep = [], optional = false } = {}) {
     const actions = [];
     const check = (wanted, attribute) => {

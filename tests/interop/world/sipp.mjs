@@ -30,9 +30,10 @@ function readErrors(folder, scenario) {
  *   service: number to dial, media: file of PCMU octets, milliseconds: length of <pause/>,
  *   port: own SIP port, echo: sends back the RTP it gets, transport: "u1" or "t1",
  *   address: of the PBX's namespace, tone: Hz of what is played instead of media
+ *   credentials: { user, password } that answer a challenge
  * @returns {Process} with `waits()`: it can be called, and `succeeds()`: it went to its end
  */
-export function sipp(place, told, { to, service = "600", media, milliseconds = 5000, port = 5080, echo = false, transport = "u1", from = "sipp", tone, address = addresses.sipp } = {}) {
+export function sipp(place, told, { to, service = "600", media, milliseconds = 5000, port = 5080, echo = false, transport = "u1", from = "sipp", tone, credentials, address = addresses.sipp } = {}) {
   const scenario = told.name ?? told;
   const inside = `/run/trunkline-interop/${place.id}-sipp`;
   const outside = join(place.root, inside);
@@ -53,6 +54,7 @@ export function sipp(place, told, { to, service = "600", media, milliseconds = 5
     // A step of a behaviour's own that does not come ends its call, and the behaviour says which.
     ...(told.xml ? ["-recv_timeout", "20000"] : []),
     ...(media ? ["-key", "media", `${inside}/${basename(media)}`] : []),
+    ...(credentials ? ["-au", credentials.user, "-ap", credentials.password, "-auth_uri", `${service}@${to}`] : []),
     ...(echo ? ["-rtp_echo"] : []),
     ...(to ? [to] : []),
   ];
