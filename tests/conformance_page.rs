@@ -34,9 +34,9 @@ fn promised(page: &str) -> Vec<String> {
         };
         let cells: Vec<&str> = row.trim_end().trim_end_matches('|').split(" | ").collect();
         let last = cells.last().map_or("", |cell| cell.trim());
-        if last == "test" {
+        if last == "test" || last.starts_with("test (") {
             in_table = true;
-        } else if in_table && cells.len() > 2 {
+        } else if in_table && cells.len() > 1 {
             names.extend(quoted(last).map(str::to_owned));
         }
     }

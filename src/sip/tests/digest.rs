@@ -1,5 +1,7 @@
 //! Digest answers against the vectors of RFC 2617, RFC 7616 and RFC 8760's algorithms.
 
+use sha2::{Digest, Sha256};
+
 use crate::redacted::Redacted;
 use crate::sip::Credentials;
 use crate::sip::digest::{
@@ -95,6 +97,64 @@ fn count_is_hexadecimal_beyond_0xff_and_body_counts_in_auth_int() {
     };
     assert!(answer(b"a").contains("nc=000001ff"));
     assert_ne!(answer(b"a"), answer(b"b"));
+}
+
+/// RFC 7616 sections 3.4.1 to 3.4.3, computed here once more.
+#[test]
+fn the_session_form_hashes_both_nonces_and_auth_int_the_body() {
+    fn sha256(text: &str) -> String {
+        let digest = Sha256::digest(text);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+    let nonce = rfc_7616(Hash::Sha256).nonce;
+    let secret = sha256("Mufasa:http-auth@example.org:x");
+    let body = sha256("a=b");
+    for (session, protection, qop, a1, a2) in [
+        (
+            true,
+            Protection::Auth,
+            "auth",
+            sha256(&format!("{secret}:{nonce}:c")),
+            String::new(),
+        ),
+        (
+            false,
+            Protection::AuthInt,
+            "auth-int",
+            secret.clone(),
+            format!(":{body}"),
+        ),
+        (
+            true,
+            Protection::AuthInt,
+            "auth-int",
+            sha256(&format!("{secret}:{nonce}:c")),
+            format!(":{body}"),
+        ),
+    ] {
+        let challenge = Challenge {
+            session,
+            protection,
+            ..rfc_7616(Hash::Sha256)
+        };
+        let a2 = sha256(&format!("GET:/dir/index.html{a2}"));
+        let response = sha256(&format!("{a1}:{nonce}:00000001:c:{qop}:{a2}"));
+        let subject = Subject {
+            body: b"a=b",
+            ..GET
+        };
+        let answer = challenge.answer(Proof::from(&mufasa("x")), subject, 1, "c");
+        assert!(
+            answer.contains(&format!("response=\"{response}\"")),
+            "{answer}"
+        );
+        let algorithm = if session {
+            "algorithm=SHA-256-sess"
+        } else {
+            "algorithm=SHA-256"
+        };
+        assert!(answer.contains(&format!("{algorithm},")), "{answer}");
+    }
 }
 
 fn offered(line: &str) -> Vec<Challenge> {

@@ -223,3 +223,43 @@ async fn a_peer_that_never_answered_a_keep_alive_is_left_in_peace() {
     let (_, _agent, _events, pings) = called(0).await;
     assert_eq!(pings, 5);
 }
+
+#[tokio::test]
+async fn a_peer_that_takes_no_connection_is_given_up_and_delays_nobody() {
+    // Its queue is full: who connects now gets neither yes nor no.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket
+        .bind("127.0.0.1:0".parse().expect("address"))
+        .expect("a port");
+    let listener = socket.listen(1).expect("it listens");
+    let target = listener.local_addr().expect("bound");
+    let mut queued = Vec::new();
+    while let Ok(Ok(stream)) = timeout(SOON, TcpStream::connect(target)).await {
+        queued.push(stream);
+        assert!(queued.len() < 16, "its queue never fills");
+    }
+    let limits = Limits {
+        connect_timeout: SOON * 3,
+        ..Limits::default()
+    };
+    let (agent, _incoming) = agent(target, limits).await;
+    let outgoing = Outgoing {
+        trunk: "peer".to_owned(),
+        to_user: "600".to_owned(),
+        body: SDP.into(),
+        ..Outgoing::default()
+    };
+    let (sender, mut events) = mpsc::channel(16);
+    agent.invite(outgoing, sender).await.expect("placed");
+    let address = agent.local_addresses()[0].address;
+    is_answered(&mut connect(address, [127, 0, 0, 1]).await, 1).await;
+    assert!(events.try_recv().is_err(), "it still connects");
+    assert!(matches!(
+        next(&mut events).await,
+        Event::Refused {
+            status: 503,
+            local: true,
+            ..
+        }
+    ));
+}

@@ -308,3 +308,25 @@ fn nothing_is_held_for_a_peer_that_never_answers_beyond_timers_b_f_and_h() {
     wire.advance(SECOND);
     wire.quiet();
 }
+
+#[test]
+fn timer_b_runs_from_when_the_request_is_handed_over_connecting_included() {
+    let mut trunk = trunk("pbx");
+    trunk.targets[0].target.transport = Some(Transport::Tcp);
+    let mut wire = Wire::new(trunk);
+    let (_, invite) = wire.call();
+    assert!(value(&invite.headers, "Via").starts_with("SIP/2.0/TCP "));
+    // The transport never says whether it is connected: the time is over all the same.
+    wire.advance(32 * SECOND - Duration::from_millis(1));
+    assert_eq!(wire.event(), None);
+    wire.advance(Duration::from_millis(1));
+    assert!(matches!(
+        wire.event(),
+        Some(Event::Refused {
+            status: 408,
+            local: true,
+            ..
+        })
+    ));
+    assert_eq!((wire.agent.legs(), wire.agent.transactions()), (0, 0));
+}

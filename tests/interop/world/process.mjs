@@ -1,37 +1,62 @@
 // A process that a test started: its output is kept, and it is ended with the test.
 
 import { spawn } from "node:child_process";
-import { createWriteStream } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { StringDecoder } from "node:string_decoder";
 
 export class Process {
+  #text = "";
+  #decoder = new StringDecoder("utf8");
+  #file;
+  #read = 0;
+
   /**
    * @param {string} log file that keeps what it says on both streams
    * @param {boolean} input true: `write` reaches it
    */
   constructor(command, { log, environment = {}, directory, input = false } = {}) {
     this.name = command.join(" ");
-    this.output = "";
+    // A file, not a pipe: a pipe that nobody reads, while this process waits for a command or has
+    // no time, stops whoever writes to it. baresip fills one in two seconds.
+    const own = log === undefined ? mkdtempSync(join(tmpdir(), "trunkline-interop-")) : undefined;
+    this.#file = openSync(log ?? join(own, "log"), "w+");
+    if (own) rmSync(own, { recursive: true });
     this.child = spawn(command[0], command.slice(1), {
       env: { ...process.env, ...environment },
       cwd: directory,
-      stdio: [input ? "pipe" : "ignore", "pipe", "pipe"],
+      stdio: [input ? "pipe" : "ignore", this.#file, this.#file],
     });
-    const file = log && createWriteStream(log);
-    for (const stream of [this.child.stdout, this.child.stderr]) {
-      stream.setEncoding("utf8");
-      stream.on("data", (text) => {
-        this.output += text;
-        file?.write(text);
-      });
-    }
     this.exit = new Promise((resolve) => {
-      this.child.on("error", (error) => resolve({ error }));
+      const end = (how) => {
+        this.#take();
+        if (this.#file !== undefined) closeSync(this.#file);
+        this.#file = undefined;
+        resolve(how);
+      };
+      this.child.on("error", (error) => end({ error }));
       this.child.on("close", (code, signal) => {
-        file?.end();
         this.ended = { code, signal };
-        resolve(this.ended);
+        end(this.ended);
       });
     });
+  }
+
+  /** What it has said on both streams. */
+  get output() {
+    this.#take();
+    return this.#text;
+  }
+
+  #take() {
+    const piece = Buffer.alloc(65536);
+    while (this.#file !== undefined) {
+      const length = readSync(this.#file, piece, 0, piece.length, this.#read);
+      if (length === 0) return;
+      this.#read += length;
+      this.#text += this.#decoder.write(piece.subarray(0, length));
+    }
   }
 
   /** Types a line. */
