@@ -33,6 +33,11 @@ pub async fn run() {
     while let Some(mut transaction) = incoming.recv().await {
         let contact = format!("<sip:uas@{address}>");
         tokio::spawn(async move {
+            if transaction.original.method == Method::Invite {
+                // It leaves the 100 out where the answer comes at once; the same messages are
+                // measured.
+                let _ = transaction.send_trying().await;
+            }
             let (headers, body) = match transaction.original.method {
                 Method::Invite => {
                     let headers = vec![

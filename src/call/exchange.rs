@@ -250,7 +250,7 @@ impl Exchange {
     pub fn transfer_target(&self, user: &str, dialled: &str) -> Option<TransferTarget> {
         let destination = self.resources.routes.outbound(user, dialled)?;
         Some(TransferTarget::Number {
-            trunk: destination.trunk,
+            trunks: [vec![destination.trunk], destination.fallback].concat(),
             number: destination.number,
         })
     }

@@ -92,8 +92,8 @@ pub struct DialogId(pub u64);
 pub enum TransferTarget {
     /// To a number, as the trunk is asked for it.
     Number {
-        /// The trunk that reaches it.
-        trunk: String,
+        /// The trunks that reach it: its route's, and those that stand in for it.
+        trunks: Vec<String>,
         /// Which.
         number: String,
     },

@@ -186,7 +186,8 @@ impl CallTask {
 
     /// A page may send its call on within the call's own trunk only.
     pub(super) fn leaves_trunk(&mut self, to: &TransferTarget) -> bool {
-        let elsewhere = matches!(to, TransferTarget::Number { trunk, .. } if *trunk != self.trunk);
+        let elsewhere =
+            matches!(to, TransferTarget::Number { trunks, .. } if !trunks.contains(&self.trunk));
         if elsewhere {
             self.notify(Notice::Refused {
                 code: "not-here",

@@ -10,7 +10,7 @@ use ezk_sip_types::host::Host;
 use ezk_sip_types::uri::SipUri;
 
 use super::config::{Target, Transport};
-use super::message::{Name, Request, elements};
+use super::message::{Name, Request, first_element};
 
 /// A From, To, Contact, Route or Record-Route value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,9 +19,23 @@ pub struct Address {
     pub name: Option<String>,
     /// URI as written, without angle brackets.
     pub uri: String,
-    /// Header parameters in order; names in lower case.
-    pub params: Vec<(String, Option<String>)>,
+    /// Header parameters in order, each as `;name=value`; names in lower case.
+    params: String,
 }
+
+/// The parts of an address where they stand.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// Display name, with its quotes.
+    pub name: &'a str,
+    /// URI without angle brackets.
+    pub uri: &'a str,
+    /// Header parameters from the first `;` on.
+    pub params: &'a str,
+}
+
+/// Room for a tag of ours.
+const TAG_LENGTH: usize = 24;
 
 /// An address that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,12 +48,56 @@ impl Address {
         Address {
             name: None,
             uri: uri.into(),
-            params: Vec::new(),
+            params: String::new(),
         }
     }
 
     /// Reads one address.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        let found = Parts::find(text)?;
+        let mut params = String::with_capacity(found.params.len() + TAG_LENGTH);
+        for (name, value) in params_of(found.params) {
+            params.push(';');
+            params.extend(name.chars().map(|c| c.to_ascii_lowercase()));
+            if let Some(value) = value {
+                params.push('=');
+                params.push_str(value);
+            }
+        }
+        Ok(Address {
+            name: unquote(found.name).filter(|name| !name.is_empty()),
+            uri: found.uri.to_owned(),
+            params,
+        })
+    }
+
+    /// A parameter's value; empty for one without a value.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        param_of(&self.params, name)
+    }
+
+    /// The tag parameter.
+    pub fn tag(&self) -> Option<&str> {
+        self.param("tag").filter(|tag| !tag.is_empty())
+    }
+
+    /// As it is written, but for the display name.
+    pub fn without_name(&self) -> String {
+        format!("<{}>{}", self.uri, self.params)
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn with_tag(mut self, tag: &str) -> Self {
+        self.params.push_str(";tag=");
+        self.params.push_str(tag);
+        self
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// Finds the parts of one address.
+    pub fn find(text: &'a str) -> Result<Self, BadAddress> {
         let bad = || BadAddress(text.chars().take(100).collect());
         let text = text.trim();
         let (name, uri, params) = match find_outside_quotes(text, '<') {
@@ -69,31 +127,12 @@ impl Address {
         if !params.is_empty() && !params.starts_with(';') {
             return Err(bad());
         }
-        Ok(Address {
-            name: unquote(name).filter(|name| !name.is_empty()),
-            uri: uri.to_owned(),
-            params: split_params(params),
-        })
-    }
-
-    /// A parameter's value; empty for one without a value.
-    pub fn param(&self, name: &str) -> Option<&str> {
-        self.params
-            .iter()
-            .find(|(candidate, _)| candidate == name)
-            .map(|(_, value)| value.as_deref().unwrap_or(""))
+        Ok(Parts { name, uri, params })
     }
 
     /// The tag parameter.
-    pub fn tag(&self) -> Option<&str> {
-        self.param("tag").filter(|tag| !tag.is_empty())
-    }
-
-    /// Adds a tag.
-    #[must_use]
-    pub fn with_tag(mut self, tag: &str) -> Self {
-        self.params.push(("tag".to_owned(), Some(tag.to_owned())));
-        self
+    pub fn tag(&self) -> Option<&'a str> {
+        param_of(self.params, "tag").filter(|tag| !tag.is_empty())
     }
 }
 
@@ -110,79 +149,85 @@ impl fmt::Display for Address {
             }
             f.write_str("\" ")?;
         }
-        write!(f, "<{}>", self.uri)?;
-        for (name, value) in &self.params {
-            write!(f, ";{name}")?;
-            if let Some(value) = value {
-                write!(f, "={value}")?;
-            }
-        }
-        Ok(())
+        write!(f, "<{}>{}", self.uri, self.params)
     }
 }
 
-/// Splits at commas that stand outside quotes and angle brackets.
+/// The elements of a list: what stands between commas outside quotes and angle brackets.
+pub fn list(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = find_comma(text);
+        rest = end.map(|end| &text[end + 1..]);
+        Some(text[..end.unwrap_or(text.len())].trim())
+    })
+    .filter(|element| !element.is_empty())
+}
+
+/// The same, collected.
 pub fn split_list(text: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut quoted, mut escaped, mut bracket) =
-        (Vec::new(), 0, false, false, false);
-    for (at, c) in text.char_indices() {
-        match c {
+    list(text).collect()
+}
+
+fn find_comma(text: &str) -> Option<usize> {
+    let (mut quoted, mut escaped, mut bracket) = (false, false, false);
+    text.bytes().position(|octet| {
+        match octet {
             _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            '<' if !quoted => bracket = true,
-            '>' if !quoted => bracket = false,
-            ',' if !quoted && !bracket => {
-                parts.push(text[start..at].trim());
-                start = at + 1;
-            }
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'<' if !quoted => bracket = true,
+            b'>' if !quoted => bracket = false,
+            b',' => return !quoted && !bracket,
             _ => {}
         }
-    }
-    parts.push(text[start..].trim());
-    parts.retain(|part| !part.is_empty());
-    parts
+        false
+    })
+}
+
+/// The pairs of `;name=value;name`, as they stand.
+pub fn params_of(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = find_outside_quotes(text, ';');
+        rest = end.map(|end| &text[end + 1..]);
+        Some(text[..end.unwrap_or(text.len())].trim())
+    })
+    .filter(|part| !part.is_empty())
+    .map(|part| match part.split_once('=') {
+        Some((name, value)) => (name.trim_end(), Some(value.trim_start())),
+        None => (part, None),
+    })
+}
+
+/// The value of the first parameter of that name; empty for one without a value.
+fn param_of<'a>(params: &'a str, name: &str) -> Option<&'a str> {
+    params_of(params)
+        .find(|(candidate, _)| candidate.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.unwrap_or(""))
 }
 
 /// Splits `;name=value;name` into pairs with lower-case names.
 pub fn split_params(text: &str) -> Vec<(String, Option<String>)> {
-    split_at(text, ';')
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .map(|part| match part.split_once('=') {
-            Some((name, value)) => (
-                name.trim().to_ascii_lowercase(),
-                Some(value.trim().to_owned()),
-            ),
-            None => (part.to_ascii_lowercase(), None),
-        })
+    params_of(text)
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.map(str::to_owned)))
         .collect()
 }
 
-fn split_at(text: &str, separator: char) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some(at) = find_outside_quotes(rest, separator) {
-        parts.push(rest[..at].trim());
-        rest = &rest[at + separator.len_utf8()..];
-    }
-    parts.push(rest.trim());
-    parts
-}
-
-/// Byte position of the first `wanted` that stands outside quotes.
+/// Byte position of the first `wanted`, an ASCII character, that stands outside quotes.
 pub fn find_outside_quotes(text: &str, wanted: char) -> Option<usize> {
     let (mut quoted, mut escaped) = (false, false);
-    for (at, c) in text.char_indices() {
-        match c {
+    text.bytes().position(|octet| {
+        match octet {
             _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            c if c == wanted && !quoted => return Some(at),
-            _ => {}
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            octet => return !quoted && char::from(octet) == wanted,
         }
-    }
-    None
+        false
+    })
 }
 
 /// A display name without its quotes and escapes.
@@ -223,6 +268,9 @@ pub fn user_of(uri: &str) -> String {
 
 /// A text without its %-escapes.
 pub fn unescape(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
     let bytes = text.as_bytes();
     let (mut plain, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while at < bytes.len() {
@@ -350,18 +398,17 @@ pub fn is_sips(uri: &str) -> bool {
 /// the Contact of who sent it.
 pub fn wants_sips(request: &Request) -> bool {
     let first = |name: &Name| {
-        let value = *elements(&request.headers, name).first()?;
-        Address::parse(value).ok()
+        let value = first_element(&request.headers, name)?;
+        Parts::find(value).ok()
     };
     let way = first(&Name::ROUTE)
         .or_else(|| first(&Name::RECORD_ROUTE))
         .or_else(|| first(&Name::CONTACT));
-    is_sips(&request.uri) || way.is_some_and(|way| is_sips(&way.uri))
+    is_sips(&request.uri) || way.is_some_and(|way| is_sips(way.uri))
 }
 
 /// True when a route URI carries `lr` (loose routing, RFC 3261 section 16.12).
 pub fn is_loose(uri: &str) -> bool {
-    split_params(uri.split_once(';').map_or("", |(_, params)| params))
-        .iter()
-        .any(|(name, _)| name == "lr")
+    params_of(uri.split_once(';').map_or("", |(_, params)| params))
+        .any(|(name, _)| name.eq_ignore_ascii_case("lr"))
 }

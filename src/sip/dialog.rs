@@ -1,9 +1,9 @@
 //! Dialogs (RFC 3261 section 12): who the two ends are, in which order their requests come, and
 //! by which way a request inside the dialog goes.
 
-use super::address::{Address, NextHop, is_loose};
+use super::address::{Address, NextHop, Parts, is_loose, list};
 use super::envelope::Envelope;
-use super::message::{Headers, Name, Request, Response, elements};
+use super::message::{Headers, Name, Request, Response, first_element};
 use super::method::Method;
 
 /// One dialog.
@@ -33,7 +33,7 @@ impl Dialog {
         let mut route_set = addresses(&response.headers, &Name::RECORD_ROUTE);
         route_set.reverse();
         Some(Dialog {
-            call_id: sent.call_id,
+            call_id: sent.call_id.to_string(),
             local: sent.from,
             remote: came.to,
             local_sequence: sent.sequence,
@@ -46,7 +46,7 @@ impl Dialog {
     /// The called side (section 12.1.1), from the INVITE that arrived and the tag we answer with.
     pub fn of_callee(request: &Request, envelope: &Envelope, tag: &str) -> Dialog {
         Dialog {
-            call_id: envelope.call_id.clone(),
+            call_id: envelope.call_id.to_string(),
             local: envelope.to.clone().with_tag(tag),
             remote: envelope.from.clone(),
             local_sequence: 0,
@@ -90,17 +90,7 @@ impl Dialog {
     }
 
     fn request_numbered(&self, method: Method, sequence: u32) -> Request {
-        let mut routes: Vec<String> = self
-            .route_set
-            .iter()
-            .map(|route| {
-                Address {
-                    name: None,
-                    ..route.clone()
-                }
-                .to_string()
-            })
-            .collect();
+        let mut routes: Vec<String> = self.route_set.iter().map(Address::without_name).collect();
         let mut uri = self.target.clone();
         // A strict router wants itself as the request URI and the target as the last route.
         if let Some(first) = self.route_set.first()
@@ -135,16 +125,17 @@ impl Dialog {
 
 /// URI of the first Contact.
 pub fn contact(headers: &Headers) -> Option<String> {
-    let first = *elements(headers, &Name::CONTACT).first()?;
+    let first = first_element(headers, &Name::CONTACT)?;
     if first == "*" {
         return None;
     }
-    Address::parse(first).ok().map(|address| address.uri)
+    Parts::find(first).ok().map(|found| found.uri.to_owned())
 }
 
 fn addresses(headers: &Headers, name: &Name) -> Vec<Address> {
-    elements(headers, name)
-        .into_iter()
+    headers
+        .get_raw(name)
+        .flat_map(|value| list(value))
         .filter_map(|element| Address::parse(element).ok())
         .collect()
 }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+use bytesstr::BytesStr;
+
 use super::address::Address;
 use super::message::{Headers, Name, header};
 use super::method::Method;
@@ -12,13 +14,13 @@ use super::via::Via;
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// `branch` of the top Via; empty from an RFC 2543 element.
-    pub branch: String,
-    /// sent-by of the top Via as written.
-    pub sent_by: String,
+    pub branch: BytesStr,
+    /// Host of sent-by of the top Via as written.
+    pub sent_by_host: BytesStr,
     /// Port of sent-by.
     pub sent_by_port: Option<u16>,
     /// Call-ID.
-    pub call_id: String,
+    pub call_id: BytesStr,
     /// From.
     pub from: Address,
     /// To.
@@ -40,41 +42,48 @@ impl Envelope {
         let single = |name: Name, text: &'static str| {
             let mut values = headers.get_raw(&name);
             match (values.next(), values.next()) {
-                (Some(value), None) if !value.trim().is_empty() => Ok(value.trim()),
+                (Some(value), None) if !value.trim().is_empty() => Ok(value),
                 _ => Err(BadHeader(text)),
             }
         };
-        let via = top_via(headers)
+        let first_via = headers.get_raw(&Name::VIA).next().ok_or(BadHeader("Via"))?;
+        let via = Via::read(split_top(first_via).0)
             .filter(|via| via.well_formed && lists_no_nothing(headers))
             .ok_or(BadHeader("Via"))?;
         let from = Address::parse(single(Name::FROM, "From")?).map_err(|_| BadHeader("From"))?;
         let to = Address::parse(single(Name::TO, "To")?).map_err(|_| BadHeader("To"))?;
-        let call_id = single(Name::CALL_ID, "Call-ID")?.to_owned();
-        let (number, method) = single(Name::CSEQ, "CSeq")?
-            .split_once(|c: char| c.is_ascii_whitespace())
-            .ok_or(BadHeader("CSeq"))?;
-        if !number.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(BadHeader("CSeq"));
-        }
-        // Section 8.1.1.5: below 2^31.
-        let sequence: u32 = number.parse().map_err(|_| BadHeader("CSeq"))?;
-        if sequence >= 1 << 31 {
-            return Err(BadHeader("CSeq"));
-        }
+        let call_id = single(Name::CALL_ID, "Call-ID")?;
+        let (sequence, method) =
+            read_sequence(single(Name::CSEQ, "CSeq")?).ok_or(BadHeader("CSeq"))?;
         Ok(Envelope {
-            branch: via.branch.to_owned(),
-            sent_by: match via.port {
-                Some(port) => format!("{}:{port}", via.host),
-                None => via.host.to_owned(),
-            },
+            branch: first_via.slice_ref(via.branch),
+            sent_by_host: first_via.slice_ref(via.host),
             sent_by_port: via.port,
-            call_id,
+            call_id: call_id.slice_ref(call_id.trim()),
             from,
             to,
             sequence,
-            method: Method::read(method.trim()).ok_or(BadHeader("CSeq"))?,
+            method,
         })
     }
+}
+
+/// Number and method of a CSeq value.
+fn read_sequence(value: &str) -> Option<(u32, Method)> {
+    let (number, method) = value.trim().split_once(|c: char| c.is_ascii_whitespace())?;
+    if !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // Section 8.1.1.5: below 2^31.
+    let number: u32 = number.parse().ok().filter(|number| *number < 1 << 31)?;
+    Some((number, Method::read(method.trim())?))
+}
+
+/// Number of a message's CSeq; 0 where it cannot be read.
+pub fn sequence(headers: &Headers) -> u32 {
+    header(headers, &Name::CSEQ)
+        .and_then(read_sequence)
+        .map_or(0, |(number, _)| number)
 }
 
 /// The first element of the first Via.
@@ -127,8 +136,7 @@ pub fn stamp_via(headers: &mut Headers, source: SocketAddr) -> Option<SocketAddr
     } else {
         via.port.unwrap_or(5060)
     };
-    let values = headers.remove(&Name::VIA)?;
-    let (first, others) = values.split_first()?;
+    let first = headers.first_mut(&Name::VIA)?;
     let (top, rest) = split_top(first);
     let mut stamped = String::with_capacity(first.len() + 64);
     let mut from = 0;
@@ -157,10 +165,7 @@ pub fn stamp_via(headers: &mut Headers, source: SocketAddr) -> Option<SocketAddr
         stamped.push(',');
         stamped.push_str(rest);
     }
-    headers.insert_front(Name::VIA, stamped);
-    for value in others {
-        headers.insert(Name::VIA, value.clone());
-    }
+    *first = stamped.into();
     Some((source.ip(), port).into())
 }
 
@@ -171,7 +176,7 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
 
 /// Cause of a `Reason: Q.850;cause=` header (RFC 3326).
 pub fn q850_cause(headers: &Headers) -> Option<u16> {
-    super::message::elements(headers, &Name::from("Reason"))
+    super::message::elements(headers, &Name::REASON)
         .into_iter()
         .filter_map(|reason| reason.split_once(';'))
         .filter(|(protocol, _)| protocol.trim().eq_ignore_ascii_case("Q.850"))

@@ -90,6 +90,13 @@ impl Headers {
             .map(|(_, value)| value)
     }
 
+    /// The first value of a header, to be changed.
+    pub fn first_mut(&mut self, name: &Name) -> Option<&mut BytesStr> {
+        let mut fields = self.fields.iter_mut();
+        let (_, value) = fields.find(|(field, _)| field == name)?;
+        Some(value)
+    }
+
     /// True when there is such a header.
     pub fn contains(&self, name: &Name) -> bool {
         self.fields.iter().any(|(field, _)| field == name)
@@ -103,6 +110,12 @@ impl Headers {
             .map(|(_, value)| value)
             .collect();
         (!removed.is_empty()).then_some(removed)
+    }
+
+    /// Keeps those of these names, and no memory for others.
+    pub fn keep(&mut self, names: &[Name]) {
+        self.fields.retain(|(field, _)| names.contains(field));
+        self.fields.shrink_to_fit();
     }
 
     /// All of them in order.

@@ -187,7 +187,7 @@ pub fn present(
 pub fn caller(policy: Option<&IdentityPolicy>, from: &Address, headers: &Headers) -> Caller {
     let trusted = policy.is_some_and(|policy| policy.trusted);
     let privacy: Vec<String> = headers
-        .get_raw(&Name::from("Privacy"))
+        .get_raw(&Name::PRIVACY)
         .flat_map(|value| value.split([';', ',']))
         .map(|word| word.trim().to_ascii_lowercase())
         .collect();
@@ -226,7 +226,7 @@ impl Caller {
 /// P-Asserted-Identity: a SIP URI, a tel URI, or one of each (RFC 3325 section 9.1); the number of
 /// the tel URI is the better one, the name is the first.
 fn asserted(headers: &Headers) -> Option<Caller> {
-    let addresses: Vec<Address> = elements(headers, &Name::from("P-Asserted-Identity"))
+    let addresses: Vec<Address> = elements(headers, &Name::P_ASSERTED_IDENTITY)
         .into_iter()
         .filter_map(|element| Address::parse(element).ok())
         .take(2)
@@ -244,7 +244,7 @@ fn asserted(headers: &Headers) -> Option<Caller> {
 
 /// Remote-Party-ID of the calling party.
 fn remote_party(headers: &Headers) -> Option<Caller> {
-    let address = elements(headers, &Name::from("Remote-Party-ID"))
+    let address = elements(headers, &Name::REMOTE_PARTY_ID)
         .into_iter()
         .filter_map(|element| Address::parse(element).ok())
         .find(|address| {
@@ -287,7 +287,7 @@ pub fn number_of(uri: &str) -> String {
 /// Who sent the call on last, by Diversion (RFC 5806) or else History-Info (RFC 7044).
 pub fn diversion(headers: &Headers) -> Option<Diversion> {
     // The topmost Diversion is the latest (RFC 5806 section 6).
-    let first = elements(headers, &Name::from("Diversion"))
+    let first = elements(headers, &Name::DIVERSION)
         .into_iter()
         .find_map(|element| Address::parse(element).ok());
     let Some(diverted) = first else {
@@ -312,7 +312,7 @@ pub fn diversion(headers: &Headers) -> Option<Diversion> {
 
 /// The last entry that another one was mapped from (`mp`, `rc`), else the last but one.
 fn from_history(headers: &Headers) -> Option<Diversion> {
-    let entries: Vec<Address> = elements(headers, &Name::from("History-Info"))
+    let entries: Vec<Address> = elements(headers, &Name::HISTORY_INFO)
         .into_iter()
         .filter_map(|element| Address::parse(element).ok())
         .collect();

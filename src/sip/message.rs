@@ -100,6 +100,9 @@ pub enum Unreadable {
 /// Most header lines of one message.
 pub const HEADER_LINES: usize = 256;
 
+/// Header lines that there is room for from the start.
+const USUAL_LINES: usize = 16;
+
 /// What the head says of the body's length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentLength {
@@ -123,6 +126,7 @@ impl Message {
         let start_line = String::from_utf8_lossy(lines.next().ok_or(Unreadable::StartLine)?);
         let (mut message, mut fault) = read_start_line(start_line.trim_end())?;
         let headers = message.headers_mut();
+        *headers = Headers::with_capacity(USUAL_LINES);
         let mut count = 0;
         for line in lines.by_ref() {
             count += 1;
@@ -193,9 +197,11 @@ impl Request {
         let mut headers = Headers::with_capacity(10);
         for name in [Name::VIA, Name::FROM, Name::TO, Name::CALL_ID, Name::CSEQ] {
             for value in self.headers.get_raw(&name) {
-                let untagged = name == Name::TO
-                    && super::address::Address::parse(value).is_ok_and(|to| to.tag().is_none());
-                match to_tag.filter(|_| untagged) {
+                let untagged = || {
+                    name == Name::TO
+                        && super::address::Parts::find(value).is_ok_and(|to| to.tag().is_none())
+                };
+                match to_tag.filter(|_| untagged()) {
                     Some(tag) => headers.insert(name.clone(), format!("{value};tag={tag}")),
                     None => headers.insert(name.clone(), value.clone()),
                 }
@@ -238,6 +244,13 @@ pub fn elements<'a>(headers: &'a Headers, name: &Name) -> Vec<&'a str> {
         .get_raw(name)
         .flat_map(|value| super::address::split_list(value))
         .collect()
+}
+
+/// The first of them.
+pub fn first_element<'a>(headers: &'a Headers, name: &Name) -> Option<&'a str> {
+    headers
+        .get_raw(name)
+        .find_map(|value| super::address::list(value).next())
 }
 
 /// Replaces a header.
@@ -321,7 +334,7 @@ fn read_header(bytes: &Bytes, line: &[u8]) -> Option<(Name, BytesStr)> {
     let (name, value) = split_header(line)?;
     let name = std::str::from_utf8(name).ok()?;
     // `Name` finds compact forms too.
-    let name = Name::from(BytesStr::from(name));
+    let name = Name::from(name);
     let value = if value.contains(&b'\n') {
         BytesStr::from(unfold(value))
     } else {

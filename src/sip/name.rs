@@ -40,7 +40,7 @@ macro_rules! names {
             $($constant,)*
         }
 
-        static KNOWN: &[Known] = &[
+        const KNOWN: &[Known] = &[
             $(Known { printed: $printed, compact: compact!($($compact)?) },)*
         ];
 
@@ -121,6 +121,35 @@ names! {
     PRIVACY = "Privacy";
     REASON = "Reason";
     REFERRED_BY = "Referred-By", "b";
+    DIVERSION = "Diversion";
+    HISTORY_INFO = "History-Info";
+    REMOTE_PARTY_ID = "Remote-Party-ID";
+}
+
+/// Length of the longest name that is known, and how many of one length there may be.
+const LONGEST: usize = 31;
+const ALIKE: usize = 16;
+/// No place.
+const NOWHERE: u8 = u8::MAX;
+
+/// Places of the names of each length: a name that arrives is compared with a few of them.
+static BY_LENGTH: [[u8; ALIKE]; LONGEST + 1] = by_length();
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "there are fewer than 255 names"
+)]
+const fn by_length() -> [[u8; ALIKE]; LONGEST + 1] {
+    let mut places = [[NOWHERE; ALIKE]; LONGEST + 1];
+    let mut filled = [0; LONGEST + 1];
+    let mut place = 0;
+    while place < KNOWN.len() {
+        let length = KNOWN[place].printed.len();
+        places[length][filled[length]] = place as u8;
+        filled[length] += 1;
+        place += 1;
+    }
+    places
 }
 
 impl Name {
@@ -138,9 +167,12 @@ impl Name {
                 let letter = letter.to_ascii_lowercase();
                 KNOWN.iter().position(|known| known.compact == Some(letter))
             }
-            _ => KNOWN
+            _ => BY_LENGTH
+                .get(text.len())?
                 .iter()
-                .position(|known| known.printed.as_bytes().eq_ignore_ascii_case(text)),
+                .map(|place| usize::from(*place))
+                .take_while(|place| *place < KNOWN.len())
+                .find(|place| KNOWN[*place].printed.as_bytes().eq_ignore_ascii_case(text)),
         }?;
         Some(Name(Written::Known(u8::try_from(place).ok()?)))
     }

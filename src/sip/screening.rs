@@ -1,7 +1,7 @@
 //! The checks a request passes before anything acts on it (RFC 3261 section 8.2): what it is
 //! refused with, and with which headers beside the usual ones.
 
-use super::address::{Address, split_list};
+use super::address::{Parts, list};
 use super::envelope::{Envelope, media_type};
 use super::message::{Name, Received, Request, elements, header};
 use super::method::Method;
@@ -124,9 +124,9 @@ pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {
 /// brackets (RFC 3261 section 20.10).
 fn is_contact(value: &str) -> bool {
     value.trim() == "*"
-        || split_list(value).into_iter().all(|element| {
+        || list(value).all(|element| {
             let bracketed = element.contains('<');
-            Address::parse(element).is_ok_and(|a| bracketed || !a.uri.contains('?'))
+            Parts::find(element).is_ok_and(|found| bracketed || !found.uri.contains('?'))
         })
 }
 
@@ -134,7 +134,10 @@ fn is_contact(value: &str) -> bool {
 fn has_headers(uri: &str) -> bool {
     let after_user = uri.rfind('@').map_or(0, |at| at + 1);
     let (scheme, _) = uri.split_once(':').unwrap_or(("", ""));
-    scheme.to_ascii_lowercase().starts_with("sip") && uri[after_user..].contains('?')
+    let is_sip = ["sip", "sips"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
+    is_sip && uri[after_user..].contains('?')
 }
 
 /// True when the caller takes an SDP answer (section 20.1: without Accept it does).

@@ -182,7 +182,7 @@ impl SessionTimer {
 
 /// Min-SE of a message.
 pub fn minimum(headers: &Headers) -> u32 {
-    header(headers, &Name::from("Min-SE"))
+    header(headers, &Name::MIN_SE)
         .and_then(|value| value.split(';').next()?.trim().parse().ok())
         .unwrap_or(USUAL_MINIMUM)
 }

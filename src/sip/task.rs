@@ -331,7 +331,7 @@ impl Driver {
             let mut busy = false;
             while let Some(transmit) = self.agent.poll_transmit() {
                 busy = true;
-                let transaction = transmit.transaction.clone();
+                let transaction = transmit.transaction;
                 match (self.transports.send(transmit), transaction) {
                     (Ok(Some(connection)), Some(transaction)) => {
                         self.agent.handle_written(&transaction, connection);

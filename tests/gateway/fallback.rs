@@ -4,6 +4,7 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use trunkline::redacted::Redacted;
 use trunkline::settings::{Secret, Settings, Trunk};
 use trunkline::sip::{self, Transport};
@@ -211,4 +212,38 @@ async fn who_hangs_up_while_the_next_trunk_is_asked_calls_nobody() {
     third.hears_of_nothing(Duration::from_millis(300)).await;
     world.has_calls(0).await;
     browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_another_trunk_took_is_given_away_through_that_one() {
+    let (mut other, trunk) = spare(|_| {}).await;
+    let mut world = World::with(|settings| {
+        fall_back(settings, vec![trunk]);
+        // What only the first trunk reaches.
+        let mut alone = settings.route[0].clone();
+        alone.pattern = "short".to_owned();
+        alone.fallback.clear();
+        settings.route.push(alone);
+    })
+    .await;
+    let (mut page, _browser) = calling(&world, "c1").await;
+    world.pbx.called().await.refuse(503).await;
+    let mut leg = other.called().await;
+    let mut telephone = Telephone::new(Coding::Pcmu).await;
+    leg.answer(telephone.describe("sendrecv")).await;
+    leg.confirmed().await;
+    page.hear("answered").await;
+    page.say(json!({"type": "transfer", "call": "c1", "to": "short"}))
+        .await;
+    page.hear_error("not-here").await;
+    page.say(json!({"type": "transfer", "call": "c1", "to": "700"}))
+        .await;
+    let sip::Event::Referred(referral) = leg.event().await else {
+        panic!("a REFER was expected");
+    };
+    assert_eq!(referral.user, "700");
+    page.hear("transferring").await;
+    leg.report(200, true).await;
+    page.hear_end("transferred").await;
+    leg.over().await;
 }

@@ -176,10 +176,13 @@ fn value(key: &str, bytes: &Bytes, seen: &Seen) -> Option<String> {
     }
     let envelope = envelope.ok()?;
     match key {
-        "branch" => Some(envelope.branch),
-        "sent-by" => Some(envelope.sent_by),
+        "branch" => Some(envelope.branch.to_string()),
+        "sent-by" => Some(match envelope.sent_by_port {
+            Some(port) => format!("{}:{port}", envelope.sent_by_host),
+            None => envelope.sent_by_host.to_string(),
+        }),
         "cseq" => Some(format!("{} {}", envelope.sequence, envelope.method)),
-        "call-id" => Some(envelope.call_id),
+        "call-id" => Some(envelope.call_id.to_string()),
         _ => panic!("no value is called {key}"),
     }
 }

@@ -5,11 +5,11 @@
 //!    '--F--> Terminated     '--F--> Terminated (timed out)
 //! ```
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::action::Actions;
 use super::{Action, Timers};
 
 /// The state machine.
@@ -17,7 +17,7 @@ use super::{Action, Timers};
 pub struct Client {
     timers: Timers,
     state: State,
-    actions: VecDeque<Action>,
+    actions: Actions,
 }
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Client {
                     .then(|| (now + timers.t1, (timers.t1 * 2).min(timers.t2))),
                 give_up: now + timers.give_up,
             },
-            actions: VecDeque::from([Action::Transmit(request)]),
+            actions: Actions::from(Action::Transmit(request)),
         }
     }
 

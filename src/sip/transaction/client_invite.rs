@@ -7,11 +7,11 @@
 //!    '--B--> Terminated (timed out)
 //! ```
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::action::Actions;
 use super::{Action, Timers};
 
 /// The state machine.
@@ -19,7 +19,7 @@ use super::{Action, Timers};
 pub struct ClientInvite {
     timers: Timers,
     state: State,
-    actions: VecDeque<Action>,
+    actions: Actions,
 }
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl ClientInvite {
                 retransmit: (!timers.reliable).then(|| (now + timers.t1, timers.t1 * 2)),
                 give_up: now + timers.give_up,
             },
-            actions: VecDeque::from([Action::Transmit(request)]),
+            actions: Actions::from(Action::Transmit(request)),
         }
     }
 

@@ -4,11 +4,11 @@
 //! Trying --200..699--> Completed --J--> Terminated
 //! ```
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::action::Actions;
 use super::{Action, Timers};
 
 /// The state machine.
@@ -16,7 +16,7 @@ use super::{Action, Timers};
 pub struct Server {
     timers: Timers,
     state: State,
-    actions: VecDeque<Action>,
+    actions: Actions,
 }
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Server {
         Server {
             timers,
             state: State::Trying,
-            actions: VecDeque::new(),
+            actions: Actions::default(),
         }
     }
 

@@ -9,11 +9,11 @@
 //! Retransmitting a 2xx is the user's (RFC 6026 section 7.1): Accepted only absorbs repeated
 //! INVITEs and lets ACKs pass.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::action::Actions;
 use super::{Action, Timers};
 
 /// The state machine.
@@ -21,7 +21,7 @@ use super::{Action, Timers};
 pub struct ServerInvite {
     timers: Timers,
     state: State,
-    actions: VecDeque<Action>,
+    actions: Actions,
 }
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl ServerInvite {
         ServerInvite {
             timers,
             state: State::Proceeding { last: None },
-            actions: VecDeque::new(),
+            actions: Actions::default(),
         }
     }
 

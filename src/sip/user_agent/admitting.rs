@@ -13,7 +13,6 @@ use crate::sip::envelope::Envelope;
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
 use crate::sip::screening::Refusal;
-use crate::sip::transaction::key::ServerKey;
 
 impl UserAgent {
     /// Turns a request away that nobody we know sent and that belongs to nothing we hold. `length`
@@ -93,12 +92,10 @@ impl UserAgent {
     /// may send from another address than the one that called.
     fn concerns_us(&self, envelope: &Envelope, method: &Method) -> bool {
         if *method == Method::Cancel {
-            return self
-                .servers
-                .contains_key(&ServerKey::of_cancelled(envelope));
+            return self.servers.contains_key(&self.matching.invite(envelope));
         }
         envelope.to.tag().is_some_and(|tag| {
-            let dialog = (envelope.call_id.clone(), tag.to_owned());
+            let dialog = self.matching.dialog(&envelope.call_id, tag);
             self.dialogs.contains_key(&dialog)
         })
     }

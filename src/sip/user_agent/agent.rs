@@ -30,7 +30,7 @@ use crate::sip::locating::{Locator, Place, Reach};
 use crate::sip::message::{Message, Received};
 use crate::sip::method::Method;
 use crate::sip::screening::fault_refusal;
-use crate::sip::transaction::key::{ClientKey, ServerKey};
+use crate::sip::transaction::key::{ClientKey, DialogKey, KeyMap, Matching, MergeKey, ServerKey};
 
 /// Finds the local address that packets to a peer leave from, for a listener bound to all of them.
 pub type LocalAddress = Box<dyn Fn(SocketAddr) -> Option<IpAddr> + Send>;
@@ -42,14 +42,16 @@ pub struct UserAgent {
     pub(super) listeners: Vec<Listen>,
     pub(super) local_address: LocalAddress,
     pub(super) random: StdRng,
-    pub(super) clients: HashMap<ClientKey, ClientEntry>,
-    pub(super) servers: HashMap<ServerKey, ServerEntry>,
-    /// Call-ID, From tag and CSeq of requests outside dialogs, to find merged ones (section
-    /// 8.2.2.2).
-    pub(super) merging: HashMap<String, ServerKey>,
+    // Boxed, as a table has up to four times the places that it needs: it keeps half of them free,
+    // and doubles when as many have been taken and left.
+    pub(super) clients: KeyMap<ClientKey, Box<ClientEntry>>,
+    pub(super) servers: KeyMap<ServerKey, Box<ServerEntry>>,
+    /// Requests outside dialogs, to find merged ones (section 8.2.2.2).
+    pub(super) merging: KeyMap<MergeKey, ServerKey>,
     pub(super) legs: HashMap<LegId, Leg>,
-    /// Call-ID and local tag to leg.
-    pub(super) dialogs: HashMap<(String, String), LegId>,
+    pub(super) dialogs: KeyMap<DialogKey, LegId>,
+    /// Makes the keys of the tables above.
+    pub(super) matching: Matching,
     pub(super) registrations: Registrations,
     /// Challenges of ours to requests of trunks that must prove who they are.
     pub(super) verifier: Verifier,
@@ -133,6 +135,8 @@ impl UserAgent {
             .filter_map(|(index, trunk)| Some((index, Subscriber::new(trunk.aka.as_ref()?))))
             .collect();
         let stateless_secret = random.random();
+        let mut matching_secret = [0; 16];
+        random.fill_bytes(&mut matching_secret);
         let locator = Locator::new(Reach::of(&listeners));
         Ok(UserAgent {
             admission: Admission::new(&config.limits),
@@ -141,11 +145,12 @@ impl UserAgent {
             listeners,
             local_address,
             random,
-            clients: HashMap::new(),
-            servers: HashMap::new(),
-            merging: HashMap::new(),
+            clients: KeyMap::default(),
+            servers: KeyMap::default(),
+            merging: KeyMap::default(),
             legs: HashMap::new(),
-            dialogs: HashMap::new(),
+            dialogs: KeyMap::default(),
+            matching: Matching::new(&matching_secret),
             registrations,
             verifier: Verifier::new(key),
             subscribers,
@@ -355,7 +360,8 @@ impl UserAgent {
                 // A request without an answer would be held for ever.
                 self.drop_asked(&asked, now);
             }
-            self.dialogs.remove(&(leg.call_id, leg.local_tag));
+            let dialog = self.matching.dialog(&leg.call_id, &leg.local_tag);
+            self.dialogs.remove(&dialog);
             self.deadlines.set(&Wake::Leg(leg.id), None);
         }
     }
@@ -383,5 +389,11 @@ pub(super) fn random_token(random: &mut StdRng, bytes: usize) -> String {
     let mut buffer = [0u8; 16];
     let buffer = &mut buffer[..bytes.min(16)];
     random.fill_bytes(buffer);
-    buffer.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut token = String::with_capacity(2 * buffer.len());
+    for octet in buffer {
+        for digit in [*octet >> 4, *octet & 15] {
+            token.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        }
+    }
+    token
 }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Flow;
-use super::leg::{Established, State, Unacknowledged};
-use crate::sip::envelope::Envelope;
+use super::leg::{Established, Ringing, State, Unacknowledged};
+use crate::sip::envelope::sequence;
 use crate::sip::error::Error;
 use crate::sip::event::LegId;
 use crate::sip::message::{Name, Request, Response, elements};
@@ -18,15 +18,10 @@ use crate::sip::session_timer::{Refresher, SessionTimer};
 impl UserAgent {
     pub(super) fn accept(&mut self, id: LegId, body: Bytes, now: Instant) -> Result<(), Error> {
         let wrong = self.wrong_state(id, "accept");
-        let Some(leg) = self.legs.get_mut(&id) else {
-            return Err(wrong);
+        let ringing = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
+            Some(State::Ringing(ringing)) if ringing.reliable.accepting.is_none() => ringing,
+            _ => return Err(wrong),
         };
-        let State::Ringing(ringing) = &mut leg.state else {
-            return Err(wrong);
-        };
-        if ringing.reliable.accepting.is_some() {
-            return Err(wrong);
-        }
         let waiting = ringing.reliable.waiting.as_ref();
         if waiting.is_some_and(|waiting| waiting.described) {
             // Its offer and answer come first (RFC 3262 section 3).
@@ -34,30 +29,48 @@ impl UserAgent {
             return Ok(());
         }
         let overtaken = waiting.map(|_| ringing.reliable.number);
-        let agreed = ringing.reliable.agreed;
-        let asked = ringing.asked.take();
-        let (key, flow) = (ringing.server.clone(), ringing.flow);
-        let timer = SessionTimer::of_request(&ringing.request.headers, &leg.rules, now);
-        let (request, dialog) = (ringing.request.clone(), ringing.dialog.clone());
-        let (user, tag) = (leg.contact_user.clone(), leg.local_tag.clone());
-        // The number of the INVITE: a PRACK or UPDATE may have come since.
-        let sequence = Envelope::read(&request.headers).map_or(0, |envelope| envelope.sequence);
-        let mut response = request.respond(200, None, Some(&tag));
+        // Out of its place while it changes from one state to the other, so that what stays is
+        // moved and not copied.
+        let Some(mut leg) = self.legs.remove(&id) else {
+            return Err(wrong);
+        };
+        let ringing = match leg.state {
+            State::Ringing(ringing) => ringing,
+            state => {
+                leg.state = state;
+                self.legs.insert(id, leg);
+                return Err(wrong);
+            }
+        };
+        let Ringing {
+            server,
+            request,
+            dialog,
+            flow,
+            reliable,
+            asked,
+            ..
+        } = *ringing;
+        let timer = SessionTimer::of_request(&request.headers, &leg.rules, now);
+        let mut response = request.respond(200, None, Some(&leg.local_tag));
         copy_record_route(&request, &mut response);
-        let described = if agreed { Bytes::new() } else { body.clone() };
-        self.finish_success(&mut response, &user, flow, timer, described);
-        let bytes = self.respond(&key, &response, now);
-        let update_allowed = elements(&request.headers, &Name::ALLOW).contains(&"UPDATE");
-        if let Some(leg) = self.legs.get_mut(&id) {
-            leg.state = State::Established(Box::new(Established {
-                unacknowledged: Some(Unacknowledged::new(sequence, bytes, flow, now)),
-                overtaken,
-                asked,
-                timer,
-                update_allowed,
-                ..Established::new(dialog, body)
-            }));
-        }
+        let described = match reliable.agreed {
+            true => Bytes::new(),
+            false => body.clone(),
+        };
+        self.finish_success(&mut response, &leg.contact_user, flow, timer, described);
+        let bytes = self.respond(&server, &response, now);
+        // The number of the INVITE: a PRACK or UPDATE may have come since.
+        let waiting = Unacknowledged::new(sequence(&request.headers), bytes, flow, now);
+        leg.state = State::Established(Box::new(Established {
+            unacknowledged: Some(waiting),
+            overtaken,
+            asked,
+            timer,
+            update_allowed: elements(&request.headers, &Name::ALLOW).contains(&"UPDATE"),
+            ..Established::new(dialog, body)
+        }));
+        self.legs.insert(id, leg);
         self.arm(id);
         Ok(())
     }
@@ -86,9 +99,9 @@ impl UserAgent {
         if let Some(cause) = cause {
             response
                 .headers
-                .insert(Name::from("Reason"), format!("Q.850;cause={cause}"));
+                .insert(Name::REASON, format!("Q.850;cause={cause}"));
         }
-        let key = ringing.server.clone();
+        let key = ringing.server;
         self.respond(&key, &response, now);
         self.forget(id, now);
         Ok(())

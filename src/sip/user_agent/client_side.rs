@@ -23,7 +23,7 @@ impl UserAgent {
         source: SocketAddr,
         now: Instant,
     ) {
-        let key = ClientKey::new(&envelope.branch, &envelope.method);
+        let key = self.matching.client(&envelope.branch, &envelope.method);
         let Some(entry) = self.clients.get_mut(&key) else {
             return self.reject("stray_response", source);
         };
@@ -58,6 +58,9 @@ impl UserAgent {
         let (deliver, _) = self.run_client(&key);
         if deliver {
             self.take_response(&key, response, envelope, now);
+        }
+        if let Some(entry) = self.clients.get_mut(&key) {
+            entry.settle();
         }
         self.drop_finished_client(&key);
     }

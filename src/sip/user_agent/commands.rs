@@ -46,7 +46,6 @@ impl UserAgent {
                 return Err(Error::BadHeader(name.clone()));
             }
         }
-        let trunk = self.config.trunks[index].clone();
         let id = self.next_leg();
         let (call_id, local_tag) = match outgoing.call_id {
             Some(call_id)
@@ -57,6 +56,8 @@ impl UserAgent {
             Some(call_id) => (call_id, self.token(8)),
             None => (self.token(16), self.token(8)),
         };
+        let trunk = &self.config.trunks[index];
+        let request_timeout = trunk.request_timeout;
         let uri = match outgoing.uri {
             // A trunk is asked for numbers in its own form.
             Some(uri) if !is_tel(&uri) => uri,
@@ -120,15 +121,15 @@ impl UserAgent {
         network.put(headers);
         put_routes(&mut request, &routes);
         put_sdp(&mut request, outgoing.body.clone());
-        self.dialogs
-            .insert((call_id.clone(), local_tag.clone()), id);
+        let dialog = self.matching.dialog(&call_id, &local_tag);
+        self.dialogs.insert(dialog, id);
         self.legs.insert(
             id,
             Leg {
                 id,
                 authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
                 trunk: Some(index),
-                redirection: Redirection::new(&trunk, &request.uri),
+                redirection: Redirection::new(trunk, &request.uri),
                 transfers: Transfers::default(),
                 contact_user: contact_user.clone(),
                 call_id,
@@ -152,7 +153,7 @@ impl UserAgent {
             .or_elsewhere(outgoing.alternative);
         let outbound = Outbound {
             contact: Some((contact_user, String::new())),
-            give_up: trunk.request_timeout,
+            give_up: request_timeout,
             ..Outbound::new(request, way, Owner::Invite(id))
         };
         self.send(outbound, now);

@@ -24,7 +24,7 @@ impl UserAgent {
             .clients
             .iter()
             .filter(|(_, entry)| entry.connection == Some(connection) && entry.is_waiting())
-            .map(|(key, entry)| (!matches!(entry.machine, Machine::Invite(_)), key.clone()))
+            .map(|(key, entry)| (!matches!(entry.machine, Machine::Invite(_)), *key))
             .collect();
         // An INVITE goes before the CANCEL that takes it back.
         lost.sort_unstable();

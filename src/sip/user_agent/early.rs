@@ -129,7 +129,7 @@ impl UserAgent {
         };
         let mut request = early.dialog.request(Method::Prack);
         let acknowledged = format!("{number} {sequence} INVITE");
-        request.headers.insert(Name::from("RAck"), acknowledged);
+        request.headers.insert(Name::RACK, acknowledged);
         put_sdp(&mut request, body);
         let hop = early.dialog.next_hop();
         self.send_by(id, Owner::Prack(id, fork), request, hop, false, now);
@@ -173,6 +173,6 @@ fn response_number(response: &Response) -> Option<u32> {
     let reliable = elements(&response.headers, &Name::REQUIRE)
         .iter()
         .any(|option| option.eq_ignore_ascii_case("100rel"));
-    let number = header(&response.headers, &Name::from("RSeq"))?;
+    let number = header(&response.headers, &Name::RSEQ)?;
     number.parse().ok().filter(|number| reliable && *number > 0)
 }

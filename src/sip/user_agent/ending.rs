@@ -24,7 +24,7 @@ impl UserAgent {
                     return;
                 }
                 calling.cancel = Cancel::Wanted(cause);
-                let invite = calling.invite.clone();
+                let invite = calling.invite;
                 let Some(key) = invite.filter(|key| self.clients.contains_key(key)) else {
                     // The name of the next hop is still looked up: nothing was sent.
                     self.parked
@@ -152,6 +152,6 @@ pub(super) fn put_reason(request: &mut Request, cause: Option<u16>) {
     if let Some(cause) = cause {
         request
             .headers
-            .insert(Name::from("Reason"), format!("Q.850;cause={cause}"));
+            .insert(Name::REASON, format!("Q.850;cause={cause}"));
     }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::domains::{Domain, DomainId};
 use crate::sip::config::Transport;
@@ -50,6 +51,9 @@ impl Flow {
         }
     }
 }
+
+/// What one input makes a transaction send.
+pub(super) type Ready = SmallVec<[Bytes; 2]>;
 
 /// Bytes to send.
 #[derive(Debug, Clone)]

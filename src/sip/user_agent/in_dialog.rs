@@ -26,7 +26,7 @@ impl UserAgent {
         now: Instant,
     ) {
         if let Some(entry) = self.servers.get_mut(key)
-            && entry.is_of(envelope)
+            && entry.call == self.matching.call(envelope)
             && let Machine::Invite(machine) = &mut entry.machine
         {
             machine.handle(ServerInviteInput::Acknowledged, now);
@@ -35,10 +35,8 @@ impl UserAgent {
                 return;
             }
         }
-        let dialog = (
-            envelope.call_id.clone(),
-            envelope.to.tag().unwrap_or("").to_owned(),
-        );
+        let tag = envelope.to.tag().unwrap_or("");
+        let dialog = self.matching.dialog(&envelope.call_id, tag);
         let Some(id) = self.dialogs.get(&dialog).copied() else {
             return self.reject("stray_ack", source);
         };
@@ -111,7 +109,7 @@ impl UserAgent {
         match &leg.state {
             State::Ringing(ringing) => {
                 // A caller may end an early dialog by BYE (section 15): its INVITE ends too.
-                let (invite, tag) = (ringing.server.clone(), leg.local_tag.clone());
+                let (invite, tag) = (ringing.server, leg.local_tag.clone());
                 let response = ringing.request.respond(487, None, Some(&tag));
                 self.respond(&invite, &response, now);
                 self.tell(id, Event::Cancelled);

@@ -18,7 +18,7 @@ impl UserAgent {
             State::Calling(calling) => {
                 if matches!(calling.cancel, Cancel::Sent(give_up) if give_up <= now) {
                     // No answer to a cancelled INVITE (section 9.1): it is over.
-                    if let Some(key) = calling.invite.clone()
+                    if let Some(key) = calling.invite
                         && let Some(entry) = self.clients.get_mut(&key)
                     {
                         if let Machine::Invite(machine) = &mut entry.machine {

@@ -216,7 +216,7 @@ impl UserAgent {
             account,
             from_user: sender.user,
             from_name: sender.name,
-            call_id: envelope.call_id.clone(),
+            call_id: envelope.call_id.to_string(),
             source,
             text,
         })));

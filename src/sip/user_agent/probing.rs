@@ -106,7 +106,7 @@ impl UserAgent {
                     && entry.machine.is_waiting()
                     && !entry.progressed
             })
-            .map(|(key, _)| key.clone())
+            .map(|(key, _)| *key)
             .collect();
         stranded.sort_unstable();
         for key in stranded {

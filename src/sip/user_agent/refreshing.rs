@@ -28,11 +28,7 @@ pub(super) fn ask_for_timer(headers: &mut Headers, rules: &DialogRules) {
 
 fn put_minimum(headers: &mut Headers, rules: &DialogRules) {
     if rules.min_session_expires != DialogRules::default().min_session_expires {
-        set(
-            headers,
-            Name::from("Min-SE"),
-            rules.min_session_expires.to_string(),
-        );
+        set(headers, Name::MIN_SE, rules.min_session_expires.to_string());
     }
 }
 
@@ -160,7 +156,7 @@ impl UserAgent {
         if response.status == 491 {
             return Some(self.glare_wait(id));
         }
-        let value = header(&response.headers, &Name::from("Retry-After"))?;
+        let value = header(&response.headers, &Name::RETRY_AFTER)?;
         let digits = value.split(|c: char| !c.is_ascii_digit()).next()?;
         let seconds = digits.parse::<u64>().ok()?;
         matches!(response.status, 500 | 503)
@@ -208,7 +204,7 @@ impl UserAgent {
         let value = format!("{least}{}", refresher.unwrap_or_default());
         let headers = &mut outbound.request.headers;
         set(headers, Name::SESSION_EXPIRES, value);
-        set(headers, Name::from("Min-SE"), least.to_string());
+        set(headers, Name::MIN_SE, least.to_string());
         let Some(sequence) = self.next_sequence(outbound.owner) else {
             return false;
         };

@@ -74,7 +74,7 @@ impl UserAgent {
         // An edge that cannot do Outbound (RFC 5626 section 6): once more without.
         let without_outbound = response.status == 439 && entry.instance.take().is_some();
         if (200..300).contains(&response.status) {
-            entry.service_route = elements(headers, &Name::from("Service-Route"))
+            entry.service_route = elements(headers, &Name::SERVICE_ROUTE)
                 .into_iter()
                 .take(ROUTES)
                 .filter_map(|route| Address::parse(route).ok())

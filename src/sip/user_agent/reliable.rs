@@ -87,7 +87,7 @@ impl UserAgent {
             ringing.reliable.next = Some((status, body));
             return Ok(());
         }
-        let (key, flow) = (ringing.server.clone(), ringing.flow);
+        let (key, flow) = (ringing.server, ringing.flow);
         let (user, tag) = (leg.contact_user.clone(), leg.local_tag.clone());
         let mut response = ringing.request.respond(status, None, Some(&tag));
         copy_record_route(&ringing.request, &mut response);
@@ -95,7 +95,7 @@ impl UserAgent {
             ringing.reliable.number += 1;
             let number = ringing.reliable.number;
             response.headers.insert(Name::REQUIRE, "100rel");
-            response.headers.insert(Name::from("RSeq"), number);
+            response.headers.insert(Name::RSEQ, number);
             // SDP that was agreed on is not said twice.
             ringing.progress = Some((status, None, now + RELIABLE_EVERY));
         } else {
@@ -128,7 +128,7 @@ impl UserAgent {
         flow: Flow,
         now: Instant,
     ) {
-        let confirmed = header(&request.headers, &Name::from("RAck")).and_then(read_confirmation);
+        let confirmed = header(&request.headers, &Name::RACK).and_then(read_confirmation);
         let matched = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
             Some(State::Ringing(ringing)) => {
                 let sequence = Envelope::read(&ringing.request.headers).map_or(0, |e| e.sequence);
@@ -162,7 +162,7 @@ impl UserAgent {
         if body.is_some() && (was_agreed || (waiting.described && !offered_by_us)) {
             // A further offer (RFC 3262 section 5): our owner answers it in the 200.
             ringing.asked = Some(Asked {
-                server: key.clone(),
+                server: *key,
                 request,
                 flow,
             });

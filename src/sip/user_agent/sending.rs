@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake};
-use super::flow::Flow;
+use super::flow::{Flow, Ready};
 use super::health::Watched;
 use super::leg::{LIFETIME, State};
 use super::registrations::RegistrationId;
@@ -144,7 +144,30 @@ impl ClientEntry {
     pub fn is_waiting(&self) -> bool {
         self.machine.is_waiting()
     }
+
+    /// Lets go of what an INVITE with a final response needs no more: it is held for 32 s yet, for
+    /// late answers of forks.
+    pub fn settle(&mut self) {
+        if matches!(self.machine, Machine::Invite(_)) && !self.is_waiting() {
+            let request = &mut self.outbound.request;
+            request.body = Bytes::new();
+            request.headers.keep(&KEPT_HEADERS);
+        }
+    }
 }
+
+/// What CANCEL, the ACK of a late 2xx and its BYE are made of.
+const KEPT_HEADERS: [Name; 9] = [
+    Name::VIA,
+    Name::ROUTE,
+    Name::MAX_FORWARDS,
+    Name::FROM,
+    Name::TO,
+    Name::CALL_ID,
+    Name::CSEQ,
+    Name::AUTHORIZATION,
+    Name::PROXY_AUTHORIZATION,
+];
 
 /// Either client transaction.
 #[derive(Debug)]
@@ -271,7 +294,7 @@ impl UserAgent {
         }
         let timers = Timers::new(flow.transport.is_reliable())
             .with_give_up(outbound.give_up.min(LONGEST_WAIT));
-        let key = ClientKey::new(branch, &outbound.request.method);
+        let key = self.matching.client(branch, &outbound.request.method);
         let machine = match outbound.request.method {
             Method::Invite => Machine::Invite(ClientInvite::new(bytes, timers, now)),
             _ => Machine::Other(Client::new(bytes, timers, now)),
@@ -280,7 +303,7 @@ impl UserAgent {
             && let Some(leg) = self.legs.get_mut(&leg)
             && let State::Calling(calling) = &mut leg.state
         {
-            calling.invite = Some(key.clone());
+            calling.invite = Some(key);
         }
         let leave_at = outbound
             .way
@@ -297,7 +320,7 @@ impl UserAgent {
             connection: None,
             repeated: false,
         };
-        self.clients.insert(key.clone(), entry);
+        self.clients.insert(key, Box::new(entry));
         self.run_client(&key);
     }
 
@@ -309,7 +332,7 @@ impl UserAgent {
             return (false, false);
         };
         let flow = entry.flow;
-        let mut ready = Vec::new();
+        let mut ready = Ready::new();
         while let Some(action) = entry.machine.poll() {
             match action {
                 Action::Transmit(bytes) => ready.push(bytes),
@@ -317,12 +340,12 @@ impl UserAgent {
                 Action::TimedOut => timed_out = true,
             }
         }
-        let wake = Wake::Client(key.clone());
+        let wake = Wake::Client(*key);
         let timeout = [entry.machine.poll_timeout(), entry.leave_at, entry.doubt_at];
         self.deadlines
             .set(&wake, timeout.into_iter().flatten().min());
         for bytes in ready {
-            self.transmit(flow, bytes, Some(key.clone()));
+            self.transmit(flow, bytes, Some(*key));
         }
         (deliver, timed_out)
     }
@@ -340,7 +363,7 @@ impl UserAgent {
 
     pub(super) fn remove_client(&mut self, key: &ClientKey) {
         self.clients.remove(key);
-        self.deadlines.set(&Wake::Client(key.clone()), None);
+        self.deadlines.set(&Wake::Client(*key), None);
     }
 
     pub(super) fn handle_client_timeout(&mut self, key: &ClientKey, now: Instant) {
@@ -362,7 +385,7 @@ impl UserAgent {
         }
         let (_, timed_out) = self.run_client(key);
         if timed_out && let Some(entry) = self.clients.remove(key) {
-            self.deadlines.set(&Wake::Client(key.clone()), None);
+            self.deadlines.set(&Wake::Client(*key), None);
             self.fail_here(entry.outbound, 408, now);
         }
         self.drop_finished_client(key);

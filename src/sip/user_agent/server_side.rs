@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::{UserAgent, Wake, random_token};
-use super::flow::Flow;
+use super::flow::{Flow, Ready};
 use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
 use super::transferring::Transfers;
@@ -24,7 +24,7 @@ use crate::sip::method::Method;
 use crate::sip::network_headers::{NetworkHeaders, called_party};
 use crate::sip::redirection::Redirection;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
-use crate::sip::transaction::key::ServerKey;
+use crate::sip::transaction::key::{CallKey, MergeKey, ServerKey};
 use crate::sip::transaction::{Action, Server, ServerInvite, ServerInviteInput, Timers};
 
 /// A server transaction and its surroundings.
@@ -36,8 +36,11 @@ pub struct ServerEntry {
     pub leg: Option<LegId>,
     /// The trunk that proved by digest who it is.
     pub trunk: Option<usize>,
+    /// A branch that comes back with another call must not act on this one (RFC 3261 section
+    /// 8.1.1.7).
+    pub call: CallKey,
     /// Key in `merging`.
-    pub merging: String,
+    pub merging: MergeKey,
     /// The way back by name, where the request came by a stream.
     pub way_back: Option<Box<WayBack>>,
 }
@@ -47,18 +50,6 @@ pub struct ServerEntry {
 pub enum Machine {
     Invite(ServerInvite),
     Other(Server),
-}
-
-impl ServerEntry {
-    /// True when a request with this transaction's branch is of its call too. A branch that comes
-    /// back with another call must not act on this one (RFC 3261 section 8.1.1.7).
-    pub fn is_of(&self, envelope: &Envelope) -> bool {
-        self.merging
-            .strip_prefix(envelope.call_id.as_str())
-            .and_then(|rest| rest.strip_prefix(' '))
-            .and_then(|rest| rest.strip_prefix(envelope.from.tag().unwrap_or("")))
-            .is_some_and(|rest| rest.starts_with(' '))
-    }
 }
 
 impl Machine {
@@ -94,12 +85,12 @@ impl UserAgent {
         length: usize,
         now: Instant,
     ) {
-        let key = ServerKey::of(envelope);
+        let key = self.matching.server(envelope);
         if request.method == Method::Ack {
             return self.handle_ack(&request, envelope, &key, source, now);
         }
         if let Some(entry) = self.servers.get_mut(&key) {
-            if !entry.is_of(envelope) {
+            if entry.call != self.matching.call(envelope) {
                 self.reject("branch_reused", source);
                 let refusal = Refusal {
                     reason: Some("Branch Reused".to_owned()),
@@ -135,13 +126,7 @@ impl UserAgent {
         if self.too_many(&request, envelope, flow, source, length, now) {
             return;
         }
-        let merging = format!(
-            "{} {} {} {}",
-            envelope.call_id,
-            envelope.from.tag().unwrap_or(""),
-            envelope.sequence,
-            envelope.method
-        );
+        let merging = self.matching.merged(envelope);
         let merged = envelope.to.tag().is_none()
             && request.method != Method::Cancel
             && self.merging.contains_key(&merging);
@@ -151,17 +136,18 @@ impl UserAgent {
             _ => Machine::Other(Server::new(timers)),
         };
         if !merged && request.method != Method::Cancel {
-            self.merging.insert(merging.clone(), key.clone());
+            self.merging.insert(merging, key);
         }
         let entry = ServerEntry {
             machine,
             flow,
             leg: None,
             trunk: entrance,
+            call: self.matching.call(envelope),
             merging,
             way_back: self.way_back(envelope, flow, source),
         };
-        self.servers.insert(key.clone(), entry);
+        self.servers.insert(key, Box::new(entry));
         let screened = match screen(&request, envelope) {
             Ok(()) if merged => Err(Refusal::plain(482)),
             screened => screened,
@@ -176,7 +162,7 @@ impl UserAgent {
         }
         match envelope.to.tag() {
             Some(tag) => {
-                let dialog = (envelope.call_id.clone(), tag.to_owned());
+                let dialog = self.matching.dialog(&envelope.call_id, tag);
                 match self.dialogs.get(&dialog).copied() {
                     Some(leg) => self.handle_in_dialog(leg, &key, request, envelope, flow, now),
                     None => {
@@ -272,13 +258,13 @@ impl UserAgent {
             from_name: caller.name,
             diverted: identity::diversion(&request.headers),
             headers,
-            call_id: envelope.call_id.clone(),
+            call_id: envelope.call_id.to_string(),
             source,
             body: sdp_body(&request.headers, &request.body),
             reliable: reliable.when == Reliably::Always,
         };
-        self.dialogs
-            .insert((envelope.call_id.clone(), local_tag.clone()), id);
+        let dialog = self.matching.dialog(&envelope.call_id, &local_tag);
+        self.dialogs.insert(dialog, id);
         if let Some(entry) = self.servers.get_mut(&key) {
             entry.leg = Some(id);
         }
@@ -292,7 +278,7 @@ impl UserAgent {
                 redirection: Redirection::default(),
                 transfers: Transfers::default(),
                 contact_user: contact_user.unwrap_or(request_user),
-                call_id: envelope.call_id.clone(),
+                call_id: envelope.call_id.to_string(),
                 local_tag,
                 network: network.unwrap_or_default().of_dialog(),
                 rules,
@@ -352,9 +338,10 @@ impl UserAgent {
         envelope: &Envelope,
         now: Instant,
     ) {
-        let invite = ServerKey::of_cancelled(envelope);
+        let invite = self.matching.invite(envelope);
         let cancelled = self.servers.get(&invite);
-        let Some(entry) = cancelled.filter(|entry| entry.is_of(envelope)) else {
+        let Some(entry) = cancelled.filter(|entry| entry.call == self.matching.call(envelope))
+        else {
             if let Some(source) = self.servers.get(key).map(|entry| entry.flow.remote) {
                 self.reject("no_transaction", source);
             }
@@ -448,7 +435,7 @@ impl UserAgent {
             return false;
         };
         let flow = entry.flow;
-        let (mut ready, mut deliver) = (Vec::new(), false);
+        let (mut ready, mut deliver) = (Ready::new(), false);
         while let Some(action) = entry.machine.poll() {
             match action {
                 Action::Transmit(bytes) => ready.push(bytes),
@@ -459,7 +446,7 @@ impl UserAgent {
         }
         let terminated = entry.machine.is_terminated();
         let timeout = entry.machine.poll_timeout();
-        self.deadlines.set(&Wake::Server(key.clone()), timeout);
+        self.deadlines.set(&Wake::Server(*key), timeout);
         if terminated
             && let Some(entry) = self.servers.remove(key)
             && self.merging.get(&entry.merging) == Some(key)

@@ -379,9 +379,16 @@ impl UserAgent {
 
     /// True when a trunk's target or proxy is at this address.
     pub(super) fn is_target(&self, trunk: usize, source: IpAddr) -> bool {
-        self.hops_of(trunk).any(|hop| match hop.address() {
+        let config = &self.config.trunks[trunk];
+        let is_at = |hop: &NextHop| self.locator.is_at(hop, source);
+        let mut targets = config.targets.iter().map(|of| &of.target);
+        // For each request that comes: an address is compared without making anything.
+        targets.any(|target| match target.host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical() == source,
+            Err(_) => is_at(&NextHop::from(target)),
+        }) || first_route(&config.routes).is_some_and(|hop| match hop.address() {
             Some(address) => address.ip().to_canonical() == source,
-            None => self.locator.is_at(&hop, source),
+            None => is_at(&hop),
         })
     }
 

@@ -77,7 +77,7 @@ impl UserAgent {
         if request.method == Method::Invite {
             let trying = request.respond(100, None, None);
             established.asked = Some(Asked {
-                server: key.clone(),
+                server: *key,
                 request,
                 flow,
             });
@@ -87,7 +87,7 @@ impl UserAgent {
             }
         } else {
             established.asked = Some(Asked {
-                server: key.clone(),
+                server: *key,
                 request,
                 flow,
             });
@@ -150,7 +150,7 @@ impl UserAgent {
         }
         dialog.refresh_target(&request.headers);
         let asked = Asked {
-            server: key.clone(),
+            server: *key,
             request,
             flow,
         };

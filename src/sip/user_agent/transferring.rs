@@ -106,8 +106,8 @@ impl UserAgent {
         let by = format!("<{}>", established.dialog.local.uri);
         let mut request = established.dialog.request(Method::Refer);
         let headers = &mut request.headers;
-        headers.insert(Name::from("Refer-To"), refer_to(&to.0, to.1.as_ref()));
-        headers.insert(Name::from("Referred-By"), by);
+        headers.insert(Name::REFER_TO, refer_to(&to.0, to.1.as_ref()));
+        headers.insert(Name::REFERRED_BY, by);
         headers.insert(Name::ALLOW, Method::ALLOW);
         headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
         if let Some(other) = replaces.and_then(|other| self.legs.get_mut(&other)) {
@@ -172,7 +172,7 @@ impl UserAgent {
         request: &Request,
         now: Instant,
     ) {
-        let package = header(&request.headers, &Name::from("Event")).unwrap_or("");
+        let package = header(&request.headers, &Name::EVENT).unwrap_or("");
         let package = package.split(';').next().unwrap_or("").trim();
         let asked = self
             .legs
@@ -188,7 +188,7 @@ impl UserAgent {
         if !asked {
             return self.respond_refusal(key, request, &Refusal::plain(481), now);
         }
-        let state = header(&request.headers, &Name::from("Subscription-State")).unwrap_or("");
+        let state = header(&request.headers, &Name::SUBSCRIPTION_STATE).unwrap_or("");
         let over = state.trim().to_ascii_lowercase().starts_with("terminated");
         let status = fragment_status(&request.headers, &request.body);
         let response = request.respond(200, None, None);
@@ -306,7 +306,7 @@ impl UserAgent {
             true => format!("refer;id={}", granted.sequence),
             false => "refer".to_owned(),
         };
-        headers.insert(Name::from("Event"), event);
+        headers.insert(Name::EVENT, event);
         let state = match last {
             true => "terminated;reason=noresource".to_owned(),
             false => {
@@ -314,7 +314,7 @@ impl UserAgent {
                 format!("active;expires={left}")
             }
         };
-        headers.insert(Name::from("Subscription-State"), state);
+        headers.insert(Name::SUBSCRIPTION_STATE, state);
         headers.insert(Name::CONTENT_TYPE, "message/sipfrag;version=2.0");
         request.body = Bytes::from(format!("SIP/2.0 {status} {}\r\n", reason_phrase(status)));
         let owner = match last {
@@ -374,7 +374,7 @@ impl UserAgent {
         request: &Request,
         trunk: Option<usize>,
     ) -> Result<Option<LegId>, u16> {
-        let mut values = request.headers.get_raw(&Name::from("Replaces"));
+        let mut values = request.headers.get_raw(&Name::REPLACES);
         let Some(value) = values.next() else {
             return Ok(None);
         };
@@ -382,7 +382,7 @@ impl UserAgent {
             return Err(400);
         }
         let replaces = Replaces::parse(value).ok_or(400_u16)?;
-        let dialog = (replaces.call_id.clone(), replaces.to_tag.clone());
+        let dialog = self.matching.dialog(&replaces.call_id, &replaces.to_tag);
         let id = self.dialogs.get(&dialog).copied().ok_or(481_u16)?;
         let leg = self.legs.get(&id).ok_or(481_u16)?;
         // An early dialog is replaced by who called, and those that called us did not.

@@ -18,17 +18,17 @@ use crate::sip::transaction::key::ClientKey;
 
 /// What a quote tells of the datagram that it begins.
 #[derive(Debug, PartialEq, Eq)]
-enum Quoted {
-    /// A request of ours.
-    Request(ClientKey),
+enum Quoted<'a> {
+    /// A request of ours, and its branch.
+    Request(Method, &'a str),
     /// Too little to know.
     Cut,
     /// A response or a keep-alive: nobody waits for what becomes of it.
     Other,
 }
 
-impl Quoted {
-    fn read(quote: &[u8]) -> Self {
+impl<'a> Quoted<'a> {
+    fn read(quote: &'a [u8]) -> Self {
         if quote.starts_with(b"SIP/") || quote.starts_with(b"\r\n") {
             return Quoted::Other;
         }
@@ -42,7 +42,7 @@ impl Quoted {
             .split(';')
             .find_map(|parameter| parameter.strip_prefix("branch="));
         match (method, branch) {
-            (Some(method), Some(branch)) => Quoted::Request(ClientKey::new(branch, &method)),
+            (Some(method), Some(branch)) => Quoted::Request(method, branch),
             _ => Quoted::Other,
         }
     }
@@ -80,8 +80,13 @@ impl UserAgent {
                 && entry.machine.is_unanswered()
         };
         let proven = match Quoted::read(quote) {
-            Quoted::Request(key) => {
-                if !self.clients.get(&key).is_some_and(waits_there) {
+            Quoted::Request(method, branch) => {
+                let key = self.matching.client(branch, &method);
+                if !self
+                    .clients
+                    .get(&key)
+                    .is_some_and(|entry| waits_there(entry))
+                {
                     self.reject("icmp_unmatched", remote);
                     return 0;
                 }
@@ -106,7 +111,7 @@ impl UserAgent {
                 let ends = proven && !is_in_call(entry.outbound.owner);
                 waits_there(entry) && (ends || entry.outbound.way.may_leave())
             })
-            .map(|(key, _)| key.clone())
+            .map(|(key, _)| *key)
             .collect();
         if lost.is_empty() {
             self.reject("icmp_unmatched", remote);
@@ -155,7 +160,7 @@ mod tests {
         let whole = INVITE.find("From").expect("there");
         for length in 0..INVITE.len() {
             let expected = if length >= whole {
-                Quoted::Request(ClientKey::new("z9hG4bKabc", &Method::Invite))
+                Quoted::Request(Method::Invite, "z9hG4bKabc")
             } else {
                 Quoted::Cut
             };

@@ -32,10 +32,7 @@ impl UserAgent {
         source: SocketAddr,
     ) -> Option<Box<WayBack>> {
         flow.connection?;
-        let host = match envelope.sent_by_port {
-            Some(_) => envelope.sent_by.rsplit_once(':')?.0,
-            None => &envelope.sent_by,
-        };
+        let host = &*envelope.sent_by_host;
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         if is_address || !self.is_trunk_address(source.ip()) {
             return None;
