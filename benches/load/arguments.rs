@@ -47,6 +47,9 @@ pub struct Arguments {
     /// A gateway's binary, in place of the one just built. Several are compared with each other.
     #[arg(long)]
     pub gateway: Vec<PathBuf>,
+    /// Sets calls whose PBX leg is SRTP beside the plain ones, through a gateway of their own.
+    #[arg(long)]
+    pub srtp: bool,
     /// Seconds before the first slice with everything set up, to attach a profiler.
     #[arg(long, default_value_t = 0)]
     pub pause: u64,

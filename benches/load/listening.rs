@@ -78,6 +78,8 @@ pub struct Listener {
     pub socket: MioSocket,
     pub gateway: SocketAddr,
     pub secure: Context,
+    /// Where the PBX's side is SRTP.
+    pub pbx_secure: Option<Context>,
     pub credentials: Option<Credentials>,
     pub last_at_browser: Option<u16>,
     pub last_at_pbx: Option<u16>,
@@ -197,12 +199,26 @@ impl Receiver {
             else {
                 continue;
             };
-            count(side, &mut self.listeners[*call].last_at_pbx, sequence);
-            if length != 12 + FRAME || datagram[1] & 0x7f != 0 {
+            let listener = &mut self.listeners[*call];
+            count(side, &mut listener.last_at_pbx, sequence);
+            let plain;
+            let packet = match &mut listener.pbx_secure {
+                None => datagram,
+                Some(_) if *call != 0 && sequence % OPENED != 0 => continue,
+                Some(secure) => {
+                    let Ok(opened) = secure.decrypt_rtp(datagram) else {
+                        side.bad.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    };
+                    plain = opened;
+                    &plain[..]
+                }
+            };
+            if packet.len() != 12 + FRAME || packet[1] & 0x7f != 0 {
                 side.bad.fetch_add(1, Ordering::Relaxed);
             } else if *call == 0 {
                 let mut samples = [0; FRAME];
-                expand_all(&datagram[12..], &mut samples);
+                expand_all(&packet[12..], &mut samples);
                 side.hear(&samples);
             }
         }

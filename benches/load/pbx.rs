@@ -4,7 +4,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rtc_srtp::config::SessionKeys;
 use socket2::SockRef;
+
+use crate::sdes;
 
 /// Pairs of RTP and RTCP sockets that all calls share; the gateway's port tells them apart.
 const SOCKETS: usize = 4;
@@ -45,16 +48,26 @@ fn bind_pair() -> (UdpSocket, UdpSocket) {
     }
 }
 
+/// The gateway's end of a call, as the PBX knows it.
+#[derive(Clone)]
+pub struct Remote {
+    /// Where it receives audio.
+    pub address: SocketAddr,
+    /// Of the PBX's side, where the audio is SRTP.
+    pub keys: Option<SessionKeys>,
+}
+
 /// The SIP side, on a thread of its own that lasts as long as the process.
 pub struct Pbx {
     pub address: SocketAddr,
-    remotes: Arc<Mutex<Vec<Option<SocketAddr>>>>,
+    remotes: Arc<Mutex<Vec<Option<Remote>>>>,
     byes: Arc<AtomicUsize>,
 }
 
 impl Pbx {
-    /// Listens; `audio` are the addresses to put into the answers, by call.
-    pub fn start(audio: Vec<SocketAddr>) -> Self {
+    /// Listens; `audio` are the addresses to put into the answers, by call. `srtp`: the audio is
+    /// SRTP.
+    pub fn start(audio: Vec<SocketAddr>, srtp: bool) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port on loopback");
         let address = socket.local_addr().expect("bound");
         let remotes = Arc::new(Mutex::new(vec![None; audio.len()]));
@@ -70,8 +83,17 @@ impl Pbx {
                 let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
                 let response = if request.starts_with("INVITE ") {
                     let (index, remote) = read_invite(&request);
-                    remotes.lock().expect("nobody panics with it")[index] = Some(remote);
-                    respond(&request, address, &answer(&request, audio[index]))
+                    // On loopback an INVITE comes once: its answer may have new keys.
+                    let (crypto, keys) = match srtp {
+                        true => Some(sdes::answer(&request)).unzip(),
+                        false => (None, None),
+                    };
+                    let body = answer(&request, audio[index], crypto.as_deref());
+                    remotes.lock().expect("nobody panics with it")[index] = Some(Remote {
+                        address: remote,
+                        keys,
+                    });
+                    respond(&request, address, &body)
                 } else if request.starts_with("BYE ") {
                     byes.fetch_add(1, Ordering::Relaxed);
                     respond(&request, address, "")
@@ -86,9 +108,10 @@ impl Pbx {
         pbx
     }
 
-    /// Where the gateway receives the audio of a call.
-    pub fn remote(&self, index: usize) -> SocketAddr {
+    /// The gateway's end of a call.
+    pub fn remote(&self, index: usize) -> Remote {
         self.remotes.lock().expect("nobody panics with it")[index]
+            .clone()
             .expect("a call that was answered has come here")
     }
 
@@ -118,17 +141,22 @@ fn read_invite(request: &str) -> (usize, SocketAddr) {
     (index, remote.parse().expect("an address"))
 }
 
-fn answer(request: &str, audio: SocketAddr) -> String {
+fn answer(request: &str, audio: SocketAddr, crypto: Option<&str>) -> String {
     let port = audio.port();
     let events = request
         .lines()
         .filter_map(|line| line.strip_prefix("a=rtpmap:"))
         .find_map(|line| line.trim().strip_suffix(" telephone-event/8000"))
         .expect("the gateway offers digits");
+    let profile = match crypto {
+        Some(_) => "RTP/SAVP",
+        None => "RTP/AVP",
+    };
     format!(
         "v=0\r\no=load 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-         m=audio {port} RTP/AVP 0 {events}\r\na=rtpmap:0 PCMU/8000\r\n\
-         a=rtpmap:{events} telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n"
+         m=audio {port} {profile} 0 {events}\r\na=rtpmap:0 PCMU/8000\r\n\
+         a=rtpmap:{events} telephone-event/8000\r\na=ptime:20\r\na=sendrecv\r\n{}",
+        crypto.unwrap_or_default(),
     )
 }
 

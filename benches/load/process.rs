@@ -43,9 +43,16 @@ impl Process {
 
     /// Starts a gateway with one media worker and a route to the PBX at `pbx`; gives the address
     /// of its pages too.
-    pub fn gateway(binary: &Path, mode: Mode, calls: usize, pbx: SocketAddr) -> (Self, SocketAddr) {
+    pub fn gateway(
+        binary: &Path,
+        mode: Mode,
+        calls: usize,
+        pbx: SocketAddr,
+        srtp: bool,
+    ) -> (Self, SocketAddr) {
         let room = calls + 16;
         let passthrough = mode == Mode::PassedThrough;
+        let srtp = if srtp { "required" } else { "off" };
         let configuration = format!(
             "[http]\nlisten = \"127.0.0.1:0\"\nmax_sockets = {room}\n\
              max_sockets_per_address = {room}\n\
@@ -56,7 +63,7 @@ impl Process {
              [built_in]\nenabled = false\n\
              [log]\nfilter = \"warn\"\n\
              [[trunk]]\nname = \"pbx\"\ntarget = \"sip:{pbx}\"\ncodecs = [\"PCMU\"]\n\
-             passthrough = {passthrough}\n\
+             passthrough = {passthrough}\nsrtp = \"{srtp}\"\n\
              [[route]]\nmatch = \"load-\\\\d+\"\ntrunk = \"pbx\"\n"
         );
         let name = format!("trunkline-load-{}-{}.toml", std::process::id(), pbx.port());

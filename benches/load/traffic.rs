@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use opus::{Channels, Decoder};
 use rtc_crypto::RTCCryptoProvider;
+use rtc_srtp::config::SessionKeys;
 use rtc_srtp::context::Context;
 
 use crate::arguments::Mode;
 use crate::browser::{self, Browser};
 use crate::listening::{Listener, Receiver, Totals, to_mio};
 use crate::pbx::AudioSockets;
+use crate::sdes;
 use crate::speech::{FRAME, FRAMES, Speech};
 
 const FRAME_TIME: Duration = Duration::from_millis(20);
@@ -26,6 +28,8 @@ pub struct Leg {
     pub browser: Browser,
     /// The contender's RTP address towards the PBX.
     pub contender: SocketAddr,
+    /// Where the PBX's side is SRTP.
+    pub pbx_keys: Option<SessionKeys>,
 }
 
 struct Stream {
@@ -63,6 +67,7 @@ struct Caller {
     pbx: UdpSocket,
     contender: SocketAddr,
     from_pbx: Stream,
+    pbx_secure: Option<Context>,
     /// Frames of the speech that both sides have said, each in turn.
     frames: [usize; 2],
 }
@@ -105,6 +110,7 @@ impl Traffic {
                 credentials,
                 keys,
             } = leg.browser;
+            let pbx_keys = leg.pbx_keys.as_ref();
             let clone = |socket: &UdpSocket| socket.try_clone().expect("a file descriptor");
             socket.set_read_timeout(None).expect("no timeout");
             callers.push(Caller {
@@ -115,12 +121,14 @@ impl Traffic {
                 pbx: clone(audio.of_call(index)),
                 contender: leg.contender,
                 from_pbx: Stream::new(),
+                pbx_secure: pbx_keys.map(|keys| sdes::outgoing(keys, provider)),
                 frames: [index * 37 % FRAMES, index * 91 % FRAMES],
             });
             listeners.push(Listener {
                 socket: to_mio(socket),
                 gateway,
                 secure: browser::incoming(&keys, provider),
+                pbx_secure: pbx_keys.map(|keys| sdes::incoming(keys, provider)),
                 credentials,
                 last_at_browser: None,
                 last_at_pbx: None,
@@ -200,9 +208,11 @@ impl Traffic {
         let payload = &speech.pcmu[frame];
         let stream = &mut caller.from_pbx;
         stream.write(0, FRAME as u32, payload, &mut self.packet);
+        let secured = caller.pbx_secure.as_mut();
+        let secured = secured.map(|secure| secure.encrypt_rtp(&self.packet).expect("a packet"));
         caller
             .pbx
-            .send_to(&self.packet, caller.contender)
+            .send_to(secured.as_deref().unwrap_or(&self.packet), caller.contender)
             .expect("loopback takes a datagram");
     }
 }

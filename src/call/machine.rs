@@ -41,7 +41,7 @@ pub struct Rules {
 /// the media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigitsBy {
-    /// As telephone events (RFC 4733).
+    /// As telephone events (RFC 4733), or as tones where none were agreed on.
     Media,
     /// INFO with `application/dtmf-relay`.
     InfoRelay,

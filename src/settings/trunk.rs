@@ -73,7 +73,8 @@ pub struct Trunk {
     pub min_se: u32,
     /// `re-invite` or `update`: how hold and resume are offered where the PBX allows both.
     pub offer_by: String,
-    /// `rfc4733`, `info-relay` or `info`: how the digits that a page asks for reach the PBX.
+    /// `rfc4733`, `inband`, `info-relay` or `info`: how the digits that a page asks for reach the
+    /// PBX.
     pub dtmf: String,
     /// Listen for digits in the audio of the PBX.
     pub inband_digits: bool,

@@ -1,10 +1,12 @@
 //! Keys both ways: every one of the sixteen, none lost, none doubled.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::json;
 use trunkline::sip;
 
-use crate::sound::Coding;
+use crate::sound::{Coding, until_async};
 use crate::world::{Talk, World};
 
 /// All keys, and some that follow themselves.
@@ -98,13 +100,47 @@ async fn digits_of_the_page_go_out_by_info_where_the_trunk_wants_that() {
     talk.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_go_out_as_tones_where_the_trunk_says_inband() {
+    let mut world = World::with(|settings| settings.trunk[0].dtmf = "inband".to_owned()).await;
+    let mut talk = world.call_out(Coding::Opus).await;
+    talk.sounds().await;
+    for pressed_in_the_browser in [true, false] {
+        talk.witness();
+        if pressed_in_the_browser {
+            talk.browser.press(KEYS);
+        } else {
+            talk.page
+                .say(json!({"type": "dtmf", "call": "c1", "digits": KEYS, "duration": 60}))
+                .await;
+        }
+        let mut tones = Vec::new();
+        until_async("every key is heard as a tone", async || {
+            tones = talk.telephone.ear.key_tones();
+            tones.len() >= KEYS.len()
+        })
+        .await;
+        // One too many would come now.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let tones = talk.telephone.ear.key_tones();
+        let keys: String = tones.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, KEYS, "in the browser: {pressed_in_the_browser}");
+        for (key, milliseconds) in tones {
+            assert!((65..=140).contains(&milliseconds), "{key} {milliseconds}");
+        }
+        assert_eq!(talk.telephone.ear.keys(), "", "no events");
+    }
+    talk.sounds().await;
+    talk.end().await;
+}
+
 /// Keys that the telephone sends as tones.
 async fn sound_keys(talk: &Talk, keys: &str) {
     for key in keys.chars() {
         talk.telephone.sound_key(Some(key));
-        tokio::time::sleep(std::time::Duration::from_millis(140)).await;
+        tokio::time::sleep(Duration::from_millis(140)).await;
         talk.telephone.sound_key(None);
-        tokio::time::sleep(std::time::Duration::from_millis(140)).await;
+        tokio::time::sleep(Duration::from_millis(140)).await;
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use trunkline::audio::{
-    EncoderSettings, Law, Measured, OpusDecoder, OpusEncoder, Tone, decode, digit_frequencies,
-    encode, level_at, measure,
+    DtmfDetector, EncoderSettings, KeyTone, Law, Measured, OpusDecoder, OpusEncoder, Tone, decode,
+    digit_frequencies, encode, level_at, measure,
 };
 use trunkline::rtp::{TelephoneEvent, digit_of_event, event_of_digit};
 
@@ -277,6 +277,21 @@ impl Ear {
     pub fn keys(&self) -> String {
         let heard = self.heard.lock().expect("whole");
         heard.events.iter().map(|(_, key)| *key).collect()
+    }
+
+    /// The keys heard as tones, each with its length in milliseconds.
+    pub fn key_tones(&self) -> Vec<(char, u32)> {
+        let mut tones = Vec::new();
+        DtmfDetector::new(8_000).push(&self.samples(), |tone| {
+            if let KeyTone::Ended {
+                digit,
+                milliseconds,
+            } = tone
+            {
+                tones.push((digit, milliseconds));
+            }
+        });
+        tones
     }
 
     /// Waits until the last 400 ms are this tone, by its frequency and by its level.

@@ -17,7 +17,8 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<sdp::Trunk
         codecs: codecs(&format!("trunk[{index}].codecs"), &trunk.codecs)?,
         ptime: trunk.ptime,
         prefer_passthrough: trunk.passthrough,
-        telephone_event: trunk.telephone_event,
+        // A PBX that has agreed on events does not listen for tones.
+        telephone_event: trunk.telephone_event && trunk.dtmf != "inband",
         srtp: srtp_mode(index, &trunk.srtp)?,
         crypto_suites: crypto_suites(index, &trunk.crypto_suites)?,
         avpf: trunk.avpf,
@@ -275,11 +276,11 @@ pub(super) fn account(user: &settings::User, trunk: &settings::Trunk) -> sip::Ac
 /// How digits reach it.
 pub(super) fn digits(index: usize, trunk: &settings::Trunk) -> Result<call::DigitsBy, Error> {
     Ok(match trunk.dtmf.as_str() {
-        "rfc4733" => call::DigitsBy::Media,
+        "rfc4733" | "inband" => call::DigitsBy::Media,
         "info-relay" => call::DigitsBy::InfoRelay,
         "info" => call::DigitsBy::Info,
         other => {
-            let expected = "rfc4733, info-relay or info";
+            let expected = "rfc4733, inband, info-relay or info";
             return Err(unusable(format!("trunk[{index}].dtmf"), other, expected));
         }
     })
@@ -431,6 +432,25 @@ fn health(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trunk_of_inband_digits_agrees_on_no_events() {
+        for (dtmf, events) in [("rfc4733", true), ("inband", false), ("info", true)] {
+            let written = settings::Trunk {
+                dtmf: dtmf.to_owned(),
+                ..settings::Trunk::default()
+            };
+            let policy = policy(0, &written).expect("it is usable");
+            assert_eq!(policy.telephone_event, events, "{dtmf}");
+        }
+        let written = settings::Trunk {
+            dtmf: "bells".to_owned(),
+            ..settings::Trunk::default()
+        };
+        let error = digits(2, &written).err().map(|error| error.to_string());
+        let error = error.expect("it is unknown");
+        assert!(error.contains("trunk[2].dtmf") && error.contains("inband"));
+    }
 
     #[test]
     fn a_group_is_read_with_its_routes_and_its_probes() {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 pub(super) const LIMIT: usize = 64;
 /// A comma waits this long (as in WebRTC's `insertDTMF`).
 const COMMA: Duration = Duration::from_secs(2);
-/// A key that is passed on as a tone sounds at least so long: receivers need 40 ms
-/// (ITU-T Q.24) and lose some of it to the codec.
+/// A tone sounds at least so long: receivers need 40 ms (ITU-T Q.24) and lose some of it to the
+/// codec.
 const SHORTEST_TONE: Duration = Duration::from_millis(80);
 /// A press whose end never comes.
 const LONGEST_TONE: Duration = Duration::from_secs(10);
@@ -46,14 +46,17 @@ enum State {
         next: Instant,
         ends: u8,
     },
+    /// A tone, and then as audio the silence after it: a receiver that knows nothing of RTP's
+    /// timestamps would join two of the same key.
     Tone {
         tone: Tone,
         timestamp: u32,
         length: Option<Duration>,
         sounded: Duration,
+        quiet: Duration,
         next: Instant,
     },
-    /// Silence after a digit.
+    /// Nothing is sent for a while.
     Pause {
         until: Instant,
     },
@@ -193,8 +196,9 @@ impl DigitSender {
             (_, length, _, Some((low, high))) => State::Tone {
                 tone: Tone::new(&[(low, LOW_LEVEL), (high, HIGH_LEVEL)], SAMPLE_RATE),
                 timestamp,
-                length,
+                length: length.map(|length| length.max(SHORTEST_TONE)),
                 sounded: Duration::ZERO,
+                quiet: Duration::ZERO,
                 next: now,
             },
             // No key: the caller checks, so there is nothing to send.
@@ -233,15 +237,22 @@ impl DigitSender {
                 timestamp,
                 length,
                 sounded,
+                quiet,
                 next,
             } => {
-                *timestamp = output.send_tone(tone, *timestamp, now);
-                *sounded += step;
-                *next += step;
-                if *sounded >= length.unwrap_or(LONGEST_TONE) {
-                    let until = *next + pause;
-                    self.state = State::Pause { until };
+                if *sounded < length.unwrap_or(LONGEST_TONE) {
+                    *timestamp = output.send_tone(tone, *timestamp, now);
+                    *sounded += step;
+                } else if *quiet < pause {
+                    let mut silence = Tone::new(&[], SAMPLE_RATE);
+                    *timestamp = output.send_tone(&mut silence, *timestamp, now);
+                    *quiet += step;
+                } else {
+                    // Only now: audio that came while the last of it lasts would be early.
+                    self.state = State::Idle;
+                    return;
                 }
+                *next += step;
             }
         }
     }

@@ -262,6 +262,69 @@ fn their_refer_is_accepted_and_its_call_reported() {
     assert_eq!(value(&named.headers, "Event"), "refer;id=4");
 }
 
+/// A call that the peer has sent on, with success; its last NOTIFY.
+fn sent_on(wire: &mut Wire) -> (LegId, String, Request) {
+    let (leg, tag) = wire.answered_incoming();
+    let extra = "Refer-To: <sip:700@pbx.example>\r\n";
+    wire.receive(&in_dialog("REFER", 2, &tag, extra, ""));
+    wire.sent_status(202);
+    let trying = wire.sent_request("NOTIFY");
+    wire.answer(&trying, 200, "", "");
+    assert!(matches!(wire.event(), Some(Event::Referred(_))));
+    let done = Command::ReportReferral {
+        status: 200,
+        last: true,
+    };
+    wire.command(leg, done);
+    let last = wire.sent_request("NOTIFY");
+    wire.command(leg, Command::Hangup { cause: None });
+    wire.quiet();
+    (leg, tag, last)
+}
+
+#[test]
+fn our_bye_does_not_overtake_the_last_notify() {
+    let over = Some(Event::Ended {
+        cause: None,
+        why: EndedBy::Bye,
+    });
+    for status in [200, 481] {
+        let mut wire = Wire::new(trunk("pbx"));
+        let (_, _, last) = sent_on(&mut wire);
+        wire.answer(&last, 100, "", "");
+        wire.quiet();
+        wire.answer(&last, status, "", "");
+        let bye = wire.sent_request("BYE");
+        wire.answer(&bye, 200, "", "");
+        assert_eq!(wire.event(), over);
+        assert_eq!(wire.agent.legs(), 0);
+    }
+    // Whoever sent the call on ends it first, as RFC 5589 section 6.1 has it.
+    let mut wire = Wire::new(trunk("pbx"));
+    let (_, tag, _) = sent_on(&mut wire);
+    wire.receive(&in_dialog("BYE", 3, &tag, "", ""));
+    wire.sent_status(200);
+    assert_eq!(wire.event(), over);
+    assert_eq!(wire.agent.legs(), 0);
+    // And whoever says nothing is not waited for.
+    let mut wire = Wire::new(trunk("pbx"));
+    let (_, _, last) = sent_on(&mut wire);
+    let mut waited = Duration::ZERO;
+    let bye = loop {
+        wire.advance(Duration::from_millis(100));
+        waited += Duration::from_millis(100);
+        match wire.sent() {
+            Some(Message::Request(again)) if again.method == Method::Notify => {
+                assert_eq!(again.body, last.body);
+            }
+            Some(Message::Request(bye)) => break bye,
+            _ => assert!(waited < Duration::from_secs(10), "no BYE"),
+        }
+    };
+    assert_eq!(bye.method, Method::Bye);
+    assert_eq!(waited, Duration::from_secs(4));
+}
+
 #[test]
 fn their_refer_without_subscription_gets_no_notify() {
     let mut wire = Wire::new(trunk("pbx"));

@@ -121,7 +121,9 @@ impl UserAgent {
                 self.texted(leg, answered(response), now);
             }
             Owner::Refer(leg) => self.take_refer_response(leg, response, now),
-            Owner::Info(_)
+            Owner::Notify(leg) if response.status >= 200 => self.notified(leg, now),
+            Owner::Notify(_)
+            | Owner::Info(_)
             | Owner::Message(_)
             | Owner::DialogMessage(_)
             | Owner::Bye(_)
@@ -152,6 +154,7 @@ impl UserAgent {
             Owner::Invite(leg) if self.try_next_address(leg, &outbound, now) => {}
             Owner::Invite(leg) => self.refuse_locally(leg, status, now),
             Owner::Refer(leg) => self.finish_asking(leg, status),
+            Owner::Notify(leg) => self.notified(leg, now),
             Owner::Bye(leg) => self.finish_bye(leg, now),
             Owner::Reinvite(leg) | Owner::Offer(leg) => self.fail_offer(leg, status, now),
             Owner::Info(leg) | Owner::Refresh(leg) if status == 408 => self.lose(leg, now),

@@ -71,7 +71,8 @@ impl UserAgent {
         self.arm(id);
     }
 
-    /// Sends BYE, once our 2xx is acknowledged (section 15).
+    /// Sends BYE, once our 2xx is acknowledged (section 15) and the peer has heard how the transfer
+    /// went that it asked for.
     pub(super) fn say_goodbye(&mut self, id: LegId, cause: Option<u16>, now: Instant) {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
@@ -97,6 +98,10 @@ impl UserAgent {
         }
         if established.unacknowledged.is_some() {
             established.goodbye = Goodbye::AfterAcknowledgement(cause);
+            return self.arm(id);
+        }
+        if leg.transfers.is_telling() {
+            established.goodbye = Goodbye::AfterNotify(cause);
             return self.arm(id);
         }
         established.goodbye = Goodbye::Said;

@@ -199,6 +199,8 @@ pub enum Goodbye {
     No,
     /// BYE waits for the ACK of our 2xx (section 15).
     AfterAcknowledgement(Option<u16>),
+    /// BYE waits for the answer to our last NOTIFY.
+    AfterNotify(Option<u16>),
     /// BYE is sent.
     Said,
 }

@@ -79,6 +79,8 @@ pub enum Owner {
     Prack(LegId, u32),
     /// Its REFER.
     Refer(LegId),
+    /// The last NOTIFY of a transfer that its peer asked for.
+    Notify(LegId),
     /// Its UPDATE for the session timer.
     Refresh(LegId),
     /// Its UPDATE with an offer.
@@ -105,6 +107,7 @@ impl Owner {
             | Owner::DialogMessage(leg)
             | Owner::Prack(leg, _)
             | Owner::Refer(leg)
+            | Owner::Notify(leg)
             | Owner::Refresh(leg)
             | Owner::Offer(leg) => Some(leg),
             Owner::Message(_)

@@ -20,6 +20,10 @@ use crate::sip::transaction::key::ServerKey;
 /// How long the subscription of a REFER lives, ours and theirs.
 const LONGEST: Duration = Duration::from_secs(180);
 
+/// How long our BYE waits for the answer to the last NOTIFY, which it might overtake: the peer would
+/// refuse the outcome of its REFER as of a dialog that is over.
+const LAST_WORD: Duration = Duration::from_secs(4);
+
 /// What a leg knows of transfers.
 #[derive(Debug, Default)]
 pub struct Transfers {
@@ -31,6 +35,8 @@ pub struct Transfers {
     given: Option<Instant>,
     /// Their REFER, whose progress we report.
     granted: Option<Granted>,
+    /// Until when the answer to the last NOTIFY about it is waited for.
+    telling: Option<Instant>,
     /// They referred us before in this dialog: NOTIFYs then say which REFER they mean.
     referred_before: bool,
 }
@@ -51,10 +57,16 @@ impl Transfers {
         self.given.is_some_and(|until| now <= until)
     }
 
+    /// True while the peer has not answered our last NOTIFY.
+    pub fn is_telling(&self) -> bool {
+        self.telling.is_some()
+    }
+
     /// When the leg wants to be woken for them.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let granted = self.granted.map(|granted| granted.until);
-        [self.asked, granted].into_iter().flatten().min()
+        let times = [self.asked, granted, self.telling];
+        times.into_iter().flatten().min()
     }
 }
 
@@ -305,7 +317,28 @@ impl UserAgent {
         headers.insert(Name::SUBSCRIPTION_STATE, state);
         headers.insert(Name::CONTENT_TYPE, "message/sipfrag;version=2.0");
         request.body = Bytes::from(format!("SIP/2.0 {status} {}\r\n", reason_phrase(status)));
-        self.send_in_dialog(id, Owner::Nobody, request, true, now);
+        let owner = match last {
+            true => {
+                leg.transfers.telling = Some(now + LAST_WORD);
+                Owner::Notify(id)
+            }
+            false => Owner::Nobody,
+        };
+        self.send_in_dialog(id, owner, request, true, now);
+    }
+
+    /// The peer has answered our last NOTIFY, or had its time to: the BYE that waited for it goes.
+    pub(super) fn notified(&mut self, id: LegId, now: Instant) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        leg.transfers.telling = None;
+        if let State::Established(established) = &leg.state
+            && let Goodbye::AfterNotify(cause) = established.goodbye
+        {
+            self.say_goodbye(id, cause, now);
+        }
+        self.arm(id);
     }
 
     /// Ends what has taken too long.
@@ -315,6 +348,12 @@ impl UserAgent {
         };
         if leg.transfers.asked.is_some_and(|until| until <= now) {
             self.finish_asking(id, 408);
+        }
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
+        if leg.transfers.telling.is_some_and(|until| until <= now) {
+            self.notified(id, now);
         }
         let Some(leg) = self.legs.get(&id) else {
             return;

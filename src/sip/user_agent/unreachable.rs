@@ -135,6 +135,7 @@ const fn is_in_call(owner: Owner) -> bool {
         | Owner::DialogMessage(_)
         | Owner::Prack(..)
         | Owner::Refer(_)
+        | Owner::Notify(_)
         | Owner::Refresh(_)
         | Owner::Offer(_) => true,
         Owner::Invite(_)

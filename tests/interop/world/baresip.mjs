@@ -2,10 +2,11 @@
 // what it hears to a WAV. Several may stand beside each other.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { addresses } from "./network.mjs";
 import { Process, until } from "./process.mjs";
+import { shareOf, untilHeard } from "./recording.mjs";
 
 /** What the phones say, in Hz. */
 export const PHONE_TONE = 620;
@@ -26,7 +27,6 @@ export const phones = {
 
 /** A call ends with its source file: longer than any test. */
 const TONE_SECONDS = 300;
-const RATE = 8000;
 
 /** A WAV of that tone at 8 kHz, 16 bit, mono, -12 dBFS. */
 export function toneFile(frequency) {
@@ -121,38 +121,12 @@ export class Baresip {
     }
   }
 
-  /**
-   * The share of `frequency` in what the phone heard last, 0 to 1, while the call goes on; null
-   * when it has heard nothing yet.
-   */
-  #share(frequency, seconds = 0.5) {
-    const newest = readdirSync(this.outside).filter((one) => /dec.*\.wav$/.test(one)).sort().at(-1);
-    if (newest === undefined) return null;
-    const file = readFileSync(join(this.outside, newest));
-    const count = seconds * RATE;
-    if (file.length < 44 + 2 * count) return null;
-    const from = file.length - 2 * count - (file.length % 2);
-    let [real, imaginary, power] = [0, 0, 0];
-    for (let index = 0; index < count; index += 1) {
-      const sample = file.readInt16LE(from + 2 * index) / 32768;
-      const angle = (2 * Math.PI * frequency * index) / RATE;
-      real += sample * Math.cos(angle);
-      imaginary += sample * Math.sin(angle);
-      power += sample * sample;
-    }
-    // Quieter than -60 dBFS is nothing.
-    if (power / count < 1e-6) return 0;
-    return (2 * (real * real + imaginary * imaginary)) / count / power;
-  }
-
   /** Waits until the phone hears that frequency (Hz), or hears it no longer, in mid-call. */
-  async hears(frequency, wanted = true, milliseconds = 8000) {
-    let share = null;
-    await until(() => {
-      share = this.#share(frequency);
-      return share !== null && (wanted ? share > 0.7 : share < 0.2);
-    }, `the phone ${wanted ? "hears" : "no longer hears"} ${frequency} Hz`, milliseconds, 200)
-      .catch((error) => { throw new Error(`${error.message}; its share is ${share}`); });
+  hears(frequency, wanted = true, milliseconds = 8000) {
+    return untilHeard(() => {
+      const newest = readdirSync(this.outside).filter((one) => /dec.*\.wav$/.test(one)).sort().at(-1);
+      return newest === undefined ? null : shareOf(join(this.outside, newest), frequency);
+    }, frequency, wanted, milliseconds);
   }
 
   /** Waits until the phone has answered. */

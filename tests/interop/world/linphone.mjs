@@ -1,10 +1,11 @@
 // linphone's console phone from Debian bullseye. It answers by itself and says a tone of its own.
 
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { toneFile } from "./baresip.mjs";
 import { addresses } from "./network.mjs";
 import { Process, sleep } from "./process.mjs";
+import { shareOf, untilHeard } from "./recording.mjs";
 
 /** What it says, in Hz. */
 export const LINPHONE_TONE = 860;
@@ -13,9 +14,10 @@ export class Linphone {
   /**
    * @param {object} place { roots, id, network, logs }
    * @param {object} options registrar: whom to register at, none where absent;
-   *   transport: "udp" or "tcp"
+   *   transport: "udp" or "tcp"; srtp (true: SDES, and nothing without); authority: file of the
+   *   one that it trusts, so that it can call by TLS too
    */
-  static async start(place, { registrar, user = "5001", transport = "udp" } = {}) {
+  static async start(place, { registrar, user = "5001", transport = "udp", srtp = false, authority } = {}) {
     const phone = new Linphone();
     const root = place.roots.bullseye;
     const inside = `/run/trunkline-interop/${place.id}-linphone`;
@@ -27,9 +29,12 @@ export class Linphone {
     mkdirSync(join(phone.outside, ".local/share/linphone"), { recursive: true });
     writeFileSync(join(phone.outside, "tone.wav"), toneFile(LINPHONE_TONE));
     writeFileSync(join(phone.outside, "linphonerc"), [
-      "[sip]", ...(transport === "udp" ? ["sip_port=5060", "sip_tcp_port=0"] : ["sip_port=0", "sip_tcp_port=5060"]), "sip_tls_port=0",
+      "[sip]", ...(transport === "udp" ? ["sip_port=5060", "sip_tcp_port=0"] : ["sip_port=0", "sip_tcp_port=5060"]), `sip_tls_port=${authority ? 5061 : 0}`,
       `bind_address=${addresses.linphone}`, `contact=sip:${user}@${addresses.linphone}`, "use_ipv6=0", "guess_hostname=0",
       ...(registrar ? ["default_proxy=0"] : []),
+      ...(srtp ? ["media_encryption=srtp", "media_encryption_mandatory=1"] : []),
+      // It is called by address: the certificate bears that too, which this version does not look for.
+      ...(authority ? [`root_ca=${inside}/ca.pem`, "verify_server_certs=1", "verify_server_cn=0"] : []),
       "[rtp]", "audio_rtp_port=34000",
       // Without a sound card this is what it says.
       "[sound]", `hold_music=${inside}/tone.wav`,
@@ -42,6 +47,7 @@ export class Linphone {
         "reg_expires=120", "reg_sendregister=1", "publish=0",
       ] : []),
     ].join("\n") + "\n");
+    if (authority) copyFileSync(authority, join(phone.outside, "ca.pem"));
     phone.process = new Process(
       place.network.inside(place.network.pbx, "chroot", root, "env", `HOME=${inside}`,
         "linphonec", "-a", "-c", `${inside}/linphonerc`),
@@ -49,9 +55,16 @@ export class Linphone {
     await phone.process.says(/linphonec>/);
     phone.process.write("soundcard use files");
     await phone.process.says(/wav files/);
+    phone.process.write(`record ${inside}/heard.wav`);
     if (registrar) await phone.process.says(/Registration on .* successful/i);
     await sleep(300);
     return phone;
+  }
+
+  /** Waits until it hears that frequency (Hz), in mid-call. */
+  hears(frequency) {
+    const heard = join(this.outside, "heard.wav");
+    return untilHeard(() => (existsSync(heard) ? shareOf(heard, frequency) : null), frequency);
   }
 
   call(uri) {

@@ -1,7 +1,7 @@
 //! Keys through a path: passed on, made by ourselves, as events and as sounds.
 
 use super::support::*;
-use crate::audio::{DtmfDetector, KeyTone};
+use crate::audio::{DtmfDetector, KeyTone, level_at};
 use crate::codec::{AudioFormat, Codec};
 use crate::media::Error;
 use crate::media::path::PathEvent;
@@ -467,6 +467,81 @@ fn a_side_without_events_hears_the_keys() {
             assert_eq!(rig.digits(), KEYS);
         }
     }
+}
+
+/// ITU-T Q.23 table 1.
+const ROWS: [f64; 4] = [697.0, 770.0, 852.0, 941.0];
+const COLUMNS: [f64; 4] = [1_209.0, 1_336.0, 1_477.0, 1_633.0];
+const KEYPAD: [&str; 4] = ["123A", "456B", "789C", "*0#D"];
+
+#[test]
+fn a_tone_is_two_frequencies_for_80_ms_at_least_and_as_long_a_silence() {
+    let mut to = side(Codec::Pcmu);
+    to.send_events = None;
+    for (keys, row) in KEYPAD.iter().zip(ROWS) {
+        for (key, column) in keys.chars().zip(COLUMNS) {
+            let mut rig = Rig::new(&side(Codec::Opus), &to);
+            // The second of two is told apart by the audio alone.
+            let digits = format!("{key}{key}");
+            rig.path
+                .send_digits(&digits, ms(40), rig.now)
+                .expect("keys");
+            rig.wait(1_000);
+            let heard = listen(&rig.packets());
+            assert_eq!(rig.out.len(), 16, "no packet is left out");
+            for (number, part) in heard.chunks(640).enumerate() {
+                if number % 2 == 1 {
+                    assert!(part.iter().all(|sample| sample.abs() < 4), "{key} {number}");
+                    continue;
+                }
+                for frequency in ROWS.into_iter().chain(COLUMNS) {
+                    let level = level_at(part, frequency, 8_000);
+                    if frequency == row {
+                        assert!((level + 9.0).abs() < 0.5, "{key} {frequency} {level}");
+                    } else if frequency == column {
+                        assert!((level + 7.0).abs() < 0.5, "{key} {frequency} {level}");
+                    } else {
+                        assert!(level < -30.0, "{key} {frequency} {level}");
+                    }
+                }
+                // A neighbour 2 % away, which a receiver may refuse, is weaker than the right one.
+                for frequency in [row, column] {
+                    let here = level_at(part, frequency, 8_000);
+                    for off in [0.98, 1.02] {
+                        assert!(level_at(part, frequency * off, 8_000) < here, "{key}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_source_is_not_heard_while_its_keys_sound() {
+    let mut to = side(Codec::Pcmu);
+    to.send_events = None;
+    let mut rig = Rig::new(&side(Codec::Pcma), &to);
+    let mut talker = Talker::tone(Codec::Pcma, 1_800.0);
+    let own = |rig: &Rig, packets: std::ops::Range<usize>| {
+        level_at(&listen(&rig.packets()[packets]), 1_800.0, 8_000)
+    };
+    for _ in 0..5 {
+        rig.give(&talker.audio());
+        rig.wait(20);
+    }
+    rig.path.send_digits("5", ms(100), rig.now).expect("a key");
+    for _ in 0..20 {
+        rig.give(&talker.audio());
+        rig.wait(20);
+    }
+    // 100 ms of the source, 100 ms of the key, 80 ms of silence, and the source again.
+    assert!((own(&rig, 0..5) + 12.0).abs() < 0.5);
+    assert!(own(&rig, 5..14) < -40.0);
+    let packets = rig.packets();
+    assert!((own(&rig, packets.len() - 5..packets.len()) + 12.0).abs() < 0.5);
+    let statistics = rig.path.statistics();
+    assert_eq!(statistics.dropped.suppressed, 9);
+    assert_eq!(packets.len(), 25, "the stream keeps its pace");
 }
 
 #[test]

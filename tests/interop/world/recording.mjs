@@ -1,0 +1,43 @@
+// What a phone has written of what it hears, while it still writes.
+
+import { readFileSync } from "node:fs";
+import { until } from "./process.mjs";
+
+const HEADER_BYTES = 44;
+/** Of the codecs that the phones have. */
+const CALL_RATE = 8000;
+
+/**
+ * The share of `frequency` (Hz) in the last `seconds` of a WAV of 16 bit, mono, 0 to 1; null while
+ * it is too short.
+ */
+export function shareOf(path, frequency, seconds = 0.5) {
+  const file = readFileSync(path);
+  if (file.length < HEADER_BYTES) return null;
+  // linphone writes the header at the end of the call.
+  const rate = file.readUInt32LE(24) || CALL_RATE;
+  const count = Math.round(seconds * rate);
+  if (file.length < HEADER_BYTES + 2 * count) return null;
+  const from = file.length - 2 * count - (file.length % 2);
+  let [real, imaginary, power] = [0, 0, 0];
+  for (let index = 0; index < count; index += 1) {
+    const sample = file.readInt16LE(from + 2 * index) / 32768;
+    const angle = (2 * Math.PI * frequency * index) / rate;
+    real += sample * Math.cos(angle);
+    imaginary += sample * Math.sin(angle);
+    power += sample * sample;
+  }
+  // Quieter than -60 dBFS is nothing.
+  if (power / count < 1e-6) return 0;
+  return (2 * (real * real + imaginary * imaginary)) / count / power;
+}
+
+/** Waits until what `share` gives says that the frequency is heard, or no longer. */
+export async function untilHeard(share, frequency, wanted = true, milliseconds = 8000) {
+  let last = null;
+  await until(() => {
+    last = share();
+    return last !== null && (wanted ? last > 0.7 : last < 0.2);
+  }, `the phone ${wanted ? "hears" : "no longer hears"} ${frequency} Hz`, milliseconds, 200)
+    .catch((error) => { throw new Error(`${error.message}; its share is ${last}`); });
+}
