@@ -101,7 +101,10 @@ pub(super) async fn run(
             let user = session.identity.user.clone();
             tracing::info!(socket = id.0, %remote, %user, "page signed in");
             door.directory.sign_in(&user, id, sender);
-            let over = session.serve(deliveries).await;
+            let over = match session.welcome().await {
+                Ok(()) => session.serve(deliveries).await,
+                Err(over) => over,
+            };
             door.directory.sign_out(&user, id);
             tracing::info!(socket = id.0, %user, calls = session.calls.len(), "page left");
             over
@@ -140,7 +143,10 @@ impl Session {
             };
             let guest = format!("guest-{:08x}", rand::random::<u32>());
             match self.door.sign_in.identify(&credentials, &guest) {
-                Ok(identity) => self.identity = identity,
+                Ok(identity) => {
+                    self.identity = identity;
+                    return Ok(());
+                }
                 Err(error) => {
                     metrics::counter!("trunkline_sign_in_refused_total").increment(1);
                     self.refuse("unauthorized", &error.to_string(), None)
@@ -148,15 +154,20 @@ impl Session {
                     return Err(Over::Close("error", 1008));
                 }
             }
-            let welcome = ToPage::Welcome {
-                version: VERSION,
-                user: self.identity.user.clone(),
-                session: format!("s-{}", self.id.0),
-                ice_servers: self.door.ice_servers.clone(),
-                numbers: self.door.numbers.clone(),
-            };
-            return self.write(&welcome).await;
         }
+    }
+
+    /// Said once the page can be called: who hears it and has a telephone ring at once must not
+    /// find that nobody is there.
+    async fn welcome(&mut self) -> Result<(), Over> {
+        let welcome = ToPage::Welcome {
+            version: VERSION,
+            user: self.identity.user.clone(),
+            session: format!("s-{}", self.id.0),
+            ice_servers: self.door.ice_servers.clone(),
+            numbers: self.door.numbers.clone(),
+        };
+        self.write(&welcome).await
     }
 
     async fn serve(&mut self, mut deliveries: mpsc::Receiver<Delivery>) -> Over {
