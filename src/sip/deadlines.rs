@@ -52,3 +52,46 @@ impl<K: Clone + Ord + Hash> Deadlines<K> {
         Some(key)
     }
 }
+
+/// Deadlines of things that remember their own: for the many, which then need no table here beside
+/// the one that they are in.
+#[derive(Debug)]
+pub struct Remembered<K> {
+    by_time: BTreeSet<(Instant, K)>,
+}
+
+impl<K: Copy + Ord> Remembered<K> {
+    /// None yet.
+    pub fn new() -> Self {
+        Remembered {
+            by_time: BTreeSet::new(),
+        }
+    }
+
+    /// Sets, moves or (with `None`) removes the deadline of `key`, which is at `armed` so far.
+    pub fn set(&mut self, key: K, armed: &mut Option<Instant>, at: Option<Instant>) {
+        if *armed == at {
+            return;
+        }
+        if let Some(before) = armed.take() {
+            self.by_time.remove(&(before, key));
+        }
+        if let Some(at) = at {
+            self.by_time.insert((at, key));
+        }
+        *armed = at;
+    }
+
+    /// The earliest deadline.
+    pub fn next(&self) -> Option<Instant> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Takes one key whose deadline is not after `now`; what it belongs to is armed no more.
+    pub fn expired(&mut self, now: Instant) -> Option<K> {
+        if self.next()? > now {
+            return None;
+        }
+        self.by_time.pop_first().map(|(_, key)| key)
+    }
+}

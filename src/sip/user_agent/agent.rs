@@ -21,7 +21,7 @@ use super::targets::{Failed, TargetId};
 use crate::sip::address::{NextHop, wants_sips};
 use crate::sip::admission::Admission;
 use crate::sip::config::{Config, Listen, Transport};
-use crate::sip::deadlines::Deadlines;
+use crate::sip::deadlines::{Deadlines, Remembered};
 use crate::sip::digest::{Subscriber, Verifier};
 use crate::sip::envelope::{Envelope, has_one_via, stamp_via};
 use crate::sip::error::Error;
@@ -86,16 +86,22 @@ pub struct UserAgent {
     /// Whom TLS connections must lead to.
     pub(super) domains: Domains,
     pub(super) deadlines: Deadlines<Wake>,
+    pub(super) timers: Remembered<Timer>,
     outbox: VecDeque<Transmit>,
     happenings: VecDeque<Happening>,
     last_leg: u64,
 }
 
-/// Whose timer it is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Wake {
+/// Whose timer it is, of transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
     Client(ClientKey),
     Server(ServerKey),
+}
+
+/// Whose timer it is, of everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Wake {
     Leg(LegId),
     KeepAlive(Way),
     Registration(RegistrationId),
@@ -167,6 +173,7 @@ impl UserAgent {
             messaging: Messaging::default(),
             domains: Domains::default(),
             deadlines: Deadlines::new(),
+            timers: Remembered::new(),
             outbox: VecDeque::new(),
             happenings: VecDeque::new(),
             last_leg: 0,
@@ -257,10 +264,14 @@ impl UserAgent {
 
     /// Runs every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.expired(now) {
+            match timer {
+                Timer::Client(key) => self.handle_client_timeout(&key, now),
+                Timer::Server(key) => self.handle_server_timeout(&key, now),
+            }
+        }
         while let Some(wake) = self.deadlines.expired(now) {
             match wake {
-                Wake::Client(key) => self.handle_client_timeout(&key, now),
-                Wake::Server(key) => self.handle_server_timeout(&key, now),
                 Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
                 Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
                 Wake::Registration(id) => self.handle_registration_timeout(id, now),
@@ -273,7 +284,10 @@ impl UserAgent {
 
     /// When [`UserAgent::handle_timeout`] is wanted next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.next()
+        [self.timers.next(), self.deadlines.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next bytes to send.

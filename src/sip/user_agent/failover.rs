@@ -132,7 +132,9 @@ impl UserAgent {
                     self.cancel_left(key, now);
                 }
             }
-            Machine::Invite(_) | Machine::Other(_) => self.remove_client(key),
+            Machine::Invite(_) | Machine::Other(_) => {
+                self.remove_client(key);
+            }
         }
         self.fail_here(outbound, status, now);
     }

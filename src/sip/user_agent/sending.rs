@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::agent::{UserAgent, Wake};
+use super::agent::{Timer, UserAgent};
 use super::flow::{Flow, Ready};
 use super::health::Watched;
 use super::leg::{LIFETIME, State};
@@ -125,6 +125,8 @@ pub struct ClientEntry {
     pub machine: Machine,
     pub outbound: Outbound,
     pub flow: Flow,
+    /// When its timer runs.
+    pub armed: Option<Instant>,
     /// When it goes on to another place if nothing has come by then.
     pub leave_at: Option<Instant>,
     /// When its target is asked whether it is still there, after a 100 and nothing more.
@@ -313,6 +315,7 @@ impl UserAgent {
             machine,
             outbound,
             flow,
+            armed: None,
             leave_at,
             doubt_at: None,
             progressed: false,
@@ -340,10 +343,10 @@ impl UserAgent {
                 Action::TimedOut => timed_out = true,
             }
         }
-        let wake = Wake::Client(*key);
         let timeout = [entry.machine.poll_timeout(), entry.leave_at, entry.doubt_at];
-        self.deadlines
-            .set(&wake, timeout.into_iter().flatten().min());
+        let timeout = timeout.into_iter().flatten().min();
+        let timer = Timer::Client(*key);
+        self.timers.set(timer, &mut entry.armed, timeout);
         for bytes in ready {
             self.transmit(flow, bytes, Some(*key));
         }
@@ -361,15 +364,17 @@ impl UserAgent {
         }
     }
 
-    pub(super) fn remove_client(&mut self, key: &ClientKey) {
-        self.clients.remove(key);
-        self.deadlines.set(&Wake::Client(*key), None);
+    pub(super) fn remove_client(&mut self, key: &ClientKey) -> Option<Box<ClientEntry>> {
+        let mut entry = self.clients.remove(key)?;
+        self.timers.set(Timer::Client(*key), &mut entry.armed, None);
+        Some(entry)
     }
 
     pub(super) fn handle_client_timeout(&mut self, key: &ClientKey, now: Instant) {
         let Some(entry) = self.clients.get_mut(key) else {
             return;
         };
+        entry.armed = None;
         if entry.leave_at.is_some_and(|at| at <= now) {
             return self.leave(key, 408, now);
         }
@@ -384,8 +389,7 @@ impl UserAgent {
             Machine::Other(machine) => machine.handle_timeout(now),
         }
         let (_, timed_out) = self.run_client(key);
-        if timed_out && let Some(entry) = self.clients.remove(key) {
-            self.deadlines.set(&Wake::Client(*key), None);
+        if timed_out && let Some(entry) = self.remove_client(key) {
             self.fail_here(entry.outbound, 408, now);
         }
         self.drop_finished_client(key);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::agent::{UserAgent, Wake, random_token};
+use super::agent::{Timer, UserAgent, random_token};
 use super::flow::{Flow, Ready};
 use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
@@ -32,6 +32,8 @@ use crate::sip::transaction::{Action, Server, ServerInvite, ServerInviteInput, T
 pub struct ServerEntry {
     pub machine: Machine,
     pub flow: Flow,
+    /// When its timer runs.
+    pub armed: Option<Instant>,
     /// The leg that a CANCEL of this INVITE ends.
     pub leg: Option<LegId>,
     /// The trunk that proved by digest who it is.
@@ -141,6 +143,7 @@ impl UserAgent {
         let entry = ServerEntry {
             machine,
             flow,
+            armed: None,
             leg: None,
             trunk: entrance,
             call: self.matching.call(envelope),
@@ -446,7 +449,8 @@ impl UserAgent {
         }
         let terminated = entry.machine.is_terminated();
         let timeout = entry.machine.poll_timeout();
-        self.deadlines.set(&Wake::Server(*key), timeout);
+        let timer = Timer::Server(*key);
+        self.timers.set(timer, &mut entry.armed, timeout);
         if terminated
             && let Some(entry) = self.servers.remove(key)
             && self.merging.get(&entry.merging) == Some(key)
@@ -461,6 +465,7 @@ impl UserAgent {
 
     pub(super) fn handle_server_timeout(&mut self, key: &ServerKey, now: Instant) {
         if let Some(entry) = self.servers.get_mut(key) {
+            entry.armed = None;
             match &mut entry.machine {
                 Machine::Invite(machine) => machine.handle_timeout(now),
                 Machine::Other(machine) => machine.handle_timeout(now),
