@@ -220,6 +220,9 @@ impl Call {
                 Step::Stay(state)
             }
             (_, Event::PeerFailed { reason }) => Step::End(reason, None),
+            // A page that hangs up closes its connection too, and either may be heard first.
+            (State::Offering(_), Event::PeerClosed) => Step::End(EndReason::Declined, None),
+            (State::Calling(_), Event::PeerClosed) => Step::End(EndReason::Cancelled, None),
             (_, Event::PeerClosed) => Step::End(EndReason::HangupLocal, None),
             (_, Event::MediaLost) => Step::End(EndReason::Internal, None),
             (state, Event::Measured(quality)) => {

@@ -241,3 +241,17 @@ fn digits_go_out_as_the_trunk_wants_them() {
         assert_eq!(actions.last(), Some(&last));
     }
 }
+
+#[test]
+fn a_page_that_closes_its_connection_has_hung_up() {
+    let (mut trace, _) = Trace::outgoing(false, CHROMIUM_OFFER);
+    trace.happens(Event::PeerConnected);
+    let actions = trace.happens(Event::PeerClosed);
+    assert_eq!(ended(&actions), Some(EndReason::Cancelled));
+    let (mut trace, _) = Trace::incoming(Some(PBX_ANSWER));
+    let actions = trace.happens(Event::PeerClosed);
+    assert_eq!(ended(&actions), Some(EndReason::Declined));
+    let mut trace = Trace::established();
+    let actions = trace.happens(Event::PeerClosed);
+    assert_eq!(ended(&actions), Some(EndReason::HangupLocal));
+}
