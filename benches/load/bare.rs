@@ -16,7 +16,8 @@ use rtc_srtp::config::SessionKeys;
 use rtc_srtp::context::Context;
 
 use crate::arguments::Mode;
-use crate::browser::{incoming, outgoing};
+use crate::browser::PROFILE;
+use crate::protection::{incoming, outgoing};
 use crate::speech::{FRAME, compress, expand};
 
 /// Longer than any packet here.
@@ -147,8 +148,8 @@ pub fn run(mode: Mode) {
             pbx: wiring.pbx,
             rtp,
             _rtcp: rtcp,
-            incoming: incoming(&keys, provider.as_ref()),
-            outgoing: outgoing(&keys, provider.as_ref()),
+            incoming: incoming(PROFILE, &keys, provider.as_ref()),
+            outgoing: outgoing(PROFILE, &keys, provider.as_ref()),
             codecs: (mode == Mode::Transcoded).then(codecs),
             compressed: Rc::clone(&compressed),
             to_pbx: Numbers::default(),

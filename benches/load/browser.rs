@@ -15,8 +15,6 @@ use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_shared::TransportProtocol;
 use rtc_shared::error::Error as RtcError;
 use rtc_srtp::config::{Config as SrtpConfig, LABEL_EXTRACTOR_DTLS_SRTP, SessionKeys};
-use rtc_srtp::context::Context;
-use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use rtc_srtp::protection_profile::ProtectionProfile;
 use sha2::{Digest, Sha256};
 
@@ -276,17 +274,3 @@ fn session_keys(endpoint: &Endpoint, gateway: SocketAddr, client: bool) -> Sessi
 
 /// What Chromium and the gateway agree on.
 pub const PROFILE: ProtectionProfile = ProtectionProfile::AeadAes128Gcm;
-
-/// The context that protects what we send.
-pub fn outgoing(keys: &SessionKeys, provider: &dyn RTCCryptoProvider) -> Context {
-    let (key, salt) = (&keys.local_master_key, &keys.local_master_salt);
-    Context::new(key, salt, PROFILE, None, None, provider.crypto()).expect("keys that fit")
-}
-
-/// The context that opens what we receive.
-pub fn incoming(keys: &SessionKeys, provider: &dyn RTCCryptoProvider) -> Context {
-    let (key, salt) = (&keys.remote_master_key, &keys.remote_master_salt);
-    let rtp = Some(srtp_replay_protection(128));
-    let rtcp = Some(srtcp_replay_protection(128));
-    Context::new(key, salt, PROFILE, rtp, rtcp, provider.crypto()).expect("keys that fit")
-}

@@ -13,6 +13,7 @@ mod listening;
 mod page;
 mod pbx;
 mod process;
+mod protection;
 mod sdes;
 mod speech;
 mod stun;

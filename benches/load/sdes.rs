@@ -2,15 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rtc_crypto::RTCCryptoProvider;
 use rtc_srtp::config::SessionKeys;
-use rtc_srtp::context::Context;
-use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use rtc_srtp::protection_profile::ProtectionProfile;
 
 /// What the gateway offers first, and most PBXs know.
 pub const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
-const PROFILE: ProtectionProfile = ProtectionProfile::Aes128CmHmacSha1_80;
+/// The same for a context.
+pub const PROFILE: ProtectionProfile = ProtectionProfile::Aes128CmHmacSha1_80;
 /// Octets of the master key and of the salt (RFC 4568 section 6.2.1).
 const KEY: usize = 16;
 const SALT: usize = 14;
@@ -40,18 +38,4 @@ pub fn answer(offer: &str) -> (String, SessionKeys) {
         remote_master_salt: remote[KEY..].to_vec(),
     };
     (attribute, keys)
-}
-
-/// The context that protects what the PBX sends.
-pub fn outgoing(keys: &SessionKeys, provider: &dyn RTCCryptoProvider) -> Context {
-    let (key, salt) = (&keys.local_master_key, &keys.local_master_salt);
-    Context::new(key, salt, PROFILE, None, None, provider.crypto()).expect("keys that fit")
-}
-
-/// The context that opens what the PBX receives.
-pub fn incoming(keys: &SessionKeys, provider: &dyn RTCCryptoProvider) -> Context {
-    let (key, salt) = (&keys.remote_master_key, &keys.remote_master_salt);
-    let rtp = Some(srtp_replay_protection(128));
-    let rtcp = Some(srtcp_replay_protection(128));
-    Context::new(key, salt, PROFILE, rtp, rtcp, provider.crypto()).expect("keys that fit")
 }

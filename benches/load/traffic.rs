@@ -18,6 +18,7 @@ use crate::arguments::Mode;
 use crate::browser::{self, Browser};
 use crate::listening::{Listener, Receiver, Totals, to_mio};
 use crate::pbx::AudioSockets;
+use crate::protection;
 use crate::sdes;
 use crate::speech::{FRAME, FRAMES, Speech};
 
@@ -116,19 +117,21 @@ impl Traffic {
             callers.push(Caller {
                 browser: clone(&socket),
                 gateway,
-                secure: browser::outgoing(&keys, provider),
+                secure: protection::outgoing(browser::PROFILE, &keys, provider),
                 from_browser: Stream::new(),
                 pbx: clone(audio.of_call(index)),
                 contender: leg.contender,
                 from_pbx: Stream::new(),
-                pbx_secure: pbx_keys.map(|keys| sdes::outgoing(keys, provider)),
+                pbx_secure: pbx_keys
+                    .map(|keys| protection::outgoing(sdes::PROFILE, keys, provider)),
                 frames: [index * 37 % FRAMES, index * 91 % FRAMES],
             });
             listeners.push(Listener {
                 socket: to_mio(socket),
                 gateway,
-                secure: browser::incoming(&keys, provider),
-                pbx_secure: pbx_keys.map(|keys| sdes::incoming(keys, provider)),
+                secure: protection::incoming(browser::PROFILE, &keys, provider),
+                pbx_secure: pbx_keys
+                    .map(|keys| protection::incoming(sdes::PROFILE, keys, provider)),
                 credentials,
                 last_at_browser: None,
                 last_at_pbx: None,
