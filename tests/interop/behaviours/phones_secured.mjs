@@ -24,10 +24,13 @@ async function openPage(world) {
 }
 
 async function bothHear(page, phone, tone) {
+  let heard;
   await until(async () => {
-    const heard = await page.measure(0.5);
+    heard = await page.measure(0.5);
     return Math.abs(heard.frequency - tone) < 4 && heard.level_dbfs > -30;
-  }, `the page hears ${tone} Hz`, 8000);
+  }, `the page hears ${tone} Hz`, 8000).catch((error) => {
+    throw new Error(`${error.message}; it hears ${JSON.stringify(heard)}`);
+  });
   await phone.hears(PAGE_TONE);
 }
 

@@ -30,7 +30,7 @@ export class Linphone {
     writeFileSync(join(phone.outside, "tone.wav"), toneFile(LINPHONE_TONE));
     writeFileSync(join(phone.outside, "linphonerc"), [
       "[sip]", ...(transport === "udp" ? ["sip_port=5060", "sip_tcp_port=0"] : ["sip_port=0", "sip_tcp_port=5060"]), `sip_tls_port=${authority ? 5061 : 0}`,
-      `bind_address=${addresses.linphone}`, `contact=sip:${user}@${addresses.linphone}`, "use_ipv6=0", "guess_hostname=0",
+      `bind_address=${addresses.linphone}`, `contact=sip:${user}@${addresses.linphone}`, "use_ipv6=0", "guess_hostname=0", "auto_net_state_mon=0",
       ...(registrar ? ["default_proxy=0"] : []),
       ...(srtp ? ["media_encryption=srtp", "media_encryption_mandatory=1"] : []),
       // It is called by address: the certificate bears that too, which this version does not look for.
