@@ -41,4 +41,5 @@ mod silent_sockets;
 mod srtp;
 mod strangers;
 mod transfer;
+mod transfer_endings;
 mod user_lines;
