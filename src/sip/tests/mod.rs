@@ -10,6 +10,7 @@ mod digest;
 mod early;
 mod failover;
 mod fallback;
+mod flow_checks;
 mod framing;
 mod health;
 mod identity;

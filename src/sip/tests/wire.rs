@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 
 use crate::redacted::Redacted;
 use crate::sip::message::{Message, Request, Response};
+use crate::sip::stun::is_stun;
 use crate::sip::*;
 
 pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\n";
@@ -108,7 +109,7 @@ impl Wire {
         // Keep-alives are no messages: their tests look for themselves.
         let transmit = loop {
             let transmit = self.agent.poll_transmit()?;
-            if &transmit.bytes[..] != b"\r\n\r\n" {
+            if &transmit.bytes[..] != b"\r\n\r\n" && !is_stun(&transmit.bytes) {
                 break transmit;
             }
         };

@@ -30,6 +30,7 @@ use crate::sip::locating::{Locator, Place, Reach};
 use crate::sip::message::{Message, Received};
 use crate::sip::method::Method;
 use crate::sip::screening::fault_refusal;
+use crate::sip::stun::is_stun;
 use crate::sip::transaction::key::{ClientKey, DialogKey, KeyMap, Matching, MergeKey, ServerKey};
 
 /// How long our BYE waits for the answer to a last NOTIFY when everything ends.
@@ -199,6 +200,9 @@ impl UserAgent {
     /// Takes one datagram or one frame of a stream.
     pub fn handle_message(&mut self, bytes: &Bytes, mut flow: Flow, now: Instant) {
         let source = flow.remote;
+        if is_stun(bytes) && flow.transport == Transport::Udp {
+            return self.handle_stun(bytes, flow, now);
+        }
         let received = match Message::read(bytes) {
             Ok(received) => received,
             Err(_) => return self.reject("unreadable", source),

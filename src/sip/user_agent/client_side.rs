@@ -46,14 +46,13 @@ impl UserAgent {
         entry.doubt_at = (is_trying && entry.outbound.way.may_leave())
             .then_some(now + entry.outbound.way.try_timeout);
         self.learn_own_address(flow, response);
-        if let Owner::Register(_) = owner
+        if let Owner::Register(id) = owner
             && (200..300).contains(&response.status)
-            && let Some(trunk) = self.trunk_of_owner(owner)
             && let Some(entry) = self.clients.get(&key)
         {
             let request = entry.outbound.request.clone();
-            self.take_outbound_flow(owner, flow, response);
-            self.keep_alive(trunk, flow, &request, response, now);
+            self.take_outbound_flow(id, flow, response);
+            self.keep_alive(id, flow, &request, response, now);
         }
         let (deliver, _) = self.run_client(&key);
         if deliver {
