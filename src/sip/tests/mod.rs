@@ -30,6 +30,7 @@ mod sent_on_by_tls;
 mod sessions;
 mod strangers;
 mod tls;
+mod transfer_endings;
 mod transfers;
 mod unreachable;
 mod wire;

@@ -7,7 +7,7 @@ use super::wire::*;
 use crate::sip::*;
 
 /// A request of the peer inside the dialog of [`Wire::answered_incoming`].
-fn in_dialog(method: &str, sequence: u32, tag: &str, extra: &str, body: &str) -> String {
+pub(super) fn in_dialog(method: &str, sequence: u32, tag: &str, extra: &str, body: &str) -> String {
     let text = request(method, sequence, &format!("{method}{sequence}"), tag, "");
     let head = text
         .strip_suffix("Content-Length: 0\r\n\r\n")
@@ -15,7 +15,7 @@ fn in_dialog(method: &str, sequence: u32, tag: &str, extra: &str, body: &str) ->
     format!("{head}{extra}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-fn notify(sequence: u32, tag: &str, status: &str, state: &str) -> String {
+pub(super) fn notify(sequence: u32, tag: &str, status: &str, state: &str) -> String {
     let extra = format!(
         "Event: refer\r\nSubscription-State: {state}\r\n\
          Content-Type: message/sipfrag;version=2.0\r\n"
@@ -29,7 +29,7 @@ fn notify(sequence: u32, tag: &str, status: &str, state: &str) -> String {
     )
 }
 
-fn progress(status: u16, last: bool) -> Option<Event> {
+pub(super) fn progress(status: u16, last: bool) -> Option<Event> {
     Some(Event::TransferProgress { status, last })
 }
 
@@ -127,7 +127,7 @@ fn the_call_that_was_given_away_ends_as_transferred_unless_the_transfer_failed()
 }
 
 /// A request of the peer, moved into the dialog of a call of ours.
-fn of_call(invite: &Request, text: &str) -> String {
+pub(super) fn of_call(invite: &Request, text: &str) -> String {
     let ours = value(&invite.headers, "From");
     let dialog = [
         ("Call-ID: ", value(&invite.headers, "Call-ID").to_owned()),

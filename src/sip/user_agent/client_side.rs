@@ -152,7 +152,7 @@ impl UserAgent {
         match outbound.owner {
             Owner::Invite(leg) if self.try_next_address(leg, &outbound, now) => {}
             Owner::Invite(leg) => self.refuse_locally(leg, status, now),
-            Owner::Refer(leg) => self.finish_asking(leg, status),
+            Owner::Refer(leg) => self.finish_asking(leg, status, now),
             Owner::Notify(leg) => self.notified(leg, now),
             Owner::Bye(leg) => self.finish_bye(leg, now),
             Owner::Reinvite(leg) | Owner::Offer(leg) => self.fail_offer(leg, status, now),
