@@ -160,6 +160,8 @@ impl Binding {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "virtual time needs a start")]
 mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
     use rtc_stun::message::Setter;
 
     use super::*;
@@ -224,6 +226,25 @@ mod tests {
         let mut bent = datagram;
         bent[22] = 0xff;
         assert_eq!(Answer::read(&bent), None);
+    }
+
+    #[test]
+    fn attributes_of_any_bytes_are_read_without_harm() {
+        let mut random = StdRng::seed_from_u64(7);
+        let (mut unreadable, mut read) = (0, 0);
+        for _ in 0..20_000 {
+            let mut datagram = bytes(BY_IPV6);
+            // Kinds, lengths and values alike; the header stays, as it is looked at before.
+            for _ in 0..random.random_range(1..8) {
+                let at = random.random_range(MESSAGE_HEADER_SIZE..datagram.len());
+                datagram[at] = random.random();
+            }
+            match Answer::read(&datagram) {
+                Some(_) => read += 1,
+                None => unreadable += 1,
+            }
+        }
+        assert!(unreadable > 1_000 && read > 1_000, "{unreadable} {read}");
     }
 
     #[test]
