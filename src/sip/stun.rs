@@ -256,6 +256,8 @@ mod tests {
             success(&[(0x01, address)]),
             success(&[(0x20, &address[..6])]),
             success(&[(0x20, &[0, 3, 0, 0, 1, 2, 3, 4])]),
+            // Port 0.
+            success(&[(0x20, &[0, 1, 0x21, 0x12, 1, 2, 3, 4])]),
             // Must be understood, and is not.
             success(&[(0x20, address), (0x7f, &[])]),
         ];

@@ -424,6 +424,64 @@ fn one_that_sees_us_at_another_place_each_time_is_believed_twice() {
 }
 
 #[test]
+fn who_moves_often_but_stands_still_in_between_is_believed_each_time() {
+    let mut wire = registered(OUTBOUND, |_| {});
+    let (_, transaction) = check(&mut wire);
+    sees(&mut wire, transaction, "203.0.113.7:1");
+    for port in 2..=6 {
+        let seen = format!("203.0.113.7:{port}");
+        let (_, transaction) = check(&mut wire);
+        sees(&mut wire, transaction, &seen);
+        accept(&mut wire, OUTBOUND);
+        let (_, transaction) = check(&mut wire);
+        sees(&mut wire, transaction, &seen);
+    }
+    assert_eq!(told(&mut wire), [("failed", "moved"); 5]);
+}
+
+#[test]
+fn stun_that_comes_back_is_used_and_told_of_when_it_is_lost_again() {
+    let mut wire = registered(OUTBOUND, |_| {});
+    check(&mut wire);
+    leaving(&mut wire, 40 * SECOND);
+    assert_eq!(told(&mut wire), [("without", "silent")]);
+    let (_, transaction) = check_after_line_ends(&mut wire);
+    sees(&mut wire, transaction, HERE);
+    let (_, transaction) = check(&mut wire);
+    sees(&mut wire, transaction, HERE);
+    for told_of in [("failed", "silent"), ("without", "silent")] {
+        check(&mut wire);
+        leaving(&mut wire, Duration::from_millis(39_499));
+        wire.advance(Duration::from_millis(1));
+        assert_eq!(told(&mut wire), [told_of]);
+        if told_of.0 == "failed" {
+            accept(&mut wire, OUTBOUND);
+        }
+    }
+}
+
+#[test]
+fn a_line_without_outbound_does_not_end_the_checks_of_the_others_on_its_way() {
+    let mut own = trunk("pbx");
+    own.accounts = ["alice", "bob"].map(line).to_vec();
+    own.accounts[1].registration.outbound = false;
+    let mut wire = Wire::new(own);
+    wire.agent.start(wire.now);
+    for (user, granted) in [("alice", OUTBOUND), ("bob", "")] {
+        wire.agent.handle_presence(user, true, wire.now);
+        accept(&mut wire, granted);
+    }
+    let (_, transaction) = check(&mut wire);
+    sees(&mut wire, transaction, HERE);
+    let (_, transaction) = check(&mut wire);
+    // Only what does Outbound is registered anew: who asks for nothing gets nothing new.
+    sees(&mut wire, transaction, ELSEWHERE);
+    let register = wire.sent_request("REGISTER");
+    assert!(value(&register.headers, "To").contains("alice"));
+    wire.quiet();
+}
+
+#[test]
 fn a_closed_port_fails_the_way_at_once_and_only_by_the_transaction_of_a_check() {
     let mut wire = registered(OUTBOUND, |_| {});
     let (_, transaction) = check(&mut wire);
