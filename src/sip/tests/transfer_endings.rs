@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::transfers::{in_dialog, notify, of_call, progress};
+use super::transfers::{in_dialog, join, notify, of_call, progress, refer};
 use super::wire::*;
 use crate::sip::message::{Message, Request};
 use crate::sip::*;
@@ -24,12 +24,7 @@ impl Joining {
         let mut wire = Wire::new(trunk("pbx"));
         let (given, given_tag) = wire.answered_incoming();
         let (asked, invite) = wire.answered_call();
-        let command = Command::Refer {
-            to_user: String::new(),
-            replaces: Some(given),
-        };
-        wire.command(asked, command);
-        let refer = wire.sent_request("REFER");
+        let refer = join(&mut wire, asked, given);
         Joining {
             wire,
             given,
@@ -103,10 +98,7 @@ fn a_number_is_no_different_from_a_call() {
     for (accepted, why) in [(false, EndedBy::Bye), (true, EndedBy::GivenAway)] {
         let mut wire = Wire::new(trunk("pbx"));
         let (leg, tag) = wire.answered_incoming();
-        let to_user = "700".to_owned();
-        let replaces = None;
-        wire.command(leg, Command::Refer { to_user, replaces });
-        let refer = wire.sent_request("REFER");
+        let refer = refer(&mut wire, leg, "700");
         if accepted {
             wire.answer(&refer, 202, "", "");
         }

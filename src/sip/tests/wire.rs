@@ -45,6 +45,17 @@ pub fn config(trunk: Trunk) -> Config {
     }
 }
 
+/// Alice's call to 600 through this trunk.
+pub fn call_to(trunk: &str) -> Outgoing {
+    Outgoing {
+        trunk: trunk.to_owned(),
+        to_user: "600".to_owned(),
+        from_user: "alice".to_owned(),
+        body: SDP.into(),
+        ..Outgoing::default()
+    }
+}
+
 pub struct Wire {
     pub agent: UserAgent,
     pub now: Instant,
@@ -190,13 +201,10 @@ impl Wire {
 
     fn call_with(&mut self, offer: &'static str) -> (LegId, Request) {
         let outgoing = Outgoing {
-            trunk: "pbx".to_owned(),
-            to_user: "600".to_owned(),
-            from_user: "alice".to_owned(),
             from_name: Some("Alice \"A\"".to_owned()),
             body: Bytes::from_static(offer.as_bytes()),
             headers: vec![("X-Call".to_owned(), "1".to_owned())],
-            ..Outgoing::default()
+            ..call_to("pbx")
         };
         let leg = self.agent.invite(outgoing, self.now).expect("trunk exists");
         let invite = self.sent_request("INVITE");
