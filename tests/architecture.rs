@@ -60,7 +60,7 @@ const PURE_FOLDERS: &[&str] = &["rtp", "audio", "sdp"];
 /// Crates that only one folder may name.
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("rtc_ice", &["peer"]),
-    ("rtc_stun", &["peer"]),
+    ("rtc_stun", &["peer", "sip"]),
     ("rtc_dtls", &["peer"]),
     ("rtc_srtp", &["srtp"]),
     ("rtc_shared", &["peer", "srtp"]),

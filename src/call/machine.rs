@@ -258,6 +258,13 @@ impl Call {
                 self.push(Action::RefuseNewLeg { status: 481 });
                 Step::Stay(state)
             }
+            (state, Event::Referred { .. }) if !state.is_established() => {
+                self.push(Action::ReportTransfer {
+                    status: 491,
+                    last: true,
+                });
+                Step::Stay(state)
+            }
             (state, Event::Redirected { to }) => {
                 self.notify(Notice::Redirected { to });
                 Step::Stay(state)

@@ -87,16 +87,13 @@ impl Established {
     /// The leg with the PBX has ended.
     pub(super) fn lose_pbx(mut self: Box<Self>, reason: EndReason) -> Step {
         match &mut self.transfer {
-            Transfer::None => Step::End(reason, None),
+            // The SIP side knows which ending is the transfer that was asked for.
+            Transfer::None | Transfer::Asked => Step::End(reason, None),
             // Whoever asked us to call elsewhere need not wait for it (RFC 5589 section 6.1).
             Transfer::Calling(new) => {
                 new.alone = true;
                 Step::Stay(State::Established(self))
             }
-            Transfer::Asked if reason == EndReason::HangupRemote => {
-                Step::End(EndReason::Transferred, None)
-            }
-            Transfer::Asked => Step::End(reason, None),
         }
     }
 

@@ -304,7 +304,8 @@ impl Event {
 pub enum EndedBy {
     /// A BYE, theirs or ours.
     Bye,
-    /// Their BYE after a REFER of ours gave its far end to another call (RFC 5589 section 7).
+    /// Their BYE once they had accepted a REFER of ours that sends them elsewhere, or gives their far
+    /// end to another call, and had not told that it failed (RFC 5589 sections 6.1 and 7).
     GivenAway,
     /// Our 2xx was never acknowledged (RFC 3261 section 13.3.1.4), or our reliable provisional
     /// answer never (RFC 3262 section 3).

@@ -194,6 +194,14 @@ impl Registering {
         }
     }
 
+    /// Registers anew at once what holds: the way that it was registered by has failed (RFC 5626
+    /// section 4.5).
+    pub fn renew(&mut self) {
+        if matches!(self.state, State::Bound { .. }) {
+            self.send(0, true, false);
+        }
+    }
+
     /// Runs the timer when it is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.leave_at.is_some_and(|at| at <= now) {
@@ -412,6 +420,26 @@ mod tests {
         registering.handle(Outcome::bare(403), 0.0, now);
         assert!(registering.is_quiet());
         assert_eq!(registering.poll(), None);
+    }
+
+    #[test]
+    fn one_whose_way_has_failed_is_renewed_at_once_and_can_still_be_taken_back() {
+        let now = Instant::now();
+        let mut registering = Registering::new(300);
+        registering.renew();
+        assert_eq!(registering.poll(), None, "nothing holds yet");
+        registering.start();
+        registering.poll();
+        registering.renew();
+        assert_eq!(registering.poll(), None, "one REGISTER at a time");
+        registering.handle(OK, 0.0, now);
+        registering.renew();
+        assert_eq!(registering.poll(), Some(300));
+        registering.handle(OK, 0.0, now);
+        // The registrar knows it, although the new REGISTER has not left.
+        registering.renew();
+        registering.stop();
+        assert_eq!(registering.poll(), Some(0));
     }
 
     #[test]

@@ -446,6 +446,17 @@ impl Driver {
                     .set(f64::from(u8::try_from(count).unwrap_or(u8::MAX)));
                 }
             }
+            Happening::FlowFailed { remote, why } => {
+                metrics::counter!("trunkline_sip_flow_failures_total", "why" => why).increment(1);
+                tracing::warn!(%remote, why, "sip flow failed: registering anew");
+            }
+            Happening::WithoutStun { remote, why, first } => {
+                metrics::counter!("trunkline_sip_without_stun_total", "why" => why).increment(1);
+                if first {
+                    tracing::warn!(%remote, why,
+                        "sip registrar does outbound and no stun: kept open by double crlf");
+                }
+            }
             Happening::Unlocated { host } => {
                 tracing::warn!(%host, "sip host is at no address that can be sent to");
             }

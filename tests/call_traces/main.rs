@@ -8,12 +8,13 @@
 mod early;
 mod fallback;
 mod keys;
+mod transfers;
 
 use std::time::{Duration, Instant};
 
 use trunkline::call::{
     Action, Call, Command, DigitsBy, EndReason, Event, Invitation, Local, Notice, Quality, Rules,
-    SocketId,
+    SocketId, TransferTarget,
 };
 use trunkline::codec::{Codec, Direction};
 use trunkline::sdp;

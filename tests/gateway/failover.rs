@@ -1,5 +1,6 @@
 //! A PBX dies with a call of ours in its hands: the next one rings, and the page knows of one call.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,7 +10,8 @@ use trunkline::settings::TrunkTarget;
 use trunkline::sip::Transport;
 
 use crate::browser::Browser;
-use crate::pbx::Telephone;
+use crate::page::Page;
+use crate::pbx::{Leg, Telephone};
 use crate::sound::{Coding, PATIENCE};
 use crate::world::World;
 
@@ -47,11 +49,9 @@ async fn trying(doomed: &TcpListener) -> (TcpStream, String) {
     (stream, invite)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pbx_that_dies_in_mid_invite_is_left_and_the_next_one_rings_and_is_heard() {
-    let doomed = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
-    let address = doomed.local_addr().expect("its address");
-    let mut world = World::over(Transport::Tcp, |settings| {
+/// A gateway whose trunk has this place before the PBX, and finds it out by its calls alone.
+async fn world_behind(transport: Transport, first: SocketAddr) -> World {
+    World::over(transport, |settings| {
         let trunk = &mut settings.trunk[0];
         let target = |target: String, priority| TrunkTarget {
             target,
@@ -61,12 +61,27 @@ async fn a_pbx_that_dies_in_mid_invite_is_left_and_the_next_one_rings_and_is_hea
         let second = std::mem::take(&mut trunk.target);
         trunk.targets = vec![
             target(second, 2),
-            target(format!("sip:{address};transport=tcp"), 1),
+            target(format!("sip:{first};transport={transport}"), 1),
         ];
-        // Found out by its connection alone.
         trunk.health_check = Some(0);
     })
-    .await;
+    .await
+}
+
+/// The PBX rings, and the page hears so after its answer.
+async fn rings(leg: &Leg, page: &mut Page, browser: &Browser) {
+    leg.ring().await;
+    let answer = page.hear("answer").await;
+    let answer = answer["sdp"].as_str().expect("SDP");
+    browser.take_answer(answer).await;
+    page.hear("ringing").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pbx_that_dies_in_mid_invite_is_left_and_the_next_one_rings_and_is_heard() {
+    let doomed = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let address = doomed.local_addr().expect("its address");
+    let mut world = world_behind(Transport::Tcp, address).await;
     let mut page = world.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
@@ -77,11 +92,7 @@ async fn a_pbx_that_dies_in_mid_invite_is_left_and_the_next_one_rings_and_is_hea
     drop(doomed);
     drop(stream);
     let mut leg = world.pbx.called().await;
-    leg.ring().await;
-    let answer = page.hear("answer").await;
-    let answer = answer["sdp"].as_str().expect("SDP");
-    browser.take_answer(answer).await;
-    page.hear("ringing").await;
+    rings(&leg, &mut page, &browser).await;
     let took = died.elapsed();
     println!("the next PBX rings {took:?} after the first one died");
     assert!(took < PROMISED, "{took:?}");
@@ -105,31 +116,14 @@ async fn a_pbx_that_dies_in_mid_invite_is_left_and_the_next_one_rings_and_is_hea
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pbx_whose_udp_port_is_closed_is_left_at_once_and_the_next_one_rings() {
-    let mut world = World::over(Transport::Udp, |settings| {
-        let trunk = &mut settings.trunk[0];
-        let target = |target: String, priority| TrunkTarget {
-            target,
-            priority,
-            weight: 1,
-        };
-        let second = std::mem::take(&mut trunk.target);
-        trunk.targets = vec![
-            target(second, 2),
-            target("sip:127.0.0.1:1;transport=udp".to_owned(), 1),
-        ];
-        trunk.health_check = Some(0);
-    })
-    .await;
+    let closed = "127.0.0.1:1".parse().expect("an address");
+    let mut world = world_behind(Transport::Udp, closed).await;
     let mut page = world.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     let called = Instant::now();
     page.call("c1", "600", &browser.offer().await).await;
     let leg = world.pbx.called().await;
-    leg.ring().await;
-    let answer = page.hear("answer").await;
-    let answer = answer["sdp"].as_str().expect("SDP");
-    browser.take_answer(answer).await;
-    page.hear("ringing").await;
+    rings(&leg, &mut page, &browser).await;
     let took = called.elapsed();
     println!("the next PBX rings {took:?} after the page called");
     // Silence is waited for 4 seconds.

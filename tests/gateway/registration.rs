@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use md5::{Digest, Md5};
+use rtc_stun::message::{BINDING_REQUEST, BINDING_SUCCESS, Message, Setter, TransactionId};
+use rtc_stun::xoraddr::XorMappedAddress;
 use tokio::net::UdpSocket;
 use trunkline::redacted::Redacted;
 use trunkline::settings::{Secret, Settings};
@@ -69,12 +71,50 @@ impl Registrar {
 
     pub async fn asked(&self) -> Asked {
         let mut buffer = [0; 4_096];
-        let (length, from) = tokio::time::timeout(PATIENCE, self.socket.recv_from(&mut buffer))
-            .await
-            .expect("the gateway registers")
-            .expect("the socket works");
+        let (length, from) = loop {
+            let (length, from) = tokio::time::timeout(PATIENCE, self.socket.recv_from(&mut buffer))
+                .await
+                .expect("the gateway registers")
+                .expect("the socket works");
+            // STUN is no SIP.
+            if buffer[0] > 1 {
+                break (length, from);
+            }
+        };
         let text = String::from_utf8(buffer[..length].to_vec()).expect("text");
         Asked { text, from }
+    }
+
+    /// The next STUN request that is none of `before`, and who sent it.
+    async fn checked(&self, before: &mut Vec<TransactionId>) -> (Message, SocketAddr) {
+        let mut buffer = [0; 4_096];
+        loop {
+            let (length, from) = tokio::time::timeout(PATIENCE, self.socket.recv_from(&mut buffer))
+                .await
+                .expect("the gateway checks its way")
+                .expect("the socket works");
+            let mut message = Message::new();
+            if message.unmarshal_binary(&buffer[..length]).is_ok()
+                && !before.contains(&message.transaction_id)
+            {
+                before.push(message.transaction_id);
+                assert_eq!(message.typ, BINDING_REQUEST);
+                return (message, from);
+            }
+        }
+    }
+
+    /// Says that a request came from there.
+    async fn sees(&self, (request, from): &(Message, SocketAddr), seen: SocketAddr) {
+        let mut message = Message::new();
+        message.typ = BINDING_SUCCESS;
+        message.transaction_id = request.transaction_id;
+        message.write_header();
+        let (ip, port) = (seen.ip(), seen.port());
+        let mapped = XorMappedAddress { ip, port };
+        mapped.add_to(&mut message).expect("it fits");
+        let sent = self.socket.send_to(&message.raw, from).await;
+        sent.expect("sent");
     }
 
     pub async fn answer(&self, asked: &Asked, status: &str, more: &str) {
@@ -174,4 +214,56 @@ async fn a_wrong_password_is_tried_once_and_shown() {
     assert!(!asked.text.contains("guess"), "{}", asked.text);
     registrar.answer(&asked, "403 Forbidden", "").await;
     health_says(&world, "failed: 403").await;
+}
+
+async fn counted(world: &World, line: &str) {
+    until_async(line, async || world.get("/metrics").await.contains(line)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_that_moves_is_found_by_stun_from_the_sip_port_and_registered_anew() {
+    let registrar = Registrar::start().await;
+    let world = World::with(|settings| registrar.serve(settings, "sesame")).await;
+    let (asked, _) = registrar.challenge("sesame").await;
+    let grant = async |asked: &Asked| {
+        let contact = asked.header("Contact").expect("a contact");
+        let granted = format!("Contact: {contact}\r\nRequire: outbound\r\nFlow-Timer: 1\r\n");
+        registrar.answer(asked, "200 OK", &granted).await;
+    };
+    grant(&asked).await;
+    let mut before = Vec::new();
+    for _ in 0..2 {
+        let check = registrar.checked(&mut before).await;
+        assert_eq!(check.1, world.sip, "from the port of SIP");
+        registrar.sees(&check, world.sip).await;
+    }
+    let moved: SocketAddr = "127.0.0.1:9".parse().expect("an address");
+    let check = registrar.checked(&mut before).await;
+    registrar.sees(&check, moved).await;
+    let mut again = registrar.asked().await;
+    while again.header("CSeq") == asked.header("CSeq") {
+        again = registrar.asked().await;
+    }
+    assert!(again.text.starts_with("REGISTER "), "{}", again.text);
+    assert_eq!(again.header("Call-ID"), asked.header("Call-ID"));
+    let contact = again.header("Contact").expect("a contact");
+    assert!(contact.contains("@127.0.0.1:9"), "{contact}");
+    counted(&world, "trunkline_sip_flow_failures_total{why=\"moved\"} 1").await;
+    grant(&again).await;
+    let check = registrar.checked(&mut before).await;
+    registrar.sees(&check, moved).await;
+
+    // What nobody asked for is not answered, and harms nothing.
+    let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let (request, _) = registrar.checked(&mut before).await;
+    let sent = stranger.send_to(&request.raw, world.sip).await;
+    sent.expect("sent");
+    counted(
+        &world,
+        "trunkline_sip_rejected_total{reason=\"stun_request\"} 1",
+    )
+    .await;
+    let mut buffer = [0; 64];
+    assert!(stranger.try_recv(&mut buffer).is_err());
+    health_says(&world, "registered").await;
 }

@@ -11,14 +11,14 @@ use crate::pbx::{Leg, Telephone};
 use crate::sound::Coding;
 use crate::world::{Talk, World};
 
-async fn refer(leg: &Leg, number: &str) {
+pub async fn refer(leg: &Leg, number: &str) {
     let to_user = number.to_owned();
     let replaces = None;
     leg.command(sip::Command::Refer { to_user, replaces }).await;
 }
 
 /// A second call of the same page, `c2`, that the PBX has answered.
-async fn second_call(world: &mut World, talk: &mut Talk) -> (Leg, Browser) {
+pub async fn second_call(world: &mut World, talk: &mut Talk) -> (Leg, Browser) {
     let mut browser = Browser::new(Coding::Opus).await;
     let offer = browser.offer().await;
     talk.page.call("c2", "601", &offer).await;
@@ -37,7 +37,7 @@ async fn second_call(world: &mut World, talk: &mut Talk) -> (Leg, Browser) {
 }
 
 /// The next news of a transfer that this leg asked for, passing 1xx by.
-async fn outcome(leg: &mut Leg) -> u16 {
+pub async fn outcome(leg: &mut Leg) -> u16 {
     loop {
         match leg.event().await {
             sip::Event::TransferProgress { last: false, .. } => {}

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trunkline::gateway::Gateway;
@@ -168,6 +169,25 @@ impl World {
             leg,
             telephone,
         }
+    }
+
+    /// The PBX calls a page, which answers and hears it; the PBX hangs up.
+    pub async fn is_called(&self, user: &str) {
+        let mut page = self.page(user).await;
+        let mut telephone = Telephone::new(Coding::Pcmu).await;
+        let mut leg = self.pbx.call(user, telephone.describe("sendrecv")).await;
+        let incoming = page.hear("incoming").await;
+        let mut browser = Browser::new(Coding::Opus).await;
+        let answer = browser.answer(incoming["sdp"].as_str().expect("SDP")).await;
+        page.say(json!({"type": "accept", "call": incoming["call"], "sdp": answer}))
+            .await;
+        page.hear("answered").await;
+        leg.answered().await;
+        telephone.speak_to(leg.gateway_rtp());
+        telephone.hum(1_004.0);
+        browser.ear.hears(1_004.0).await;
+        leg.hang_up().await;
+        page.hear_end("hangup-remote").await;
     }
 
     /// The value of a counter of `/metrics`, summed over all series with these labels.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::loopback::next;
-use super::wire::{SDP, request, trunk};
+use super::wire::{call_to, request, trunk};
 use crate::sip::*;
 
 /// Less than any timer of ours: a request waits 4 s for an answer where it has somewhere else to go.
@@ -47,13 +47,7 @@ async fn caller(ip: &str, targets: &[SocketAddr]) -> Handle {
 
 async fn call(from: &Handle) -> mpsc::Receiver<Event> {
     let (sender, events) = mpsc::channel(16);
-    let outgoing = Outgoing {
-        trunk: "peer".to_owned(),
-        to_user: "600".to_owned(),
-        from_user: "alice".to_owned(),
-        body: SDP.into(),
-        ..Outgoing::default()
-    };
+    let outgoing = call_to("peer");
     from.invite(outgoing, sender).await.expect("placed");
     events
 }

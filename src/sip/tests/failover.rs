@@ -52,13 +52,7 @@ fn skip_repetitions(wire: &mut Wire, address: &str, count: usize) {
 }
 
 pub fn call(wire: &mut Wire) -> LegId {
-    let outgoing = Outgoing {
-        trunk: "pbx".to_owned(),
-        to_user: "600".to_owned(),
-        from_user: "alice".to_owned(),
-        body: SDP.into(),
-        ..Outgoing::default()
-    };
+    let outgoing = call_to("pbx");
     wire.agent.invite(outgoing, wire.now).expect("placed")
 }
 

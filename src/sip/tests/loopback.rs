@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::wire::{SDP, trunk};
+use super::wire::{SDP, call_to, trunk};
 use crate::sip::*;
 
 async fn agent(
@@ -72,12 +72,8 @@ pub async fn converse(
 ) {
     let (sender, mut caller_events) = mpsc::channel(16);
     let outgoing = Outgoing {
-        trunk: "peer".to_owned(),
-        to_user: "600".to_owned(),
-        from_user: "alice".to_owned(),
-        from_name: None,
         body: offer.to_owned().into(),
-        ..Outgoing::default()
+        ..call_to("peer")
     };
     let leg = caller.invite(outgoing, sender).await.expect("placed");
     let call = next(incoming).await;
@@ -190,14 +186,7 @@ async fn a_large_offer_falls_back_to_udp_where_tcp_is_refused() {
 async fn nobody_listens_on_tcp() {
     let (caller, _unused) = agent(Transport::Tcp, 1, "127.0.0.1").await;
     let (sender, mut events) = mpsc::channel(16);
-    let outgoing = Outgoing {
-        trunk: "peer".to_owned(),
-        to_user: "600".to_owned(),
-        from_user: "alice".to_owned(),
-        from_name: None,
-        body: SDP.into(),
-        ..Outgoing::default()
-    };
+    let outgoing = call_to("peer");
     caller.invite(outgoing, sender).await.expect("placed");
     assert!(matches!(
         next(&mut events).await,
@@ -258,14 +247,7 @@ async fn an_owner_that_goes_away_ends_its_call() {
     let port = callee.local_addresses()[0].address.port();
     let (caller, _unused) = agent(Transport::Udp, port, "127.0.0.1").await;
     let (sender, events) = mpsc::channel(16);
-    let outgoing = Outgoing {
-        trunk: "peer".to_owned(),
-        to_user: "600".to_owned(),
-        from_user: "alice".to_owned(),
-        from_name: None,
-        body: SDP.into(),
-        ..Outgoing::default()
-    };
+    let outgoing = call_to("peer");
     caller.invite(outgoing, sender).await.expect("placed");
     drop(events);
     let call = next(&mut incoming).await;
@@ -299,13 +281,7 @@ async fn a_connection_leaves_from_the_address_of_its_listener() {
     let caller = start(config, sender).await.expect("loopback binds");
     let listener = caller.local_addresses()[0].address;
     let (sender, _events) = mpsc::channel(16);
-    let outgoing = Outgoing {
-        trunk: "peer".to_owned(),
-        to_user: "600".to_owned(),
-        from_user: "alice".to_owned(),
-        body: SDP.into(),
-        ..Outgoing::default()
-    };
+    let outgoing = call_to("peer");
     caller.invite(outgoing, sender).await.expect("placed");
     let (mut stream, from) = timeout(Duration::from_secs(5), peer.accept())
         .await

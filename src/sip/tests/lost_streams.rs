@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::loopback::next;
-use super::wire::{SDP, Wire, trunk, value};
+use super::wire::{SDP, Wire, call_to, trunk, value};
 use crate::sip::*;
 
 /// A user agent that has called `600` at a peer of ours.
@@ -27,13 +27,7 @@ async fn calling() -> (TcpListener, Handle, mpsc::Receiver<Event>) {
     };
     let (sender, _incoming) = mpsc::channel(8);
     let caller = start(config, sender).await.expect("loopback binds");
-    let outgoing = Outgoing {
-        trunk: "peer".to_owned(),
-        to_user: "600".to_owned(),
-        from_user: "alice".to_owned(),
-        body: SDP.into(),
-        ..Outgoing::default()
-    };
+    let outgoing = call_to("peer");
     let (sender, events) = mpsc::channel(16);
     caller.invite(outgoing, sender).await.expect("placed");
     (listener, caller, events)

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::loopback::{converse, next};
-use super::wire::{self, SDP, Wire, trunk, value};
+use super::wire::{self, SDP, Wire, call_to, trunk, value};
 use crate::sip::transport::Inbound;
 use crate::sip::transport::credentials::{Sources, watch};
 use crate::sip::*;
@@ -112,13 +112,7 @@ async fn callee(authority: &Authority) -> (Handle, mpsc::Receiver<Incoming>, u16
 /// Calls, and gives what comes first.
 pub async fn try_to_call(caller: &Handle) -> Event {
     let (sender, mut events) = mpsc::channel(16);
-    let outgoing = Outgoing {
-        trunk: "peer".to_owned(),
-        to_user: "600".to_owned(),
-        from_user: "alice".to_owned(),
-        body: SDP.into(),
-        ..Outgoing::default()
-    };
+    let outgoing = call_to("peer");
     caller.invite(outgoing, sender).await.expect("placed");
     next(&mut events).await
 }

@@ -7,7 +7,7 @@ use super::wire::*;
 use crate::sip::*;
 
 /// A request of the peer inside the dialog of [`Wire::answered_incoming`].
-fn in_dialog(method: &str, sequence: u32, tag: &str, extra: &str, body: &str) -> String {
+pub(super) fn in_dialog(method: &str, sequence: u32, tag: &str, extra: &str, body: &str) -> String {
     let text = request(method, sequence, &format!("{method}{sequence}"), tag, "");
     let head = text
         .strip_suffix("Content-Length: 0\r\n\r\n")
@@ -15,7 +15,7 @@ fn in_dialog(method: &str, sequence: u32, tag: &str, extra: &str, body: &str) ->
     format!("{head}{extra}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-fn notify(sequence: u32, tag: &str, status: &str, state: &str) -> String {
+pub(super) fn notify(sequence: u32, tag: &str, status: &str, state: &str) -> String {
     let extra = format!(
         "Event: refer\r\nSubscription-State: {state}\r\n\
          Content-Type: message/sipfrag;version=2.0\r\n"
@@ -29,7 +29,25 @@ fn notify(sequence: u32, tag: &str, status: &str, state: &str) -> String {
     )
 }
 
-fn progress(status: u16, last: bool) -> Option<Event> {
+/// Asks the peer to call this number; the REFER.
+pub(super) fn refer(wire: &mut Wire, leg: LegId, to_user: &str) -> Request {
+    let to_user = to_user.to_owned();
+    let replaces = None;
+    wire.command(leg, Command::Refer { to_user, replaces });
+    wire.sent_request("REFER")
+}
+
+/// Asks the peer to replace the far end of another call; the REFER.
+pub(super) fn join(wire: &mut Wire, leg: LegId, other: LegId) -> Request {
+    let command = Command::Refer {
+        to_user: String::new(),
+        replaces: Some(other),
+    };
+    wire.command(leg, command);
+    wire.sent_request("REFER")
+}
+
+pub(super) fn progress(status: u16, last: bool) -> Option<Event> {
     Some(Event::TransferProgress { status, last })
 }
 
@@ -37,10 +55,7 @@ fn progress(status: u16, last: bool) -> Option<Event> {
 fn a_blind_transfer_of_ours_is_told_from_notify_to_notify() {
     let mut wire = Wire::new(trunk("pbx"));
     let (leg, tag) = wire.answered_incoming();
-    let to_user = "700".to_owned();
-    let replaces = None;
-    wire.command(leg, Command::Refer { to_user, replaces });
-    let refer = wire.sent_request("REFER");
+    let refer = refer(&mut wire, leg, "700");
     assert_eq!(value(&refer.headers, "Refer-To"), "<sip:700@pbx.example>");
     assert_eq!(
         value(&refer.headers, "Referred-By"),
@@ -73,12 +88,7 @@ fn an_attended_transfer_names_the_other_dialog_as_its_peer_knows_it() {
     let mut wire = Wire::new(trunk("pbx"));
     let (leg, _) = wire.answered_incoming();
     let (other, invite) = wire.answered_call();
-    let command = Command::Refer {
-        to_user: String::new(),
-        replaces: Some(other),
-    };
-    wire.command(leg, command);
-    let refer = wire.sent_request("REFER");
+    let refer = join(&mut wire, leg, other);
     let from = message::header(&invite.headers, &Name::FROM).expect("From");
     let from = address::Address::parse(from).expect("readable");
     let call_id = value(&invite.headers, "Call-ID");
@@ -99,12 +109,7 @@ fn the_call_that_was_given_away_ends_as_transferred_unless_the_transfer_failed()
         let mut wire = Wire::new(trunk("pbx"));
         let (given, tag) = wire.answered_incoming();
         let (leg, invite) = wire.answered_call();
-        let command = Command::Refer {
-            to_user: String::new(),
-            replaces: Some(given),
-        };
-        wire.command(leg, command);
-        let refer = wire.sent_request("REFER");
+        let refer = join(&mut wire, leg, given);
         wire.answer(&refer, 202, "", "");
         if let Some(status) = outcome {
             let notify = of_call(&invite, &notify(2, "TAG", status, "terminated"));
@@ -127,7 +132,7 @@ fn the_call_that_was_given_away_ends_as_transferred_unless_the_transfer_failed()
 }
 
 /// A request of the peer, moved into the dialog of a call of ours.
-fn of_call(invite: &Request, text: &str) -> String {
+pub(super) fn of_call(invite: &Request, text: &str) -> String {
     let ours = value(&invite.headers, "From");
     let dialog = [
         ("Call-ID: ", value(&invite.headers, "Call-ID").to_owned()),
@@ -147,23 +152,17 @@ fn of_call(invite: &Request, text: &str) -> String {
 fn a_refused_refer_and_one_without_news_are_failures_and_the_call_goes_on() {
     let mut wire = Wire::new(trunk("pbx"));
     let (leg, _) = wire.answered_incoming();
-    let refer = |wire: &mut Wire| {
-        let to_user = "700".to_owned();
-        let replaces = None;
-        wire.command(leg, Command::Refer { to_user, replaces });
-        wire.sent_request("REFER")
-    };
-    let sent = refer(&mut wire);
+    let sent = refer(&mut wire, leg, "700");
     wire.answer(&sent, 603, "", "");
     assert_eq!(wire.event(), progress(603, true));
-    let sent = refer(&mut wire);
+    let sent = refer(&mut wire, leg, "700");
     wire.answer(&sent, 202, "", "");
     wire.advance(Duration::from_secs(179));
     assert_eq!(wire.event(), None);
     wire.advance(Duration::from_secs(2));
     assert_eq!(wire.event(), progress(408, true));
     // Without subscription (RFC 4488) the 202 is all there is.
-    let sent = refer(&mut wire);
+    let sent = refer(&mut wire, leg, "700");
     wire.answer(&sent, 202, "", "Refer-Sub: false\r\n");
     assert_eq!(wire.event(), progress(202, true));
     assert!(wire.agent.has_leg(leg));
@@ -188,10 +187,7 @@ fn a_notify_that_nobody_asked_for_is_refused() {
 fn a_subscription_that_ends_without_an_outcome_is_no_success() {
     let mut wire = Wire::new(trunk("pbx"));
     let (leg, tag) = wire.answered_incoming();
-    let to_user = "700".to_owned();
-    let replaces = None;
-    wire.command(leg, Command::Refer { to_user, replaces });
-    let refer = wire.sent_request("REFER");
+    let refer = refer(&mut wire, leg, "700");
     wire.answer(&refer, 202, "", "");
     wire.receive(&notify(
         2,

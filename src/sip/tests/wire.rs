@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 
 use crate::redacted::Redacted;
 use crate::sip::message::{Message, Request, Response};
+use crate::sip::stun::is_stun;
 use crate::sip::*;
 
 pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\n";
@@ -41,6 +42,17 @@ pub fn config(trunk: Trunk) -> Config {
         user_agent: "Trunkline".to_owned(),
         trunks: vec![trunk],
         ..Config::default()
+    }
+}
+
+/// Alice's call to 600 through this trunk.
+pub fn call_to(trunk: &str) -> Outgoing {
+    Outgoing {
+        trunk: trunk.to_owned(),
+        to_user: "600".to_owned(),
+        from_user: "alice".to_owned(),
+        body: SDP.into(),
+        ..Outgoing::default()
     }
 }
 
@@ -108,7 +120,7 @@ impl Wire {
         // Keep-alives are no messages: their tests look for themselves.
         let transmit = loop {
             let transmit = self.agent.poll_transmit()?;
-            if &transmit.bytes[..] != b"\r\n\r\n" {
+            if &transmit.bytes[..] != b"\r\n\r\n" && !is_stun(&transmit.bytes) {
                 break transmit;
             }
         };
@@ -189,13 +201,10 @@ impl Wire {
 
     fn call_with(&mut self, offer: &'static str) -> (LegId, Request) {
         let outgoing = Outgoing {
-            trunk: "pbx".to_owned(),
-            to_user: "600".to_owned(),
-            from_user: "alice".to_owned(),
             from_name: Some("Alice \"A\"".to_owned()),
             body: Bytes::from_static(offer.as_bytes()),
             headers: vec![("X-Call".to_owned(), "1".to_owned())],
-            ..Outgoing::default()
+            ..call_to("pbx")
         };
         let leg = self.agent.invite(outgoing, self.now).expect("trunk exists");
         let invite = self.sent_request("INVITE");

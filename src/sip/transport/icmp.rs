@@ -41,10 +41,37 @@ mod linux {
     /// linux/errqueue.h: who made the error.
     const ORIGIN_ICMP: u8 = 2;
     const ORIGIN_ICMP6: u8 = 3;
-    /// ICMP destination unreachable (RFC 792): network, host, port.
-    const UNREACHABLE: (u8, [u8; 3]) = (3, [0, 1, 3]);
-    /// ICMPv6 destination unreachable (RFC 4443 section 3.1): no route, address, port.
-    const UNREACHABLE_6: (u8, [u8; 3]) = (1, [0, 3, 4]);
+
+    /// What an error says of the datagram.
+    #[derive(Debug, PartialEq, Eq)]
+    enum Said {
+        /// There is nobody.
+        Unreachable,
+        /// Something else, which is no word on who is there: a name for a counter.
+        Else(&'static str),
+    }
+
+    impl Said {
+        /// The types and codes of RFC 792 and RFC 1812 section 5.2.7.1, and of RFC 4443 section 3.
+        fn read(error: &sock_extended_err) -> Self {
+            let reason = match (error.ee_origin, error.ee_type, error.ee_code) {
+                // Network, host, port; no route, address, port.
+                (ORIGIN_ICMP, 3, 0 | 1 | 3) | (ORIGIN_ICMP6, 1, 0 | 3 | 4) => {
+                    return Said::Unreachable;
+                }
+                (ORIGIN_ICMP, 3, 4) | (ORIGIN_ICMP6, 2, _) => "icmp_too_big",
+                (ORIGIN_ICMP, 3, 9 | 10 | 13) | (ORIGIN_ICMP6, 1, 1 | 5 | 6) => "icmp_prohibited",
+                (ORIGIN_ICMP, 3, _) | (ORIGIN_ICMP6, 1, _) => "icmp_unreachable_otherwise",
+                (ORIGIN_ICMP, 4, _) => "icmp_source_quench",
+                (ORIGIN_ICMP, 11, _) | (ORIGIN_ICMP6, 3, _) => "icmp_time_exceeded",
+                (ORIGIN_ICMP, 12, _) | (ORIGIN_ICMP6, 4, _) => "icmp_parameter_problem",
+                (ORIGIN_ICMP | ORIGIN_ICMP6, _, _) => "icmp_other",
+                // This machine's own.
+                _ => "unsent",
+            };
+            Said::Else(reason)
+        }
+    }
 
     /// Has the kernel keep the errors of this socket.
     pub fn ask_for(socket: &UdpSocket) -> io::Result<()> {
@@ -87,7 +114,7 @@ mod linux {
     }
 
     /// The next error of the queue: where the datagram was sent to, and what came back of it.
-    /// `None` for one that says something else.
+    /// `None` for one that says something else, which is counted.
     fn read(socket: &UdpSocket) -> io::Result<Option<(SocketAddr, Bytes)>> {
         let (mut quote, mut control) = ([0; QUOTE], [0; CONTROL]);
         let mut parts = [IoSliceMut::new(&mut quote)];
@@ -97,18 +124,23 @@ mod linux {
             Some(&mut control),
             MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT,
         )?;
-        let is_unreachable = message.cmsgs()?.any(|part| match part {
-            ControlMessageOwned::Ipv4RecvErr(error, _) => says(&error, ORIGIN_ICMP, UNREACHABLE),
-            ControlMessageOwned::Ipv6RecvErr(error, _) => says(&error, ORIGIN_ICMP6, UNREACHABLE_6),
-            _ => false,
+        let said = message.cmsgs()?.find_map(|part| match part {
+            ControlMessageOwned::Ipv4RecvErr(error, _)
+            | ControlMessageOwned::Ipv6RecvErr(error, _) => Some(Said::read(&error)),
+            _ => None,
         });
         let (length, remote) = (message.bytes, message.address.as_ref().and_then(address));
-        let quote = Bytes::copy_from_slice(&quote[..length.min(QUOTE)]);
-        Ok(remote.filter(|_| is_unreachable).map(|to| (to, quote)))
-    }
-
-    fn says(error: &sock_extended_err, origin: u8, (kind, codes): (u8, [u8; 3])) -> bool {
-        error.ee_origin == origin && error.ee_type == kind && codes.contains(&error.ee_code)
+        let reason = match (said, remote) {
+            (Some(Said::Unreachable), Some(remote)) => {
+                let quote = Bytes::copy_from_slice(&quote[..length.min(QUOTE)]);
+                return Ok(Some((remote, quote)));
+            }
+            (Some(Said::Else(reason)), _) => reason,
+            (Some(Said::Unreachable), None) | (None, _) => "icmp_unreadable",
+        };
+        metrics::counter!("trunkline_sip_rejected_total", "reason" => reason).increment(1);
+        tracing::debug!(reason, ?remote, "sip passes an error of the network over");
+        Ok(None)
     }
 
     fn address(of: &SockaddrStorage) -> Option<SocketAddr> {
@@ -118,6 +150,54 @@ mod linux {
             of.as_sockaddr_in6()
                 .map(|v6| SocketAddrV6::from(*v6).into())
         })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn said(origin: u8, kind: u8, code: u8) -> Said {
+            Said::read(&sock_extended_err {
+                ee_errno: 0,
+                ee_origin: origin,
+                ee_type: kind,
+                ee_code: code,
+                ee_pad: 0,
+                ee_info: 0,
+                ee_data: 0,
+            })
+        }
+
+        #[test]
+        fn nobody_is_there_only_where_an_error_says_so() {
+            for (origin, kind, codes) in [(ORIGIN_ICMP, 3, [0, 1, 3]), (ORIGIN_ICMP6, 1, [0, 3, 4])]
+            {
+                for code in codes {
+                    assert_eq!(said(origin, kind, code), Said::Unreachable);
+                }
+            }
+            for (origin, kind, code, reason) in [
+                (ORIGIN_ICMP, 3, 2, "icmp_unreachable_otherwise"),
+                (ORIGIN_ICMP, 3, 4, "icmp_too_big"),
+                (ORIGIN_ICMP, 3, 13, "icmp_prohibited"),
+                (ORIGIN_ICMP, 4, 0, "icmp_source_quench"),
+                (ORIGIN_ICMP, 5, 1, "icmp_other"),
+                (ORIGIN_ICMP, 11, 0, "icmp_time_exceeded"),
+                (ORIGIN_ICMP, 12, 0, "icmp_parameter_problem"),
+                (ORIGIN_ICMP6, 1, 1, "icmp_prohibited"),
+                (ORIGIN_ICMP6, 1, 2, "icmp_unreachable_otherwise"),
+                (ORIGIN_ICMP6, 2, 0, "icmp_too_big"),
+                (ORIGIN_ICMP6, 3, 1, "icmp_time_exceeded"),
+                (ORIGIN_ICMP6, 4, 2, "icmp_parameter_problem"),
+                // What is destination unreachable in the one family is nothing in the other.
+                (ORIGIN_ICMP6, 11, 0, "icmp_other"),
+                // A datagram that this machine did not send.
+                (1, 3, 3, "unsent"),
+            ] {
+                let context = format!("{origin} {kind} {code}");
+                assert_eq!(said(origin, kind, code), Said::Else(reason), "{context}");
+            }
+        }
     }
 }
 

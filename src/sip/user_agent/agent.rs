@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -30,7 +30,11 @@ use crate::sip::locating::{Locator, Place, Reach};
 use crate::sip::message::{Message, Received};
 use crate::sip::method::Method;
 use crate::sip::screening::fault_refusal;
+use crate::sip::stun::is_stun;
 use crate::sip::transaction::key::{ClientKey, DialogKey, KeyMap, Matching, MergeKey, ServerKey};
+
+/// How long our BYE waits for the answer to a last NOTIFY when everything ends.
+const LAST_WORD_OF_ALL: Duration = Duration::from_secs(1);
 
 /// Finds the local address that packets to a peer leave from, for a listener bound to all of them.
 pub type LocalAddress = Box<dyn Fn(SocketAddr) -> Option<IpAddr> + Send>;
@@ -196,6 +200,9 @@ impl UserAgent {
     /// Takes one datagram or one frame of a stream.
     pub fn handle_message(&mut self, bytes: &Bytes, mut flow: Flow, now: Instant) {
         let source = flow.remote;
+        if is_stun(bytes) && flow.transport == Transport::Udp {
+            return self.handle_stun(bytes, flow, now);
+        }
         let received = match Message::read(bytes) {
             Ok(received) => received,
             Err(_) => return self.reject("unreadable", source),
@@ -312,8 +319,12 @@ impl UserAgent {
     pub fn shut_down(&mut self, now: Instant) {
         let mut legs: Vec<LegId> = self.legs.keys().copied().collect();
         legs.sort_unstable();
-        for leg in legs {
-            self.hang_up(leg, None, now);
+        for id in legs {
+            self.hang_up(id, None, now);
+            if let Some(leg) = self.legs.get_mut(&id) {
+                leg.transfers.hurry(now + LAST_WORD_OF_ALL);
+            }
+            self.arm(id);
         }
         self.stop_registrations(now);
     }

@@ -46,14 +46,13 @@ impl UserAgent {
         entry.doubt_at = (is_trying && entry.outbound.way.may_leave())
             .then_some(now + entry.outbound.way.try_timeout);
         self.learn_own_address(flow, response);
-        if let Owner::Register(_) = owner
+        if let Owner::Register(id) = owner
             && (200..300).contains(&response.status)
-            && let Some(trunk) = self.trunk_of_owner(owner)
             && let Some(entry) = self.clients.get(&key)
         {
             let request = entry.outbound.request.clone();
-            self.take_outbound_flow(owner, flow, response);
-            self.keep_alive(trunk, flow, &request, response, now);
+            self.take_outbound_flow(id, flow, response);
+            self.keep_alive(id, flow, &request, response, now);
         }
         let (deliver, _) = self.run_client(&key);
         if deliver {
@@ -153,7 +152,7 @@ impl UserAgent {
         match outbound.owner {
             Owner::Invite(leg) if self.try_next_address(leg, &outbound, now) => {}
             Owner::Invite(leg) => self.refuse_locally(leg, status, now),
-            Owner::Refer(leg) => self.finish_asking(leg, status),
+            Owner::Refer(leg) => self.finish_asking(leg, status, now),
             Owner::Notify(leg) => self.notified(leg, now),
             Owner::Bye(leg) => self.finish_bye(leg, now),
             Owner::Reinvite(leg) | Owner::Offer(leg) => self.fail_offer(leg, status, now),

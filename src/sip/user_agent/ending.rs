@@ -74,6 +74,9 @@ impl UserAgent {
     /// Sends BYE, once our 2xx is acknowledged (section 15) and the peer has heard how the transfer
     /// went that it asked for.
     pub(super) fn say_goodbye(&mut self, id: LegId, cause: Option<u16>, now: Instant) {
+        self.leave_asking(id);
+        // The call that their REFER asked for ends with this one, and they wait for its outcome.
+        self.notify_referrer(id, 487, true, now);
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
@@ -113,6 +116,7 @@ impl UserAgent {
 
     /// Tells the last event of an established leg and forgets it.
     pub(super) fn end(&mut self, id: LegId, why: EndedBy, now: Instant) {
+        self.leave_asking(id);
         self.tell(id, Event::Ended { cause: None, why });
         self.forget(id, now);
     }

@@ -128,6 +128,23 @@ pub enum Happening {
         /// Tried after all others.
         out: usize,
     },
+    /// The way to a registrar does not hold (RFC 5626 section 4.4.2): what was registered by it is
+    /// registered anew.
+    FlowFailed {
+        /// The registrar, or the proxy before it.
+        remote: SocketAddr,
+        /// `silent`, `refused`, `moved` or `unreachable`.
+        why: &'static str,
+    },
+    /// Somebody who does Outbound does not do STUN: double CRLF keeps the way open.
+    WithoutStun {
+        /// The registrar, or the proxy before it.
+        remote: SocketAddr,
+        /// As of a way that has failed.
+        why: &'static str,
+        /// False when it is found again, with no working STUN in between.
+        first: bool,
+    },
     /// A lookup is wanted; answer with `handle_resolved`, in any case.
     Resolve {
         /// What to ask.

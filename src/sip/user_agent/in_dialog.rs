@@ -121,6 +121,9 @@ impl UserAgent {
                     true => EndedBy::GivenAway,
                     false => EndedBy::Bye,
                 };
+                // They do not wait for the outcome of their REFER. Its subscription would outlive the
+                // call (RFC 5057 section 4.1): it ends with what is known.
+                self.notify_referrer(id, 100, true, now);
                 self.tell(id, Event::Ended { cause, why });
             }
         }

@@ -93,12 +93,16 @@ impl UserAgent {
     /// before. Of a stream only the address counts: its port is the connection's own, where nobody
     /// listens.
     pub(super) fn learn_own_address(&mut self, flow: Flow, response: &Response) {
+        if let Some((ip, port)) = seen_by_peer(response) {
+            self.learn_seen(flow, ip, port);
+        }
+    }
+
+    /// The same from what a peer said in so many words.
+    pub(super) fn learn_seen(&mut self, flow: Flow, ip: IpAddr, port: Option<u16>) {
         if self.advertised(flow.remote).is_some() {
             return;
         }
-        let Some((ip, port)) = seen_by_peer(response) else {
-            return;
-        };
         let key = (flow.listener, flow.remote);
         let known = self.reachable(flow.listener, flow.remote);
         let port = match flow.transport {

@@ -113,10 +113,12 @@ impl UserAgent {
 
     /// Takes by which way a REGISTER was accepted. The registrar says by `outbound` in Require
     /// (RFC 5626 section 6), some in Supported, that it brings requests back the same way.
-    pub(super) fn take_outbound_flow(&mut self, owner: Owner, flow: Flow, response: &Response) {
-        let Owner::Register(id) = owner else {
-            return;
-        };
+    pub(super) fn take_outbound_flow(
+        &mut self,
+        id: RegistrationId,
+        flow: Flow,
+        response: &Response,
+    ) {
         let Some(entry) = self.registrations.get_mut(id) else {
             return;
         };
@@ -157,7 +159,7 @@ impl UserAgent {
     }
 
     /// Applies a change, sends what it asks for, tells of a new state.
-    fn change_registration(
+    pub(super) fn change_registration(
         &mut self,
         id: RegistrationId,
         now: Instant,

@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 
 use super::agent::random_token;
+use super::keep_alives::Way;
 use crate::sip::config::{Account, Config, Credentials, Registered, Registration, Transport};
 use crate::sip::digest::Authorizer;
 use crate::sip::event::{RegistrationState, RegistrationStatus};
@@ -50,6 +51,8 @@ pub struct RegistrationEntry {
     /// The way of its last accepted REGISTER, where the registrar does Outbound (RFC 5626): protocol
     /// and peer.
     pub outbound_flow: Option<(Transport, SocketAddr)>,
+    /// The way of its last accepted REGISTER, whatever the registrar does.
+    pub way: Option<Way>,
     /// True while it waits in its trunk's lane.
     pub queued: bool,
     /// True while a REGISTER has no final answer.
@@ -118,6 +121,7 @@ impl Registrations {
                     service_route: Vec::new(),
                     associated: Vec::new(),
                     outbound_flow: None,
+                    way: None,
                     queued: false,
                     in_flight: false,
                 });

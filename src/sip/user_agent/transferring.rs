@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::flow::Flow;
-use super::leg::{Goodbye, State};
+use super::leg::{Goodbye, Leg, State};
 use super::sending::Owner;
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
@@ -27,11 +27,11 @@ const LAST_WORD: Duration = Duration::from_secs(4);
 /// What a leg knows of transfers.
 #[derive(Debug, Default)]
 pub struct Transfers {
-    /// When we give up on the outcome of our REFER.
-    asked: Option<Instant>,
-    /// Whose far end that REFER names.
-    replaces: Option<LegId>,
-    /// A REFER of another leg gives this one's far end away; until when its BYE means that.
+    /// Our REFER whose outcome is open.
+    asked: Option<Asking>,
+    /// The leg whose REFER names this one's far end.
+    named_by: Option<LegId>,
+    /// That REFER was accepted; until when a BYE of the peer means that its far end is given away.
     given: Option<Instant>,
     /// Their REFER, whose progress we report.
     granted: Option<Granted>,
@@ -39,6 +39,19 @@ pub struct Transfers {
     telling: Option<Instant>,
     /// They referred us before in this dialog: NOTIFYs then say which REFER they mean.
     referred_before: bool,
+}
+
+/// A REFER of ours.
+#[derive(Debug, Clone, Copy)]
+struct Asking {
+    /// When we give up on its outcome.
+    until: Instant,
+    /// Whose far end it names.
+    names: Option<LegId>,
+    /// The peer has said that it will do it.
+    accepted: bool,
+    /// We have hung up the leg that it names: what the peer was to replace is gone.
+    void: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -52,9 +65,17 @@ struct Granted {
 }
 
 impl Transfers {
-    /// True while a BYE of the peer means that its other side has been connected elsewhere.
+    /// True while a BYE of the peer means that it has been connected elsewhere, or its far end has:
+    /// it does what a REFER of ours asks for and does not wait to tell so (RFC 5589 section 6.1).
     pub fn is_given_away(&self, now: Instant) -> bool {
-        self.given.is_some_and(|until| now <= until)
+        self.asked
+            .is_some_and(|asked| asked.accepted && !asked.void)
+            || self.given.is_some_and(|until| now <= until)
+    }
+
+    /// The answer to the last NOTIFY is not waited for beyond `until`.
+    pub fn hurry(&mut self, until: Instant) {
+        self.telling = self.telling.map(|at| at.min(until));
     }
 
     /// True while the peer has not answered our last NOTIFY.
@@ -65,7 +86,8 @@ impl Transfers {
     /// When the leg wants to be woken for them.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let granted = self.granted.map(|granted| granted.until);
-        let times = [self.asked, granted, self.telling];
+        let asked = self.asked.map(|asked| asked.until);
+        let times = [asked, granted, self.telling];
         times.into_iter().flatten().min()
     }
 }
@@ -101,8 +123,12 @@ impl UserAgent {
         if established.goodbye != Goodbye::No || leg.transfers.asked.is_some() {
             return Err(wrong);
         }
-        leg.transfers.asked = Some(now + LONGEST);
-        leg.transfers.replaces = replaces;
+        leg.transfers.asked = Some(Asking {
+            until: now + LONGEST,
+            names: replaces,
+            accepted: false,
+            void: false,
+        });
         let by = format!("<{}>", established.dialog.local.uri);
         let mut request = established.dialog.request(Method::Refer);
         let headers = &mut request.headers;
@@ -111,7 +137,7 @@ impl UserAgent {
         headers.insert(Name::ALLOW, Method::ALLOW);
         headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
         if let Some(other) = replaces.and_then(|other| self.legs.get_mut(&other)) {
-            other.transfers.given = Some(now + LONGEST);
+            other.transfers.named_by = Some(id);
         }
         self.send_in_dialog(id, Owner::Refer(id), request, true, now);
         self.arm(id);
@@ -140,24 +166,58 @@ impl UserAgent {
             .is_some_and(|value| value.to_ascii_lowercase().starts_with("false"));
         match status {
             ..=199 => {}
-            200..=299 if !no_news => {}
-            _ => self.finish_asking(id, status),
+            200..=299 if !no_news => self.accept_asking(id, now),
+            _ => self.finish_asking(id, status, now),
         }
         if status == 481 {
             self.lose(id, now);
         }
     }
 
-    /// Our REFER has its outcome.
-    pub(super) fn finish_asking(&mut self, id: LegId, status: u16) {
+    /// The peer does what our REFER asks for.
+    fn accept_asking(&mut self, id: LegId, now: Instant) {
         if let Some(leg) = self.legs.get_mut(&id)
-            && leg.transfers.asked.take().is_some()
+            && let Some(asked) = &mut leg.transfers.asked
+            && !std::mem::replace(&mut asked.accepted, true)
+            && let Some(other) = asked.names
+            && is_talking(leg)
         {
-            let other = leg.transfers.replaces.take();
-            if status >= 300
-                && let Some(other) = other.and_then(|other| self.legs.get_mut(&other))
-            {
-                other.transfers.given = None;
+            self.set_given(other, Some(now + LONGEST));
+        }
+    }
+
+    fn set_given(&mut self, id: LegId, until: Option<Instant>) {
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.transfers.given = until;
+        }
+    }
+
+    /// We end this leg, or have lost it: of a REFER that is open, its own or one that names it,
+    /// nothing is known any more but what is still told.
+    pub(super) fn leave_asking(&mut self, id: LegId) {
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
+        let named_by = leg.transfers.named_by;
+        if let Some(other) = leg.transfers.asked.and_then(|asked| asked.names) {
+            self.set_given(other, None);
+        }
+        if let Some(by) = named_by.and_then(|by| self.legs.get_mut(&by))
+            && let Some(asked) = &mut by.transfers.asked
+            && asked.names == Some(id)
+        {
+            asked.void = true;
+        }
+    }
+
+    /// Our REFER has its outcome.
+    pub(super) fn finish_asking(&mut self, id: LegId, status: u16, now: Instant) {
+        if let Some(leg) = self.legs.get_mut(&id)
+            && let Some(asked) = leg.transfers.asked.take()
+        {
+            if let Some(other) = asked.names {
+                let success = (200..=299).contains(&status);
+                self.set_given(other, success.then(|| now + LONGEST));
             }
             self.tell(id, Event::TransferProgress { status, last: true });
             self.arm(id);
@@ -193,10 +253,12 @@ impl UserAgent {
         let status = fragment_status(&request.headers, &request.body);
         let response = request.respond(200, None, None);
         self.respond(key, &response, now);
+        // It may overtake the 202 (section 2.4.4).
+        self.accept_asking(id, now);
         match (status, over) {
-            (Some(status @ 200..), _) => self.finish_asking(id, status),
+            (Some(status @ 200..), _) => self.finish_asking(id, status, now),
             // It ended and nobody says how: no success that we know of.
-            (_, true) => self.finish_asking(id, 408),
+            (_, true) => self.finish_asking(id, 408, now),
             (Some(status), false) => {
                 self.tell(
                     id,
@@ -222,9 +284,7 @@ impl UserAgent {
     ) {
         let allowed = self.legs.get(&id).is_some_and(|leg| {
             let trunk = leg.trunk.and_then(|index| self.config.trunks.get(index));
-            let talking = matches!(&leg.state, State::Established(established)
-                if established.goodbye == Goodbye::No);
-            talking && trunk.is_some_and(|trunk| trunk.transfer)
+            is_talking(leg) && trunk.is_some_and(|trunk| trunk.transfer)
         });
         let referral = match Referral::read(&request.headers) {
             Ok(referral) if allowed => referral,
@@ -284,7 +344,8 @@ impl UserAgent {
         Ok(())
     }
 
-    fn notify_referrer(&mut self, id: LegId, status: u16, last: bool, now: Instant) {
+    /// Nothing where no REFER of theirs is open.
+    pub(super) fn notify_referrer(&mut self, id: LegId, status: u16, last: bool, now: Instant) {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
@@ -346,8 +407,8 @@ impl UserAgent {
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
-        if leg.transfers.asked.is_some_and(|until| until <= now) {
-            self.finish_asking(id, 408);
+        if leg.transfers.asked.is_some_and(|asked| asked.until <= now) {
+            self.finish_asking(id, 408, now);
         }
         let Some(leg) = self.legs.get(&id) else {
             return;
@@ -407,4 +468,9 @@ impl UserAgent {
         }
         Ok(Some(id))
     }
+}
+
+/// An answered leg that nobody is ending.
+fn is_talking(leg: &Leg) -> bool {
+    matches!(&leg.state, State::Established(established) if established.goodbye == Goodbye::No)
 }

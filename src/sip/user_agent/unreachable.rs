@@ -14,6 +14,7 @@ use super::agent::UserAgent;
 use super::sending::{ClientEntry, Owner};
 use crate::sip::config::Transport;
 use crate::sip::method::Method;
+use crate::sip::stun::{is_stun, transaction};
 use crate::sip::transaction::key::ClientKey;
 
 /// What a quote tells of the datagram that it begins.
@@ -23,6 +24,8 @@ enum Quoted<'a> {
     Request(Method, &'a str),
     /// Too little to know.
     Cut,
+    /// A STUN keep-alive, by its transaction.
+    Check([u8; 12]),
     /// A response or a keep-alive: nobody waits for what becomes of it.
     Other,
 }
@@ -31,6 +34,10 @@ impl<'a> Quoted<'a> {
     fn read(quote: &'a [u8]) -> Self {
         if quote.starts_with(b"SIP/") || quote.starts_with(b"\r\n") {
             return Quoted::Other;
+        }
+        if is_stun(quote) {
+            // Without a whole transaction it proves nothing, and none but us can go on elsewhere.
+            return transaction(quote).map_or(Quoted::Other, Quoted::Check);
         }
         // The Via of ours is the first header of all that we send.
         let mut lines = Lines(quote);
@@ -91,6 +98,13 @@ impl UserAgent {
                     return 0;
                 }
                 true
+            }
+            Quoted::Check(transaction) => {
+                if self.take_unreachable_check((listener, remote), transaction, now) {
+                    return 1;
+                }
+                self.reject("icmp_unmatched", remote);
+                return 0;
             }
             Quoted::Cut => {
                 if !self.admission.hears_unproven(now) {

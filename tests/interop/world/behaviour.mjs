@@ -51,8 +51,8 @@ class World {
     return this.#only(`phone ${name}`, () => Baresip.start(this.place, { ...phones[name], ...more }));
   }
 
-  kamailio() {
-    return this.#only("kamailio", () => Kamailio.start(this.place));
+  kamailio(options) {
+    return this.#only("kamailio", () => Kamailio.start(this.place, options));
   }
 
   linphone(options) {

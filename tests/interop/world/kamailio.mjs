@@ -1,4 +1,5 @@
-// Kamailio in the PBX's namespace: a proxy with Record-Route, and the registrar of its phones.
+// Kamailio in the PBX's namespace: a proxy with Record-Route and the registrar of its phones, or (with
+// registrar.cfg) a registrar that does Outbound.
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,15 +7,18 @@ import { addresses } from "./network.mjs";
 import { Process, sleep } from "./process.mjs";
 
 export class Kamailio {
-  /** @param {object} place { repository, root, id, network, logs } */
-  static async start(place) {
+  /**
+   * @param {object} place { repository, root, id, network, logs }
+   * @param {string} configuration a file of tests/interop/kamailio
+   */
+  static async start(place, { configuration = "kamailio.cfg" } = {}) {
     const proxy = new Kamailio();
     const inside = `/run/trunkline-interop/${place.id}-kamailio`;
     proxy.outside = join(place.root, inside);
     rmSync(proxy.outside, { recursive: true, force: true });
     mkdirSync(proxy.outside, { recursive: true });
     writeFileSync(join(proxy.outside, "kamailio.cfg"),
-      readFileSync(join(place.repository, "tests/interop/kamailio/kamailio.cfg"), "utf8")
+      readFileSync(join(place.repository, "tests/interop/kamailio", configuration), "utf8")
         .replaceAll("ADDRESS", addresses.kamailio)
         .replaceAll("GATEWAY", addresses.gateway));
     proxy.process = new Process(

@@ -107,7 +107,21 @@ export class Network {
    * NAT that forgot its mapping does. Stateless, so that running flows move too.
    */
   moveBrowserPort(port, newPort) {
-    this.#filter(this.browser, `
+    this.#movePort(this.browser, port, newPort);
+  }
+
+  /** The same of the gateway's port, to the browser and the PBX. */
+  moveGatewayPort(port, newPort) {
+    this.#movePort(this.gateway, port, newPort);
+  }
+
+  /** Ends that. */
+  restoreGatewayPort() {
+    this.#filter(this.gateway, "delete table inet moved");
+  }
+
+  #movePort(name, port, newPort) {
+    this.#filter(name, `
       table inet moved {
         chain leaving {
           type filter hook output priority -300
