@@ -20,7 +20,7 @@ const BESIDE_EACH_OTHER = Number(process.env.INTEROP_JOBS ?? 3);
 /** Files that want the machine to themselves, by what they measure. */
 const ALONE = [
   // PESQ
-  "asterisk_calls_the_page", "chromium_calls_asterisk", "chromium_opus_trunk", "chromium_pcmu", "equipment", "loss",
+  "asterisk_calls_the_page", "chromium_calls_asterisk", "chromium_opus_trunk", "chromium_pcmu", "equipment", "loss", "srtp_speech",
   // milliseconds
   "digits", "port_change", "set_up_time",
 ];

@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Audio } from "./audio.mjs";
 import { addresses } from "./network.mjs";
 import { Process, sleep, until } from "./process.mjs";
 
@@ -10,7 +11,9 @@ const MODULES = { sid: "/usr/lib/x86_64-linux-gnu/asterisk/modules", bullseye: "
 
 // Files that Asterisk complains about when they are missing; empty they mean their defaults.
 const EMPTY = ["acl", "ccss", "cdr", "cel", "features", "pjproject", "udptl"];
-const FOLDERS = ["etc", "cache", "lib", "lib/keys", "spool", "run", "log", "recordings"];
+const FOLDERS = ["etc", "cache", "lib", "lib/keys", "spool", "run", "log", "recordings", "speech"];
+/** How often 614 says the speech: for as long as any test listens, without a seam between. */
+const SPEECH_PASSES = 6;
 
 /** What Asterisk 16 does not know yet: one algorithm of digest under another name, some modules. */
 function olderText(text, modules) {
@@ -49,7 +52,7 @@ contact=sip:192.0.2.10:5061\\;transport=tls
 
 export class Asterisk {
   /**
-   * @param {object} place { repository, roots, id, network, logs }
+   * @param {object} place { repository, roots, audio, id, network, logs }
    * @param {object} options exampleOnly true: the operator's example alone, nothing of the tests';
    *   suite: "sid" (22) or "bullseye" (16); address: where it listens;
    *   certificates (Certificates): speaks TLS too, with a certificate for asterisk.test, and wants
@@ -75,6 +78,8 @@ export class Asterisk {
       cpSync(certificates.authority, join(etc, "ca.pem"));
       appendFileSync(join(etc, "pjsip.conf"), TLS);
     }
+    const speech = readFileSync(new Audio(place.repository, place.audio).octets);
+    writeFileSync(join(asterisk.outside, "speech/reference.ulaw"), Buffer.concat(Array(SPEECH_PASSES).fill(speech)));
     for (const one of EMPTY) writeFileSync(join(etc, `${one}.conf`), "");
     for (const folder of [etc, join(etc, "example")]) {
       if (!existsSync(folder)) continue;
@@ -165,7 +170,7 @@ export class Asterisk {
     };
   }
 
-  /** The newest recording of 602, once the call is over and the file no longer grows. */
+  /** The newest recording of 602 or 614, once the call is over and the file no longer grows. */
   async recording() {
     const folder = join(this.outside, "recordings");
     const newest = () => readdirSync(folder).filter((one) => one.endsWith(".wav"))

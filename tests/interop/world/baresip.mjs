@@ -6,7 +6,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { addresses } from "./network.mjs";
 import { Process, until } from "./process.mjs";
-import { shareOf, untilHeard } from "./recording.mjs";
+import { shareOf, untilHeard, wav } from "./recording.mjs";
 
 /** What the phones say, in Hz. */
 export const PHONE_TONE = 620;
@@ -30,24 +30,11 @@ const TONE_SECONDS = 300;
 
 /** A WAV of that tone at 8 kHz, 16 bit, mono, -12 dBFS. */
 export function toneFile(frequency) {
-  const count = TONE_SECONDS * 8000;
-  const file = Buffer.alloc(44 + 2 * count);
-  file.write("RIFF", 0);
-  file.writeUInt32LE(36 + 2 * count, 4);
-  file.write("WAVEfmt ", 8);
-  file.writeUInt32LE(16, 16);
-  file.writeUInt16LE(1, 20);
-  file.writeUInt16LE(1, 22);
-  file.writeUInt32LE(8000, 24);
-  file.writeUInt32LE(16000, 28);
-  file.writeUInt16LE(2, 32);
-  file.writeUInt16LE(16, 34);
-  file.write("data", 36);
-  file.writeUInt32LE(2 * count, 40);
-  for (let index = 0; index < count; index += 1) {
-    file.writeInt16LE(Math.round(8230 * Math.sin((2 * Math.PI * frequency * index) / 8000)), 44 + 2 * index);
+  const samples = Buffer.alloc(2 * TONE_SECONDS * 8000);
+  for (let index = 0; 2 * index < samples.length; index += 1) {
+    samples.writeInt16LE(Math.round(8230 * Math.sin((2 * Math.PI * frequency * index) / 8000)), 2 * index);
   }
-  return file;
+  return wav(8000, samples);
 }
 
 export class Baresip {

@@ -1,7 +1,13 @@
 // The gateway's own page in a real browser, driven through `window.trunkline.phone`: the only
 // place of the tests that knows the page.
 
+import { writeFileSync } from "node:fs";
 import { until } from "./process.mjs";
+import { wav } from "./recording.mjs";
+
+/** The share that the browser's jitter buffer may warp of a recording that is judged. */
+const WARP_LIMIT = 0.002;
+const RECORDING_ATTEMPTS = 3;
 
 export class Page {
   /**
@@ -181,6 +187,59 @@ export class Page {
     return this.evaluate((length) => globalThis.trunkline.phone.measure(length), seconds);
   }
 
+  /**
+   * Writes a WAV of what the page hears of the far end, for that long, as soon as the browser's
+   * jitter buffer is at rest: it stretches and squeezes speech until it has the length that it
+   * wants, at the beginning and when the machine was busy. What it warped is recorded again, a few
+   * times; then it counts as it is.
+   */
+  async record(seconds, path) {
+    let before = await this.#played();
+    await until(async () => {
+      const now = await this.#played();
+      const rests = now.samples > before.samples && now.warped === before.warped;
+      before = now;
+      return rests;
+    }, `${this.name}: the jitter buffer is at rest`, 15000, 1000);
+    for (let attempt = 0; attempt < RECORDING_ATTEMPTS; attempt += 1) {
+      before = await this.#played();
+      await this.#recordOnce(seconds, path);
+      const now = await this.#played();
+      if (now.warped - before.warped <= WARP_LIMIT * (now.samples - before.samples)) break;
+    }
+    return path;
+  }
+
+  /** Chromium alone can: the samples are those of its audio track, before any device. */
+  async #recordOnce(seconds, path) {
+    const { rate, samples } = await this.evaluate(async (length) => {
+      const [{ track }] = globalThis.trunkline.phone.peerConnection.getReceivers();
+      // Room for what comes while the page is busy: nothing of it may be lost.
+      const reader = new MediaStreamTrackProcessor({ track, maxBufferSize: 1000 }).readable.getReader();
+      const parts = [];
+      let sampleRate = 0;
+      for (let count = 0; sampleRate === 0 || count < length * sampleRate;) {
+        const { value: heard, done } = await reader.read();
+        if (done) throw new Error("the far end's track ended");
+        if (sampleRate !== 0 && sampleRate !== heard.sampleRate) throw new Error(`${sampleRate} Hz became ${heard.sampleRate}`);
+        sampleRate = heard.sampleRate;
+        // Of several channels the first: they are one voice.
+        const part = new Float32Array(heard.numberOfFrames);
+        heard.copyTo(part, { planeIndex: 0, format: "f32-planar" });
+        heard.close();
+        parts.push(part);
+        count += part.length;
+      }
+      await reader.cancel();
+      const whole = Int16Array.from(parts.flatMap((part) => Array.from(part, (sample) => Math.round(Math.max(-1, Math.min(1, sample)) * 32767))));
+      const octets = new Uint8Array(whole.buffer);
+      let text = "";
+      for (let from = 0; from < octets.length; from += 32768) text += String.fromCharCode(...octets.subarray(from, from + 32768));
+      return { rate: sampleRate, samples: btoa(text) };
+    }, seconds);
+    writeFileSync(path, wav(rate, Buffer.from(samples, "base64")));
+  }
+
   /** performance.now() of the call's steps. */
   marks() {
     return this.evaluate(() => globalThis.trunkline.phone.marks);
@@ -229,6 +288,15 @@ export class Page {
   /** What the page and the browser said, for the report of a failure. */
   diary() {
     return this.console.slice(-30).join("\n");
+  }
+
+  /** Samples of the far end so far, and how many of them the jitter buffer put in or took out. */
+  async #played() {
+    const { inbound } = await this.statistics();
+    return {
+      samples: inbound?.totalSamplesReceived ?? 0,
+      warped: (inbound?.insertedSamplesForDeceleration ?? 0) + (inbound?.removedSamplesForAcceleration ?? 0),
+    };
   }
 
   async #until(question, what, milliseconds = 15000) {

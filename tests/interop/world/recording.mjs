@@ -1,4 +1,5 @@
-// What a phone has written of what it hears, while it still writes.
+// WAVs of 16 bit, mono: those that the tests say, and what a phone has written of what it hears,
+// while it still writes.
 
 import { readFileSync } from "node:fs";
 import { until } from "./process.mjs";
@@ -6,6 +7,24 @@ import { until } from "./process.mjs";
 const HEADER_BYTES = 44;
 /** Of the codecs that the phones have. */
 const CALL_RATE = 8000;
+
+/** A WAV of those samples, each 16 bit in the machine's own (little) order, at that rate in Hz. */
+export function wav(rate, samples) {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.write("RIFF", 0);
+  header.writeUInt32LE(HEADER_BYTES - 8 + samples.length, 4);
+  header.write("WAVEfmt ", 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(rate, 24);
+  header.writeUInt32LE(2 * rate, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write("data", 36);
+  header.writeUInt32LE(samples.length, 40);
+  return Buffer.concat([header, samples]);
+}
 
 /**
  * The share of `frequency` (Hz) in the last `seconds` of a WAV of 16 bit, mono, 0 to 1; null while
