@@ -160,6 +160,8 @@ impl Binding {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "virtual time needs a start")]
 mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
     use rtc_stun::message::Setter;
 
     use super::*;
@@ -227,6 +229,25 @@ mod tests {
     }
 
     #[test]
+    fn attributes_of_any_bytes_are_read_without_harm() {
+        let mut random = StdRng::seed_from_u64(7);
+        let (mut unreadable, mut read) = (0, 0);
+        for _ in 0..20_000 {
+            let mut datagram = bytes(BY_IPV6);
+            // Kinds, lengths and values alike; the header stays, as it is looked at before.
+            for _ in 0..random.random_range(1..8) {
+                let at = random.random_range(MESSAGE_HEADER_SIZE..datagram.len());
+                datagram[at] = random.random();
+            }
+            match Answer::read(&datagram) {
+                Some(_) => read += 1,
+                None => unreadable += 1,
+            }
+        }
+        assert!(unreadable > 1_000 && read > 1_000, "{unreadable} {read}");
+    }
+
+    #[test]
     fn answers_that_do_not_say_where_they_see_us_are_refusals() {
         let address: &[u8] = &[0, 1, 0x12, 0x34, 1, 2, 3, 4];
         let refused = [
@@ -235,6 +256,8 @@ mod tests {
             success(&[(0x01, address)]),
             success(&[(0x20, &address[..6])]),
             success(&[(0x20, &[0, 3, 0, 0, 1, 2, 3, 4])]),
+            // Port 0.
+            success(&[(0x20, &[0, 1, 0x21, 0x12, 1, 2, 3, 4])]),
             // Must be understood, and is not.
             success(&[(0x20, address), (0x7f, &[])]),
         ];

@@ -12,10 +12,10 @@ use rtc_stun::xoraddr::XorMappedAddress;
 use super::wire::*;
 use crate::sip::*;
 
-const SECOND: Duration = Duration::from_secs(1);
-const OUTBOUND: &str = "Require: outbound\r\n";
-const HERE: &str = "203.0.113.7:40000";
-const ELSEWHERE: &str = "203.0.113.7:40001";
+pub const SECOND: Duration = Duration::from_secs(1);
+pub const OUTBOUND: &str = "Require: outbound\r\n";
+pub const HERE: &str = "203.0.113.7:40000";
+pub const ELSEWHERE: &str = "203.0.113.7:40001";
 
 fn registering(change: impl FnOnce(&mut Trunk)) -> Wire {
     let mut own = Trunk {
@@ -41,7 +41,7 @@ fn registered(granted: &str, change: impl FnOnce(&mut Trunk)) -> Wire {
 
 /// Takes the REGISTER that has just left, and grants it; gives its Contact.
 #[track_caller]
-fn accept(wire: &mut Wire, granted: &str) -> String {
+pub fn accept(wire: &mut Wire, granted: &str) -> String {
     let register = wire.sent_request("REGISTER");
     let contact = value(&register.headers, "Contact").to_owned();
     wire.answer(
@@ -55,14 +55,14 @@ fn accept(wire: &mut Wire, granted: &str) -> String {
 
 /// One datagram that left, after what time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Sent {
+pub enum Sent {
     Check([u8; 12]),
     LineEnds,
     Register,
 }
 
 /// What leaves within this time.
-fn leaving(wire: &mut Wire, span: Duration) -> Vec<(Duration, Sent)> {
+pub fn leaving(wire: &mut Wire, span: Duration) -> Vec<(Duration, Sent)> {
     let (begin, end) = (wire.now, wire.now + span);
     let mut all = Vec::new();
     loop {
@@ -93,7 +93,7 @@ fn leaving(wire: &mut Wire, span: Duration) -> Vec<(Duration, Sent)> {
 
 /// Waits for the next check: after what time, and its transaction.
 #[track_caller]
-fn check(wire: &mut Wire) -> (Duration, [u8; 12]) {
+pub fn check(wire: &mut Wire) -> (Duration, [u8; 12]) {
     let begin = wire.elapsed();
     loop {
         let step = wire.agent.poll_timeout().expect("a timer") - wire.now;
@@ -122,12 +122,12 @@ fn response(kind: MessageType, transaction: [u8; 12], seen: Option<&str>) -> Vec
     message.raw
 }
 
-fn sees(wire: &mut Wire, transaction: [u8; 12], seen: &str) {
+pub fn sees(wire: &mut Wire, transaction: [u8; 12], seen: &str) {
     wire.receive_bytes(&response(BINDING_SUCCESS, transaction, Some(seen)));
 }
 
 /// What the operator hears of the way since the last look: failures, and that there is no STUN.
-fn told(wire: &mut Wire) -> Vec<(&'static str, &'static str)> {
+pub fn told(wire: &mut Wire) -> Vec<(&'static str, &'static str)> {
     let mut all = Vec::new();
     while let Some(happening) = wire.agent.poll_event() {
         match happening {
@@ -144,7 +144,7 @@ fn told(wire: &mut Wire) -> Vec<(&'static str, &'static str)> {
     all
 }
 
-fn count(sent: &[(Duration, Sent)], wanted: &Sent) -> usize {
+pub fn count(sent: &[(Duration, Sent)], wanted: &Sent) -> usize {
     sent.iter().filter(|(_, one)| one == wanted).count()
 }
 
@@ -424,6 +424,43 @@ fn one_that_sees_us_at_another_place_each_time_is_believed_twice() {
 }
 
 #[test]
+fn who_moves_often_but_stands_still_in_between_is_believed_each_time() {
+    let mut wire = registered(OUTBOUND, |_| {});
+    let (_, transaction) = check(&mut wire);
+    sees(&mut wire, transaction, "203.0.113.7:1");
+    for port in 2..=6 {
+        let seen = format!("203.0.113.7:{port}");
+        let (_, transaction) = check(&mut wire);
+        sees(&mut wire, transaction, &seen);
+        accept(&mut wire, OUTBOUND);
+        let (_, transaction) = check(&mut wire);
+        sees(&mut wire, transaction, &seen);
+    }
+    assert_eq!(told(&mut wire), [("failed", "moved"); 5]);
+}
+
+#[test]
+fn stun_that_comes_back_is_used_and_told_of_when_it_is_lost_again() {
+    let mut wire = registered(OUTBOUND, |_| {});
+    check(&mut wire);
+    leaving(&mut wire, 40 * SECOND);
+    assert_eq!(told(&mut wire), [("without", "silent")]);
+    let (_, transaction) = check_after_line_ends(&mut wire);
+    sees(&mut wire, transaction, HERE);
+    let (_, transaction) = check(&mut wire);
+    sees(&mut wire, transaction, HERE);
+    for told_of in [("failed", "silent"), ("without", "silent")] {
+        check(&mut wire);
+        leaving(&mut wire, Duration::from_millis(39_499));
+        wire.advance(Duration::from_millis(1));
+        assert_eq!(told(&mut wire), [told_of]);
+        if told_of.0 == "failed" {
+            accept(&mut wire, OUTBOUND);
+        }
+    }
+}
+
+#[test]
 fn a_closed_port_fails_the_way_at_once_and_only_by_the_transaction_of_a_check() {
     let mut wire = registered(OUTBOUND, |_| {});
     let (_, transaction) = check(&mut wire);
@@ -502,64 +539,4 @@ fn stun_that_nobody_asked_for_is_dropped_counted_and_never_answered() {
     wire.receive_bytes(&response(BINDING_SUCCESS, transaction, Some(ELSEWHERE)));
     assert_eq!(wire.rejections(), ["stun_unmatched"]);
     wire.quiet();
-}
-
-fn line(user: &str) -> Account {
-    Account {
-        user: user.to_owned(),
-        registration: Registration {
-            user: user.to_owned(),
-            expires: 7_200,
-            outbound: true,
-        },
-        credentials: None,
-        registered: Registered::Present,
-    }
-}
-
-#[test]
-fn lines_that_share_a_way_share_its_checks_and_its_failure() {
-    let mut own = trunk("pbx");
-    own.accounts = ["alice", "bob"].map(line).to_vec();
-    let mut wire = Wire::new(own);
-    wire.agent.start(wire.now);
-    for user in ["alice", "bob"] {
-        wire.agent.handle_presence(user, true, wire.now);
-        accept(&mut wire, OUTBOUND);
-    }
-    let sent = leaving(&mut wire, 23 * SECOND);
-    assert_eq!(sent, [], "one check for both");
-    let (_, transaction) = check(&mut wire);
-    sees(&mut wire, transaction, HERE);
-    let (_, transaction) = check(&mut wire);
-    sees(&mut wire, transaction, ELSEWHERE);
-    for _ in ["alice", "bob"] {
-        accept(&mut wire, OUTBOUND);
-    }
-    wire.quiet();
-    let (_, transaction) = check(&mut wire);
-    sees(&mut wire, transaction, ELSEWHERE);
-    assert_eq!(told(&mut wire), [("failed", "moved")]);
-}
-
-#[test]
-fn a_line_that_is_taken_back_leaves_the_way_open_for_the_others() {
-    let mut own = trunk("pbx");
-    own.accounts = ["alice", "bob"].map(line).to_vec();
-    let mut wire = Wire::new(own);
-    wire.agent.start(wire.now);
-    for user in ["alice", "bob"] {
-        wire.agent.handle_presence(user, true, wire.now);
-        accept(&mut wire, "");
-    }
-    for (user, kept) in [("alice", 4), ("bob", 0)] {
-        wire.agent.handle_presence(user, false, wire.now);
-        leaving(&mut wire, 29 * SECOND);
-        wire.advance(SECOND);
-        let last = wire.sent_request("REGISTER");
-        assert_eq!(value(&last.headers, "Expires"), "0");
-        wire.answer(&last, 200, "r", "");
-        let sent = leaving(&mut wire, 100 * SECOND);
-        assert_eq!(count(&sent, &Sent::LineEnds), kept, "{user}: {sent:?}");
-    }
 }

@@ -28,6 +28,7 @@ mod registering;
 mod reliable;
 mod sent_on_by_tls;
 mod sessions;
+mod shared_ways;
 mod strangers;
 mod tls;
 mod transfer_endings;
