@@ -1,5 +1,6 @@
 // SRTP by keys in SDP with phones that demand it: linphone, which calls by TLS too, and baresip
-// behind a proxy. What each side says is heard by the other.
+// behind a proxy that talks nothing but TLS and wants a certificate from everybody, so that the
+// keys are in clear nowhere on the way. What each side says is heard by the other.
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
@@ -74,14 +75,28 @@ behaviour("linphone with SRTP: called by TCP, held, calls back by TLS", async (w
   assert.equal(protectedCalls(gateway), 2);
 });
 
-behaviour("a phone with SRTP behind the proxy: called, and calls", async (world) => {
-  const proxy = await world.kamailio();
-  const phone = await world.phone("fork", { srtp: true });
+behaviour("a phone with SRTP behind the proxy, by TLS on both sides of it: called, and calls", async (world) => {
+  const certificates = new Certificates(join(world.place.logs, "tls"));
+  const own = certificates.sign("gateway.test", addresses.gateway);
+  const proxy = await world.kamailio({ certificates });
+  const phone = await world.phone("fork", { transport: "tls", srtp: true, certificates });
   const gateway = await world.gateway({
-    trunks: [trunks.kamailio({ srtp: "required" })], routes: [{ match: "^3\\d+$", trunk: "kamailio" }],
+    trunks: [trunks.kamailio({
+      target: `sip:${addresses.kamailio};transport=tls`, tls_name: "kamailio.test", srtp: "required",
+    })],
+    routes: [{ match: "^3\\d+$", trunk: "kamailio" }],
+    more: {
+      sip: {
+        listen: [`tls:${addresses.gateway}:5061`], certificate: own.certificate, certificate_key: own.key,
+        ca: certificates.authority, client_ca: certificates.authority,
+      },
+    },
   });
   const page = await openPage(world);
   await page.call("3001");
+  await bothHear(page, phone, PHONE_TONE);
+  await page.hold(true);
+  await page.hold(false);
   await bothHear(page, phone, PHONE_TONE);
   await page.hangUp();
   await page.ended();
@@ -95,5 +110,10 @@ behaviour("a phone with SRTP behind the proxy: called, and calls", async (world)
   phone.command("hangup");
   assert.equal((await page.ended()).reason, "hangup-remote");
   assert.equal(protectedCalls(gateway), 2);
+  // Each line says by what its request came in: from the gateway, and from the phone.
+  const relayed = [...proxy.relayed("request"), ...proxy.relayed()];
+  assert.ok(relayed.filter((line) => line.startsWith("INVITE by tls")).length >= 3, relayed.join("\n"));
+  assert.ok(relayed.filter((line) => line.startsWith("BYE by tls")).length === 2, relayed.join("\n"));
+  assert.ok(relayed.every((line) => / by tls /.test(line)), relayed.join("\n"));
   assert.doesNotMatch(proxy.process.output, /unrouted/);
 });

@@ -2,7 +2,7 @@
 // what it hears to a WAV. Several may stand beside each other.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { addresses } from "./network.mjs";
 import { Process, until } from "./process.mjs";
@@ -42,9 +42,9 @@ export class Baresip {
    * @param {object} place { root, id, network, logs }
    * @param {object} phone one of `phones`, or like them: user, password, registrar (address, or
    *   null for none), host (its own address), tone in Hz, place (0, 1, ...: which ports), answers (false: it only rings),
-   *   transport ("udp" or "tcp"), srtp (true: SDES)
+   *   transport ("udp", "tcp" or "tls"), srtp (true: SDES), certificates (Certificates, for "tls")
    */
-  static async start(place, { user, password = "phone", registrar = addresses.asterisk, host = addresses.phone, tone, place: number, answers = true, transport = "udp", srtp = false }) {
+  static async start(place, { user, password = "phone", registrar = addresses.asterisk, host = addresses.phone, tone, place: number, answers = true, transport = "udp", srtp = false, certificates }) {
     const phone = new Baresip();
     phone.network = place.network;
     phone.sipPort = 5062 + number;
@@ -56,8 +56,14 @@ export class Baresip {
     rmSync(phone.outside, { recursive: true, force: true });
     mkdirSync(phone.outside, { recursive: true });
     const rtp = 33000 + 200 * number;
+    if (certificates) {
+      const own = certificates.sign("phone.test", host);
+      writeFileSync(join(phone.outside, "own.pem"), Buffer.concat([own.certificate, own.key].map((file) => readFileSync(file))));
+      copyFileSync(certificates.authority, join(phone.outside, "ca.pem"));
+    }
     writeFileSync(join(phone.outside, "config"), [
       `sip_listen ${phone.address}`,
+      ...(certificates ? [`sip_certificate ${phone.inside}/own.pem`, `sip_cafile ${phone.inside}/ca.pem`, "sip_verify_server yes"] : []),
       // Smaller buffers than these make 40 ms jumps.
       "audio_buffer 80-400",
       `audio_source aufile,${phone.inside}/tone.wav`,
@@ -72,7 +78,7 @@ export class Baresip {
       ...["account", "menu"].map((one) => `module_app ${one}.so`),
     ].join("\n") + "\n");
     writeFileSync(join(phone.outside, "accounts"), [
-      `<sip:${user}@${registrar ?? phone.address};transport=${transport}>`,
+      `<sip:${user}@${registrar ?? phone.address}${transport === "tls" ? ":5061" : ""};transport=${transport}>`,
       `auth_pass=${password}`, `answermode=${answers ? "auto" : "manual"}`, "audio_codecs=PCMU/8000/1",
       `regint=${registrar === null ? 0 : 60}`, "ptime=20", ...(srtp ? ["mediaenc=srtp-mand"] : []),
     ].join(";") + "\n");
