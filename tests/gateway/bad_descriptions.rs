@@ -88,8 +88,8 @@ async fn a_wrong_fingerprint_fails_the_handshake() {
     leg.ring().await;
     let answer = page.hear("answer").await;
     let answer = answer["sdp"].as_str().expect("SDP");
-    browser.take_answer(answer).await;
     page.hear("ringing").await;
+    browser.take_answer(answer).await;
     page.hear_end("dtls-failed").await;
     leg.over().await;
     world.has_calls(1).await;
