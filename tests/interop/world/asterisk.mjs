@@ -13,7 +13,7 @@ const MODULES = { sid: "/usr/lib/x86_64-linux-gnu/asterisk/modules", bullseye: "
 const EMPTY = ["acl", "ccss", "cdr", "cel", "features", "pjproject", "udptl"];
 const FOLDERS = ["etc", "cache", "lib", "lib/keys", "spool", "run", "log", "recordings", "speech"];
 /** How often 614 says the speech: for as long as any test listens, without a seam between. */
-const SPEECH_PASSES = 6;
+const SPEECH_PASSES = 9;
 
 /** What Asterisk 16 does not know yet: one algorithm of digest under another name, some modules. */
 function olderText(text, modules) {
