@@ -16,7 +16,7 @@ use crate::fixture::{PEER, user_agent};
 
 const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 
-/// Takes what the agent has to say; calls are answered at once.
+/// Takes what the agent has to say; calls and texts are answered at once.
 fn drain(agent: &mut UserAgent, now: Instant) {
     loop {
         let mut busy = false;
@@ -30,6 +30,10 @@ fn drain(agent: &mut UserAgent, now: Instant) {
                 // Every look-up is answered in the end.
                 let why = "there is no DNS here".to_owned();
                 agent.handle_resolved(question, Answer::Failed { why }, now);
+            }
+            if let Happening::Message(message) = &happening {
+                // Who takes texts answers each of them.
+                agent.answer_message(message.id, 200, now);
             }
             if let Happening::Incoming(incoming) = happening {
                 let ring = Command::Progress {
