@@ -19,16 +19,22 @@ fn line(user: &str) -> Account {
     }
 }
 
-#[test]
-fn lines_that_share_a_way_share_its_checks_and_its_failure() {
+/// The lines of alice and bob at one PBX, granted with these headers.
+fn both_registered(granted: &str) -> Wire {
     let mut own = trunk("pbx");
     own.accounts = ["alice", "bob"].map(line).to_vec();
     let mut wire = Wire::new(own);
     wire.agent.start(wire.now);
     for user in ["alice", "bob"] {
         wire.agent.handle_presence(user, true, wire.now);
-        accept(&mut wire, OUTBOUND);
+        accept(&mut wire, granted);
     }
+    wire
+}
+
+#[test]
+fn lines_that_share_a_way_share_its_checks_and_its_failure() {
+    let mut wire = both_registered(OUTBOUND);
     let sent = leaving(&mut wire, 23 * SECOND);
     assert_eq!(sent, [], "one check for both");
     let (_, transaction) = check(&mut wire);
@@ -46,14 +52,7 @@ fn lines_that_share_a_way_share_its_checks_and_its_failure() {
 
 #[test]
 fn a_line_that_is_taken_back_leaves_the_way_open_for_the_others() {
-    let mut own = trunk("pbx");
-    own.accounts = ["alice", "bob"].map(line).to_vec();
-    let mut wire = Wire::new(own);
-    wire.agent.start(wire.now);
-    for user in ["alice", "bob"] {
-        wire.agent.handle_presence(user, true, wire.now);
-        accept(&mut wire, "");
-    }
+    let mut wire = both_registered("");
     for (user, kept) in [("alice", 4), ("bob", 0)] {
         wire.agent.handle_presence(user, false, wire.now);
         leaving(&mut wire, 29 * SECOND);

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { behaviour } from "../world/behaviour.mjs";
 import { addresses, run } from "../world/network.mjs";
 import { Process, sleep } from "../world/process.mjs";
+import { wav } from "../world/recording.mjs";
 
 const LIMIT_MILLISECONDS = 1000;
 /** What the page's microphone plays, Hz: 22 periods in one RTP packet of 20 ms. */
@@ -16,23 +17,11 @@ const PAGE_TONE = 1100;
 /** A second of a sine, 48 kHz linear, that can be repeated without a seam. */
 function sine(frequency) {
   const rate = 48000;
-  const wav = Buffer.alloc(44 + 2 * rate);
-  wav.write("RIFF", 0);
-  wav.writeUInt32LE(wav.length - 8, 4);
-  wav.write("WAVEfmt ", 8);
-  wav.writeUInt32LE(16, 16);
-  wav.writeUInt16LE(1, 20);
-  wav.writeUInt16LE(1, 22);
-  wav.writeUInt32LE(rate, 24);
-  wav.writeUInt32LE(2 * rate, 28);
-  wav.writeUInt16LE(2, 32);
-  wav.writeUInt16LE(16, 34);
-  wav.write("data", 36);
-  wav.writeUInt32LE(2 * rate, 40);
+  const samples = Buffer.alloc(2 * rate);
   for (let n = 0; n < rate; n += 1) {
-    wav.writeInt16LE(Math.round(8000 * Math.sin((2 * Math.PI * frequency * n) / rate)), 44 + 2 * n);
+    samples.writeInt16LE(Math.round(8000 * Math.sin((2 * Math.PI * frequency * n) / rate)), 2 * n);
   }
-  return wav;
+  return wav(rate, samples);
 }
 
 /** Where the browser seems to be, one after the other: at three places between Chromium's checks. */
