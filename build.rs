@@ -1,10 +1,20 @@
-//! Lists the files of `web/` so that the binary carries the page.
+//! Lists the files of `web/` so that the binary carries the page, and says what the build lacks.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio, exit};
 use std::{env, fs};
 
+/// Programs that the build of libopus runs (docs/decisions/0003-opus.md), and the Debian package of
+/// each. Without them its own build script ends in a panic of fifty lines.
+const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("CMAKE", "cmake", "cmake"),
+    ("CC", "cc", "build-essential"),
+    ("MAKE", "make", "build-essential"),
+];
+
 fn main() {
+    require_programs();
     println!("cargo:rerun-if-changed=web");
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("web");
     let mut files = Vec::new();
@@ -27,6 +37,29 @@ fn main() {
     code.push_str("];\n");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     fs::write(out.join("page_files.rs"), code).expect("the build directory is writable");
+}
+
+/// Ends the build with one line where a program is missing. An environment variable (CMAKE, CC, MAKE)
+/// may name another program.
+fn require_programs() {
+    for (variable, program, package) in PROGRAMS {
+        println!("cargo:rerun-if-env-changed={variable}");
+        let named = env::var(variable).unwrap_or_else(|_| (*program).to_owned());
+        // A compiler's variable may hold arguments, or a wrapper before the compiler.
+        let command = named.split_whitespace().next().unwrap_or(program);
+        let found = Command::new(command)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok();
+        if !found {
+            eprintln!(
+                "{command} is missing: apt-get install {package} (./start installs everything)"
+            );
+            exit(1);
+        }
+    }
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
