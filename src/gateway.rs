@@ -245,6 +245,11 @@ impl Gateway {
     /// Takes no new calls, and waits until the last has ended or the deadline has passed.
     pub async fn drain(&self) {
         self.exchange.drain();
+        for page in self.directory.everybody() {
+            let _ = page.try_send(Delivery::Draining {
+                remaining: self.drain_timeout,
+            });
+        }
         if !self.exchange.wait_until_empty(self.drain_timeout).await {
             tracing::warn!(
                 calls = self.exchange.open_calls(),

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
@@ -33,6 +34,11 @@ pub enum Delivery {
     },
     /// News of messages outside calls.
     Message(MessageNotice),
+    /// The gateway takes no new calls; open ones go on until they end, or the deadline.
+    Draining {
+        /// Until the deadline.
+        remaining: Duration,
+    },
     /// The gateway is stopping; the connection says goodbye.
     ShutDown,
 }

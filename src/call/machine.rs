@@ -225,6 +225,10 @@ impl Call {
             (State::Calling(_), Event::PeerClosed) => Step::End(EndReason::Cancelled, None),
             (_, Event::PeerClosed) => Step::End(EndReason::HangupLocal, None),
             (_, Event::MediaLost) => Step::End(EndReason::Internal, None),
+            (state, Event::AudioChanged { from, silent }) => {
+                self.notify(Notice::Media { side: from, silent });
+                Step::Stay(state)
+            }
             (state, Event::Measured(quality)) => {
                 self.notify(Notice::Quality(quality));
                 Step::Stay(state)

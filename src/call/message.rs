@@ -221,6 +221,13 @@ pub enum Event {
         /// How long it was pressed.
         duration: Duration,
     },
+    /// A side that should send has been without audio for 3 s, or sends again.
+    AudioChanged {
+        /// Which side.
+        from: Side,
+        /// Whether no audio comes.
+        silent: bool,
+    },
     /// Fresh figures.
     Measured(Box<Quality>),
     /// The media worker gave up on the call.
@@ -448,6 +455,13 @@ pub enum Notice {
     },
     /// News of messages inside the call.
     Message(MessageNotice),
+    /// A side that should send audio does not, or does again.
+    Media {
+        /// Which side.
+        side: Side,
+        /// Whether no audio comes from it.
+        silent: bool,
+    },
     /// Fresh figures.
     Quality(Box<Quality>),
     /// What was asked cannot be done; the call goes on.

@@ -120,6 +120,13 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
                 duration,
             }
         }
+        media::MediaEvent::AudioChanged { from, silent } => {
+            let from = match from {
+                media::Side::Browser => Side::Browser,
+                media::Side::Pbx => Side::Pbx,
+            };
+            Event::AudioChanged { from, silent }
+        }
         media::MediaEvent::Statistics(statistics) => {
             Event::Measured(Box::new(quality(&statistics)))
         }

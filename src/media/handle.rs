@@ -173,6 +173,14 @@ pub enum MediaEvent<E> {
         /// Whose.
         from: Side,
     },
+    /// A side that should send has been without audio for 3 s (`silent`), or audio came again, or
+    /// is no longer expected of it.
+    AudioChanged {
+        /// Whose.
+        from: Side,
+        /// Whether none comes.
+        silent: bool,
+    },
     /// The PBX sends from another address than it was thought to have; audio goes there now.
     RemoteLatched {
         /// The source.

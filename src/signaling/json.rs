@@ -204,12 +204,26 @@ pub enum ToPage {
         /// Which call.
         call: String,
     },
+    /// The gateway takes no new calls; open ones may go on.
+    Draining {
+        /// Until it ends those that are left.
+        seconds: u64,
+    },
     /// The PBX holds or resumes.
     Held {
         /// Which call.
         call: String,
         /// Whether it is held.
         on: bool,
+    },
+    /// A side that should send audio does not, or does again.
+    Media {
+        /// Which call.
+        call: String,
+        /// `browser` or `pbx`.
+        side: String,
+        /// Whether no audio comes from it.
+        silent: bool,
     },
     /// The transfer that the page asked for is under way.
     Transferring {
@@ -441,6 +455,8 @@ mod tests {
             "gateway answered",
             "gateway candidate",
             "gateway held",
+            "gateway media",
+            "gateway draining",
             "gateway dtmf",
             "gateway transferring",
             "gateway transfer-failed",

@@ -445,6 +445,10 @@ impl Session {
                 Ok(())
             }
             Delivery::Message(notice) => self.write(&message_to_page(None, notice)).await,
+            Delivery::Draining { remaining } => {
+                let seconds = remaining.as_secs();
+                self.write(&ToPage::Draining { seconds }).await
+            }
             Delivery::ShutDown => Err(Over::Close("shutdown", 1001)),
         }
     }

@@ -1,7 +1,7 @@
 //! From what a call tells to the messages of `/rtc`.
 
 use super::json::{Caller, Diverted, Side, ToPage};
-use crate::call::{MessageNotice, Notice, SideQuality};
+use crate::call::{self, MessageNotice, Notice, SideQuality};
 
 /// A notice on the wire.
 pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
@@ -29,6 +29,15 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
         Notice::EarlyMedia => ToPage::EarlyMedia { call },
         Notice::Answered => ToPage::Answered { call },
         Notice::Held { on } => ToPage::Held { call, on },
+        Notice::Media { side, silent } => ToPage::Media {
+            call,
+            side: match side {
+                call::Side::Browser => "browser",
+                call::Side::Pbx => "pbx",
+            }
+            .to_owned(),
+            silent,
+        },
         Notice::Transferring { status } => ToPage::Transferring { call, status },
         Notice::TransferFailed { status } => ToPage::TransferFailed { call, status },
         Notice::Transferred { to } => ToPage::Transferred { call, to },

@@ -224,6 +224,11 @@ impl Browser {
         self.wish.lock().expect("whole").keys.extend(keys.chars());
     }
 
+    /// Whether it sends at all.
+    pub fn set_speaking(&self, speaks: bool) {
+        self.wish.lock().expect("whole").speaks = speaks;
+    }
+
     /// Goes away.
     pub async fn close(self) {
         self.speaking.abort();

@@ -23,6 +23,8 @@ async fn a_draining_gateway_refuses_new_calls_and_ends_the_old_at_the_deadline()
             world.get("/health").await.contains("draining")
         })
         .await;
+        let announced = talk.page.hear("draining").await;
+        assert_eq!(announced["seconds"], 3);
         let mut browser = Browser::new(Coding::Opus).await;
         let offer = browser.offer().await;
         talk.page.call("c2", "600", &offer).await;
@@ -64,6 +66,7 @@ async fn draining_is_over_when_the_last_call_is() {
     let mut idle: Page = world.page("bob").await;
     let mut draining = Box::pin(world.gateway.drain());
     let hangs_up = async {
+        talk.page.hear("draining").await;
         talk.page.say(json!({"type": "hangup", "call": "c1"})).await;
         talk.page.hear_end("hangup-local").await;
         std::future::pending::<()>().await
@@ -79,5 +82,6 @@ async fn draining_is_over_when_the_last_call_is() {
         .expect("no need to wait for the deadline");
     drop(draining);
     world.gateway.stop().await;
+    assert_eq!(idle.hear("draining").await["seconds"], 600);
     idle.hear_goodbye("shutdown").await;
 }

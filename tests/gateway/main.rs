@@ -33,6 +33,7 @@ mod identity;
 mod instant_messages;
 mod limits;
 mod lost_connection;
+mod media_silence;
 mod network_errors;
 mod registration;
 mod secure_sip;

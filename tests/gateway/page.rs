@@ -115,17 +115,37 @@ impl Page {
         assert!(next.is_err(), "{next:?}");
     }
 
-    /// The next message but candidates and statistics.
+    /// `media` of this side.
+    pub async fn hear_media(&mut self, side: &str, silent: bool) {
+        let media = loop {
+            let message = self.message().await;
+            match message["type"].as_str() {
+                Some("candidate" | "statistics") => {}
+                _ => break message,
+            }
+        };
+        assert_eq!(media["type"], "media", "{media}");
+        assert_eq!(media["side"], side, "{media}");
+        assert_eq!(media["silent"], silent, "{media}");
+    }
+
+    /// The next message but candidates, statistics and `media`, which come by time.
     pub async fn next(&mut self) -> Value {
+        loop {
+            let message = self.message().await;
+            match message["type"].as_str() {
+                Some("candidate" | "media") => {}
+                Some("statistics") => self.statistics.push(message),
+                _ => return message,
+            }
+        }
+    }
+
+    async fn message(&mut self) -> Value {
         loop {
             match self.frame(PATIENCE).await {
                 Some(Ok(Message::Text(text))) => {
-                    let message: Value = serde_json::from_str(&text).expect("messages are JSON");
-                    match message["type"].as_str() {
-                        Some("candidate") => {}
-                        Some("statistics") => self.statistics.push(message),
-                        _ => return message,
-                    }
+                    return serde_json::from_str(&text).expect("messages are JSON");
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => panic!("the connection ended: {other:?}"),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::paths::Paths;
 use super::pbx_end::{Channel, PbxEnd};
 use super::reporter::{Reporter, WallClock};
-use super::watch::Watch;
+use super::watch::{Silence, Watch};
 use crate::codec::AudioFormat;
 use crate::media::path::{self, PathEvent, StreamIdentity};
 use crate::media::statistics::Drops;
@@ -208,8 +208,10 @@ impl<L: SecureLeg> Bridge<L> {
             self.detect_digits();
         }
         self.reporter.start(now);
-        self.browser.watch.expect(browser.direction.receives(), now);
-        self.pbx.watch.expect(pbx.direction.receives(), now);
+        let browser = self.browser.watch.expect(browser.direction.receives(), now);
+        let pbx = self.pbx.watch.expect(pbx.direction.receives(), now);
+        self.tell_silence(Side::Browser, browser);
+        self.tell_silence(Side::Pbx, pbx);
         Ok(())
     }
 
@@ -260,7 +262,12 @@ impl<L: SecureLeg> Bridge<L> {
                         self.browser_stream = stream;
                         evidence = Evidence::Stream(ssrc);
                     }
-                    self.browser.watch.heard(now);
+                    if self.browser.watch.heard(now).is_some() {
+                        self.events.push_back(MediaEvent::AudioChanged {
+                            from: Side::Browser,
+                            silent: false,
+                        });
+                    }
                     self.touched.to_pbx = true;
                     paths.to_pbx.handle_packet(plain, now);
                 }
@@ -329,9 +336,10 @@ impl<L: SecureLeg> Bridge<L> {
                 return;
             }
         };
-        self.pbx.watch.heard(now);
+        let silence = self.pbx.watch.heard(now);
         self.touched.to_browser = true;
         paths.to_browser.handle_packet(packet, now);
+        self.tell_silence(Side::Pbx, silence);
     }
 
     /// When [`Bridge::handle_timeout`] wants to be called. To be asked when
@@ -372,20 +380,27 @@ impl<L: SecureLeg> Bridge<L> {
         if self.reporter.handle_timeout(now) {
             self.report(now, false);
         }
-        if self.browser.watch.handle_timeout(now) {
-            self.events.push_back(MediaEvent::Silent {
-                from: Side::Browser,
-            });
-        }
-        if self.pbx.watch.handle_timeout(now) {
-            self.events
-                .push_back(MediaEvent::Silent { from: Side::Pbx });
-        }
+        let browser = self.browser.watch.handle_timeout(now);
+        let pbx = self.pbx.watch.handle_timeout(now);
+        self.tell_silence(Side::Browser, browser);
+        self.tell_silence(Side::Pbx, pbx);
         if self.next_statistics <= now {
             self.next_statistics = now + self.config.statistics_interval;
             self.events
                 .push_back(MediaEvent::Statistics(self.statistics()));
         }
+    }
+
+    fn tell_silence(&mut self, from: Side, silence: Option<Silence>) {
+        let Some(silence) = silence else { return };
+        self.events.push_back(match silence {
+            Silence::Noticed => MediaEvent::AudioChanged { from, silent: true },
+            Silence::Over => MediaEvent::AudioChanged {
+                from,
+                silent: false,
+            },
+            Silence::Reported => MediaEvent::Silent { from },
+        });
     }
 
     /// Queues a last report and BYE for both sides.
