@@ -10,7 +10,7 @@ mod plan;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::agent::{self, Agent};
 use crate::call::{Delivery, Directory, Exchange, PeerLeg, Resources};
 use crate::media::{DEFAULT_DRAIN, Ports, PortsConfig, WorkerConfig, WorkerHandle};
-use crate::peer::{self, Certificate, LocalCandidate};
+use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
 use crate::settings::{self, Settings};
 use crate::signaling::{self, Door, DoorLimits};
 use crate::{media, sip};
@@ -369,6 +369,11 @@ fn start_workers(settings: &Settings) -> Result<(Vec<Worker>, Vec<WorkerHandle<P
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
     };
+    let check_rate = Arc::new(CheckRate::new(
+        peer::CHECKS_PER_SECOND,
+        peer::CHECK_BURST,
+        Instant::now(),
+    ));
     let mut workers = Vec::with_capacity(count);
     let mut handles = Vec::with_capacity(count);
     for index in 0..count {
@@ -401,7 +406,11 @@ fn start_workers(settings: &Settings) -> Result<(Vec<Worker>, Vec<WorkerHandle<P
                 }
             })
             .collect();
-        let mut peers = peer::Config::new(Arc::clone(&certificate), candidates);
+        let mut peers = peer::Config::new(
+            Arc::clone(&certificate),
+            candidates,
+            Arc::clone(&check_rate),
+        );
         peers.lite = settings.webrtc.lite;
         handles.push(worker.clone());
         workers.push((worker, Arc::new(peers)));

@@ -65,6 +65,14 @@ pub fn start_metrics() -> Result<PrometheusHandle, Error> {
         "trunkline_sign_in_refused_total",
         "Sign-ins with wrong credentials"
     );
+    metrics::describe_counter!(
+        "trunkline_ice_candidates_rejected_total",
+        "ICE candidates of clients that are not used, by reason"
+    );
+    metrics::describe_counter!(
+        "trunkline_ice_checks_suppressed_total",
+        "ICE checks not sent to addresses that do not answer, by limit"
+    );
     metrics::describe_gauge!(
         "trunkline_registrations",
         "SIP registrations by trunk and state"

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use trunkline::peer::{
-    Certificate, Config, Drop, Event, Kind, LocalCandidate, Peer, Received, Role, classify,
-    stun_username,
+    Certificate, CheckRate, Config, Drop, Event, Kind, LocalCandidate, Peer, Received, Role,
+    classify, stun_username,
 };
 
 fn certificate() -> Arc<Certificate> {
@@ -38,7 +38,16 @@ impl Wire {
                 bound: address,
                 advertised: address,
             };
-            Peer::new(&Config::new(certificate(), vec![candidate]), role, now).expect("a peer")
+            Peer::new(
+                &Config::new(
+                    certificate(),
+                    vec![candidate],
+                    Arc::new(CheckRate::new(250, 500, Instant::now())),
+                ),
+                role,
+                now,
+            )
+            .expect("a peer")
         };
         let mut peers = [
             peer(addresses[0], Role::Offerer),

@@ -5,12 +5,17 @@
 mod network;
 #[path = "peer_network/roaming.rs"]
 mod roaming;
+#[path = "peer_network/third_party.rs"]
+mod third_party;
 
 use std::time::Duration;
 
-use network::{ANSWERER, CALM, Network, OFFERER, SECOND, Weather, certificate, config, rtp};
+use network::{
+    ANSWERER, CALM, Network, OFFERER, SECOND, Weather, certificate, check_rate, config, rtp,
+};
 use trunkline::peer::{
-    Config, Drop, Event, Failure, LocalCandidate, NotReady, Peer, Received, Role, Route,
+    CandidateRejection, Config, Drop, Event, Failure, LocalCandidate, NotReady, Peer, Received,
+    Role, Route,
 };
 use trunkline::sdp::Setup;
 
@@ -41,6 +46,7 @@ fn two_peers_connect_in_a_few_round_trips_and_talk() {
 #[test]
 fn bad_weather_delays_but_does_not_prevent() {
     let mut unlucky = 0;
+    let mut unlucky_with_lite = 0;
     for seed in 0..600 {
         let weather = Weather {
             loss: 20,
@@ -58,6 +64,12 @@ fn bad_weather_delays_but_does_not_prevent() {
             unlucky += 1;
             continue;
         }
+        if lite.contains(&true) && !done && network.events.iter().any(Vec::is_empty) {
+            // The full end's checks are the only ones: it makes five in 15 s (RFC 8445 section
+            // 14.3), and one of three is not answered.
+            unlucky_with_lite += 1;
+            continue;
+        }
         assert!(
             done,
             "seed {seed} {lite:?}: {:?} {:?}",
@@ -72,6 +84,8 @@ fn bad_weather_delays_but_does_not_prevent() {
         }
     }
     assert!(unlucky <= 2, "{unlucky} of 600 gave up");
+    let few = unlucky_with_lite <= 6;
+    assert!(few, "{unlucky_with_lite} of 400 found no way to a lite end");
 }
 
 #[test]
@@ -103,7 +117,8 @@ fn candidates_may_come_before_and_after_the_description() {
         }
         network.collect();
         assert!(network.run(Duration::from_secs(1), Network::both_connected));
-        assert_eq!(network.peers[ANSWERER].unused_candidates().ignored, 1);
+        let unused = network.peers[ANSWERER].unused_candidates();
+        assert_eq!(unused.count(CandidateRejection::Ignored), 1);
     }
 }
 
@@ -169,7 +184,7 @@ fn a_dead_path_is_left_for_one_that_works() {
             bound: address,
             advertised: address,
         });
-        let two = Config::new(certificate(), candidates.to_vec());
+        let two = Config::new(certificate(), candidates.to_vec(), check_rate());
         let one = config(network.addresses[ANSWERER], false);
         let now = network.now;
         // Which end offered is only a name here: the offerer of the test is the one with two

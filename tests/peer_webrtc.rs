@@ -18,8 +18,8 @@ use rtc::rtp_transceiver::rtp_sender::{
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use trunkline::peer::{
-    Certificate, Config, Drop, Event, Failure, LocalCandidate, Peer, Received, Role, classify,
-    stun_username,
+    Certificate, CheckRate, Config, Drop, Event, Failure, LocalCandidate, Peer, Received, Role,
+    classify, stun_username,
 };
 use trunkline::protection::CryptoSuite;
 use trunkline::sdp::{Description, Fingerprint, Setup};
@@ -216,7 +216,11 @@ impl Driver {
         let config = Config {
             lite,
             answer_setup: setup,
-            ..Config::new(certificate(), vec![candidate])
+            ..Config::new(
+                certificate(),
+                vec![candidate],
+                Arc::new(CheckRate::new(250, 500, Instant::now())),
+            )
         };
         Driver {
             peer: Peer::new(&config, role, Instant::now()).expect("a peer"),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::media::{Received, Route, SecureLeg};
-use crate::peer::{self, Peer};
+use crate::peer::{self, CandidateRejection, Peer, SuppressedChecks, UnusedCandidates};
 use crate::sdp;
 
 /// A peer on a media worker.
@@ -13,6 +13,14 @@ pub struct PeerLeg {
     peer: Peer,
     /// The browser's description was refused, and the call's task does not know yet.
     refused: bool,
+    /// What the metrics know of already.
+    counted: Counted,
+}
+
+#[derive(Default)]
+struct Counted {
+    candidates: UnusedCandidates,
+    checks: SuppressedChecks,
 }
 
 /// What the peer tells the call's task.
@@ -39,7 +47,59 @@ impl PeerLeg {
         PeerLeg {
             peer,
             refused: false,
+            counted: Counted::default(),
         }
+    }
+
+    /// Adds the candidates that were rejected since to the metrics, and logs the first of a call
+    /// that names an address or a port where no check is ever sent.
+    fn count_candidates(&mut self) {
+        let unused = self.peer.unused_candidates();
+        if unused == self.counted.candidates {
+            return;
+        }
+        let before = std::mem::replace(&mut self.counted.candidates, unused);
+        for (reason, count) in unused.by_reason() {
+            let known = before.count(reason);
+            if count == known {
+                continue;
+            }
+            let label = reason.name();
+            metrics::counter!("trunkline_ice_candidates_rejected_total", "reason" => label)
+                .increment(count - known);
+            let ordinary = matches!(reason, CandidateRejection::Ignored);
+            if known == 0 && !ordinary {
+                let ufrag = self.peer.local_ufrag();
+                tracing::warn!(
+                    reason = label,
+                    count,
+                    ufrag,
+                    "ICE candidates of the client rejected"
+                );
+            }
+        }
+    }
+
+    /// Adds the checks that were not sent since to the metrics, and logs the first of a call.
+    fn count_checks(&mut self) {
+        let suppressed = self.peer.suppressed_checks();
+        if suppressed == self.counted.checks {
+            return;
+        }
+        let before = std::mem::replace(&mut self.counted.checks, suppressed);
+        let budget = suppressed.call_budget - before.call_budget;
+        let rate = suppressed.gateway_rate - before.gateway_rate;
+        if before == SuppressedChecks::default() {
+            let ufrag = self.peer.local_ufrag();
+            tracing::warn!(
+                ufrag,
+                "ICE checks suppressed: candidates of the client do not answer"
+            );
+        }
+        metrics::counter!("trunkline_ice_checks_suppressed_total", "reason" => "call_budget")
+            .increment(budget);
+        metrics::counter!("trunkline_ice_checks_suppressed_total", "reason" => "gateway_rate")
+            .increment(rate);
     }
 }
 
@@ -67,6 +127,7 @@ impl SecureLeg for PeerLeg {
                 self.peer.add_remote_candidate(&candidate, now)
             }
         }
+        self.count_candidates();
     }
 
     fn handle_datagram(
@@ -120,6 +181,7 @@ impl SecureLeg for PeerLeg {
 
     fn handle_timeout(&mut self, now: Instant) {
         self.peer.handle_timeout(now);
+        self.count_checks();
     }
 
     fn close(&mut self, now: Instant) {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Certificate;
+use super::{Certificate, CheckRate};
 use crate::sdp::Setup;
 
 /// An address on which the other end can reach us.
@@ -44,11 +44,24 @@ pub struct Config {
     /// How long nothing authentic may arrive, or ICE and DTLS may take, before
     /// [`Event::Failed`](super::Event).
     pub failure_timeout: Duration,
+    /// The rate of checks to addresses that have not answered: one for all peers of a gateway.
+    pub check_rate: Arc<CheckRate>,
 }
+
+/// Checks a second, of all calls together, to addresses that have not answered. A call makes two
+/// or three such before the browser's own checks show the way, and no call depends on them when
+/// the gateway has a public address: beyond the rate they are postponed.
+pub const CHECKS_PER_SECOND: u32 = 250;
+/// The same at once.
+pub const CHECK_BURST: u32 = 500;
 
 impl Config {
     /// Full ICE with the usual times: disconnected after 5 s, failed after 30 s.
-    pub fn new(certificate: Arc<Certificate>, local_candidates: Vec<LocalCandidate>) -> Self {
+    pub fn new(
+        certificate: Arc<Certificate>,
+        local_candidates: Vec<LocalCandidate>,
+        check_rate: Arc<CheckRate>,
+    ) -> Self {
         Config {
             certificate,
             lite: false,
@@ -56,6 +69,7 @@ impl Config {
             local_candidates,
             disconnect_timeout: Duration::from_secs(5),
             failure_timeout: Duration::from_secs(30),
+            check_rate,
         }
     }
 }

@@ -16,9 +16,11 @@ mod ice;
 mod session;
 mod stun;
 
+pub use candidate::{CandidateRejection, UnusedCandidates};
 pub use certificate::Certificate;
-pub use config::{Config, LocalCandidate, Role};
+pub use config::{CHECK_BURST, CHECKS_PER_SECOND, Config, LocalCandidate, Role};
 pub use demultiplex::{Kind, classify, stun_username};
 pub use error::Error;
 pub use event::{Drop, Event, Failure, NotReady, Received, Route, Transmit};
-pub use session::{Peer, UnusedCandidates};
+pub use ice::{CheckRate, SuppressedChecks};
+pub use session::Peer;

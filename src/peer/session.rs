@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use rtc_crypto::{RTCCryptoProvider, RTCRandom};
 
-use super::candidate::{self, Unusable};
+use super::candidate::{self, CandidateRejection, UnusedCandidates};
 use super::demultiplex::{Kind, classify};
 use super::dtls::{Association, DtlsEvent};
 use super::ice::{Agent, AgentEvent, Settings};
 use super::{
-    Config, Drop, Error, Event, Failure, NotReady, Received, Role, Route, Transmit, certificate,
+    Config, Drop, Error, Event, Failure, NotReady, Received, Role, Route, SuppressedChecks,
+    Transmit, certificate,
 };
 use crate::sdp::{Description, Fingerprint, Setup};
 use crate::srtp::{Packet, Rejected, Session};
@@ -45,17 +46,6 @@ struct Agreed {
     pwd: crate::redacted::Redacted<String>,
     fingerprints: Vec<Fingerprint>,
     setup: Setup,
-}
-
-/// Candidates of the other end that are not used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UnusedCandidates {
-    /// For another transport or component, or by name (mDNS).
-    pub ignored: u64,
-    /// Not candidates.
-    pub malformed: u64,
-    /// Beyond the 64 that are kept.
-    pub surplus: u64,
 }
 
 /// The WebRTC side of one call.
@@ -101,6 +91,7 @@ impl Peer {
             local_candidates: config.local_candidates.clone(),
             disconnect_timeout: config.disconnect_timeout,
             failure_timeout: config.failure_timeout,
+            check_rate: Arc::clone(&config.check_rate),
         };
         Ok(Peer {
             config: config.clone(),
@@ -215,22 +206,24 @@ impl Peer {
     /// Takes a trickled candidate, with or without `a=`, before or after the description. Names
     /// (mDNS) and other transports are passed over; what is not used is counted.
     pub fn add_remote_candidate(&mut self, candidate: &str, now: Instant) {
-        match candidate::parse(candidate) {
-            Ok(candidate) => {
-                if !self.agent.add_candidate(candidate, now) {
-                    self.unused_candidates.surplus += 1;
-                }
-            }
-            Err(Unusable::Ignored) => self.unused_candidates.ignored += 1,
+        let rejection = match candidate::parse(candidate) {
+            Ok(parsed) if self.agent.add_candidate(parsed, candidate.len(), now) => return,
+            Ok(_) => CandidateRejection::Surplus,
             // An empty line is the end of candidates.
-            Err(Unusable::Malformed) if candidate.trim().is_empty() => {}
-            Err(Unusable::Malformed) => self.unused_candidates.malformed += 1,
-        }
+            Err(CandidateRejection::Malformed) if candidate.trim().is_empty() => return,
+            Err(rejection) => rejection,
+        };
+        self.unused_candidates.add(rejection);
     }
 
     /// The candidates of the other end that were not used.
     pub fn unused_candidates(&self) -> UnusedCandidates {
         self.unused_candidates
+    }
+
+    /// Checks that were not sent, to spare addresses that do not answer.
+    pub fn suppressed_checks(&self) -> SuppressedChecks {
+        self.agent.suppressed_checks()
     }
 
     /// Takes a datagram that came to our socket `local` from `remote`. A plain packet is left in

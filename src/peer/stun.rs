@@ -131,6 +131,11 @@ impl<'a> Message<'a> {
         (fingerprint && offset == datagram.len()).then_some(message)
     }
 
+    /// Bytes of the datagram.
+    pub(super) fn length(&self) -> usize {
+        self.datagram.len()
+    }
+
     fn read(&mut self, attribute: AttrType, value: &'a [u8], offset: usize) -> Option<()> {
         match attribute {
             ATTR_USERNAME => self.username = Some(value),

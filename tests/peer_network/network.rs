@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use trunkline::peer::{
-    Certificate, Config, Drop, Event, LocalCandidate, NotReady, Peer, Received, Role, Route,
+    Certificate, CheckRate, Config, Drop, Event, LocalCandidate, NotReady, Peer, Received, Role,
+    Route,
 };
 
 pub const OFFERER: usize = 0;
@@ -90,6 +91,11 @@ pub fn certificate() -> Arc<Certificate> {
         .clone()
 }
 
+/// A rate that stands in no test's way.
+pub fn check_rate() -> Arc<CheckRate> {
+    Arc::new(CheckRate::new(1_000_000, 1_000_000, Instant::now()))
+}
+
 pub fn config(address: SocketAddr, lite: bool) -> Config {
     let candidate = LocalCandidate {
         bound: address,
@@ -97,7 +103,7 @@ pub fn config(address: SocketAddr, lite: bool) -> Config {
     };
     Config {
         lite,
-        ..Config::new(certificate(), vec![candidate])
+        ..Config::new(certificate(), vec![candidate], check_rate())
     }
 }
 

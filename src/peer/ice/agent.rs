@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rtc_crypto::RTCCryptoProvider;
 
+use super::budget::{Budget, CheckRate, SuppressedChecks};
 use super::liveness::Phase;
 use super::pair::{Pair, pair_priority};
 use super::roaming::{Allowance, Stray};
@@ -15,15 +16,18 @@ use crate::peer::stun::{Builder, Class, IceRole, IntegrityKey, Message, Transact
 use crate::peer::{Drop, Error, LocalCandidate, Route, Transmit};
 
 /// Remote candidates that are used; an honest browser has a dozen.
-pub(in crate::peer) const MAX_CANDIDATES: usize = 64;
-const MAX_PAIRS: usize = 128;
+pub(in crate::peer) const MAX_CANDIDATES: usize = 32;
+/// RFC 8445 section 6.1.2.5.
+const MAX_PAIRS: usize = 100;
 /// Addresses that authenticated checks came from and that are kept.
 const MAX_VALIDATED: usize = 16;
 /// Transaction ids remembered against replay from another address.
 const MAX_SEEN: usize = 64;
 const MAX_TRANSMITS: usize = 256;
-/// Pause between first checks of pairs (RFC 8445 section 14.2 allows 5 ms and more).
-const PACING: Duration = Duration::from_millis(5);
+/// Pause between first checks of pairs: Ta of RFC 8445 section 14.2.
+const PACING: Duration = Duration::from_millis(50);
+/// The shortest retransmission timeout of a first check (RFC 8445 section 14.3).
+const MIN_RTO: Duration = Duration::from_millis(500);
 
 /// What an agent is told at the start.
 pub(in crate::peer) struct Settings {
@@ -34,6 +38,7 @@ pub(in crate::peer) struct Settings {
     pub local_candidates: Vec<LocalCandidate>,
     pub disconnect_timeout: Duration,
     pub failure_timeout: Duration,
+    pub check_rate: Arc<CheckRate>,
 }
 
 /// What an agent tells.
@@ -93,6 +98,7 @@ pub(in crate::peer) struct Agent {
     /// Where the newest media came from, if that is not the route.
     pub(super) stray: Option<Stray>,
     pub(super) allowance: Allowance,
+    pub(super) budget: Budget,
     next_first_check: Instant,
     pub(super) liveness_at: Option<Instant>,
     deadline: Option<Instant>,
@@ -121,6 +127,7 @@ impl Agent {
                 }
             },
             provider,
+            budget: Budget::new(Arc::clone(&settings.check_rate)),
             settings,
             remote: None,
             tie_breaker: u64::from_be_bytes(tie_breaker),
@@ -174,10 +181,12 @@ impl Agent {
         Ok(())
     }
 
-    /// Adds a candidate of the other end. Whether there was room.
+    /// Adds a candidate of the other end, which it described in `length` bytes. Whether there was
+    /// room.
     pub(in crate::peer) fn add_candidate(
         &mut self,
         candidate: RemoteCandidate,
+        length: usize,
         now: Instant,
     ) -> bool {
         if self
@@ -191,6 +200,7 @@ impl Agent {
             return false;
         }
         self.candidates.push(candidate);
+        self.budget.credit(length);
         if self.mode == Mode::Lite {
             return true;
         }
@@ -216,9 +226,39 @@ impl Agent {
         if self.mode == Mode::Lite || self.remote.is_none() || pair.next_check.is_some() {
             return;
         }
-        let at = self.next_first_check.max(now);
-        pair.next_check = Some(at);
-        self.next_first_check = at + PACING;
+        if pair.checked.is_some() {
+            // A triggered check that had to wait for the description.
+            pair.next_check = Some(now);
+        } else if pair.unanswered == 0 && self.route.is_none() {
+            // With a route there is no need: a better address sends a check itself.
+            pair.waiting = true;
+        }
+    }
+
+    /// Sends the first check of the waiting pair of the highest priority, if it is time.
+    pub(super) fn send_first_check(&mut self, now: Instant) {
+        if now < self.next_first_check {
+            return;
+        }
+        let best = (0..self.pairs.len())
+            .filter(|index| self.pairs[*index].waiting)
+            .max_by_key(|index| self.pairs[*index].priority);
+        if let Some(index) = best {
+            self.next_first_check = now + PACING;
+            self.send_check(index, now);
+        }
+    }
+
+    /// The retransmission timeout of a first check (RFC 8445 section 14.3).
+    pub(super) fn rto(&self) -> Duration {
+        let in_progress = |pair: &&Pair| pair.waiting || pair.next_check.is_some();
+        let count = self.pairs.iter().filter(in_progress).count();
+        MIN_RTO.max(PACING * u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Checks that were not sent, to spare addresses that do not answer.
+    pub(in crate::peer) fn suppressed_checks(&self) -> SuppressedChecks {
+        self.budget.suppressed()
     }
 
     /// The place of the pair for a route, which is made if need be.
@@ -314,6 +354,7 @@ impl Agent {
             .finish(&mut self.local_key);
         self.transmit(route, response);
 
+        self.budget.credit(message.length());
         self.validate(route.remote);
         self.heard(route, now);
         let known = self.candidates.iter().find(|c| c.address == route.remote);
@@ -417,9 +458,12 @@ impl Agent {
             Some(_) => self.pairs.iter().filter_map(|pair| pair.next_check).min(),
             None => None,
         };
+        let waiting = self.remote.is_some() && self.pairs.iter().any(|pair| pair.waiting);
+        let first_check = waiting.then_some(self.next_first_check);
         self.deadline = [
             phase,
             checks,
+            first_check,
             self.liveness_at,
             self.doubt.map(|(_, at)| at),
         ]

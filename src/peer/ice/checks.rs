@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, Mode};
-use super::liveness::Phase;
+use super::budget::Refusal;
 use super::pair::Check;
 use crate::peer::candidate::peer_reflexive_priority;
 use crate::peer::stun::{Builder, Class, IceRole, Message, TransactionId};
@@ -13,8 +13,9 @@ use crate::peer::{Drop, Route};
 const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 /// Pairs that work but are not the route are kept warm.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(10);
-/// Unanswered checks after which a pair beside the route is left alone.
-const MAX_UNANSWERED: u32 = 7;
+/// Unanswered checks after which a pair beside the route is left alone: Rc of RFC 8489 section
+/// 6.2.1.
+pub(super) const MAX_UNANSWERED: u32 = 7;
 /// A pair that answered so recently needs no triggered check.
 const FRESH: Duration = Duration::from_secs(2);
 
@@ -37,6 +38,7 @@ impl Agent {
         let Mode::Full { controlling } = self.mode else {
             return;
         };
+        let rto = self.rto();
         let Some(remote) = &mut self.remote else {
             return;
         };
@@ -60,22 +62,29 @@ impl Agent {
             builder = builder.use_candidate();
         }
         let datagram = builder.finish(&mut remote.key);
+        if let Some(reason) = pair.reason()
+            && let Err(refusal) = self.budget.spend(datagram.len(), reason, now)
+        {
+            pair.waiting = false;
+            pair.next_check = match refusal {
+                Refusal::Spent => None,
+                Refusal::Until(until) => Some(until),
+            };
+            return;
+        }
+        pair.waiting = false;
         pair.sent(Check {
             id,
             sent: now,
             controlling,
         });
         let is_route = self.route == Some(pair.route);
-        let connecting = matches!(self.phase, Phase::Connecting { .. });
-        pair.next_check = if is_route || connecting || pair.unanswered < MAX_UNANSWERED {
-            let delay = match self.doubt {
-                Some(_) if is_route => Duration::from_millis(60),
-                _ => pair.retry_delay(),
-            };
-            Some(now + delay)
-        } else {
-            None
+        let delay = match self.doubt {
+            Some(_) if is_route => Duration::from_millis(60),
+            _ => pair.retry_delay(rto),
         };
+        let again = is_route || pair.unanswered < MAX_UNANSWERED;
+        pair.next_check = again.then_some(now + delay);
         let route = pair.route;
         self.transmit(route, datagram);
     }
@@ -86,6 +95,7 @@ impl Agent {
             return;
         }
         self.forget_newcomers(now);
+        self.send_first_check(now);
         for index in 0..self.pairs.len() {
             if self.pairs[index].next_check.is_none_or(|at| at > now) {
                 continue;

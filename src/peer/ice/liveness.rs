@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, AgentEvent, Mode};
+use super::checks::MAX_UNANSWERED;
 use crate::peer::Route;
 
 /// Silence after which a full agent asks on its route, and a while later on every pair.
@@ -87,6 +88,12 @@ impl Agent {
             let on_every_pair = silence >= ASK_AFTER + ASK_EVERY;
             for pair in &mut self.pairs {
                 if !on_every_pair && Some(pair.route) != self.route {
+                    continue;
+                }
+                if pair.is_unproven() {
+                    // What never answered is asked no more than seven times in all.
+                    let more = pair.next_check.is_none() && pair.unanswered < MAX_UNANSWERED;
+                    pair.waiting |= more;
                     continue;
                 }
                 pair.next_check = Some(now);

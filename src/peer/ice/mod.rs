@@ -3,6 +3,7 @@
 //! `docs/decisions/0001-webrtc-parts.md` says why it is ours.
 
 mod agent;
+mod budget;
 mod checks;
 mod liveness;
 mod pair;
@@ -10,3 +11,4 @@ mod roaming;
 mod selection;
 
 pub(super) use agent::{Agent, AgentEvent, Settings};
+pub use budget::{CheckRate, SuppressedChecks};

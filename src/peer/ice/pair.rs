@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::budget::Reason;
 use crate::peer::Route;
 use crate::peer::stun::TransactionId;
 
@@ -41,6 +42,8 @@ pub(super) struct Pair {
     pub unanswered: u32,
     /// When the next check is due. None: no check is planned.
     pub next_check: Option<Instant>,
+    /// Waits for its first check, in the order of priority (RFC 8445 section 6.1.2.6).
+    pub waiting: bool,
     outstanding: VecDeque<Check>,
 }
 
@@ -58,6 +61,7 @@ impl Pair {
             nominated: None,
             unanswered: 0,
             next_check: None,
+            waiting: false,
             outstanding: VecDeque::new(),
         }
     }
@@ -88,11 +92,35 @@ impl Pair {
         self.newcomer = false;
     }
 
-    /// How long to wait for an answer to the check just sent before the next: doubling from 50 ms
-    /// (browsers start there too) to 1.6 s, and never faster than answers can come.
-    pub(super) fn retry_delay(&self) -> Duration {
-        let doublings = self.unanswered.saturating_sub(1).min(5);
-        let delay = Duration::from_millis(50 << doublings);
+    /// Whether the address is known by a candidate alone: it neither answered nor sent a check.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.succeeded.is_none() && self.checked.is_none() && !self.newcomer
+    }
+
+    /// What gave reason for a check that is not the route's. None: the address has answered before.
+    pub(super) fn reason(&self) -> Option<Reason> {
+        match self {
+            Pair {
+                succeeded: Some(_), ..
+            } => None,
+            Pair { newcomer: true, .. } => Some(Reason::Media),
+            Pair {
+                checked: Some(_), ..
+            } => Some(Reason::Check),
+            _ => Some(Reason::Candidate),
+        }
+    }
+
+    /// How long to wait for an answer to the check just sent before the next, doubling each time.
+    /// For an address that is known by a candidate alone it begins with `rto` (RFC 8445 section
+    /// 14.3). One that proved to have the call's password is asked after 50 ms, as browsers do, up
+    /// to every 1.6 s, and never faster than answers can come.
+    pub(super) fn retry_delay(&self, rto: Duration) -> Duration {
+        let repeats = self.unanswered.saturating_sub(1);
+        if self.is_unproven() {
+            return rto * (1 << repeats.min(6));
+        }
+        let delay = Duration::from_millis(50 << repeats.min(5));
         delay.max(self.round_trip.unwrap_or_default() * 2)
     }
 }

@@ -130,6 +130,15 @@ impl Agent {
         self.take_route(index, now);
     }
 
+    /// With a route there is no need to ask addresses that only a candidate names (RFC 8445 section
+    /// 8.1.2).
+    fn stop_unproven(&mut self) {
+        for pair in self.pairs.iter_mut().filter(|pair| pair.is_unproven()) {
+            pair.waiting = false;
+            pair.next_check = None;
+        }
+    }
+
     fn take_route(&mut self, index: usize, now: Instant) {
         let route = self.pairs[index].route;
         if self.route == Some(route) {
@@ -143,6 +152,7 @@ impl Agent {
         self.route_since = now;
         if first {
             self.phase = Phase::Connected;
+            self.stop_unproven();
             self.events.push_back(AgentEvent::Connected);
             self.plan_liveness(now);
         } else {
