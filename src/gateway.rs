@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::agent::{self, Agent};
 use crate::call::{Delivery, Directory, Exchange, PeerLeg, Resources};
+use crate::dscp::Dscp;
 use crate::media::{DEFAULT_DRAIN, Ports, PortsConfig, WorkerConfig, WorkerHandle};
 use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
 use crate::settings::{self, Settings};
@@ -106,7 +107,7 @@ impl Gateway {
             .await
             .map_err(http_error)?;
         let http = listener.local_addr().map_err(http_error)?;
-        let (workers, handles) = start_workers(&settings)?;
+        let (workers, handles) = start_workers(&settings, plan.media_dscp)?;
 
         for trunk in &plan.shows_keys {
             tracing::warn!(
@@ -133,6 +134,7 @@ impl Gateway {
             installation,
             trunks,
             tls: plan.tls,
+            dscp: plan.sip_dscp,
             limits: plan.sip_limits,
         };
         let sip = sip::start(config, incoming_sender).await?;
@@ -149,6 +151,7 @@ impl Gateway {
                 address: plan.rtp_address,
                 range: plan.rtp_ports,
                 drain: DEFAULT_DRAIN,
+                dscp: plan.media_dscp,
             })?,
             rtp_advertise: settings.media.rtp_advertise,
             directory: Arc::clone(&directory),
@@ -357,7 +360,10 @@ async fn start_agent(
 /// A worker with the configuration of the peers that live on it.
 type Worker = (WorkerHandle<PeerLeg>, Arc<peer::Config>);
 
-fn start_workers(settings: &Settings) -> Result<(Vec<Worker>, Vec<WorkerHandle<PeerLeg>>), Error> {
+fn start_workers(
+    settings: &Settings,
+    dscp: Dscp,
+) -> Result<(Vec<Worker>, Vec<WorkerHandle<PeerLeg>>), Error> {
     let certificate = Arc::new(certificate(settings)?);
     let machine: Vec<IpAddr> = if_addrs::get_if_addrs()
         .unwrap_or_default()
@@ -391,6 +397,7 @@ fn start_workers(settings: &Settings) -> Result<(Vec<Worker>, Vec<WorkerHandle<P
                 ..media::path::Config::default()
             },
             media_timeout: Duration::from_secs(settings.media.silence_timeout),
+            dscp,
             ..WorkerConfig::default()
         };
         let (worker, _thread) = WorkerHandle::start(config)?;

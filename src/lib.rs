@@ -22,6 +22,7 @@ pub mod agent;
 pub mod audio;
 pub mod call;
 pub mod codec;
+pub mod dscp;
 pub mod gateway;
 pub mod media;
 pub mod peer;

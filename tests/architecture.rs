@@ -12,6 +12,7 @@ const LONGEST: usize = 600;
 /// import everything; vocabulary imports nothing.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("codec", &[]),
+    ("dscp", &[]),
     ("redacted", &[]),
     ("rtp", &["codec"]),
     ("audio", &["codec"]),
@@ -19,10 +20,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sdp", &["codec", "redacted", "protection"]),
     ("srtp", &["protection"]),
     ("peer", &["sdp", "srtp", "codec", "redacted", "protection"]),
-    ("sip", &["codec", "redacted"]),
+    ("sip", &["codec", "dscp", "redacted"]),
     (
         "media",
-        &["rtp", "audio", "srtp", "codec", "redacted", "protection"],
+        &[
+            "rtp",
+            "audio",
+            "srtp",
+            "codec",
+            "dscp",
+            "redacted",
+            "protection",
+        ],
     ),
     (
         "call",

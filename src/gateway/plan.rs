@@ -1,5 +1,6 @@
 //! From the configuration as written to what each part is given. No network.
 
+mod addresses;
 mod identity;
 mod trunk;
 
@@ -10,10 +11,13 @@ use std::time::Duration;
 
 use crate::agent;
 use crate::call::{DigitsBy, InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
+use crate::dscp::Dscp;
 use crate::redacted::Redacted;
 use crate::settings::{self, Error, Settings};
 use crate::signaling::{IceServer, SignIn, StaticUser, TokenVerifier};
 use crate::{sdp, sip};
+
+pub(super) use addresses::browser_addresses;
 
 /// What the settings mean.
 pub(super) struct Plan {
@@ -21,6 +25,9 @@ pub(super) struct Plan {
     pub(super) listen: Vec<sip::Listen>,
     /// Name servers of the SIP user agent.
     pub(super) dns_servers: Vec<SocketAddr>,
+    /// How SIP is marked, and how audio is.
+    pub(super) sip_dscp: Dscp,
+    pub(super) media_dscp: Dscp,
     /// Certificates of SIP.
     pub(super) tls: sip::Tls,
     /// Bounds of SIP.
@@ -190,6 +197,8 @@ impl Plan {
             ice_servers: settings.webrtc.ice_servers.iter().map(ice_server).collect(),
             rtp_ports: parse_ports(&settings.media.rtp_ports)?,
             rtp_address,
+            sip_dscp: dscp("sip.dscp", settings.sip.dscp)?,
+            media_dscp: dscp("media.dscp", settings.media.dscp)?,
         })
     }
 }
@@ -338,22 +347,15 @@ fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, Error> {
         })
 }
 
-/// The local addresses that browsers reach.
-pub(super) fn browser_addresses(settings: &Settings, machine: &[IpAddr]) -> Vec<IpAddr> {
-    if !settings.webrtc.addresses.is_empty() {
-        return settings.webrtc.addresses.clone();
-    }
-    let page: SocketAddr = settings.http.listen;
-    if !page.ip().is_unspecified() && !page.ip().is_loopback() {
-        return vec![page.ip()];
-    }
-    // A page from loopback is this machine's own browser, which leaves loopback out of its
-    // candidates and comes from one of the machine's other addresses.
-    let usable = |address: &&IpAddr| match address {
-        IpAddr::V4(v4) => !v4.is_link_local(),
-        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
-    };
-    machine.iter().filter(usable).copied().collect()
+/// A code point of six bits.
+fn dscp(key: &str, value: u8) -> Result<Dscp, Error> {
+    Dscp::new(value).ok_or_else(|| {
+        unusable(
+            key,
+            &value.to_string(),
+            "a DSCP from 0 to 63, such as 46 for EF",
+        )
+    })
 }
 
 #[cfg(test)]

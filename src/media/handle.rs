@@ -15,6 +15,7 @@ use super::path;
 use super::worker::{self, Order};
 use super::{CallStatistics, Error, RtpSockets, SecureLeg};
 use crate::codec::AudioFormat;
+use crate::dscp::Dscp;
 use crate::protection::Protection;
 
 /// How many commands may wait for a worker.
@@ -40,6 +41,9 @@ pub struct WorkerConfig {
     pub statistics_interval: Duration,
     /// The kernel's receive buffer of each WebRTC socket, octets; zero leaves the system's.
     pub receive_buffer: usize,
+    /// How all that the WebRTC sockets send is marked: DTLS and STUN like the audio beside them
+    /// (RFC 8837 section 5).
+    pub dscp: Dscp,
 }
 
 impl Default for WorkerConfig {
@@ -52,6 +56,7 @@ impl Default for WorkerConfig {
             report_interval: Duration::from_secs(2),
             statistics_interval: Duration::from_secs(2),
             receive_buffer: 4 * 1024 * 1024,
+            dscp: Dscp::DEFAULT,
         }
     }
 }

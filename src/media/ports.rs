@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Error;
+use crate::dscp::Dscp;
 
 /// How long a pair rests when the configuration does not say.
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(2);
@@ -37,6 +38,20 @@ pub struct PortsConfig {
     pub range: RangeInclusive<u16>,
     /// How long a pair rests after a call.
     pub drain: Duration,
+    /// How RTP and RTCP are marked.
+    pub dscp: Dscp,
+}
+
+impl PortsConfig {
+    /// Packets that are not marked.
+    pub fn new(address: IpAddr, range: RangeInclusive<u16>, drain: Duration) -> Self {
+        PortsConfig {
+            address,
+            range,
+            drain,
+            dscp: Dscp::DEFAULT,
+        }
+    }
 }
 
 /// The pairs of a range: which are free, which rest. Pure; the sockets are [`Ports`]'s.
@@ -87,6 +102,7 @@ impl Pairs {
 #[derive(Clone, Debug)]
 pub struct Ports {
     address: IpAddr,
+    dscp: Dscp,
     range: (u16, u16),
     pairs: Arc<Mutex<Pairs>>,
 }
@@ -132,6 +148,7 @@ impl Ports {
         }
         Ok(Ports {
             address: config.address,
+            dscp: config.dscp,
             range,
             pairs: Arc::new(Mutex::new(pairs)),
         })
@@ -161,7 +178,7 @@ impl Ports {
             let Some(port) = pairs.take(Instant::now()) else {
                 break;
             };
-            match bind_pair(self.address, port) {
+            match bind_pair(self.address, port, self.dscp) {
                 Ok((rtp, rtcp)) => {
                     let lease = Lease {
                         port,
@@ -194,9 +211,11 @@ impl Ports {
     }
 }
 
-fn bind_pair(address: IpAddr, port: u16) -> io::Result<(UdpSocket, UdpSocket)> {
+fn bind_pair(address: IpAddr, port: u16, dscp: Dscp) -> io::Result<(UdpSocket, UdpSocket)> {
     let rtp = UdpSocket::bind((address, port))?;
     let rtcp = UdpSocket::bind((address, port + 1))?;
+    // Best effort: audio without its mark is better than none.
+    let _ = (dscp.mark(&rtp), dscp.mark(&rtcp));
     rtp.set_nonblocking(true)?;
     rtcp.set_nonblocking(true)?;
     Ok((rtp, rtcp))

@@ -143,6 +143,8 @@ pub struct Sip {
     pub idle_timeout: u64,
     /// Seconds that a peer may take for its first message, and for each that it has begun.
     pub message_timeout: u64,
+    /// The differentiated services code point of SIP, 0 to 63.
+    pub dscp: u8,
 }
 
 impl Default for Sip {
@@ -166,6 +168,7 @@ impl Default for Sip {
             max_connections_per_address: 128,
             idle_timeout: 900,
             message_timeout: 30,
+            dscp: 24,
         }
     }
 }
@@ -240,6 +243,8 @@ pub struct Media {
     pub reorder_window: u64,
     /// Seconds without audio until the log says so.
     pub silence_timeout: u64,
+    /// The differentiated services code point of RTP and RTCP on both sides, 0 to 63.
+    pub dscp: u8,
 }
 
 impl Default for Media {
@@ -252,6 +257,7 @@ impl Default for Media {
             opus_complexity: 0,
             reorder_window: 40,
             silence_timeout: 10,
+            dscp: 46,
         }
     }
 }

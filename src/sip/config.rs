@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::address::sip_uri;
 use super::identity::IdentityPolicy;
 use super::redirection::RedirectPolicy;
+use crate::dscp::Dscp;
 use crate::redacted::Redacted;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
@@ -32,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// What TLS proves and whom it trusts.
     pub tls: Tls,
+    /// How all that is sent is marked.
+    pub dscp: Dscp,
 }
 
 /// Certificates of the whole user agent, PEM.

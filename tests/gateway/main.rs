@@ -22,6 +22,8 @@ mod call_out;
 mod delayed_offer;
 mod digits;
 mod drain;
+#[cfg(target_os = "linux")]
+mod dscp;
 mod early_media;
 mod endings;
 mod failover;

@@ -12,7 +12,9 @@ const here = dirname(fileURLToPath(import.meta.url));
 const repository = join(here, "../..");
 const { INTEROP_ROOT: sid, INTEROP_ROOT_BULLSEYE: bullseye, INTEROP_AUDIO: audio } = process.env;
 const wanted = process.argv.slice(2);
-const files = readdirSync(join(here, "behaviours")).filter((name) => name.endsWith(".mjs"))
+/** With another gateway beside ours: what compares the two, instead of the tests. */
+const folder = join(here, process.env.INTEROP_OLD_GATEWAY ? "comparisons" : "behaviours");
+const files = readdirSync(folder).filter((name) => name.endsWith(".mjs"))
   .filter((name) => wanted.length === 0 || wanted.some((word) => name.includes(word))).sort();
 
 const FILE_LIMIT_MILLISECONDS = 480000;
@@ -79,7 +81,7 @@ async function runFile(name, direct) {
   let bad = 0;
   try {
     run.network.make();
-    const child = spawn("ip", ["netns", "exec", run.network.browser, process.execPath, join(here, "behaviours", name)], {
+    const child = spawn("ip", ["netns", "exec", run.network.browser, process.execPath, join(folder, name)], {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, INTEROP_PLACE: JSON.stringify({ repository, root: sid, roots: { sid, bullseye }, audio, id, logs }) },
     });

@@ -209,12 +209,7 @@ pub fn ports(pairs: u16, drain: Duration) -> Ports {
     static NEXT: AtomicU16 = AtomicU16::new(21_000);
     let first = NEXT.fetch_add(2 * pairs, Ordering::Relaxed);
     let range = first..=first + 2 * pairs - 1;
-    Ports::new(&PortsConfig {
-        address: LOOPBACK,
-        range,
-        drain,
-    })
-    .expect("a range with pairs")
+    Ports::new(&PortsConfig::new(LOOPBACK, range, drain)).expect("a range with pairs")
 }
 
 /// A UDP socket of a test: a browser, a PBX, or a stranger.

@@ -69,6 +69,11 @@ pub fn start<L: SecureLeg>(config: WorkerConfig, capacity: usize) -> Result<Star
     let poll = Poll::new().map_err(failed("event loop"))?;
     let waker = Waker::new(poll.registry(), WAKER).map_err(failed("waker"))?;
     let bound = sockets::bind_all(&config.addresses, config.port, config.receive_buffer)?;
+    for socket in &bound {
+        if let Err(error) = config.dscp.mark(socket) {
+            tracing::warn!(%error, "audio to browsers is sent without its dscp");
+        }
+    }
     debug_assert!(
         bound.len() < CALL_TOKENS,
         "tokens of calls come after those of sockets"

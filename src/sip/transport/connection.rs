@@ -20,6 +20,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::sockets::Inbound;
+use crate::dscp::Dscp;
 use crate::sip::config::{Limits, Transport};
 use crate::sip::framing::{Frame, Framer};
 use crate::sip::transaction::key::ClientKey;
@@ -45,6 +46,8 @@ pub struct Plan {
     /// Where a connection that we open leaves from; `None`: as the route says.
     pub source: Option<IpAddr>,
     pub limits: Limits,
+    /// How a connection that we open is marked.
+    pub dscp: Dscp,
     pub inbound: mpsc::Sender<Inbound>,
 }
 
@@ -136,6 +139,8 @@ async fn connect(plan: &Plan) -> io::Result<TcpStream> {
         true => TcpSocket::new_v4()?,
         false => TcpSocket::new_v6()?,
     };
+    // Best effort: a connection without its mark is better than none.
+    let _ = plan.dscp.mark(&socket);
     if let Some(ip) = plan.source {
         socket.bind((ip, 0).into())?;
     }
@@ -340,6 +345,39 @@ async fn write(
                 let _ = plan.inbound.send(Inbound::Failed { transaction }).await;
             }
             return "write_failed";
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn opened_connection_is_marked_in_both_families() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = tokio::net::TcpListener::bind(address)
+                .await
+                .expect("loopback");
+            let remote = listener.local_addr().expect("bound");
+            let plan = Plan {
+                id: 1,
+                transport: Transport::Tcp,
+                remote,
+                elsewhere: None,
+                listener: 0,
+                source: None,
+                limits: Limits::default(),
+                dscp: Dscp::CS3,
+                inbound: mpsc::channel(1).0,
+            };
+            let stream = connect(&plan).await.expect("a listener");
+            let options = socket2::SockRef::from(&stream);
+            let octet = match remote.is_ipv4() {
+                true => options.tos_v4(),
+                false => options.tclass_v6(),
+            };
+            assert_eq!(octet.expect("an option"), 24 << 2, "{address}");
         }
     }
 }

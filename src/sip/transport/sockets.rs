@@ -18,6 +18,7 @@ use super::connection::{Accepting, Opening, Outgoing, Plan, run_accepted, run_op
 use super::credentials::{Credentials, Sources, watch};
 use super::datagrams::Datagrams;
 use super::icmp;
+use crate::dscp::Dscp;
 use crate::sip::config::{Config, Limits, Listen, Transport};
 use crate::sip::error::Error;
 use crate::sip::locating::{Answer, Question, Resolver};
@@ -92,6 +93,7 @@ pub struct Unsent;
 #[derive(Debug)]
 pub struct Transports {
     limits: Limits,
+    dscp: Dscp,
     /// Addresses of the listeners.
     listeners: Vec<IpAddr>,
     udp: HashMap<usize, Arc<UdpSocket>>,
@@ -140,6 +142,7 @@ impl Transports {
         let credentials = sources.as_ref().map(Sources::load).transpose()?;
         let mut transports = Transports {
             limits: config.limits.clone(),
+            dscp: config.dscp,
             listeners: config.listen.iter().map(|at| at.address.ip()).collect(),
             udp: HashMap::new(),
             datagrams: Datagrams::new(),
@@ -189,6 +192,7 @@ impl Transports {
         match listen.transport {
             Transport::Udp => {
                 let socket = socket(listen.address, Type::DGRAM, Protocol::UDP)?;
+                self.mark(&socket, listen.address);
                 let _ = socket.set_recv_buffer_size(UDP_BUFFER);
                 let _ = socket.set_send_buffer_size(UDP_BUFFER);
                 let socket = Arc::new(UdpSocket::from_std(socket.into())?);
@@ -217,6 +221,8 @@ impl Transports {
             }
             Transport::Tcp | Transport::Tls => {
                 let socket = socket(listen.address, Type::STREAM, Protocol::TCP)?;
+                // Accepted connections inherit it.
+                self.mark(&socket, listen.address);
                 socket.listen(1_024)?;
                 let listener = TcpListener::from_std(socket.into())?;
                 let address = listener.local_addr()?;
@@ -225,6 +231,12 @@ impl Transports {
                     .spawn(accept(listener, transport, index, inbound));
                 Ok(address)
             }
+        }
+    }
+
+    fn mark(&self, socket: &Socket, address: SocketAddr) {
+        if let Err(error) = self.dscp.mark(socket) {
+            tracing::warn!(%address, %error, "sip is sent without its dscp");
         }
     }
 
@@ -436,6 +448,7 @@ impl Transports {
             listener,
             source: bound.filter(|ip| !ip.is_unspecified()),
             limits: self.limits.clone(),
+            dscp: self.dscp,
             inbound: self.inbound.clone(),
         };
         self.by_peer.insert(peer.clone(), id);

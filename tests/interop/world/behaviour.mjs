@@ -68,6 +68,11 @@ class World {
     return this.#only("gateway", () => Gateway.start(this.place, options));
   }
 
+  /** A gateway with the default configuration, see Gateway.startDefault; several may run. */
+  gatewayByDefault(options) {
+    return this.#only(`gateway ${options.name}`, () => Gateway.startDefault(this.place, options));
+  }
+
   /** Ends one of the parts that are started at most once, so that another can be. */
   async #stop(part) {
     const made = this.#once.get(part);

@@ -87,17 +87,36 @@ export class Gateway {
    * @param {object} place { repository, network, logs }
    * @param {object} options what configuration() takes
    */
-  static async start(place, options = {}) {
-    const gateway = new Gateway();
-    const file = join(place.logs, "trunkline.toml");
-    writeFileSync(file, configuration({
+  static start(place, options = {}) {
+    return Gateway.#launch(place, configuration({
       trunks: [trunks.asterisk()], routes: [routes.asterisk, routes.unknown], ...options,
     }));
-    gateway.url = `http://${addresses.gatewayForBrowser}:${HTTP_PORT}/`;
-    const binary = process.env.INTEROP_GATEWAY ?? join(place.repository, "target/debug/trunkline");
+  }
+
+  /**
+   * One with the default configuration but for its ports, and with HTTP on all addresses.
+   * @param {object} options name: of its files; binary: absent, the gateway under test; port: of
+   *   HTTP, and of SIP one thousand lower
+   */
+  static startDefault(place, { name, binary, port }) {
+    const sections = {
+      http: { listen: `0.0.0.0:${port}` },
+      sip: { listen: [`udp:127.0.0.1:${port - 1000}`, `tcp:127.0.0.1:${port - 1000}`] },
+      media: { rtp_ports: `${20000 + (port % 100) * 100}-${20099 + (port % 100) * 100}` },
+    };
+    const text = Object.entries(sections).map(([key, keys]) => table(`[${key}]`, keys)).join("\n");
+    return Gateway.#launch(place, text, { name, binary, port });
+  }
+
+  static async #launch(place, text, { name = "gateway", port = HTTP_PORT, binary } = {}) {
+    const gateway = new Gateway();
+    const file = join(place.logs, name === "gateway" ? "trunkline.toml" : `${name}.toml`);
+    writeFileSync(file, text);
+    gateway.url = `http://${addresses.gatewayForBrowser}:${port}/`;
+    binary ??= process.env.INTEROP_GATEWAY ?? join(place.repository, "target/debug/trunkline");
     gateway.process = new Process(
       place.network.inside(place.network.gateway, binary, "--config", file),
-      { log: join(place.logs, "gateway.log"), environment: { RUST_BACKTRACE: "1", NO_COLOR: "1" } });
+      { log: join(place.logs, `${name}.log`), environment: { RUST_BACKTRACE: "1", NO_COLOR: "1" } });
     const deadline = Date.now() + 10000;
     while ((await gateway.fetch("/health").catch(() => ({}))).status !== 200) {
       if (gateway.process.ended || Date.now() > deadline) {
