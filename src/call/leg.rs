@@ -1,6 +1,7 @@
 //! Joins [`crate::peer`] with [`crate::media`], which do not know each other: the media worker
 //! carries a [`Peer`] as its secure leg.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -21,6 +22,8 @@ pub struct PeerLeg {
 struct Counted {
     candidates: UnusedCandidates,
     checks: SuppressedChecks,
+    /// For the call's task: at most one for each reason.
+    news: VecDeque<PeerEvent>,
 }
 
 /// What the peer tells the call's task.
@@ -30,6 +33,15 @@ pub enum PeerEvent {
     Peer(peer::Event),
     /// The browser's description is of no use.
     Refused,
+    /// Candidates of the browser were rejected, for the first time in this call for this reason.
+    CandidatesRejected {
+        /// The reason as a metric label.
+        reason: &'static str,
+        /// How many at once.
+        count: u64,
+    },
+    /// For the first time in this call a check was not sent, to spare addresses that do not answer.
+    ChecksSuppressed,
 }
 
 /// What the call's task tells its peer.
@@ -51,8 +63,8 @@ impl PeerLeg {
         }
     }
 
-    /// Adds the candidates that were rejected since to the metrics, and logs the first of a call
-    /// that names an address or a port where no check is ever sent.
+    /// Adds the candidates that were rejected since to the metrics, and tells the call's task of
+    /// the first for each reason.
     fn count_candidates(&mut self) {
         let unused = self.peer.unused_candidates();
         if unused == self.counted.candidates {
@@ -69,18 +81,16 @@ impl PeerLeg {
                 .increment(count - known);
             let ordinary = matches!(reason, CandidateRejection::Ignored);
             if known == 0 && !ordinary {
-                let ufrag = self.peer.local_ufrag();
-                tracing::warn!(
-                    reason = label,
+                self.counted.news.push_back(PeerEvent::CandidatesRejected {
+                    reason: label,
                     count,
-                    ufrag,
-                    "ICE candidates of the client rejected"
-                );
+                });
             }
         }
     }
 
-    /// Adds the checks that were not sent since to the metrics, and logs the first of a call.
+    /// Adds the checks that were not sent since to the metrics, and tells the call's task of the
+    /// first.
     fn count_checks(&mut self) {
         let suppressed = self.peer.suppressed_checks();
         if suppressed == self.counted.checks {
@@ -90,11 +100,7 @@ impl PeerLeg {
         let budget = suppressed.call_budget - before.call_budget;
         let rate = suppressed.gateway_rate - before.gateway_rate;
         if before == SuppressedChecks::default() {
-            let ufrag = self.peer.local_ufrag();
-            tracing::warn!(
-                ufrag,
-                "ICE checks suppressed: candidates of the client do not answer"
-            );
+            self.counted.news.push_back(PeerEvent::ChecksSuppressed);
         }
         metrics::counter!("trunkline_ice_checks_suppressed_total", "reason" => "call_budget")
             .increment(budget);
@@ -172,7 +178,8 @@ impl SecureLeg for PeerLeg {
         if std::mem::take(&mut self.refused) {
             return Some(PeerEvent::Refused);
         }
-        self.peer.poll_event().map(PeerEvent::Peer)
+        let news = self.counted.news.pop_front();
+        news.or_else(|| self.peer.poll_event().map(PeerEvent::Peer))
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -153,6 +153,22 @@ impl CallTask {
 
     fn take_media(&mut self, event: media::MediaEvent<PeerEvent>) {
         match &event {
+            media::MediaEvent::Leg(PeerEvent::CandidatesRejected { reason, count }) => {
+                tracing::warn!(
+                    call = self.key.0,
+                    user = %self.user,
+                    reason,
+                    count,
+                    "ICE candidates of the client rejected"
+                );
+            }
+            media::MediaEvent::Leg(PeerEvent::ChecksSuppressed) => {
+                tracing::warn!(
+                    call = self.key.0,
+                    user = %self.user,
+                    "ICE checks suppressed: candidates of the client do not answer"
+                );
+            }
             media::MediaEvent::Leg(event) => {
                 tracing::debug!(call = self.key.0, ?event, "peer");
             }

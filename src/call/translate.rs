@@ -89,6 +89,9 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
         media::MediaEvent::Leg(PeerEvent::Refused) => Event::PeerFailed {
             reason: EndReason::BadOffer,
         },
+        media::MediaEvent::Leg(
+            PeerEvent::CandidatesRejected { .. } | PeerEvent::ChecksSuppressed,
+        ) => return None,
         media::MediaEvent::Leg(PeerEvent::Peer(event)) => match event {
             peer::Event::Connected { .. } => Event::PeerConnected,
             peer::Event::Closed => Event::PeerClosed,

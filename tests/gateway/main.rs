@@ -44,6 +44,7 @@ mod sign_in;
 mod silent_sockets;
 mod srtp;
 mod strangers;
+mod third_party_candidates;
 mod transfer;
 mod transfer_endings;
 mod user_lines;

@@ -12,7 +12,7 @@ import { sleep, until } from "../world/process.mjs";
 
 const CALLS = Number(process.env.SET_UP_CALLS ?? 25);
 const BROWSER = process.env.SET_UP_BROWSER ?? "chromium";
-const RATIO_LIMIT = BROWSER === "chromium" ? 0.75 : 1.1;
+const RATIO_LIMIT = BROWSER === "chromium" ? 0.75 : 1.25;
 
 const steps = ["answerSdp", "connected", "firstPacket", "firstAudio"];
 
