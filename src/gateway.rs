@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use crate::agent::{self, Agent};
 use crate::call::{Delivery, Directory, Exchange, PeerLeg, Resources};
 use crate::dscp::Dscp;
-use crate::media::{DEFAULT_DRAIN, Ports, PortsConfig, WorkerConfig, WorkerHandle};
+use crate::media::{WorkerConfig, WorkerHandle};
 use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
 use crate::settings::{self, Settings};
 use crate::signaling::{self, Door, DoorLimits};
@@ -147,13 +147,7 @@ impl Gateway {
         let exchange = Arc::new(Exchange::new(Resources {
             sip: sip.clone(),
             workers,
-            ports: Ports::new(&PortsConfig {
-                address: plan.rtp_address,
-                range: plan.rtp_ports,
-                drain: DEFAULT_DRAIN,
-                dscp: plan.media_dscp,
-            })?,
-            rtp_advertise: settings.media.rtp_advertise,
+            rtp: plan.rtp.open(&plan.rtp_ports, plan.media_dscp)?,
             directory: Arc::clone(&directory),
             routes: plan.routes,
             trunks: plan.rules,

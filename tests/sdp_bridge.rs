@@ -158,6 +158,30 @@ fn a_call_from_the_pbx_mirrors_it() {
 }
 
 #[test]
+fn browser_is_asked_for_packets_of_the_pbx_where_its_codec_passes_untouched() {
+    let asked = |lines: &str, codecs: &[Codec], prefer| {
+        let text = format!(
+            "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 97 0\r\n\
+             a=rtpmap:97 opus/48000/2\r\n{lines}"
+        );
+        let trunk = trunk(&[Opus, Pcmu], prefer);
+        let offer = Offer::parse(text).expect("parses");
+        let offer = pbx::read_offer(&offer, &trunk).expect("audio");
+        bridge::ptime_for_browser(&offer, &browsers(codecs), &trunk)
+    };
+    assert_eq!(asked("a=ptime:60\r\n", &[Opus, Pcmu], true), 60);
+    assert_eq!(asked("a=ptime:60\r\na=maxptime:40\r\n", &[Opus], true), 40);
+    assert_eq!(asked("a=maxptime:10\r\n", &[Opus], true), 10);
+    // Opus has no frame of 30 ms.
+    assert_eq!(asked("a=ptime:30\r\n", &[Opus], true), 20);
+    assert_eq!(asked("a=ptime:30\r\n", &[Pcmu], true), 30);
+    assert_eq!(asked("", &[Opus], true), 20);
+    // Transcoded, the PBX's packets are of our own making.
+    assert_eq!(asked("a=ptime:60\r\n", &[Opus], false), 20);
+    assert_eq!(asked("a=ptime:60\r\n", &[Pcma], true), 20);
+}
+
+#[test]
 fn sharing_nothing_with_a_policy_is_an_error_before_anybody_is_called() {
     let offer = Offer::parse(
         include_str!("fixtures/sdp/chromium-offer-audio.sdp").replace("111 63 9 0 8", "111 63 9"),

@@ -224,6 +224,11 @@ fn the_dtls_role_is_the_server_where_we_may_choose_and_never_changes_after() {
     assert_eq!(role("actpass", Setup::ActPass), "passive");
     assert_eq!(role("active", Setup::ActPass), "passive");
     assert_eq!(role("passive", Setup::ActPass), "active");
+    // Whatever we would have chosen, an offer that names its role leaves us the other one.
+    assert_eq!(role("active", Setup::Active), "passive");
+    assert_eq!(role("active", Setup::Passive), "passive");
+    assert_eq!(role("passive", Setup::Active), "active");
+    assert_eq!(role("passive", Setup::Passive), "active");
     // Chosen once, the role stays when the browser leaves it open again.
     assert_eq!(role("actpass", Setup::Active), "active");
     assert_eq!(role("actpass", Setup::Passive), "passive");
@@ -342,9 +347,10 @@ fn each_defect_has_its_error() {
         Err(Error::UnsupportedSetup("holdconn".into()))
     );
     assert_eq!(
-        read(good.replace("t=0 0", "t=now")).map_err(|error| error.to_string()),
-        Err("malformed session description, line 4: time start-time is malformed".into())
+        read(good.replace("v=0", "v=1")).map_err(|error| error.to_string()),
+        Err("malformed session description, line 1: version is not 0".into())
     );
+    assert_eq!(read(good.replace("t=0 0", "t=now")), read(good.to_owned()));
     assert_eq!(
         read(format!("{good}{}", "a=x\r\n".repeat(20_000))),
         Err(Error::TooLong(good.len() + 100_000))

@@ -467,12 +467,23 @@ fn each_defect_has_its_error() {
         refused(audio("0", "").replace("c=IN IP4 192.0.2.1\r\n", "")),
         Err(Error::NoAddress)
     );
-    for bad in ["pbx.example.com", "224.0.0.1", "192.0.2.1/127"] {
-        assert_eq!(
-            refused(audio("0", "").replace("c=IN IP4 192.0.2.1", &format!("c=IN IP4 {bad}"))),
-            Err(Error::UnsupportedAddress(bad.into()))
-        );
-    }
+    let at = |connection: &str| audio("0", "").replace("c=IN IP4 192.0.2.1", connection);
+    assert_eq!(
+        refused(at("c=IN IP4 pbx.example.com")),
+        Err(Error::UnknownName("pbx.example.com".into()))
+    );
+    assert_eq!(
+        refused(at("c=IN IP4 224.0.0.1/127")),
+        Err(Error::Multicast("224.0.0.1/127".into()))
+    );
+    assert_eq!(
+        refused(at("c=IN IP7 192.0.2.1")),
+        Err(Error::UnsupportedAddress("IN IP7 192.0.2.1".into()))
+    );
+    assert_eq!(
+        refused(at("c=ATM NSAP 47")),
+        Err(Error::UnsupportedNetwork("ATM NSAP 47".into()))
+    );
     assert_eq!(
         refused(audio("18 13", "a=rtpmap:18 G729/8000\r\n")),
         Err(Error::NoCommonCodec("G729/8000, 13".into()))

@@ -36,6 +36,7 @@ async fn relay(sip: sip::Handle, call: sip::Incoming) {
         let refusal = sip::Command::Reject {
             status: 503,
             reason: None,
+            warning: None,
         };
         let _ = sip.command(inbound, refusal).await;
         return;
@@ -58,7 +59,7 @@ async fn relay(sip: sip::Handle, call: sip::Incoming) {
                     continue;
                 }
                 Some(sip::Event::Refused { status, reason, .. }) => {
-                    (inbound, sip::Command::Reject { status, reason: Some(reason) })
+                    (inbound, sip::Command::Reject { status, reason: Some(reason), warning: None })
                 }
                 Some(sip::Event::Ended { cause, .. }) => (inbound, sip::Command::Hangup { cause }),
                 Some(_) => continue,

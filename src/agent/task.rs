@@ -4,7 +4,7 @@
     reason = "a driver: starts tasks, draws ids"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl Agent {
         let config = sip::Config {
             listen: vec![sip::Listen {
                 transport: sip::Transport::Udp,
-                address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+                address: (loopback_of(host), 0).into(),
             }],
             advertised: None,
             user_agent: concat!("Trunkline-agent/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -114,6 +114,14 @@ impl Agent {
     }
 }
 
+/// The loopback address of the same family.
+fn loopback_of(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
 async fn refuse(sip: &sip::Handle, leg: sip::LegId, status: u16) {
     let _ = sip
         .command(
@@ -121,6 +129,7 @@ async fn refuse(sip: &sip::Handle, leg: sip::LegId, status: u16) {
             sip::Command::Reject {
                 status,
                 reason: None,
+                warning: None,
             },
         )
         .await;
@@ -153,9 +162,10 @@ async fn answer(sip: &sip::Handle, incoming: sip::Incoming) -> Result<(), Error>
         }
         Some(number) => number,
     };
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let offer = sdp::Offer::parse(incoming.body.unwrap_or_default())?;
     let offer = sdp::pbx::read_offer(&offer, &sdp::TrunkPolicy::default())?;
+    let local = loopback_of(offer.remote.address.rtp.ip());
+    let socket = UdpSocket::bind((local, 0)).await?;
     let (answer, remote, format) = sdp::pbx::answer(
         &offer,
         socket.local_addr()?,
@@ -187,14 +197,14 @@ async fn answer(sip: &sip::Handle, incoming: sip::Incoming) -> Result<(), Error>
         sip.command(leg, sip::Command::Hangup { cause: Some(16) })
             .await?;
         tokio::time::sleep(CALLBACK_DELAY).await;
-        return call_back(sip, incoming.from_user).await;
+        return call_back(sip, incoming.from_user, local).await;
     }
     talk(sip, leg, &mut events, &socket, remote.address.rtp, party).await
 }
 
 /// Calls the page and sends back what it says.
-async fn call_back(sip: &sip::Handle, user: String) -> Result<(), Error> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+async fn call_back(sip: &sip::Handle, user: String, local: IpAddr) -> Result<(), Error> {
+    let socket = UdpSocket::bind((local, 0)).await?;
     let offer = sdp::pbx::offer(
         socket.local_addr()?,
         &sdp::TrunkPolicy::default(),
@@ -308,8 +318,14 @@ async fn reoffered(
             Ok(new.address.rtp)
         }
         Err(_) => {
-            sip.command(leg, sip::Command::RefuseReinvite { status: 488 })
-                .await?;
+            sip.command(
+                leg,
+                sip::Command::RefuseReinvite {
+                    status: 488,
+                    warning: None,
+                },
+            )
+            .await?;
             Ok(remote)
         }
     }

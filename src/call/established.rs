@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::machine::{Call, State, Step};
+use super::machine::{Call, State, Step, warning};
 use super::message::{Action, Event, Notice};
 use super::transferring::Transfer;
 use crate::codec::{AudioFormat, Direction};
@@ -239,6 +239,7 @@ impl Established {
         if matches!(self.reoffer, Reoffer::Sent(_) | Reoffer::InResponse(_)) {
             call.push(Action::RefuseReoffer {
                 status: REQUEST_PENDING,
+                warning: None,
             });
             return;
         }
@@ -261,7 +262,10 @@ impl Established {
                 });
                 self.apply(call, &remote, pbx);
             }
-            Err(_) => call.push(Action::RefuseReoffer { status: 488 }),
+            Err(error) => call.push(Action::RefuseReoffer {
+                status: 488,
+                warning: warning(&error),
+            }),
         }
     }
 

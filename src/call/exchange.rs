@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::directory::{Directory, LookUp, SocketSender};
 use super::fallback::Attempt;
@@ -22,19 +22,25 @@ use super::incoming::Invitation;
 use super::leg::PeerLeg;
 use super::machine::{Call, Local, Rules};
 use super::message::{Diverted, SocketId, TransferTarget};
+use super::names;
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
 use super::routing::{Destination, Rewrite, Routes};
-use super::sip_side::{Placement, SipSide};
+use super::rtp_addresses::{RtpAddress, RtpAddresses};
+use super::sip_side::{Placement, SipSide, refusal};
 use super::task::{Audience, CallTask};
 use super::transfer::{CallerNames, SIP_QUEUE};
+use super::translate;
 use super::{EndReason, Error};
-use crate::media::{self, CallKey, Ports, RtpSockets, WorkerHandle};
+use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::peer::{self, Peer, Role};
 use crate::{sdp, sip};
 
 /// Media events that may wait for a call's task.
 const MEDIA_QUEUE: usize = 64;
+
+/// Incoming calls that may wait for addresses of names; beyond it the names count as unknown.
+const MOST_LOOK_UPS: usize = 256;
 
 /// What calls through one trunk go by.
 #[derive(Clone, Debug)]
@@ -69,10 +75,8 @@ pub struct Resources {
     pub sip: sip::Handle,
     /// The media workers, each with the peer configuration of its own address.
     pub workers: Vec<(WorkerHandle<PeerLeg>, Arc<peer::Config>)>,
-    /// The RTP port pool.
-    pub ports: Ports,
-    /// The address to write into SDP in place of the pool's own.
-    pub rtp_advertise: Option<IpAddr>,
+    /// Addresses and ports of RTP towards PBXs.
+    pub rtp: RtpAddresses,
     /// Who is signed in.
     pub directory: Arc<Directory>,
     /// Where calls go.
@@ -89,6 +93,8 @@ pub struct Exchange {
     open: OpenCalls,
     next: AtomicU64,
     draining: AtomicBool,
+    /// Places for calls whose description waits for addresses of names.
+    look_ups: Arc<Semaphore>,
     /// Told when the gateway stops: every call task listens.
     stop: tokio::sync::watch::Sender<bool>,
 }
@@ -133,6 +139,7 @@ impl Exchange {
             open: OpenCalls::default(),
             next: AtomicU64::new(1),
             draining: AtomicBool::new(false),
+            look_ups: Arc::new(Semaphore::new(MOST_LOOK_UPS)),
             stop: tokio::sync::watch::Sender::new(false),
         }
     }
@@ -159,7 +166,7 @@ impl Exchange {
     }
 
     /// Begins a call from a page.
-    pub fn place(&self, placing: Placing) -> Result<CallHandle, Error> {
+    pub async fn place(&self, placing: Placing) -> Result<CallHandle, Error> {
         let destination = self
             .resources
             .routes
@@ -168,7 +175,8 @@ impl Exchange {
         let trunk = self.trunk(&destination.trunk)?;
         let headers = page_headers::permitted(&trunk.page_headers, placing.headers.clone())?;
         let open = self.admit()?;
-        let parts = self.parts(Role::Answerer)?;
+        let mut rtp = self.rtp_towards(&destination.trunk).await?;
+        let parts = self.parts(Role::Answerer, rtp)?;
         let mut ahead = VecDeque::from([self.placement(&placing, &destination, trunk, headers)]);
         let mut attempts = Vec::new();
         for name in &destination.fallback {
@@ -179,11 +187,24 @@ impl Exchange {
                 trunk: name.clone(),
                 ..destination.clone()
             };
-            ahead.push_back(self.placement(&placing, &asked, next, headers));
+            let its_own = self.rtp_towards(name).await?;
+            let (sockets, address) = match its_own.is_same(rtp) {
+                true => (None, None),
+                false => {
+                    let (sockets, address) = its_own.reserve()?;
+                    (Some(sockets), Some(address))
+                }
+            };
+            rtp = its_own;
+            ahead.push_back(Placement {
+                rtp: sockets,
+                ..self.placement(&placing, &asked, next, headers)
+            });
             attempts.push(Attempt {
                 rules: next.rules.clone(),
                 seed: sdp::KeySeed::new(rand::random()),
                 session: sdp::SessionIds::new(rand::random::<u32>().into()),
+                rtp: address,
             });
         }
         if let Some(last) = ahead.back_mut() {
@@ -211,6 +232,15 @@ impl Exchange {
             placing.user,
         )
         .map_err(Error::Ends)
+    }
+
+    /// The RTP address for a call to a trunk: of the family by which the trunk is reached.
+    async fn rtp_towards(&self, trunk: &str) -> Result<&RtpAddress, EndReason> {
+        let reached = match self.resources.rtp.has_choice(trunk) {
+            true => self.resources.sip.address_of_trunk(trunk).await,
+            false => None,
+        };
+        self.resources.rtp.towards(trunk, reached)
     }
 
     fn trunk(&self, name: &str) -> Result<&TrunkRules, EndReason> {
@@ -243,6 +273,7 @@ impl Exchange {
         Placement {
             outgoing,
             inband_digits: trunk.inband_digits,
+            rtp: None,
         }
     }
 
@@ -255,17 +286,29 @@ impl Exchange {
         })
     }
 
-    /// Begins a call from a PBX, or refuses it.
-    pub async fn receive(&self, incoming: sip::Incoming) {
+    /// Begins a call from a PBX, or refuses it. One whose description has names waits for their
+    /// addresses, and no other call waits for it.
+    pub async fn receive(self: &Arc<Self>, mut incoming: sip::Incoming) {
+        let named = incoming.body.clone().filter(|body| names::has_names(body));
+        let (Some(body), Ok(place)) = (named, Arc::clone(&self.look_ups).try_acquire_owned())
+        else {
+            return self.take(incoming).await;
+        };
+        let exchange = Arc::clone(self);
+        tokio::spawn(async move {
+            incoming.body = Some(names::resolved(&exchange.resources.sip, &body).await);
+            drop(place);
+            exchange.take(incoming).await;
+        });
+    }
+
+    async fn take(&self, incoming: sip::Incoming) {
         let leg = incoming.leg;
         if let Err(reason) = self.ring(incoming).await {
             let row = reason.ending();
             metrics::counter!("trunkline_calls_total", "direction" => "incoming", "reason" => row.code)
                 .increment(1);
-            let refusal = sip::Command::Reject {
-                status: row.sip_status,
-                reason: None,
-            };
+            let refusal = refusal(reason, None);
             if let Err(error) = self.resources.sip.command(leg, refusal).await {
                 tracing::debug!(%error, "refusal of an incoming call not sent");
             }
@@ -305,13 +348,16 @@ impl Exchange {
             LookUp::Pages(pages) => pages,
         };
         let open = self.admit().map_err(&refuse)?;
-        let parts = self.parts(Role::Offerer).map_err(&refuse)?;
-        let offer = incoming
-            .body
-            .as_ref()
-            .map(|body| String::from_utf8(body.to_vec()))
-            .transpose()
-            .map_err(|_| refuse(EndReason::BadPbxDescription))?;
+        let offer = incoming.body.clone().map(translate::text);
+        // The end that the offer names decides; a call without one answers in the family of SIP.
+        let remote = offer
+            .as_deref()
+            .and_then(|offer| self.offered_address(&name, trunk, offer))
+            .unwrap_or(incoming.source.ip());
+        let rtp = self.resources.rtp.towards(&name, Some(remote));
+        let parts = self
+            .parts(Role::Offerer, rtp.map_err(&refuse)?)
+            .map_err(&refuse)?;
         let invitation = Invitation {
             from: incoming.from_user.clone(),
             name: incoming.from_name.clone(),
@@ -343,6 +389,16 @@ impl Exchange {
             .map(|_| ())
     }
 
+    /// Where a PBX's offer wants its audio; none where it cannot be used, or does not say.
+    fn offered_address(&self, name: &str, trunk: &TrunkRules, offer: &str) -> Option<IpAddr> {
+        let mut policy = trunk.rules.trunk.clone();
+        policy.families = self.resources.rtp.families(name);
+        let offer = sdp::Offer::parse(offer).ok()?;
+        let read = sdp::pbx::read_offer(&offer, &policy).ok()?;
+        let ip = read.remote.address.rtp.ip();
+        (!ip.is_unspecified()).then_some(ip)
+    }
+
     fn admit(&self) -> Result<OpenCall, EndReason> {
         if self.is_draining() {
             return Err(EndReason::Shutdown);
@@ -352,25 +408,18 @@ impl Exchange {
             .ok_or(EndReason::Overload)
     }
 
-    fn parts(&self, role: Role) -> Result<Parts, EndReason> {
+    fn parts(&self, role: Role, rtp: &RtpAddress) -> Result<Parts, EndReason> {
         let (worker, config) = self
             .resources
             .workers
             .iter()
             .min_by_key(|(worker, _)| worker.load())
             .ok_or(EndReason::Internal)?;
-        let rtp = self.resources.ports.reserve().map_err(|error| {
-            tracing::warn!(%error, "no RTP port for a call");
-            EndReason::Overload
-        })?;
+        let (rtp, rtp_address) = rtp.reserve()?;
         let peer = Peer::new(config, role, Instant::now()).map_err(|error| {
             tracing::error!(%error, "no peer for a call");
             EndReason::Internal
         })?;
-        let mut rtp_address = rtp.local;
-        if let Some(advertise) = self.resources.rtp_advertise {
-            rtp_address.set_ip(advertise);
-        }
         let local = Local {
             rtp: sdp::LocalRtp::new(rtp_address, sdp::KeySeed::new(rand::random())),
             description: peer.local_description(),
@@ -431,6 +480,7 @@ impl Exchange {
             commands: command_queue,
             sip_events,
             second: None,
+            looking_up: None,
             referral: None,
             media_events,
             stop: self.stop.subscribe(),

@@ -4,6 +4,8 @@
 //! before has seen. The browser keeps the one answer that it has; what it may notice is that it
 //! rings later, after an announcement of the trunk that was left.
 
+use std::net::SocketAddr;
+
 use super::EndReason;
 use super::machine::{Call, Rules, State, Step};
 use super::message::Action;
@@ -20,6 +22,8 @@ pub struct Attempt {
     pub seed: sdp::KeySeed,
     /// Ids of its session description.
     pub session: sdp::SessionIds,
+    /// The address of RTP towards it; none: that of the trunk before it.
+    pub rtp: Option<SocketAddr>,
 }
 
 /// Whether a refusal says that the trunk cannot, and nothing of the called party: another trunk
@@ -63,8 +67,9 @@ impl Calling {
 
     fn go_on(mut self: Box<Self>, call: &mut Call, next: Attempt, status: u16) -> Step {
         self.leave_parties(call);
-        call.rules = next.rules;
-        call.local.rtp = sdp::LocalRtp::new(call.local.rtp.address, next.seed);
+        let rtp = next.rtp.unwrap_or(call.local.rtp.address);
+        call.rules = next.rules.with_rtp_at(rtp);
+        call.local.rtp = sdp::LocalRtp::new(rtp, next.seed);
         call.local.pbx_session = next.session;
         self.pbx_offer = self.offer_to_pbx(call);
         if let Err(reason) = self.answer_settled_browser(call) {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::EndReason;
 use super::established::{Basis, Established};
-use super::machine::{Call, Local, Rules, State, Step, refused_offer};
+use super::machine::{Call, Local, Rules, State, Step, refused_offer, warning};
 use super::message::{Action, Diverted, Event, Notice, SocketId};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
@@ -72,6 +72,7 @@ impl Call {
             Ok(offer) => offer,
             Err(error) => {
                 let reason = refused_offer(&error, EndReason::BadPbxDescription);
+                call.warning = warning(&error);
                 call.settle(Step::End(reason, None));
                 return call;
             }
@@ -79,6 +80,7 @@ impl Call {
         let mut policy = call.rules.browser.clone();
         if let Some(offer) = &pbx_offer {
             policy.codecs = bridge::offer_to_browser(offer, &call.rules.browser, &call.rules.trunk);
+            policy.ptime = bridge::ptime_for_browser(offer, &policy, &call.rules.trunk);
         }
         let browser_offer = sdp::browser::offer(
             &call.local.description,
@@ -135,7 +137,10 @@ impl Offering {
             }
             // Nobody is there yet whom it could concern.
             Event::Reoffered { .. } => {
-                call.push(Action::RefuseReoffer { status: 488 });
+                call.push(Action::RefuseReoffer {
+                    status: 488,
+                    warning: None,
+                });
                 Step::Stay(State::Offering(self))
             }
             _ => Step::Stay(State::Offering(self)),
@@ -216,7 +221,10 @@ impl Offering {
                     Basis::Theirs(pbx_offer),
                 ))))
             }
-            Err(error) => Step::End(refused_offer(&error, EndReason::BadPbxDescription), None),
+            Err(error) => {
+                call.warning = warning(&error);
+                Step::End(refused_offer(&error, EndReason::BadPbxDescription), None)
+            }
         }
     }
 }

@@ -10,6 +10,7 @@
 //! (ports, candidates) comes in with [`Local`]. Each state owns what exists only while it lasts.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::EndReason;
@@ -18,7 +19,7 @@ use super::incoming::{Confirming, Offering};
 use super::instant_message::MessageNotice;
 use super::message::{Action, Command, Event, Notice, Side};
 use super::outgoing::Calling;
-use crate::sdp;
+use crate::sdp::{self, Warning};
 
 /// What configuration says about calls of this trunk.
 #[derive(Clone, Debug)]
@@ -35,6 +36,14 @@ pub struct Rules {
     pub delayed_offer: bool,
     /// How digits reach the PBX.
     pub digits: DigitsBy,
+}
+
+impl Rules {
+    /// The rules of a call whose RTP has this address: audio of the other family cannot reach it.
+    pub(super) fn with_rtp_at(mut self, address: SocketAddr) -> Self {
+        self.trunk.families = sdp::RtpFamilies::of(address.ip());
+        self
+    }
 }
 
 /// How the digits that a page asks for reach the PBX once the call is answered; before that, in
@@ -103,6 +112,8 @@ pub struct Call {
     /// When ICE and DTLS must be through; none before both descriptions are there, and after.
     connect_deadline: Option<Instant>,
     peer_connected: bool,
+    /// What was wrong with the PBX's description that ends the call.
+    pub(super) warning: Option<Warning>,
 }
 
 /// Why an offer that cannot be used ends its call: nothing in common has a reason of its own.
@@ -111,6 +122,11 @@ pub(super) fn refused_offer(error: &sdp::Error, otherwise: EndReason) -> EndReas
         sdp::Error::NoCommonCodec(_) => EndReason::NoCommonCodec,
         _ => otherwise,
     }
+}
+
+/// What is wrong with a description, for the Warning header of a refusal.
+pub(super) fn warning(error: &sdp::Error) -> Option<Warning> {
+    Some(error.warning())
 }
 
 /// What a state makes of an input.
@@ -124,8 +140,9 @@ pub(super) enum Step {
 impl Call {
     pub(super) fn new(rules: Rules, local: Local) -> Self {
         Call {
-            rules,
+            rules: rules.with_rtp_at(local.rtp.address),
             local,
+            warning: None,
             state: State::Ended,
             actions: VecDeque::new(),
             connect_deadline: None,
@@ -259,7 +276,10 @@ impl Call {
             }
             (_, Event::Ended { reason }) => Step::End(reason, None),
             (state, Event::Replaced { .. }) if !state.is_established() => {
-                self.push(Action::RefuseNewLeg { status: 481 });
+                self.push(Action::RefuseNewLeg {
+                    status: 481,
+                    warning: None,
+                });
                 Step::Stay(state)
             }
             (state, Event::Referred { .. }) if !state.is_established() => {
@@ -384,7 +404,8 @@ impl Call {
             Step::End(reason, status) => {
                 self.state = State::Ended;
                 self.connect_deadline = None;
-                self.push(Action::EndPbx { reason });
+                let warning = self.warning.take();
+                self.push(Action::EndPbx { reason, warning });
                 self.push(Action::Finish { reason, status });
             }
         }

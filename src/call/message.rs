@@ -8,7 +8,7 @@ use super::EndReason;
 use super::instant_message::MessageNotice;
 use crate::codec::AudioFormat;
 use crate::protection::Protection;
-use crate::sdp;
+use crate::sdp::{self, Warning};
 
 /// One signed-in page's connection, unique in the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -281,6 +281,8 @@ pub enum Action {
     EndPbx {
         /// Why; gives the status and the cause.
         reason: EndReason,
+        /// What exactly was not acceptable in the PBX's description.
+        warning: Option<Warning>,
     },
     /// Offer anew to the PBX.
     Reoffer {
@@ -296,6 +298,8 @@ pub enum Action {
     RefuseReoffer {
         /// The SIP status.
         status: u16,
+        /// What exactly was not acceptable.
+        warning: Option<Warning>,
     },
     /// Ask the PBX to connect the other side elsewhere.
     Refer {
@@ -323,6 +327,8 @@ pub enum Action {
     RefuseNewLeg {
         /// The SIP status.
         status: u16,
+        /// What exactly was not acceptable.
+        warning: Option<Warning>,
     },
     /// End the second leg.
     DropNewLeg,

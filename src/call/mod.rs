@@ -17,10 +17,12 @@ mod incoming;
 mod instant_message;
 mod leg;
 mod machine;
+mod names;
 mod open_calls;
 mod outgoing;
 mod page_headers;
 mod routing;
+mod rtp_addresses;
 mod sip_side;
 mod task;
 mod transfer;
@@ -42,3 +44,4 @@ pub use message::{
     TransferTarget,
 };
 pub use routing::{Destination, InboundRoute, OutboundRoute, Rewrite, Routes};
+pub use rtp_addresses::{RtpAddress, RtpAddresses};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::EndReason;
 use super::established::{Basis, Established};
 use super::fallback::Attempt;
-use super::machine::{Call, Local, Rules, State, Step, refused_offer};
+use super::machine::{Call, Local, Rules, State, Step, refused_offer, warning};
 use super::message::{Action, Event, Notice};
 use crate::codec::{AudioFormat, Codec, Direction};
 use crate::sdp::{self, bridge};
@@ -144,7 +144,13 @@ impl Calling {
             } => {
                 match self.answer_offer(call, fork, &sdp) {
                     Ok(answer) => call.push(Action::AnswerReoffer { answer }),
-                    Err(_) => call.push(Action::RefuseReoffer { status: 488 }),
+                    Err(_) => {
+                        let warning = call.warning.take();
+                        call.push(Action::RefuseReoffer {
+                            status: 488,
+                            warning,
+                        });
+                    }
                 }
                 Step::Stay(State::Calling(self))
             }
@@ -246,7 +252,11 @@ impl Calling {
                 sdp::pbx::answer(&offer, rtp, &policy, session, Direction::SendRecv)
                     .map(|answered| (offer, answered))
             })
-            .map_err(|error| refused_offer(&error, EndReason::BadPbxDescription))?;
+            .map_err(|error| {
+                call.warning = warning(&error);
+                refused_offer(&error, EndReason::BadPbxDescription)
+            })?;
+        call.warning = None;
         call.local.pbx_session = session;
         let party = Party {
             description: sdp.to_owned(),
@@ -267,7 +277,10 @@ impl Calling {
                 &party.pbx,
                 &call.rules.trunk,
             );
-            self.answer_browser(call, codec)?;
+            // What passes untouched has the length that the PBX wants.
+            let send = &party.pbx.send;
+            let ptime = (codec == Some(send.codec)).then_some(send.ptime);
+            self.answer_browser(call, codec, ptime)?;
         }
         self.parties.insert(fork, party);
         self.listen_to(call, fork);
@@ -300,7 +313,7 @@ impl Calling {
         let settled =
             bridge::browser_codec_is_settled(&self.offer, &call.rules.browser, &call.rules.trunk);
         match settled {
-            Some(codec) if self.browser.is_none() => self.answer_browser(call, Some(codec)),
+            Some(codec) if self.browser.is_none() => self.answer_browser(call, Some(codec), None),
             _ => Ok(()),
         }
     }
@@ -311,11 +324,19 @@ impl Calling {
         Some(offer.offer.to_string())
     }
 
-    fn answer_browser(&mut self, call: &mut Call, codec: Option<Codec>) -> Result<(), EndReason> {
+    /// `ptime`: milliseconds of audio in a packet, where the policy's does not hold.
+    fn answer_browser(
+        &mut self,
+        call: &mut Call,
+        codec: Option<Codec>,
+        ptime: Option<u8>,
+    ) -> Result<(), EndReason> {
+        let mut policy = call.rules.browser.clone();
+        policy.ptime = ptime.unwrap_or(policy.ptime);
         let answered = sdp::browser::answer(
             &self.offer,
             &call.local.description,
-            &call.rules.browser,
+            &policy,
             codec,
             bridge::is_narrowband(&call.rules.trunk.codecs),
             call.local.browser_session,

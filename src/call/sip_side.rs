@@ -2,9 +2,32 @@
 
 use std::collections::VecDeque;
 
+use super::EndReason;
 use super::message::DialogId;
 use super::transfer::CallerNames;
-use crate::sip;
+use crate::media::RtpSockets;
+use crate::{sdp, sip};
+
+/// Refuses an incoming call for that reason. Where the status says that something was not
+/// acceptable, a warning says what (RFC 3261 section 21.4.26).
+pub(super) fn refusal(reason: EndReason, warning: Option<sdp::Warning>) -> sip::Command {
+    let row = reason.ending();
+    let of_table =
+        || matches!(row.sip_status, 488 | 606).then(|| sip::Warning::miscellaneous(row.text));
+    sip::Command::Reject {
+        status: row.sip_status,
+        reason: None,
+        warning: warning.map(written).or_else(of_table),
+    }
+}
+
+/// A warning as SIP writes it.
+pub(super) fn written(warning: sdp::Warning) -> sip::Warning {
+    sip::Warning {
+        code: warning.code,
+        text: warning.text,
+    }
+}
 
 /// The SIP leg and what is known of it.
 pub(super) struct SipSide {
@@ -23,6 +46,8 @@ pub(super) struct Placement {
     pub(super) outgoing: sip::Outgoing,
     /// Whether digits are looked for in the trunk's audio.
     pub(super) inband_digits: bool,
+    /// Sockets of RTP towards it, where those of the trunk before it do not serve.
+    pub(super) rtp: Option<RtpSockets>,
 }
 
 pub(super) enum Stage {

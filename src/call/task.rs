@@ -14,8 +14,9 @@ use super::instant_message::MessageNotice;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
 use super::machine::Call;
 use super::message::{Action, Command, Event, Notice, Quality, Side, SocketId};
+use super::names::{LookingUp, looked_up};
 use super::open_calls::OpenCall;
-use super::sip_side::{SipSide, Stage};
+use super::sip_side::{SipSide, Stage, refusal, written};
 use super::transfer::{SIP_QUEUE, SecondLeg, second_event};
 use super::translate;
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
@@ -46,6 +47,8 @@ enum Stimulus {
     Asked(Command),
     Sip(sip::Event),
     Second(sip::Event),
+    /// The names in the description of an event are looked up; of the second leg or the first.
+    LookedUp(bool, Option<sip::Event>),
     Media(Box<media::MediaEvent<PeerEvent>>),
     MediaGone,
     Time,
@@ -63,6 +66,8 @@ pub(super) struct CallTask {
     pub(super) sip_events: mpsc::Receiver<sip::Event>,
     /// The other leg of a transfer.
     pub(super) second: Option<SecondLeg>,
+    /// An event whose description waits for addresses.
+    pub(super) looking_up: Option<LookingUp>,
     /// Whom the PBX wants us to call.
     pub(super) referral: Option<Box<sip::Referral>>,
     pub(super) media_events: mpsc::Receiver<media::MediaEvent<PeerEvent>>,
@@ -96,8 +101,19 @@ impl CallTask {
                         self.call.handle_command(command, Instant::now());
                     }
                 }
-                Stimulus::Sip(event) => self.take_sip(event).await,
-                Stimulus::Second(event) => self.take_second(event),
+                Stimulus::Sip(event) => {
+                    if let Some(event) = self.look_up(event, false) {
+                        self.take_sip(event).await;
+                    }
+                }
+                Stimulus::Second(event) => {
+                    if let Some(event) = self.look_up(event, true) {
+                        self.take_second(event);
+                    }
+                }
+                Stimulus::LookedUp(false, Some(event)) => self.take_sip(event).await,
+                Stimulus::LookedUp(true, Some(event)) => self.take_second(event),
+                Stimulus::LookedUp(_, None) => {}
                 Stimulus::Media(event) => self.take_media(*event),
                 Stimulus::MediaGone => self.call.handle_event(Event::MediaLost, Instant::now()),
                 Stimulus::Time => self.call.handle_timeout(Instant::now()),
@@ -116,10 +132,13 @@ impl CallTask {
     /// Waits for whatever comes first.
     async fn next(&mut self) -> Stimulus {
         let deadline = self.call.poll_timeout();
+        // The events of a leg are taken in their order.
+        let waits = self.looking_up.is_some();
         tokio::select! {
             Some(command) = self.commands.recv() => Stimulus::Asked(command),
-            Some(event) = self.sip_events.recv() => Stimulus::Sip(event),
-            event = second_event(&mut self.second) => Stimulus::Second(event),
+            (second, event) = looked_up(&mut self.looking_up) => Stimulus::LookedUp(second, event),
+            Some(event) = self.sip_events.recv(), if !waits => Stimulus::Sip(event),
+            event = second_event(&mut self.second), if !waits => Stimulus::Second(event),
             event = self.media_events.recv() => {
                 event.map_or(Stimulus::MediaGone, |event| Stimulus::Media(Box::new(event)))
             },
@@ -250,13 +269,10 @@ impl CallTask {
                 self.side.become_dialog();
                 self.handle.set_dialog(self.side.dialog());
             }
-            Action::EndPbx { reason } => {
+            Action::EndPbx { reason, warning } => {
                 let row = reason.ending();
                 let command = match self.side.stage {
-                    Stage::Invited(_) => sip::Command::Reject {
-                        status: row.sip_status,
-                        reason: None,
-                    },
+                    Stage::Invited(_) => refusal(reason, warning),
                     _ => sip::Command::Hangup {
                         cause: Some(row.cause),
                     },
@@ -279,16 +295,17 @@ impl CallTask {
                     })
                     .await;
             }
-            Action::RefuseReoffer { status } => {
+            Action::RefuseReoffer { status, warning } => {
+                let warning = warning.map(written);
                 self.side
-                    .command(sip::Command::RefuseReinvite { status })
+                    .command(sip::Command::RefuseReinvite { status, warning })
                     .await;
             }
             Action::Refer { to } => self.refer(to).await,
             Action::InviteInstead { offer } => self.invite_instead(offer).await,
             Action::ReportTransfer { status, last } => self.report_transfer(status, last).await,
             Action::AcceptNewLeg { sdp } => self.accept_new_leg(sdp).await,
-            Action::RefuseNewLeg { status } => self.refuse_new_leg(status).await,
+            Action::RefuseNewLeg { status, warning } => self.refuse_new_leg(status, warning).await,
             Action::DropNewLeg => self.drop_second(16).await,
             Action::TakeNewLeg { reason } => self.take_new_leg(reason).await,
             Action::SetRemoteRtp {
@@ -390,6 +407,10 @@ impl CallTask {
             .increment(1);
         if next.is_some_and(|placement| placement.inband_digits) {
             self.tell_worker(media::Command::DetectDigits);
+        }
+        let next = self.side.ahead.front_mut();
+        if let Some(rtp) = next.and_then(|placement| placement.rtp.take()) {
+            self.tell_worker(media::Command::AttachRtp(rtp));
         }
         self.invite(offer).await;
     }

@@ -7,10 +7,10 @@ use tokio::sync::mpsc;
 
 use super::EndReason;
 use super::message::{Event, Notice, TransferTarget};
-use super::sip_side::{SipSide, Stage};
+use super::sip_side::{SipSide, Stage, written};
 use super::task::CallTask;
 use super::translate;
-use crate::sip;
+use crate::{sdp, sip};
 
 /// SIP events that may wait for a call's task.
 pub(super) const SIP_QUEUE: usize = 32;
@@ -95,6 +95,7 @@ impl CallTask {
             side.command(sip::Command::Reject {
                 status: 491,
                 reason: None,
+                warning: None,
             })
             .await;
             return;
@@ -205,10 +206,13 @@ impl CallTask {
         }
     }
 
-    pub(super) async fn refuse_new_leg(&mut self, status: u16) {
+    pub(super) async fn refuse_new_leg(&mut self, status: u16, warning: Option<sdp::Warning>) {
         if let Some(second) = self.second.take() {
-            let reason = None;
-            let command = sip::Command::Reject { status, reason };
+            let command = sip::Command::Reject {
+                status,
+                reason: None,
+                warning: warning.map(written),
+            };
             second.side.command(command).await;
         }
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::EndReason;
 use super::established::{Basis, Established, Reoffer};
-use super::machine::{Call, State, Step};
+use super::machine::{Call, State, Step, warning};
 use super::message::{Action, Event, Notice, TransferTarget};
 use crate::codec::Direction;
 use crate::sdp::{self, bridge};
@@ -215,7 +215,10 @@ impl Established {
     /// Somebody else's transfer ends at us: their INVITE replaces the dialog that we have.
     fn be_taken_over(&mut self, call: &mut Call, from: String, sdp: Option<String>) {
         if !matches!(self.transfer, Transfer::None | Transfer::Asked) {
-            call.push(Action::RefuseNewLeg { status: 491 });
+            call.push(Action::RefuseNewLeg {
+                status: 491,
+                warning: None,
+            });
             return;
         }
         let mut policy = call.rules.trunk.clone();
@@ -253,7 +256,10 @@ impl Established {
                 self.apply(call, &remote, pbx);
                 self.settle_hold(call);
             }
-            Err(_) => call.push(Action::RefuseNewLeg { status: 488 }),
+            Err(error) => call.push(Action::RefuseNewLeg {
+                status: 488,
+                warning: warning(&error),
+            }),
         }
     }
 

@@ -2,12 +2,15 @@
 
 mod addresses;
 mod identity;
+mod rtp;
 mod trunk;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use rtp::RtpPlan;
 
 use crate::agent;
 use crate::call::{DigitsBy, InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
@@ -50,8 +53,8 @@ pub(super) struct Plan {
     pub(super) ice_servers: Vec<IceServer>,
     /// RTP ports.
     pub(super) rtp_ports: RangeInclusive<u16>,
-    /// RTP address.
-    pub(super) rtp_address: IpAddr,
+    /// RTP addresses.
+    pub(super) rtp: RtpPlan,
 }
 
 /// A value that cannot be meant; [`Plan::new`] knows the file.
@@ -87,23 +90,16 @@ impl Plan {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let first = listen
-            .first()
-            .ok_or_else(|| unusable("sip.listen", "[]", "at least one listener"))?;
+        if listen.is_empty() {
+            return Err(unusable("sip.listen", "[]", "at least one listener"));
+        }
         if let Some(text) = settings.sip.instance.as_deref()
             && text.trim().is_empty()
         {
             let expected = "text that no other gateway has, or no such key";
             return Err(unusable("sip.instance", text, expected));
         }
-        let rtp_address = settings.media.rtp_address.unwrap_or(first.address.ip());
-        if rtp_address.is_unspecified() && settings.media.rtp_advertise.is_none() {
-            return Err(unusable(
-                "media.rtp_address",
-                &rtp_address.to_string(),
-                "an address that PBXs reach, or media.rtp_advertise beside it",
-            ));
-        }
+        let rtp = RtpPlan::read(settings, &listen)?;
         let browser = sdp::BrowserPolicy {
             codecs: trunk::codecs("webrtc.codecs", &settings.webrtc.codecs)?,
             ..sdp::BrowserPolicy::default()
@@ -196,7 +192,7 @@ impl Plan {
             known: settings.user.iter().map(|user| user.name.clone()).collect(),
             ice_servers: settings.webrtc.ice_servers.iter().map(ice_server).collect(),
             rtp_ports: parse_ports(&settings.media.rtp_ports)?,
-            rtp_address,
+            rtp,
             sip_dscp: dscp("sip.dscp", settings.sip.dscp)?,
             media_dscp: dscp("media.dscp", settings.media.dscp)?,
         })

@@ -78,6 +78,21 @@ pub fn offer_to_browser(
     shared_first(&browser.codecs, &shared, trunk)
 }
 
+/// PBX calls: the milliseconds of audio in a packet to ask the browser for, where `browser` is the
+/// policy of the offer to it. Where its first codec passes to the PBX untouched, what the PBX wants
+/// of it; else the policy's.
+pub fn ptime_for_browser(offer: &PbxOffer, browser: &BrowserPolicy, trunk: &TrunkPolicy) -> u8 {
+    let offered = |codec: &&Codec| offer.codecs.iter().any(|it| it.codec == **codec);
+    let untouched = browser
+        .codecs
+        .first()
+        .filter(|_| trunk.prefer_passthrough)
+        .filter(offered);
+    untouched.map_or(browser.ptime, |codec| {
+        offer.packet_time(*codec, browser.ptime)
+    })
+}
+
 /// PBX calls: the codecs to answer the PBX with once the browser has answered, in order; they
 /// go into [`TrunkPolicy::codecs`] of [`super::pbx::answer`], which takes the first that was
 /// offered. The trunk's order; with `prefer_passthrough` the browser's codec goes first.

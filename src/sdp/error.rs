@@ -1,5 +1,7 @@
 //! Why a session description was refused.
 
+use std::net::IpAddr;
+
 use super::OfferedCodec;
 use super::session::MAX_LENGTH;
 
@@ -53,12 +55,62 @@ pub enum Error {
     /// No `c=` line for the audio (RFC 8866 section 5.7).
     #[error("session description has no connection address")]
     NoAddress,
-    /// A `c=` line whose address is not a literal unicast IP address.
-    #[error("connection address {0:?} is not a unicast IP address")]
+    /// A `c=` line whose address does not have the form of the family that it names.
+    #[error("connection {0:?} is not a unicast IP address of the family that it names")]
     UnsupportedAddress(String),
+    /// A `c=` line of another network than the Internet.
+    #[error("connection {0:?} is not of the Internet")]
+    UnsupportedNetwork(String),
+    /// A `c=` line with a multicast address.
+    #[error("connection address {0:?} is a multicast address")]
+    Multicast(String),
+    /// A `c=` line with a host name whose address is not known.
+    #[error("host name {0:?} of the connection has no address of its family")]
+    UnknownName(String),
+    /// Audio at an address of a family that we have no RTP address of.
+    #[error("no RTP address of the family of {0} here")]
+    AddressFamily(IpAddr),
+}
+
+/// What is not acceptable in a description, as the Warning header of a refusal has it (RFC 3261
+/// section 20.43).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// 300 to 399.
+    pub code: u16,
+    /// For people, in English.
+    pub text: String,
 }
 
 impl Error {
+    /// The warning of a refusal for this reason.
+    pub fn warning(&self) -> Warning {
+        Warning {
+            code: self.warn_code(),
+            text: self.to_string(),
+        }
+    }
+
+    /// The warn-code of the Warning header that says so in a 488 or 606 (RFC 3261 section 20.43).
+    pub const fn warn_code(&self) -> u16 {
+        match self {
+            Error::UnsupportedNetwork(_) => 300,
+            Error::UnsupportedAddress(_) | Error::UnknownName(_) | Error::AddressFamily(_) => 301,
+            Error::UnsupportedTransport(_) | Error::Unprotected => 302,
+            Error::NoAudio | Error::AudioRejected => 304,
+            Error::NoCommonCodec(_) => 305,
+            Error::NoUsableKey(_)
+            | Error::NoFingerprint
+            | Error::MalformedFingerprint(_)
+            | Error::NoIceCredentials
+            | Error::UnsupportedSetup(_)
+            | Error::NoRtcpMux => 306,
+            Error::Malformed { .. } | Error::NoAddress => 307,
+            Error::Multicast(_) => 330,
+            Error::TooLong(_) => 399,
+        }
+    }
+
     /// None of `offered` suits us.
     pub(super) fn no_common_codec(offered: &[OfferedCodec]) -> Self {
         let names: Vec<_> = offered.iter().map(|codec| codec.codec.name()).collect();

@@ -10,6 +10,8 @@ pub mod bridge;
 pub mod browser;
 pub mod pbx;
 
+mod cleaning;
+mod connection;
 mod crypto;
 mod error;
 mod format;
@@ -20,9 +22,10 @@ mod session;
 mod transport;
 
 pub use browser::{BrowserLocalOffer, BrowserOffer};
-pub use error::Error;
+pub use connection::{ConnectionName, connection_names, with_addresses};
+pub use error::{Error, Warning};
 pub use format::OfferedCodec;
 pub use pbx::{KeySeed, LocalOffer, LocalRtp, PbxOffer, Remote, RtpAddress};
-pub use policy::{BrowserPolicy, SrtpMode, TrunkPolicy};
+pub use policy::{BrowserPolicy, RtpFamilies, SrtpMode, TrunkPolicy};
 pub use session::{Answer, MAX_LENGTH, Offer, SessionIds};
 pub use transport::{Description, Fingerprint, Setup};

@@ -1,5 +1,7 @@
 //! What configuration says about codecs: to whom which is offered, in which order.
 
+use std::net::IpAddr;
+
 use crate::codec::Codec;
 use crate::protection::CryptoSuite;
 
@@ -21,6 +23,53 @@ impl Default for BrowserPolicy {
             codecs: Codec::ALL.to_vec(),
             ptime: 20,
             telephone_event: true,
+        }
+    }
+}
+
+/// The address families that we have RTP addresses of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RtpFamilies {
+    /// IPv4.
+    pub ipv4: bool,
+    /// IPv6.
+    pub ipv6: bool,
+}
+
+impl RtpFamilies {
+    /// Both.
+    pub const BOTH: RtpFamilies = RtpFamilies {
+        ipv4: true,
+        ipv6: true,
+    };
+
+    /// That of one address.
+    pub const fn of(ip: IpAddr) -> Self {
+        RtpFamilies {
+            ipv4: ip.is_ipv4(),
+            ipv6: ip.is_ipv6(),
+        }
+    }
+
+    /// Those of several addresses.
+    pub fn of_all(addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let mut families = RtpFamilies {
+            ipv4: false,
+            ipv6: false,
+        };
+        for ip in addresses {
+            families.ipv4 |= ip.is_ipv4();
+            families.ipv6 |= ip.is_ipv6();
+        }
+        families
+    }
+
+    /// Whether audio can go to that address. Nothing goes to an unspecified one (a hold of RFC
+    /// 2543), so its family does not matter.
+    pub const fn reach(self, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(ip) => self.ipv4 || ip.is_unspecified(),
+            IpAddr::V6(ip) => self.ipv6 || ip.is_unspecified(),
         }
     }
 }
@@ -58,6 +107,8 @@ pub struct TrunkPolicy {
     /// Whether offers name the profile with feedback (RFC 4585), of which we send none beyond
     /// receiver reports. An answer has the profile of its offer.
     pub avpf: bool,
+    /// The address families that audio of the PBX may have.
+    pub families: RtpFamilies,
 }
 
 impl Default for TrunkPolicy {
@@ -70,6 +121,7 @@ impl Default for TrunkPolicy {
             srtp: SrtpMode::Off,
             crypto_suites: CryptoSuite::ALL.to_vec(),
             avpf: false,
+            families: RtpFamilies::BOTH,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use sdp_types::{Attribute, Connection, Media, Session};
 
+use super::cleaning::NO_FORMATS;
 use crate::codec::Direction;
 
 /// Every media line of a description, in order, and which of them is the audio.
@@ -50,8 +51,10 @@ impl MediaLines {
             .map(|media| MediaLine {
                 media: media.media.clone(),
                 proto: media.proto.clone(),
-                formats: media.fmt.clone(),
-                mid: value(&media.attributes, "mid").map(Into::into),
+                formats: rejected_formats(media),
+                mid: value(&media.attributes, "mid")
+                    .filter(|mid| mid.bytes().all(|byte| byte.is_ascii_graphic()))
+                    .map(Into::into),
             })
             .collect();
         MediaLines { lines, audio }
@@ -150,6 +153,16 @@ impl<'a> Section<'a> {
     /// `a=maxptime` in milliseconds.
     pub(super) fn max_ptime(&self) -> Option<u8> {
         self.value("maxptime").and_then(milliseconds)
+    }
+}
+
+/// The format list of a line as a rejected line repeats it: one format at least (RFC 8866 section
+/// 9), also where the line had none.
+fn rejected_formats(media: &Media) -> String {
+    let is_rtp = media.proto.to_ascii_uppercase().contains("RTP/");
+    match media.fmt.as_str() {
+        NO_FORMATS if is_rtp => "0".to_owned(),
+        formats => formats.to_owned(),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use sdp_types::{AddrType, NetType, Origin, ParserError, Session};
+use sdp_types::{AddrType, NetType, Origin, Session};
 
 use super::Error;
+use super::cleaning::clean;
 
 /// The longest text that is parsed, in bytes. Chromium with video, simulcast and every
 /// extension writes about 10 KiB.
@@ -125,42 +126,10 @@ fn parse(text: &[u8]) -> Result<Session, Error> {
     if text.len() > MAX_LENGTH {
         return Err(Error::TooLong(text.len()));
     }
-    Session::parse(text).map_err(|error| malformed(&error))
-}
-
-/// The parser's error in our words.
-fn malformed(error: &ParserError) -> Error {
-    let (line, reason) = match error {
-        ParserError::InvalidLineFormat(line, what) => (*line, what.to_lowercase()),
-        ParserError::InvalidFieldEncoding(line, field) => {
-            (*line, format!("{} is not UTF-8", field.to_lowercase()))
-        }
-        ParserError::InvalidFieldFormat(line, field) => {
-            (*line, format!("{} is malformed", field.to_lowercase()))
-        }
-        ParserError::MissingField(line, field) => {
-            (*line, format!("{} is missing", field.to_lowercase()))
-        }
-        ParserError::FieldTrailingData(line, field) => (
-            *line,
-            format!("{} has too many fields", field.to_lowercase()),
-        ),
-        ParserError::InvalidVersion(line, _) => (*line, "version is not 0".to_owned()),
-        ParserError::NoVersion => (1, "version line is missing".to_owned()),
-        ParserError::MultipleVersions(line)
-        | ParserError::MultipleOrigins(line)
-        | ParserError::MultipleSessionNames(line)
-        | ParserError::MultipleSessionDescription(line)
-        | ParserError::MultipleUris(line)
-        | ParserError::MultipleConnections(line)
-        | ParserError::MultipleTimeZones(line)
-        | ParserError::MultipleMediaTitles(line)
-        | ParserError::MultipleKeys(line) => {
-            (*line, "a line that may stand once is repeated".to_owned())
-        }
-        ParserError::RepeatWithoutTime(line) => (*line, "repeat without a time".to_owned()),
-        // Variants that the parser no longer makes.
-        _ => (1, "not a session description".to_owned()),
-    };
-    Error::Malformed { line, reason }
+    let text = clean(text)?;
+    // The cleaned text has nothing that the parser refuses.
+    Session::parse(text.as_bytes()).map_err(|error| Error::Malformed {
+        line: 1,
+        reason: error.to_string(),
+    })
 }

@@ -23,6 +23,22 @@ impl Serialize for Secret {
     }
 }
 
+/// One address, or a list of them.
+pub(super) fn one_or_several<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<IpAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "an IP address, or a list of IP addresses")]
+    enum Written {
+        One(IpAddr),
+        Several(Vec<IpAddr>),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::One(address) => vec![address],
+        Written::Several(addresses) => addresses,
+    })
+}
+
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -231,10 +247,12 @@ pub struct IceServer {
 pub struct Media {
     /// Worker threads; 0: one for each core.
     pub workers: usize,
-    /// The local address of RTP to PBXs; absent: that of the first `sip.listen`.
-    pub rtp_address: Option<IpAddr>,
-    /// The address to write into SDP behind 1:1 NAT.
-    pub rtp_advertise: Option<IpAddr>,
+    /// The local addresses of RTP to PBXs, one of each family at most; empty: those of `sip.listen`.
+    #[serde(deserialize_with = "one_or_several")]
+    pub rtp_address: Vec<IpAddr>,
+    /// The addresses to write into SDP behind 1:1 NAT, each for that of its family.
+    #[serde(deserialize_with = "one_or_several")]
+    pub rtp_advertise: Vec<IpAddr>,
     /// First and last UDP port of RTP.
     pub rtp_ports: String,
     /// Complexity of our Opus encoder, 0 to 10.
@@ -251,8 +269,8 @@ impl Default for Media {
     fn default() -> Self {
         Media {
             workers: 0,
-            rtp_address: None,
-            rtp_advertise: None,
+            rtp_address: Vec::new(),
+            rtp_advertise: Vec::new(),
             rtp_ports: "20000-29999".to_owned(),
             opus_complexity: 0,
             reorder_window: 40,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::tables::Secret;
+use super::tables::{Secret, one_or_several};
 
 /// One `[[trunk]]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -80,6 +80,12 @@ pub struct Trunk {
     pub inband_digits: bool,
     /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
     pub advertise: Option<IpAddr>,
+    /// The local addresses of RTP to it, one of each family at most; empty: those of `[media]`.
+    #[serde(deserialize_with = "one_or_several")]
+    pub rtp_address: Vec<IpAddr>,
+    /// The addresses to write into SDP in their place, each for that of its family.
+    #[serde(deserialize_with = "one_or_several")]
+    pub rtp_advertise: Vec<IpAddr>,
     /// Seconds between keep-alives where we are registered by UDP; 0: none.
     pub keep_alive: u64,
     /// Whether its certificate must bear its name.
@@ -186,6 +192,8 @@ impl Default for Trunk {
             dtmf: "rfc4733".to_owned(),
             inband_digits: false,
             advertise: None,
+            rtp_address: Vec::new(),
+            rtp_advertise: Vec::new(),
             keep_alive: 25,
             tls_verify: true,
             tls_name: None,

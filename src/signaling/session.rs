@@ -288,7 +288,7 @@ impl Session {
                 .refuse("too-many-calls", "this page has too many calls", Some(call))
                 .await;
         }
-        match self.door.exchange.place(placing) {
+        match self.door.exchange.place(placing).await {
             Ok(handle) => {
                 self.calls.insert(call, handle);
                 Ok(())

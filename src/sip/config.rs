@@ -1,7 +1,7 @@
 //! What the SIP user agent is told at start: listeners, trunks, limits.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -126,6 +126,29 @@ pub struct Listen {
     pub transport: Transport,
     /// Local address; port 0 lets the system choose.
     pub address: SocketAddr,
+}
+
+/// Whether the listener of that index is sent by and received at in a family. `[::]` is one
+/// listener of both families, unless another one has its port in IPv4.
+pub fn serves(listeners: &[Listen], index: usize, ipv4: bool) -> bool {
+    let Some(at) = listeners.get(index) else {
+        return false;
+    };
+    at.address.is_ipv4() == ipv4 || is_dual(listeners, index)
+}
+
+/// Whether one socket serves both families.
+pub fn is_dual(listeners: &[Listen], index: usize) -> bool {
+    let Some(at) = listeners.get(index) else {
+        return false;
+    };
+    let in_its_way = |other: &Listen| {
+        other.address.is_ipv4()
+            && other.transport.is_reliable() == at.transport.is_reliable()
+            && other.address.port() == at.address.port()
+            && at.address.port() != 0
+    };
+    at.address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && !listeners.iter().any(in_its_way)
 }
 
 /// One PBX or carrier.

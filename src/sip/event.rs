@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::identity::Diversion;
 use super::instant_message::MessageOutcome;
 use super::refer::Referral;
+use super::warning::Warning;
 
 /// One INVITE dialog or attempt at one, unique in the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,6 +117,8 @@ pub enum Command {
         status: u16,
         /// Reason phrase, the usual one when absent.
         reason: Option<String>,
+        /// What exactly was not acceptable.
+        warning: Option<Warning>,
     },
     /// Ends the leg: CANCEL, BYE or a final refusal, whichever its state calls for.
     Hangup {
@@ -136,6 +139,8 @@ pub enum Command {
     RefuseReinvite {
         /// 300..=699, 488 as a rule.
         status: u16,
+        /// What exactly was not acceptable.
+        warning: Option<Warning>,
     },
     /// Asks the peer to call somebody else instead (RFC 3515): a number, or the far end of
     /// another call of ours on the same trunk, which is then replaced.

@@ -1,5 +1,6 @@
 //! How others talk to the user agent: a cheap clone that sends orders to its task.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -8,6 +9,7 @@ use super::config::Listen;
 use super::error::Error;
 use super::event::{Command, Event, LegId, Outgoing, RegistrationStatus};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome, OutgoingMessage};
+use super::locating::{Answer, Question, Records, Resolver};
 
 /// State of each registration.
 pub type Registrations = Vec<RegistrationStatus>;
@@ -77,6 +79,13 @@ pub enum Order {
     },
     /// Read the certificates of TLS again.
     ReadCertificates,
+    /// Where a trunk is reached.
+    AddressOfTrunk {
+        /// Its name.
+        trunk: String,
+        /// The address.
+        reply: oneshot::Sender<Option<IpAddr>>,
+    },
     /// Count what is held.
     Count {
         /// The counts.
@@ -95,6 +104,7 @@ pub struct Handle {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) registrations: watch::Receiver<Registrations>,
     pub(super) listeners: Arc<[Listen]>,
+    pub(super) resolver: Arc<Resolver>,
 }
 
 impl Handle {
@@ -173,6 +183,35 @@ impl Handle {
     pub async fn read_certificates(&self) {
         // One that has stopped has no handshakes to come.
         let _ = self.order(Order::ReadCertificates).await;
+    }
+
+    /// The address that the next request to a trunk goes to, as far as it is known: the family of
+    /// its audio.
+    pub async fn address_of_trunk(&self, trunk: &str) -> Option<IpAddr> {
+        let (reply, answer) = oneshot::channel();
+        let trunk = trunk.to_owned();
+        let order = Order::AddressOfTrunk { trunk, reply };
+        self.order(order).await.ok()?;
+        answer.await.ok()?
+    }
+
+    /// Looks up the addresses of a host, by the name servers and the hosts file that the targets of
+    /// trunks are looked up by; takes five seconds at most. None where there are none, or nobody
+    /// says.
+    pub async fn addresses_of(&self, host: &str) -> Vec<IpAddr> {
+        let question = Question::Addresses(host.trim_end_matches('.').to_ascii_lowercase());
+        match self.resolver.ask(&question).await {
+            Answer::Known {
+                records: Records::Addresses(addresses),
+                ..
+            } => addresses,
+            Answer::Known { .. } => Vec::new(),
+            Answer::Failed { why } => {
+                metrics::counter!("trunkline_sip_look_ups_failed_total").increment(1);
+                tracing::warn!(%question, %why, "lookup of a name in SDP failed");
+                Vec::new()
+            }
+        }
     }
 
     /// What is held now; nothing once the user agent has stopped.

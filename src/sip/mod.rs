@@ -36,6 +36,7 @@ mod transaction;
 mod transport;
 mod user_agent;
 mod via;
+mod warning;
 
 #[cfg(test)]
 mod tests;
@@ -67,3 +68,4 @@ pub use redirection::RedirectPolicy;
 pub use refer::Referral;
 pub use task::start;
 pub use user_agent::{Flow, Happening, Transmit, UserAgent};
+pub use warning::Warning;

@@ -56,6 +56,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         registration_gauge(status).increment(1.0);
     }
     let (registrations_sender, registrations) = watch::channel(states);
+    let resolver = transports.resolver();
     let driver = Driver {
         agent,
         transports,
@@ -73,6 +74,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         orders,
         registrations,
         listeners: listeners.into(),
+        resolver,
     })
 }
 
@@ -248,6 +250,10 @@ impl Driver {
                 self.agent.handle_presence(&user, present, now);
             }
             Order::ReadCertificates => self.transports.reload(),
+            Order::AddressOfTrunk { trunk, reply } => {
+                // Who asked may have gone meanwhile.
+                let _ = reply.send(self.agent.address_of_trunk(&trunk, now));
+            }
             Order::Count { reply } => {
                 let _ = reply.send(Held {
                     legs: self.agent.legs(),

@@ -90,7 +90,16 @@ fn an_update_before_the_answer_moves_its_fork_and_outlasts_the_old_description()
         sdp: Some("v=0".to_owned()),
         fork: Some(0),
     });
-    assert_eq!(actions, [Action::RefuseReoffer { status: 488 }]);
+    let [
+        Action::RefuseReoffer {
+            status: 488,
+            warning: Some(warning),
+        },
+    ] = actions.as_slice()
+    else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(warning.code, 304);
     // The 2xx repeats the answer from before the UPDATE.
     let actions = trace.happens(Event::Accepted {
         sdp: Some(at_port(4100)),

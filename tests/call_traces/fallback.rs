@@ -16,6 +16,7 @@ fn attempt(seed: u8, change: impl FnOnce(&mut Rules)) -> Attempt {
         rules,
         seed: sdp::KeySeed::new([seed; 32]),
         session: sdp::SessionIds::new(u64::from(seed)),
+        rtp: None,
     }
 }
 
@@ -230,7 +231,8 @@ fn who_hangs_up_in_between_calls_nobody_else() {
     let actions = trace.asked(Command::HangUp);
     assert_eq!(ended(&actions), Some(EndReason::Cancelled));
     assert!(actions.contains(&Action::EndPbx {
-        reason: EndReason::Cancelled
+        reason: EndReason::Cancelled,
+        warning: None,
     }));
     assert_eq!(trace.happens(refused(503)), []);
 }

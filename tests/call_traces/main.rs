@@ -5,6 +5,7 @@
     reason = "a trace begins somewhere in time"
 )]
 
+mod descriptions;
 mod early;
 mod fallback;
 mod keys;
@@ -279,7 +280,8 @@ fn a_call_that_nobody_answers_ends_in_time_and_one_that_is_hung_up_is_cancelled(
     let actions = trace.actions();
     assert_eq!(ended(&actions), Some(EndReason::NoAnswer));
     assert!(actions.contains(&Action::EndPbx {
-        reason: EndReason::NoAnswer
+        reason: EndReason::NoAnswer,
+        warning: None,
     }));
 
     let (mut trace, _) = Trace::outgoing(false, CHROMIUM_OFFER);

@@ -9,7 +9,7 @@ fn is_reported(actions: &[Action], status: u16) -> bool {
 /// Both legs are ended and nothing is done beside: the SIP side tells who waits for a transfer.
 #[track_caller]
 fn ends_both(actions: &[Action], expected: EndReason) {
-    let [Action::EndPbx { reason }, Action::Finish { .. }] = actions else {
+    let [Action::EndPbx { reason, .. }, Action::Finish { .. }] = actions else {
         panic!("{actions:?}");
     };
     assert_eq!((*reason, ended(actions)), (expected, Some(expected)));

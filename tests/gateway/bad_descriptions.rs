@@ -141,7 +141,7 @@ async fn a_pbx_whose_offer_cannot_be_used_is_refused_and_no_page_rings() {
         ("v=0\r\nnonsense".to_owned(), "bad-pbx-description"),
         (good.replace("m=audio", "m=image"), "bad-pbx-description"),
         (
-            good.replace("127.0.0.1\r\nt=", "pbx.example\r\nt="),
+            good.replace("IN IP4 127.0.0.1\r\nt=", "IN IP7 127.0.0.1\r\nt="),
             "bad-pbx-description",
         ),
         (good.replace("RTP/AVP 0 ", "RTP/AVP 8 "), "no-common-codec"),

@@ -75,7 +75,10 @@ async fn a_pbx_may_refuse_to_be_held_and_the_call_goes_on() {
     talk.leg.reoffered().await;
     let status = 488;
     talk.leg
-        .command(sip::Command::RefuseReinvite { status })
+        .command(sip::Command::RefuseReinvite {
+            status,
+            warning: None,
+        })
         .await;
     talk.page.hear_error("hold-refused").await;
     talk.sounds().await;

@@ -24,6 +24,7 @@ mod digits;
 mod drain;
 #[cfg(target_os = "linux")]
 mod dscp;
+mod dual_stack;
 mod early_media;
 mod endings;
 mod failover;

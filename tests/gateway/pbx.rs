@@ -185,7 +185,12 @@ impl Leg {
 
     pub async fn refuse(&self, status: u16) {
         let reason = None;
-        self.command(sip::Command::Reject { status, reason }).await;
+        self.command(sip::Command::Reject {
+            status,
+            reason,
+            warning: None,
+        })
+        .await;
     }
 
     /// Tells how the call that a REFER of the gateway asked for goes.
@@ -290,11 +295,11 @@ pub fn rtp_address(description: &str) -> SocketAddr {
         line.unwrap_or_else(|| panic!("no {prefix} in {description}"))
             .to_owned()
     };
-    let host = line("c=IN IP4 ")[9..].trim().to_owned();
+    let host = line("c=IN IP")[9..].trim().to_owned();
     let port = line("m=audio ")[8..].split(' ').next().map(str::to_owned);
-    format!("{host}:{}", port.expect("a port"))
-        .parse()
-        .expect("an address")
+    let ip: std::net::IpAddr = host.parse().expect("an address");
+    let port: u16 = port.expect("a port").parse().expect("a number");
+    (ip, port).into()
 }
 
 /// The direction attribute of a description.
@@ -326,7 +331,12 @@ pub struct Telephone {
 
 impl Telephone {
     pub async fn new(coding: Coding) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        Telephone::at("127.0.0.1", coding).await
+    }
+
+    /// One with its audio at this local address.
+    pub async fn at(ip: &str, coding: Coding) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).await.expect("a socket");
         let address = socket.local_addr().expect("its address");
         let ear = Ear::new(vec![EVENTS]);
         let (voice, wish) = Voice::new(coding, EVENTS);
@@ -359,13 +369,15 @@ impl Telephone {
             Coding::Pcmu => (0, "PCMU/8000"),
             Coding::Pcma => (8, "PCMA/8000"),
         };
+        let ip = self.address.ip();
+        let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let rate = if self.coding == Coding::Opus {
             48_000
         } else {
             8_000
         };
         format!(
-            "v=0\r\no=- 77 {} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+            "v=0\r\no=- 77 {} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
              m=audio {} RTP/AVP {payload_type} {EVENTS}\r\na=rtpmap:{payload_type} {name}\r\n\
              a=rtpmap:{EVENTS} telephone-event/{rate}\r\na=fmtp:{EVENTS} 0-15\r\na=ptime:20\r\n\
              a={direction}\r\n",

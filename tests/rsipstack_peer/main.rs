@@ -346,6 +346,7 @@ async fn it_refuses_our_call_and_we_refuse_its() {
     let refuse = Command::Reject {
         status: 486,
         reason: None,
+        warning: None,
     };
     ours.command(&leg, refuse).await;
     assert!(matches!(
@@ -424,6 +425,7 @@ async fn we_register_at_it_and_take_the_registration_back() {
         let refuse = Command::Reject {
             status: 480,
             reason: None,
+            warning: None,
         };
         ours.command(&leg, refuse).await;
 

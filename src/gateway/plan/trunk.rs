@@ -22,6 +22,7 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<sdp::Trunk
         srtp: srtp_mode(index, &trunk.srtp)?,
         crypto_suites: crypto_suites(index, &trunk.crypto_suites)?,
         avpf: trunk.avpf,
+        ..sdp::TrunkPolicy::default()
     })
 }
 

@@ -37,18 +37,32 @@ pub struct BrowserOffer {
     pub(in crate::sdp) lines: MediaLines,
 }
 
-/// Reads a browser's offer: its first audio line that can be used; other media lines are
-/// remembered to be rejected in place.
+/// Reads a browser's offer: its first audio section that can be used; other media sections are
+/// remembered to be rejected in place. Where none can be used, the error is that of the first.
 pub fn read_offer(offer: &Offer) -> Result<BrowserOffer, Error> {
     let session = &offer.0;
-    let section = Section::audio(session)
-        .find(|section| is_used(section) && is_rtp(section))
-        .ok_or(Error::NoAudio)?;
-    let transport = transport(&section, Setup::ActPass)?;
+    let mut refused = None;
+    for section in Section::audio(session).filter(|it| is_used(it) && is_rtp(it)) {
+        match read_section(&section) {
+            Ok(read) => {
+                return Ok(BrowserOffer {
+                    lines: MediaLines::of(session, section.index),
+                    ..read
+                });
+            }
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or(Error::NoAudio))
+}
+
+/// Reads one audio section of an offer, without its neighbours.
+fn read_section(section: &Section<'_>) -> Result<BrowserOffer, Error> {
+    let transport = transport(section, Setup::ActPass)?;
     if !section.has("rtcp-mux") {
         return Err(Error::NoRtcpMux);
     }
-    let formats = format::read(&section);
+    let formats = format::read(section);
     if formats.codecs.is_empty() {
         return Err(Error::NoCommonCodec(formats.listed));
     }
@@ -60,8 +74,8 @@ pub fn read_offer(offer: &Offer) -> Result<BrowserOffer, Error> {
         direction: section.direction().reversed(),
         ptime: section.ptime(),
         max_ptime: section.max_ptime(),
-        bundled: bundle(&section).is_some(),
-        lines: MediaLines::of(session, section.index),
+        bundled: bundle(section).is_some(),
+        lines: MediaLines::audio_only("", None),
     })
 }
 

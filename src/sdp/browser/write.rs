@@ -67,12 +67,14 @@ pub fn answer(
     let direction = offer.direction.intersect(direction);
     let format = format::answered(first, &usable, events, packet_time, direction);
 
-    let setup = match (local.setup, offer.transport.setup) {
-        // The role is the transport's to choose; where it left it open, we are the server
-        // unless the browser is, so that nobody waits for us to open the association.
-        (Setup::ActPass, Setup::Passive) => Setup::Active,
-        (Setup::ActPass, _) => Setup::Passive,
-        (chosen, _) => chosen,
+    let setup = match (offer.transport.setup, local.setup) {
+        // What the offer says of its own role leaves us the other one (RFC 4145 section 4.1).
+        (Setup::Active, _) => Setup::Passive,
+        (Setup::Passive, _) => Setup::Active,
+        // The role is the transport's to choose; where it left it open we are the server, so
+        // that nobody waits for us to open the association.
+        (Setup::ActPass, Setup::ActPass) => Setup::Passive,
+        (Setup::ActPass, chosen) => chosen,
     };
     let audio = AudioLine {
         local,

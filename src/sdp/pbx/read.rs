@@ -2,14 +2,17 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use sdp_types::Session;
+use sdp_types::Connection;
 
-use crate::codec::{AudioFormat, Direction, EventFormat};
+use crate::codec::{AudioFormat, Codec, Direction, EventFormat};
 use crate::protection::Protection;
+use crate::sdp::connection;
 use crate::sdp::crypto::{self, CryptoLine};
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::section::{MediaLines, Section};
-use crate::sdp::{Answer, Error, LocalOffer, Offer, OfferedCodec, SrtpMode, TrunkPolicy};
+use crate::sdp::{
+    Answer, Error, LocalOffer, Offer, OfferedCodec, RtpFamilies, SrtpMode, TrunkPolicy,
+};
 
 /// Where the PBX wants its media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,18 +62,67 @@ pub struct PbxOffer {
     pub(in crate::sdp) lines: MediaLines,
 }
 
-/// Reads a PBX's offer or re-offer: its first audio line that can be used, one with keys before
-/// one without where `policy` has SRTP; other media lines are remembered to be rejected in place.
+impl PbxOffer {
+    /// The milliseconds of audio in a packet that it wants to receive in this codec; `ours` where
+    /// it does not say.
+    pub(in crate::sdp) fn packet_time(&self, codec: Codec, ours: u8) -> u8 {
+        let packet_time = PacketTime {
+            asked: self.ptime,
+            most: self.max_ptime,
+            ours,
+        };
+        packet_time.for_codec(codec)
+    }
+}
+
+/// Reads a PBX's offer or re-offer: its first audio section that we can use (RFC 3264 section 6
+/// takes or rejects each on its own), of those one with keys before one without where `policy` has
+/// SRTP. Every other media section is remembered to be rejected in place, and nothing in it can
+/// cost the call. Where no section can be used, the error is that of the first.
 pub fn read_offer(offer: &Offer, policy: &TrunkPolicy) -> Result<PbxOffer, Error> {
     let session = &offer.0;
-    let (section, crypto) = offered_audio(session, policy)?;
+    let mut plain = None;
+    // Read, but without a codec of the policy: whoever answers says so.
+    let mut without_codec = None;
+    let mut refused = None;
+    for section in Section::audio(session).filter(|section| section.media.port != 0) {
+        match read_section(&section, policy) {
+            Ok(read) if !has_codec(&read, policy) => {
+                without_codec = without_codec.or(Some((section.index, read)));
+            }
+            Ok(read) if read.crypto.is_some() => {
+                plain = Some((section.index, read));
+                break;
+            }
+            Ok(read) => plain = plain.or(Some((section.index, read))),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    let (index, read) = plain
+        .or(without_codec)
+        .ok_or(refused.unwrap_or(Error::NoAudio))?;
+    Ok(PbxOffer {
+        lines: MediaLines::of(session, index),
+        ..read
+    })
+}
+
+/// Whether the policy has a codec of the offer.
+fn has_codec(read: &PbxOffer, policy: &TrunkPolicy) -> bool {
+    let known = |codec| policy.codecs.is_empty() || policy.codecs.contains(&codec);
+    read.codecs.iter().any(|offered| known(offered.codec))
+}
+
+/// Reads one audio section of an offer, without its neighbours.
+fn read_section(section: &Section<'_>, policy: &TrunkPolicy) -> Result<PbxOffer, Error> {
+    let crypto = offered_keys(section, policy)?;
     let rtcp_mux = section.has("rtcp-mux");
-    let address = address(&section, rtcp_mux)?;
-    let formats = format::read(&section);
+    let address = address(section, rtcp_mux, policy.families)?;
+    let formats = format::read(section);
     if formats.codecs.is_empty() {
         return Err(Error::NoCommonCodec(formats.listed));
     }
-    let direction = direction(&section, address);
+    let direction = direction(section, address);
     Ok(PbxOffer {
         remote: remote(address, direction),
         codecs: formats.codecs,
@@ -80,31 +132,49 @@ pub fn read_offer(offer: &Offer, policy: &TrunkPolicy) -> Result<PbxOffer, Error
         max_ptime: section.max_ptime(),
         crypto,
         rtcp_mux,
-        lines: MediaLines::of(session, section.index),
+        lines: MediaLines::audio_only("", None),
     })
 }
 
 /// Reads a PBX's answer to our offer: that of a 183 or of a 200, as often as they come.
+///
+/// Sections answer by place (RFC 3264 section 6). An answer that lost a rejected section before
+/// ours, or has one that we never offered, still has its audio: the one in place goes before the
+/// others, and the first that can be used is taken.
 pub fn read_answer(offer: &LocalOffer, answer: &Answer) -> Result<(Remote, AudioFormat), Error> {
-    // Lines answer by place (RFC 3264 section 6); an answer that lost a rejected line before
-    // ours still has its audio.
-    let section = Section::audio(&answer.0)
-        .find(|section| section.index == offer.lines.audio)
-        .or_else(|| Section::audio(&answer.0).next())
-        .ok_or(Error::NoAudio)?;
-    if section.media.port == 0 {
-        return Err(Error::AudioRejected);
+    let in_place = |section: &Section<'_>| section.index == offer.lines.audio;
+    let sections = || Section::audio(&answer.0);
+    let ours = sections().filter(in_place);
+    let others = sections().filter(|section| !in_place(section));
+    let mut refused = None;
+    for section in ours.chain(others).filter(|it| it.media.port != 0) {
+        match read_answered(offer, &section) {
+            Ok(read) => return Ok(read),
+            Err(error) => refused = refused.or(Some(error)),
+        }
     }
-    let protection = accepted_keys(offer, &section)?;
+    Err(refused.unwrap_or(match sections().next() {
+        Some(_) => Error::AudioRejected,
+        None => Error::NoAudio,
+    }))
+}
+
+/// Reads one audio section of an answer.
+fn read_answered(
+    offer: &LocalOffer,
+    section: &Section<'_>,
+) -> Result<(Remote, AudioFormat), Error> {
+    let protection = accepted_keys(offer, section)?;
     // We did not offer rtcp-mux, so an answer cannot accept it.
-    let address = address(&section, false)?;
-    let formats = format::read(&section);
+    let families = RtpFamilies::of(offer.local.address.ip());
+    let address = address(section, false, families)?;
+    let formats = format::read(section);
     let packet_time = PacketTime {
         asked: section.ptime(),
         most: section.max_ptime(),
         ours: offer.ptime,
     };
-    let theirs = direction(&section, address);
+    let theirs = direction(section, address);
     format::accepted(
         &offer.codecs,
         &offer.events,
@@ -120,26 +190,6 @@ pub fn read_answer(offer: &LocalOffer, answer: &Answer) -> Result<(Remote, Audio
         (remote, format)
     })
     .ok_or(Error::NoCommonCodec(formats.listed))
-}
-
-/// The audio line of an offer that we take, and the line of keys in it that we take: of an offer
-/// of SAVP and AVP side by side ("best effort" encryption) the one that policy wants.
-fn offered_audio<'a>(
-    session: &'a Session,
-    policy: &TrunkPolicy,
-) -> Result<(Section<'a>, Option<CryptoLine>), Error> {
-    let mut plain = None;
-    let mut refused = None;
-    for section in Section::audio(session).filter(|section| section.media.port != 0) {
-        match offered_keys(&section, policy) {
-            Ok(Some(line)) => return Ok((section, Some(line))),
-            Ok(None) => plain = plain.or(Some(section)),
-            Err(error) => refused = refused.or(Some(error)),
-        }
-    }
-    plain
-        .map(|section| (section, None))
-        .ok_or(refused.unwrap_or(Error::NoAudio))
 }
 
 /// The line of keys that we take of an offered audio line; none where it is taken without.
@@ -236,51 +286,51 @@ fn remote(address: RtpAddress, direction: Direction) -> Remote {
 }
 
 /// The address of the line's `c=`, else of the session's.
-fn address(section: &Section<'_>, rtcp_mux: bool) -> Result<RtpAddress, Error> {
+fn address(
+    section: &Section<'_>,
+    rtcp_mux: bool,
+    families: RtpFamilies,
+) -> Result<RtpAddress, Error> {
     let connection = section
         .media
         .connections
         .first()
         .or(section.session.connection.as_ref())
         .ok_or(Error::NoAddress)?;
-    let text = connection.connection_address.as_str();
-    let ip = literal(text)?;
-    let rtp = SocketAddr::new(ip, section.media.port);
+    let ip = connection::address(connection)?;
+    if !families.reach(ip) {
+        return Err(Error::AddressFamily(ip));
+    }
+    let port = section.media.port;
+    let next = || Some(SocketAddr::new(ip, port.checked_add(1)?));
     let rtcp = match section.value("rtcp") {
-        _ if rtcp_mux => Some(rtp),
-        Some(text) => Some(rtcp(text, ip)?),
-        None => section
-            .media
-            .port
-            .checked_add(1)
-            .map(|port| SocketAddr::new(ip, port)),
+        _ if rtcp_mux => Some(SocketAddr::new(ip, port)),
+        Some(text) => rtcp(text, ip).or_else(next),
+        None => next(),
     };
-    Ok(RtpAddress { rtp, rtcp })
+    Ok(RtpAddress {
+        rtp: SocketAddr::new(ip, port),
+        rtcp,
+    })
 }
 
-/// `a=rtcp:53020` or `a=rtcp:53020 IN IP4 192.0.2.1` (RFC 3605 section 2.1).
-fn rtcp(text: &str, ip: IpAddr) -> Result<SocketAddr, Error> {
+/// `a=rtcp:53020` or `a=rtcp:53020 IN IP4 192.0.2.1` (RFC 3605 section 2.1); none where it cannot
+/// be used: RTCP goes to its default port then.
+fn rtcp(text: &str, ip: IpAddr) -> Option<SocketAddr> {
     let mut fields = text.split_ascii_whitespace();
-    let port = fields
-        .next()
-        .and_then(|port| port.parse().ok())
-        .ok_or_else(|| refused(text))?;
-    let ip = match fields.nth(2) {
-        Some(address) => literal(address)?,
-        None => ip,
+    let port = fields.next()?.parse().ok().filter(|port| *port != 0)?;
+    let ip = match (fields.next(), fields.next(), fields.next()) {
+        (None, ..) => ip,
+        (Some(network), Some(family), Some(address)) => {
+            let connection = Connection {
+                nettype: network.parse().ok()?,
+                addrtype: family.parse().ok()?,
+                connection_address: address.to_owned(),
+            };
+            let rtcp = connection::address(&connection).ok()?;
+            (rtcp.is_ipv4() == ip.is_ipv4()).then_some(rtcp)?
+        }
+        _ => return None,
     };
-    Ok(SocketAddr::new(ip, port))
-}
-
-/// A unicast or unspecified IP address. Names would need a resolver and are not used by any
-/// PBX that was seen.
-fn literal(text: &str) -> Result<IpAddr, Error> {
-    text.parse()
-        .ok()
-        .filter(|ip: &IpAddr| !ip.is_multicast())
-        .ok_or_else(|| refused(text))
-}
-
-fn refused(text: &str) -> Error {
-    Error::UnsupportedAddress(text.chars().take(80).collect())
+    Some(SocketAddr::new(ip, port))
 }

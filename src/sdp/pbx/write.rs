@@ -9,7 +9,8 @@ use crate::sdp::opus;
 use crate::sdp::policy::distinct;
 use crate::sdp::section::{MediaLines, empty_media, flag};
 use crate::sdp::{
-    Answer, Error, LocalRtp, Offer, PbxOffer, Remote, SessionIds, SrtpMode, TrunkPolicy,
+    Answer, Error, LocalRtp, Offer, PbxOffer, Remote, RtpFamilies, SessionIds, SrtpMode,
+    TrunkPolicy,
 };
 
 /// The transport profile of an offer. Keys that may be left go beside plain RTP, which everybody
@@ -171,6 +172,10 @@ pub fn answer(
     direction: Direction,
 ) -> Result<(Answer, Remote, AudioFormat), Error> {
     let local = local.into();
+    let remote_ip = offer.remote.address.rtp.ip();
+    if !RtpFamilies::of(local.address.ip()).reach(remote_ip) {
+        return Err(Error::AddressFamily(remote_ip));
+    }
     let usable: Vec<_> = distinct(&policy.codecs, &FALLBACK)
         .into_iter()
         .flat_map(|codec| {

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use super::record::{NaptrRecord, Question, Records, SrvRecord};
 use super::selection::arrange;
 use crate::sip::address::NextHop;
-use crate::sip::config::{Listen, Transport};
+use crate::sip::config::{Listen, Transport, serves};
 
 /// Where a request can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,10 +62,18 @@ pub struct Reach(Vec<(Transport, bool)>);
 impl Reach {
     /// What these listeners reach.
     pub fn of(listeners: &[Listen]) -> Self {
+        let families = |index: usize, listen: &Listen| {
+            // Of a listener of both families the older one comes first: more PBXs have it.
+            [true, false]
+                .into_iter()
+                .filter(move |v4| serves(listeners, index, *v4))
+                .map(|v4| (listen.transport, v4))
+                .collect::<Vec<_>>()
+        };
+        let listeners = listeners.iter().enumerate();
         Reach(
             listeners
-                .iter()
-                .map(|listen| (listen.transport, listen.address.is_ipv4()))
+                .flat_map(|(index, listen)| families(index, listen))
                 .collect(),
         )
     }

@@ -128,6 +128,7 @@ fn a_branch_reused_for_another_call_touches_neither() {
     let busy = Command::Reject {
         status: 486,
         reason: None,
+        warning: None,
     };
     wire.command(incoming.leg, busy);
     let refused = wire.sent_status(486);
@@ -163,6 +164,7 @@ fn a_looped_request_ends_by_482_or_483() {
     let refusal = Command::Reject {
         status: 480,
         reason: None,
+        warning: None,
     };
     let incoming = wire.incoming();
     wire.command(incoming.leg, refusal);
@@ -194,6 +196,7 @@ fn a_datagram_that_lies_in_content_length_is_refused_and_forgotten() {
     let refusal = Command::Reject {
         status: 480,
         reason: None,
+        warning: None,
     };
     wire.command(incoming.leg, refusal);
     wire.advance(40 * SECOND);

@@ -137,6 +137,7 @@ fn a_refusal_is_repeated_until_its_ack() {
         Command::Reject {
             status: 404,
             reason: None,
+            warning: None,
         },
     );
     wire.sent_status(404);
@@ -180,7 +181,13 @@ fn their_reinvite_is_answered_by_the_owner() {
     wire.receive(&request("INVITE", 4, "re3", &tag, SDP));
     wire.sent_status(100);
     wire.event();
-    wire.command(leg, Command::RefuseReinvite { status: 488 });
+    wire.command(
+        leg,
+        Command::RefuseReinvite {
+            status: 488,
+            warning: None,
+        },
+    );
     wire.sent_status(488);
     assert_eq!(wire.agent.legs(), 1);
 }

@@ -272,7 +272,11 @@ async fn an_answer_reaches_the_name_in_via_where_its_sender_listens_no_more() {
         let (sender, _events) = mpsc::channel(8);
         agent.attach(call.leg, sender).await;
         let (status, reason) = (486, None);
-        let refusal = Command::Reject { status, reason };
+        let refusal = Command::Reject {
+            status,
+            reason,
+            warning: None,
+        };
         agent.command(call.leg, refusal).await.expect("refused");
         if let Ok(accepted) = timeout(Duration::from_secs(1), backup.accept()).await {
             reached = Some(accepted.expect("accepted").0);

@@ -292,6 +292,7 @@ fn nothing_is_held_for_a_peer_that_never_answers_beyond_timers_b_f_and_h() {
         let refusal = Command::Reject {
             status: 486,
             reason: None,
+            warning: None,
         };
         wire.command(incoming.leg, refusal);
         wire.receive(

@@ -141,7 +141,10 @@ async fn connect(plan: &Plan) -> io::Result<TcpStream> {
     };
     // Best effort: a connection without its mark is better than none.
     let _ = plan.dscp.mark(&socket);
-    if let Some(ip) = plan.source {
+    if let Some(ip) = plan
+        .source
+        .filter(|ip| ip.is_ipv4() == plan.remote.is_ipv4())
+    {
         socket.bind((ip, 0).into())?;
     }
     socket.connect(plan.remote).await

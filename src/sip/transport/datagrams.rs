@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 
 use super::icmp;
+use super::sockets::canonical;
 use crate::sip::config::Transport;
 use crate::sip::user_agent::Flow;
 
@@ -80,6 +81,7 @@ impl Datagrams {
             match received {
                 Ok((length, remote)) => {
                     let bytes = Bytes::copy_from_slice(&self.buffer[..length]);
+                    let remote = canonical(remote);
                     return Some((bytes, Flow::new(Transport::Udp, *listener, remote)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -29,7 +29,7 @@ mod linux {
     use tokio::net::UdpSocket;
     use tokio::sync::mpsc;
 
-    use crate::sip::transport::sockets::Inbound;
+    use crate::sip::transport::sockets::{Inbound, canonical};
 
     /// A lasting error of the queue must not spin.
     const PAUSE: Duration = Duration::from_millis(100);
@@ -79,6 +79,8 @@ mod linux {
             setsockopt(socket, Ipv4RecvErr, &true)?;
         } else {
             setsockopt(socket, Ipv6RecvErr, &true)?;
+            // Of a socket of both families; one of IPv6 alone has no such option to set.
+            let _ = setsockopt(socket, Ipv4RecvErr, &true);
         }
         Ok(())
     }
@@ -150,6 +152,7 @@ mod linux {
             of.as_sockaddr_in6()
                 .map(|v6| SocketAddrV6::from(*v6).into())
         })
+        .map(canonical)
     }
 
     #[cfg(test)]

@@ -19,7 +19,7 @@ use super::credentials::{Credentials, Sources, watch};
 use super::datagrams::Datagrams;
 use super::icmp;
 use crate::dscp::Dscp;
-use crate::sip::config::{Config, Limits, Listen, Transport};
+use crate::sip::config::{Config, Limits, Listen, Transport, is_dual};
 use crate::sip::error::Error;
 use crate::sip::locating::{Answer, Question, Resolver};
 use crate::sip::transaction::key::ClientKey;
@@ -172,7 +172,7 @@ impl Transports {
         let mut listeners = Vec::new();
         for (index, listen) in config.listen.iter().enumerate() {
             let address = transports
-                .open(index, *listen)
+                .open(index, *listen, is_dual(&config.listen, index))
                 .await
                 .map_err(|source| Error::Bind {
                     transport: listen.transport,
@@ -187,11 +187,11 @@ impl Transports {
         Ok((transports, listeners, reports))
     }
 
-    async fn open(&mut self, index: usize, listen: Listen) -> io::Result<SocketAddr> {
+    async fn open(&mut self, index: usize, listen: Listen, dual: bool) -> io::Result<SocketAddr> {
         let inbound = self.inbound.clone();
         match listen.transport {
             Transport::Udp => {
-                let socket = socket(listen.address, Type::DGRAM, Protocol::UDP)?;
+                let socket = socket(listen.address, dual, Type::DGRAM, Protocol::UDP)?;
                 self.mark(&socket, listen.address);
                 let _ = socket.set_recv_buffer_size(UDP_BUFFER);
                 let _ = socket.set_send_buffer_size(UDP_BUFFER);
@@ -220,7 +220,7 @@ impl Transports {
                 Ok(listen.address)
             }
             Transport::Tcp | Transport::Tls => {
-                let socket = socket(listen.address, Type::STREAM, Protocol::TCP)?;
+                let socket = socket(listen.address, dual, Type::STREAM, Protocol::TCP)?;
                 // Accepted connections inherit it.
                 self.mark(&socket, listen.address);
                 socket.listen(1_024)?;
@@ -253,12 +253,20 @@ impl Transports {
         let Some(socket) = self.udp.get(&transmit.flow.listener) else {
             return Err(Unsent);
         };
-        let mut sent = socket.try_send_to(&transmit.bytes, transmit.flow.remote);
+        // A socket of both families knows IPv4 addresses in IPv6 form (RFC 4291 section 2.5.5.2).
+        let bound = self.listeners.get(transmit.flow.listener);
+        let remote = match (bound, transmit.flow.remote) {
+            (Some(IpAddr::V6(_)), SocketAddr::V4(v4)) => {
+                SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port()))
+            }
+            (_, remote) => remote,
+        };
+        let mut sent = socket.try_send_to(&transmit.bytes, remote);
         for _ in 0..icmp::PENDING {
             match &sent {
                 // What the network said of an earlier datagram, told once, keeps this one back.
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    sent = socket.try_send_to(&transmit.bytes, transmit.flow.remote);
+                    sent = socket.try_send_to(&transmit.bytes, remote);
                 }
                 _ => break,
             }
@@ -420,6 +428,11 @@ impl Transports {
         while self.tasks.try_join_next().is_some() {}
     }
 
+    /// What asks the DNS.
+    pub fn resolver(&self) -> Arc<Resolver> {
+        Arc::clone(&self.resolver)
+    }
+
     /// Asks the DNS; the answer comes as [`Inbound::Resolved`].
     pub fn resolve(&mut self, question: Question) {
         while self.tasks.try_join_next().is_some() {}
@@ -462,16 +475,25 @@ impl Transports {
     }
 }
 
+/// The peer of a socket of both families: an IPv4 address in IPv6 form is an IPv4 address.
+pub fn canonical(remote: SocketAddr) -> SocketAddr {
+    match remote.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, remote.port()),
+        // With its scope.
+        IpAddr::V6(_) => remote,
+    }
+}
+
 fn refused(remote: SocketAddr, reason: &'static str) {
     metrics::counter!("trunkline_sip_rejected_total", "reason" => reason).increment(1);
     tracing::debug!(%remote, reason, "sip connection refused");
 }
 
-fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+fn socket(address: SocketAddr, dual: bool, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(socket2::Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
-        // 0.0.0.0 and [::] are two listeners here.
-        socket.set_only_v6(true)?;
+        // Where both are configured, 0.0.0.0 and [::] are two listeners.
+        socket.set_only_v6(!dual)?;
     }
     if kind == Type::STREAM {
         socket.set_reuse_address(true)?;
@@ -493,7 +515,7 @@ async fn accept(
                 let accepted = Inbound::Accepted {
                     stream,
                     transport,
-                    remote,
+                    remote: canonical(remote),
                     listener: index,
                 };
                 if inbound.send(accepted).await.is_err() {

@@ -14,6 +14,7 @@ use crate::sip::message::{Name, Request, Response, elements};
 use crate::sip::method::Method;
 use crate::sip::screening::SUPPORTED_VALUE;
 use crate::sip::session_timer::{Refresher, SessionTimer};
+use crate::sip::warning::{self, Warning};
 
 impl UserAgent {
     pub(super) fn accept(&mut self, id: LegId, body: Bytes, now: Instant) -> Result<(), Error> {
@@ -83,6 +84,19 @@ impl UserAgent {
         cause: Option<u16>,
         now: Instant,
     ) -> Result<(), Error> {
+        self.refuse_with(id, status, reason, cause, None, now)
+    }
+
+    /// The same with a word on what was not acceptable.
+    pub(super) fn refuse_with(
+        &mut self,
+        id: LegId,
+        status: u16,
+        reason: Option<&str>,
+        cause: Option<u16>,
+        warning: Option<Warning>,
+        now: Instant,
+    ) -> Result<(), Error> {
         let wrong = self.wrong_state(id, "reject");
         let Some(leg) = self.legs.get(&id) else {
             return Err(wrong);
@@ -101,6 +115,7 @@ impl UserAgent {
                 .headers
                 .insert(Name::REASON, format!("Q.850;cause={cause}"));
         }
+        warning::put(&mut response, warning.as_ref());
         let key = ringing.server;
         self.respond(&key, &response, now);
         self.forget(id, now);

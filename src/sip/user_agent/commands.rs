@@ -173,9 +173,11 @@ impl UserAgent {
         match command {
             Command::Progress { status, body } => self.progress(leg, status, body, now),
             Command::Accept { body } => self.accept(leg, body, now),
-            Command::Reject { status, reason } => {
-                self.refuse(leg, status, reason.as_deref(), None, now)
-            }
+            Command::Reject {
+                status,
+                reason,
+                warning,
+            } => self.refuse_with(leg, status, reason.as_deref(), None, warning, now),
             Command::Hangup { cause } => {
                 self.hang_up(leg, cause, now);
                 Ok(())
@@ -186,7 +188,9 @@ impl UserAgent {
                 self.report_referral(leg, status, last, now)
             }
             Command::AnswerReinvite { body } => self.answer_reinvite(leg, body, now),
-            Command::RefuseReinvite { status } => self.refuse_reinvite(leg, status, now),
+            Command::RefuseReinvite { status, warning } => {
+                self.refuse_reinvite(leg, status, warning.as_ref(), now)
+            }
             Command::AnswerProgress { fork, body } => self.answer_progress(leg, fork, body, now),
             Command::Confirm { body } => self.confirm(leg, body, now),
             Command::Info { content_type, body } => self.inform(leg, content_type, body, now),

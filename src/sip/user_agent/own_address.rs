@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::agent::UserAgent;
 use super::flow::Flow;
 use crate::sip::address::{escape_user, split_list};
-use crate::sip::config::Transport;
+use crate::sip::config::{Transport, serves};
 use crate::sip::envelope::canonical;
 use crate::sip::message::{Name, Response};
 
@@ -14,11 +14,19 @@ use crate::sip::message::{Name, Response};
 const VIEWS: usize = 1_024;
 
 impl UserAgent {
-    /// The first listener of that protocol and family.
+    /// The first listener of that protocol and family, else one that serves both.
     pub(super) fn listener_for(&self, transport: Transport, remote: SocketAddr) -> Option<usize> {
-        self.listeners.iter().position(|listen| {
-            listen.transport == transport && listen.address.is_ipv4() == remote.is_ipv4()
-        })
+        let of_family = |own: bool| {
+            let mut all = self.listeners.iter().enumerate();
+            all.position(|(index, listen)| {
+                listen.transport == transport
+                    && match own {
+                        true => listen.address.is_ipv4() == remote.is_ipv4(),
+                        false => serves(&self.listeners, index, remote.is_ipv4()),
+                    }
+            })
+        };
+        of_family(true).or_else(|| of_family(false))
     }
 
     /// Host and port that a peer reaches the listener by, as far as we know without it.

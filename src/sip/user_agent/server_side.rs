@@ -373,7 +373,7 @@ impl UserAgent {
                     .as_ref()
                     .is_some_and(|asked| asked.server == invite) =>
             {
-                let refused = self.refuse_reinvite(id, 487, now);
+                let refused = self.refuse_reinvite(id, 487, None, now);
                 debug_assert!(refused.is_ok(), "the re-INVITE waits for an answer");
             }
             _ => {}

@@ -229,6 +229,20 @@ impl UserAgent {
         NextHop::from(&self.config.trunks[id.trunk].targets[id.target].target)
     }
 
+    /// Where the next request to a trunk goes, by what is known of its names by now.
+    pub fn address_of_trunk(&mut self, name: &str, now: Instant) -> Option<IpAddr> {
+        let mut trunks = self.config.trunks.iter();
+        let trunk = trunks.position(|trunk| trunk.name == name)?;
+        let mut way = self.way_to_trunk(trunk);
+        while let Some((hop, _)) = way.hops.pop_front() {
+            let places = self.locator.locate_at_once(&hop, &mut self.random, now);
+            if let Some(place) = places.first() {
+                return Some(place.address.ip());
+            }
+        }
+        None
+    }
+
     /// Every hop that requests to a trunk may take.
     fn hops_of(&self, trunk: usize) -> impl Iterator<Item = NextHop> + '_ {
         let config = &self.config.trunks[trunk];

@@ -17,6 +17,7 @@ use crate::sip::method::Method;
 use crate::sip::screening::Refusal;
 use crate::sip::session_timer::{SessionExpires, SessionTimer};
 use crate::sip::transaction::key::ServerKey;
+use crate::sip::warning::{self, Warning};
 
 impl UserAgent {
     /// A re-INVITE or UPDATE: new SDP, a new target, or a refresh of the session.
@@ -210,6 +211,7 @@ impl UserAgent {
         &mut self,
         id: LegId,
         status: u16,
+        warning: Option<&Warning>,
         now: Instant,
     ) -> Result<(), Error> {
         let wrong = self.wrong_state(id, "refuse a re-invite");
@@ -217,7 +219,8 @@ impl UserAgent {
         let Some(asked) = asked else {
             return Err(wrong);
         };
-        let response = asked.request.respond(status.clamp(300, 699), None, None);
+        let mut response = asked.request.respond(status.clamp(300, 699), None, None);
+        warning::put(&mut response, warning);
         self.respond(&asked.server, &response, now);
         Ok(())
     }
