@@ -184,6 +184,8 @@ async fn answer_in_a_family_without_rtp_ends_the_call_at_once() {
         .await
         .describe("sendrecv");
     leg.answer(telephone).await;
+    page.hear("answer").await;
+    page.hear_error("bad-pbx-description").await;
     page.hear_end("bad-pbx-description").await;
     leg.over().await;
     world.has_calls(0).await;
