@@ -124,6 +124,47 @@ fn unanswered_checks_are_bounded_for_a_call() {
 }
 
 #[test]
+fn unanswered_checks_are_bounded_for_a_called_client() {
+    // We offer and control; the client answers, as a full or a lite agent, or trickles.
+    for (lite, trickles) in [(false, false), (true, false), (false, true)] {
+        let now = now();
+        let local = "192.0.2.2:5000".parse().expect("an address");
+        let mut peer = Peer::new(&config(local, false), Role::Offerer, now).expect("a peer");
+        let candidates = ports_of("203.0.113.9", 64);
+        let lines: usize = candidates.iter().map(String::len).sum();
+        let answer = Description {
+            setup: Setup::Active,
+            lite,
+            candidates: match trickles {
+                true => Vec::new(),
+                false => candidates.clone(),
+            },
+            ..offer(Vec::new())
+        };
+        peer.set_remote(answer, now).expect("a good answer");
+        if trickles {
+            for candidate in &candidates {
+                peer.add_remote_candidate(candidate, now);
+            }
+        }
+        let sent = drive(&mut peer, now, now + HALF_A_MINUTE);
+        assert!((1..=50).contains(&sent.len()), "{} datagrams", sent.len());
+        assert!(bytes(&sent) <= 1_500 + 3 * lines);
+    }
+}
+
+#[test]
+fn lite_agent_sends_no_checks_at_all() {
+    let now = now();
+    let local = "192.0.2.2:5000".parse().expect("an address");
+    let mut peer = Peer::new(&config(local, true), Role::Answerer, now).expect("a peer");
+    peer.set_remote(offer(ports_of("203.0.113.9", 64)), now)
+        .expect("a good offer");
+    let sent = drive(&mut peer, now, now + HALF_A_MINUTE);
+    assert!(sent.is_empty(), "{} datagrams", sent.len());
+}
+
+#[test]
 fn first_check_is_at_once_and_others_are_paced() {
     let now = now();
     let mut peer = answerer(now);
