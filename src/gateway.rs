@@ -311,10 +311,17 @@ fn health(sip: &sip::Handle) -> serde_json::Value {
             }
         }
     }
+    let mut targets: BTreeMap<String, BTreeMap<String, &str>> = BTreeMap::new();
+    for status in sip.targets() {
+        let word = if status.is_up { "up" } else { "down" };
+        let of_trunk = targets.entry(status.trunk).or_default();
+        of_trunk.insert(status.target, word);
+    }
     serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "registrations": trunks,
         "user_registrations": users,
+        "targets": targets,
     })
 }
 

@@ -283,7 +283,7 @@ fn of_two_audio_lines_the_one_with_keys_is_taken_where_policy_wants_it() {
 }
 
 #[test]
-fn hold_and_resume_by_the_pbx_keep_our_key_and_a_new_key_or_place_gets_a_new_one() {
+fn our_key_changes_with_the_suite_or_another_end_only() {
     let optional = policy(SrtpMode::Optional);
     let mut local = local();
     let mut session = SESSION;
@@ -304,15 +304,26 @@ fn hold_and_resume_by_the_pbx_keep_our_key_and_a_new_key_or_place_gets_a_new_one
     assert_eq!([first, held, held_the_old_way], [resumed; 3]);
 
     let (_, rekeyed) = turn(&audio("RTP/SAVP", &crypto(1, OTHER_KEY)));
-    assert_ne!(rekeyed, first);
+    assert_eq!(
+        rekeyed, first,
+        "a new key of the PBX is for the other direction"
+    );
     let (_, moved) = turn(&audio("RTP/SAVP", &crypto(1, OTHER_KEY)).replace("4000", "4010"));
-    assert_ne!(moved, rekeyed);
+    assert_eq!(moved, first, "the end with the same key has moved");
+    let (_, retagged) = turn(&audio("RTP/SAVP", &crypto(7, OTHER_KEY)).replace("4000", "4010"));
+    assert_eq!(retagged, first, "a tag names a line, not a key");
+    let short = SHA1_80.replace("80", "32");
+    let other_suite = crypto(1, OTHER_KEY).replace(SHA1_80, &short);
+    let (_, other_suite) = turn(&audio("RTP/SAVP", &other_suite).replace("4000", "4010"));
+    assert_ne!(other_suite, first);
+    let (_, other_end) = turn(&talk);
+    assert!(other_end.is_some() && other_end != first && other_end != other_suite);
     let (answered, plain) = turn(&audio("RTP/AVP", ""));
     assert_eq!((plain, crypto_lines(&answered).len()), (None, 0));
     let (_, again) = turn(&talk);
     assert!(again.is_some());
     assert!(
-        ![first, rekeyed, moved].contains(&again),
+        ![first, other_suite, other_end].contains(&again),
         "never used before"
     );
 }

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use super::EndReason;
 use super::machine::{Call, State, Step, warning};
-use super::message::{Action, Event, Notice};
+use super::media_timeout::MediaTimeout;
+use super::message::{Action, Event, Notice, Quality};
 use super::transferring::Transfer;
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
@@ -30,6 +32,7 @@ pub(super) struct Established {
     /// Where the PBX's audio goes, as far as we have heard.
     remote: Option<sdp::Remote>,
     pub(super) reoffer: Reoffer,
+    media_timeout: MediaTimeout,
     pub(super) transfer: Transfer,
     /// Sessions begun with other parties.
     pub(super) sessions: u64,
@@ -51,24 +54,40 @@ pub(super) enum Basis {
 pub(super) enum Reoffer {
     None,
     Sent(Box<sdp::LocalOffer>),
-    /// Our 2xx to a re-INVITE without description carried this offer; the ACK has the answer.
-    InResponse(Box<sdp::LocalOffer>),
+    /// Our 2xx to a re-INVITE without description carried an offer; the ACK has the answer.
+    InResponse {
+        offer: Box<sdp::LocalOffer>,
+        /// Whether the PBX was told of a hold before.
+        told: bool,
+    },
     /// Glare: again then.
     Waiting(Instant),
 }
 
 impl Established {
-    pub(super) fn new(browser: AudioFormat, pbx: AudioFormat, basis: Basis) -> Self {
+    /// The call is answered, and the page knows. Where the PBX holds it from the beginning (its
+    /// first description says so) the page learns that too.
+    pub(super) fn new(
+        call: &mut Call,
+        browser: AudioFormat,
+        pbx: AudioFormat,
+        basis: Basis,
+        remote: sdp::Remote,
+    ) -> Self {
+        if remote.held {
+            call.notify(Notice::Held { on: true });
+        }
         Established {
             browser,
             pbx,
             basis: Box::new(basis),
             hold_wished: false,
             hold_told: false,
-            held_by_pbx: false,
+            held_by_pbx: remote.held,
             reoffer: Reoffer::None,
             tries: 0,
-            remote: None,
+            remote: Some(remote),
+            media_timeout: MediaTimeout::default(),
             transfer: Transfer::None,
             sessions: 0,
         }
@@ -94,6 +113,21 @@ impl Established {
         }
     }
 
+    /// Takes new figures: a call without audio from either side ends after the configured time.
+    pub(super) fn measured(
+        mut self: Box<Self>,
+        call: &Call,
+        quality: &Quality,
+        now: Instant,
+    ) -> Step {
+        let on_hold = self.held_by_pbx || self.hold_told || self.hold_wished;
+        let timeout = call.rules.media_timeout;
+        match self.media_timeout.measured(quality, on_hold, timeout, now) {
+            true => Step::End(EndReason::MediaTimeout, None),
+            false => Step::Stay(State::Established(self)),
+        }
+    }
+
     pub(super) fn handle_timeout(&mut self, call: &mut Call, now: Instant) {
         if let Reoffer::Waiting(at) = self.reoffer
             && at <= now
@@ -109,26 +143,43 @@ impl Established {
             Event::Reoffered { sdp: None, .. } => {
                 // Who asks for our offer may want to join us with another end, which does not know how
                 // far our streams have come: it is offered new keys.
+                let told = self.hold_told;
                 let offer = self.make_offer(call, call.local.rtp.anew());
                 call.push(Action::AnswerReoffer {
                     answer: offer.offer.to_string(),
                 });
-                self.reoffer = Reoffer::InResponse(Box::new(offer));
+                self.reoffer = Reoffer::InResponse {
+                    offer: Box::new(offer),
+                    told,
+                };
             }
             Event::ReofferAnswered { sdp } => {
                 self.tries = 0;
                 match std::mem::replace(&mut self.reoffer, Reoffer::None) {
-                    Reoffer::Sent(offer) => self.take_answer(call, *offer, &sdp),
+                    Reoffer::Sent(offer) => {
+                        if let Err(reason) = self.take_answer(call, *offer, &sdp) {
+                            return Step::End(reason, None);
+                        }
+                    }
                     // The SIP side has refreshed its session with our last description.
                     Reoffer::None => self.take_refresh(call, &sdp),
                     other => self.reoffer = other,
                 }
             }
-            Event::Confirmed { sdp: Some(sdp) } => {
-                if let Reoffer::InResponse(offer) =
-                    std::mem::replace(&mut self.reoffer, Reoffer::None)
-                {
-                    self.take_answer(call, *offer, &sdp);
+            Event::Confirmed { sdp } => {
+                match (std::mem::replace(&mut self.reoffer, Reoffer::None), sdp) {
+                    (Reoffer::InResponse { offer, .. }, Some(sdp)) => {
+                        if let Err(reason) = self.take_answer(call, *offer, &sdp) {
+                            return Step::End(reason, None);
+                        }
+                    }
+                    // An ACK without the answer that our 2xx asked for: the session stays as it
+                    // was, and later offers of either side are taken (RFC 3261 section 14.2).
+                    (Reoffer::InResponse { told, .. }, None) => {
+                        self.hold_told = told;
+                        self.settle_hold(call);
+                    }
+                    (other, _) => self.reoffer = other,
                 }
             }
             // Glare, or the PBX asks for a moment.
@@ -192,7 +243,13 @@ impl Established {
         self.reoffer = Reoffer::Sent(Box::new(offer));
     }
 
-    fn take_answer(&mut self, call: &mut Call, offer: sdp::LocalOffer, sdp: &str) {
+    /// An error is the reason to end the call: the PBX sends what we could not decrypt.
+    fn take_answer(
+        &mut self,
+        call: &mut Call,
+        offer: sdp::LocalOffer,
+        sdp: &str,
+    ) -> Result<(), EndReason> {
         let answered =
             sdp::Answer::parse(sdp).and_then(|answer| sdp::pbx::read_answer(&offer, &answer));
         match answered {
@@ -201,14 +258,19 @@ impl Established {
                 self.apply(call, &remote, pbx);
             }
             Err(error) => {
-                // What was agreed before stays in force (RFC 3261 section 14.1).
                 call.notify(Notice::Refused {
                     code: "bad-pbx-description",
                     message: error.to_string(),
                 });
+                // Keys that do not fit our offer mean silence both ways: better an end.
+                if matches!(error, sdp::Error::NoUsableKey(_) | sdp::Error::Unprotected) {
+                    return Err(EndReason::BadPbxDescription);
+                }
+                // Otherwise what was agreed before stays in force (RFC 3261 section 14.1).
             }
         }
         self.settle_hold(call);
+        Ok(())
     }
 
     /// An answer that came without an offer of the call's: it changes something or it does not.
@@ -236,7 +298,7 @@ impl Established {
     }
 
     fn take_offer(&mut self, call: &mut Call, sdp: &str) {
-        if matches!(self.reoffer, Reoffer::Sent(_) | Reoffer::InResponse(_)) {
+        if matches!(self.reoffer, Reoffer::Sent(_) | Reoffer::InResponse { .. }) {
             call.push(Action::RefuseReoffer {
                 status: REQUEST_PENDING,
                 warning: None,

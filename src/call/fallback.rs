@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use super::EndReason;
 use super::machine::{Call, Rules, State, Step};
 use super::message::Action;
-use super::outgoing::{Calling, Told};
+use super::outgoing::Calling;
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp;
 
@@ -54,7 +54,7 @@ impl Calling {
         cause: Option<u16>,
         from_pbx: bool,
     ) -> Step {
-        if says_trunk_cannot(status, from_pbx, self.has_rung)
+        if says_trunk_cannot(status, from_pbx, self.ringback.has_rung())
             && let Some(next) = self.ahead.pop_front()
         {
             return self.go_on(call, next, status);
@@ -97,8 +97,7 @@ impl Calling {
             });
         }
         self.parties.clear();
-        self.told = Told::Nothing;
-        self.has_rung = false;
+        self.ringback.restart();
     }
 
     /// Our offer to the trunk that is asked; none where it is to offer.

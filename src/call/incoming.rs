@@ -215,11 +215,9 @@ impl Offering {
                     sdp: answer.to_string(),
                 });
                 call.notify(Notice::Answered);
-                Step::Stay(State::Established(Box::new(Established::new(
-                    browser,
-                    pbx,
-                    Basis::Theirs(pbx_offer),
-                ))))
+                let basis = Basis::Theirs(pbx_offer);
+                let established = Established::new(call, browser, pbx, basis, remote);
+                Step::Stay(State::Established(Box::new(established)))
             }
             Err(error) => {
                 call.warning = warning(&error);
@@ -253,10 +251,8 @@ impl Confirming {
             pbx: Box::new(pbx.clone()),
         });
         call.notify(Notice::Answered);
-        Step::Stay(State::Established(Box::new(Established::new(
-            self.browser,
-            pbx,
-            Basis::Ours(self.pbx_offer),
-        ))))
+        let basis = Basis::Ours(self.pbx_offer);
+        let established = Established::new(call, self.browser, pbx, basis, *remote);
+        Step::Stay(State::Established(Box::new(established)))
     }
 }

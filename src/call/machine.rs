@@ -32,6 +32,9 @@ pub struct Rules {
     pub ring_timeout: Duration,
     /// How long ICE and DTLS may take once both descriptions are there.
     pub connect_timeout: Duration,
+    /// How long an answered call that is not on hold may be without audio from either side; none:
+    /// for ever.
+    pub media_timeout: Option<Duration>,
     /// The PBX is to offer, not we.
     pub delayed_offer: bool,
     /// How digits reach the PBX.
@@ -244,11 +247,20 @@ impl Call {
             (_, Event::MediaLost) => Step::End(EndReason::Internal, None),
             (state, Event::AudioChanged { from, silent }) => {
                 self.notify(Notice::Media { side: from, silent });
-                Step::Stay(state)
+                Step::Stay(match state {
+                    State::Calling(calling) if from == Side::Pbx => {
+                        calling.audio_changed(self, silent)
+                    }
+                    state => state,
+                })
             }
             (state, Event::Measured(quality)) => {
+                let step = match state {
+                    State::Established(established) => established.measured(self, &quality, now),
+                    state => Step::Stay(state),
+                };
                 self.notify(Notice::Quality(quality));
-                Step::Stay(state)
+                step
             }
             (
                 state,
@@ -309,7 +321,7 @@ impl Call {
     /// When [`Call::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let own = match &self.state {
-            State::Calling(calling) => Some(calling.ring_deadline),
+            State::Calling(calling) => Some(calling.poll_timeout()),
             State::Offering(offering) => Some(offering.ring_deadline),
             State::Established(established) => {
                 let times = [established.retry_at(), established.transfer_deadline()];
@@ -335,9 +347,7 @@ impl Call {
         }
         let state = std::mem::replace(&mut self.state, State::Ended);
         let step = match state {
-            State::Calling(calling) if calling.ring_deadline <= now => {
-                Step::End(EndReason::NoAnswer, None)
-            }
+            State::Calling(calling) => calling.handle_timeout(self, now),
             State::Offering(offering) if offering.ring_deadline <= now => {
                 Step::End(EndReason::NoAnswer, None)
             }

@@ -228,6 +228,11 @@ pub enum Event {
         /// Whether no audio comes.
         silent: bool,
     },
+    /// The first audio of a side has arrived.
+    AudioBegan {
+        /// Which.
+        from: Side,
+    },
     /// Fresh figures.
     Measured(Box<Quality>),
     /// The media worker gave up on the call.

@@ -7,7 +7,8 @@ use super::EndReason;
 use super::established::{Basis, Established};
 use super::fallback::Attempt;
 use super::machine::{Call, Local, Rules, State, Step, refused_offer, warning};
-use super::message::{Action, Event, Notice};
+use super::message::{Action, Event, Notice, Side};
+use super::ringback::Ringback;
 use crate::codec::{AudioFormat, Codec, Direction};
 use crate::sdp::{self, bridge};
 
@@ -23,9 +24,7 @@ pub(super) struct Calling {
     pub(super) parties: BTreeMap<u32, Party>,
     /// The one that the page hears.
     pub(super) heard: Option<u32>,
-    pub(super) told: Told,
-    /// A 180 of the present trunk came.
-    pub(super) has_rung: bool,
+    pub(super) ringback: Ringback,
     /// Trunks that are asked where the present one cannot.
     pub(super) ahead: VecDeque<Attempt>,
     pub(super) ring_deadline: Instant,
@@ -38,14 +37,6 @@ pub(super) struct Party {
     remote: sdp::Remote,
     pub(super) pbx: AudioFormat,
     basis: Basis,
-}
-
-/// What the page knows of the progress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    Nothing,
-    Ringing,
-    EarlyMedia,
 }
 
 impl Call {
@@ -78,8 +69,7 @@ impl Call {
             browser: None,
             parties: BTreeMap::new(),
             heard: None,
-            told: Told::Nothing,
-            has_rung: false,
+            ringback: Ringback::new(),
             ahead: VecDeque::new(),
         };
         calling.pbx_offer = calling.offer_to_pbx(&call);
@@ -96,36 +86,59 @@ impl Call {
 }
 
 impl Calling {
+    /// When [`Calling::handle_timeout`] wants to be called next.
+    pub(super) fn poll_timeout(&self) -> Instant {
+        let ring = self.ringback.poll_timeout();
+        ring.map_or(self.ring_deadline, |at| at.min(self.ring_deadline))
+    }
+
+    /// Time has passed.
+    pub(super) fn handle_timeout(mut self: Box<Self>, call: &mut Call, now: Instant) -> Step {
+        if self.ring_deadline <= now {
+            return Step::End(EndReason::NoAnswer, None);
+        }
+        let notice = self.ringback.handle_timeout(now);
+        notice.into_iter().for_each(|notice| call.notify(notice));
+        Step::Stay(State::Calling(self))
+    }
+
+    /// The PBX's early audio has stopped, or begun again.
+    pub(super) fn audio_changed(mut self: Box<Self>, call: &mut Call, silent: bool) -> State {
+        let notice = match silent {
+            true => self.ringback.audio_stopped(),
+            false => self.ringback.audio_began(),
+        };
+        notice.into_iter().for_each(|notice| call.notify(notice));
+        State::Calling(self)
+    }
+
     pub(super) fn has_media(&self) -> bool {
         self.browser.is_some() && self.heard.is_some()
     }
 
-    pub(super) fn handle(
-        mut self: Box<Self>,
-        call: &mut Call,
-        event: Event,
-        _now: Instant,
-    ) -> Step {
+    pub(super) fn handle(mut self: Box<Self>, call: &mut Call, event: Event, now: Instant) -> Step {
         match event {
             Event::Progressed { status, sdp, fork } => {
-                if let Some(sdp) = sdp {
-                    match self.take_description(call, fork, &sdp) {
-                        Ok(()) if self.told != Told::EarlyMedia => {
-                            self.told = Told::EarlyMedia;
-                            call.notify(Notice::EarlyMedia);
-                        }
-                        // An answer that cannot be used leaves the call ringing: the final one
-                        // may be better. An offer that we refuse is the end of it.
-                        Err(reason) if self.pbx_offer.is_none() => {
-                            return Step::End(reason, None);
-                        }
-                        _ => {}
-                    }
-                } else if status == 180 && self.told == Told::Nothing {
-                    self.told = Told::Ringing;
-                    call.notify(Notice::Ringing);
-                }
-                self.has_rung |= status == 180;
+                let known = self.parties.get(&fork).map(|party| &party.description);
+                let repeated = known.is_some() && known == sdp.as_ref();
+                let described = match sdp {
+                    Some(sdp) => self.take_description(call, fork, &sdp).map(|()| !repeated),
+                    None => Ok(false),
+                };
+                let notice = match described {
+                    Ok(true) => self.ringback.described(status, now),
+                    // An offer that we refuse is the end of it.
+                    Err(reason) if self.pbx_offer.is_none() => return Step::End(reason, None),
+                    // An answer that cannot be used leaves the call ringing: the final one may be
+                    // better.
+                    Ok(false) | Err(_) => self.ringback.progressed(status, now),
+                };
+                notice.into_iter().for_each(|notice| call.notify(notice));
+                Step::Stay(State::Calling(self))
+            }
+            Event::AudioBegan { from: Side::Pbx } => {
+                let notice = self.ringback.audio_began();
+                notice.into_iter().for_each(|notice| call.notify(notice));
                 Step::Stay(State::Calling(self))
             }
             Event::ForkEnded { fork } => {
@@ -168,7 +181,8 @@ impl Calling {
                     return Step::End(EndReason::BadPbxDescription, None);
                 };
                 call.notify(Notice::Answered);
-                let established = Established::new(browser, party.pbx, party.basis);
+                let established =
+                    Established::new(call, browser, party.pbx, party.basis, party.remote);
                 Step::Stay(State::Established(Box::new(established)))
             }
             Event::Refused {

@@ -231,7 +231,10 @@ impl Established {
                 sdp: offer.offer.to_string(),
             });
             self.switch(call, session, from);
-            self.reoffer = Reoffer::InResponse(Box::new(offer));
+            self.reoffer = Reoffer::InResponse {
+                offer: Box::new(offer),
+                told: false,
+            };
             return;
         };
         let answered = sdp::Offer::parse(&sdp)

@@ -71,10 +71,14 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
         // The task sees to these itself.
         sip::Event::Referred(_) | sip::Event::Replaced { .. } => return None,
         sip::Event::Cancelled => Event::Cancelled,
+        sip::Event::AnsweredElsewhere => Event::Ended {
+            reason: EndReason::AnsweredElsewhere,
+        },
         sip::Event::Ended { why, .. } => Event::Ended {
             reason: match why {
                 sip::EndedBy::Bye => EndReason::HangupRemote,
                 sip::EndedBy::GivenAway => EndReason::Transferred,
+                sip::EndedBy::AnsweredElsewhere => EndReason::AnsweredElsewhere,
                 sip::EndedBy::AckMissing
                 | sip::EndedBy::SessionTimeout
                 | sip::EndedBy::TransportLost => EndReason::TrunkUnreachable,
@@ -112,33 +116,33 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
             from,
             digit,
             duration,
-        } => {
-            let from = match from {
-                media::Side::Browser => Side::Browser,
-                media::Side::Pbx => Side::Pbx,
-            };
-            Event::DigitHeard {
-                from,
-                digit,
-                duration,
-            }
-        }
-        media::MediaEvent::AudioChanged { from, silent } => {
-            let from = match from {
-                media::Side::Browser => Side::Browser,
-                media::Side::Pbx => Side::Pbx,
-            };
-            Event::AudioChanged { from, silent }
-        }
+        } => Event::DigitHeard {
+            from: side_of(from),
+            digit,
+            duration,
+        },
+        media::MediaEvent::AudioChanged { from, silent } => Event::AudioChanged {
+            from: side_of(from),
+            silent,
+        },
         media::MediaEvent::Statistics(statistics) => {
             Event::Measured(Box::new(quality(&statistics)))
         }
         media::MediaEvent::Closed { .. } => Event::MediaLost,
-        media::MediaEvent::FirstAudio { .. }
-        | media::MediaEvent::Silent { .. }
+        media::MediaEvent::FirstAudio { from } => Event::AudioBegan {
+            from: side_of(from),
+        },
+        media::MediaEvent::Silent { .. }
         | media::MediaEvent::DigitsRefused(_)
         | media::MediaEvent::RemoteLatched { .. } => return None,
     })
+}
+
+const fn side_of(side: media::Side) -> Side {
+    match side {
+        media::Side::Browser => Side::Browser,
+        media::Side::Pbx => Side::Pbx,
+    }
 }
 
 /// A worker's figures as the call knows them.
@@ -184,19 +188,20 @@ pub(super) fn text(body: Bytes) -> String {
 }
 
 /// The digit of an INFO: `application/dtmf-relay` (`Signal=5`, `Duration=160`) or
-/// `application/dtmf` (`5`).
+/// `application/dtmf` (`5`); either form is read under either type.
 fn info_digit(content_type: &str, body: &[u8]) -> Option<(char, Duration)> {
     let body = std::str::from_utf8(body).ok()?;
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/dtmf") {
-        return digit(body).map(|digit| (digit, INFO_DIGIT));
-    }
-    if !media_type.eq_ignore_ascii_case("application/dtmf-relay") {
+    let is = |name: &str| media_type.eq_ignore_ascii_case(name);
+    if !is("application/dtmf") && !is("application/dtmf-relay") {
         return None;
+    }
+    if !body.contains('=') {
+        return digit(body).map(|digit| (digit, INFO_DIGIT));
     }
     let mut signal = None;
     let mut duration = INFO_DIGIT;
-    for line in body.lines() {
+    for line in body.split(['\r', '\n', ';']) {
         let Some((name, value)) = line.split_once('=') else {
             continue;
         };
@@ -213,11 +218,24 @@ fn info_digit(content_type: &str, body: &[u8]) -> Option<(char, Duration)> {
     signal.map(|digit| (digit, duration))
 }
 
+/// A digit as itself, or by the number of its telephone event (RFC 4733 section 3.2): 10 is `*`, 11
+/// `#`, 12 to 15 `A` to `D`. 16 is the hook flash, which is no digit.
 fn digit(text: &str) -> Option<char> {
-    let mut symbols = text.trim().chars();
+    let text = text.trim();
+    let mut symbols = text.chars();
     let digit = symbols.next()?.to_ascii_uppercase();
-    let known = matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D');
-    (known && symbols.next().is_none()).then_some(digit)
+    if symbols.next().is_none() {
+        return matches!(digit, '0'..='9' | '*' | '#' | 'A'..='D').then_some(digit);
+    }
+    match text {
+        "10" => Some('*'),
+        "11" => Some('#'),
+        "12" => Some('A'),
+        "13" => Some('B'),
+        "14" => Some('C'),
+        "15" => Some('D'),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -234,7 +252,20 @@ mod tests {
             info_digit("application/dtmf", b"#"),
             Some(('#', INFO_DIGIT))
         );
-        assert_eq!(info_digit("application/dtmf", b"12"), None);
+        for (number, digit) in [("10", '*'), ("11", '#'), ("12", 'A'), ("15", 'D')] {
+            let plain = info_digit("application/dtmf", number.as_bytes());
+            assert_eq!(plain, Some((digit, INFO_DIGIT)));
+            let body = format!("signal = {number}\r\nDuration=250");
+            let relay = info_digit("application/dtmf-relay", body.as_bytes());
+            assert_eq!(relay, Some((digit, Duration::from_millis(250))));
+        }
+        assert_eq!(
+            info_digit("application/dtmf", b"Signal=7\r\nDuration=80\r\n"),
+            Some(('7', Duration::from_millis(80)))
+        );
+        for nothing in ["16", "17", "99", "010", "1 0", "", "*#"] {
+            assert_eq!(info_digit("application/dtmf", nothing.as_bytes()), None);
+        }
         assert_eq!(info_digit("text/plain", b"5"), None);
         assert_eq!(info_digit("application/dtmf-relay", &[0xff, 0xfe]), None);
     }

@@ -167,7 +167,7 @@ pub enum MediaEvent<E> {
         /// For how long.
         duration: Duration,
     },
-    /// The first audio packet of a side.
+    /// The first audio packet of a side, and the first after a time in which none was to come.
     FirstAudio {
         /// Whose.
         from: Side,

@@ -292,6 +292,9 @@ pub struct Calls {
     pub ring_timeout: u64,
     /// Seconds that ICE and DTLS may take.
     pub connect_timeout: u64,
+    /// Seconds without audio from either side after which an answered call ends that is not on
+    /// hold; 0: it goes on.
+    pub media_timeout: u64,
     /// Seconds that calls may go on after SIGTERM.
     pub drain_timeout: u64,
 }
@@ -303,6 +306,7 @@ impl Default for Calls {
             max_per_socket: 8,
             ring_timeout: 120,
             connect_timeout: 30,
+            media_timeout: 0,
             drain_timeout: 30,
         }
     }

@@ -17,9 +17,9 @@ pub struct Trunk {
     pub target: String,
     /// Several in place of `target`.
     pub targets: Vec<TrunkTarget>,
-    /// Seconds until a silent target is left for another one.
+    /// Seconds until a silent target is left for another one, or the call has failed.
     pub try_timeout: u64,
-    /// Seconds between the probes of each address, 0 for none; absent: 30 where there are several.
+    /// Seconds between the probes of each address, 0 for none; absent: 30.
     pub health_check: Option<u64>,
     /// Probes in a row that must fail until a target is out.
     pub health_failures: u32,

@@ -177,7 +177,8 @@ pub struct Trunk {
     pub routes: Vec<String>,
     /// Probes of each target.
     pub health: Option<HealthCheck>,
-    /// How long a target that answers nothing is waited for where another one is left to try.
+    /// How long a place that answers nothing is waited for: a call always goes on after that, to
+    /// the next place or to its owner; other requests where another place is left.
     pub try_timeout: Duration,
     /// How long a request waits for its final answer, or an INVITE for its first provisional one:
     /// 64 * T1 of RFC 3261 (timers B and F) unless shortened.
@@ -295,8 +296,9 @@ pub struct HealthCheck {
     pub every: Duration,
     /// How many in a row must fail until a place is out, one at least.
     pub failures: u32,
-    /// Only while the trunk has several places, by its targets or by the addresses of a name.
-    pub only_several: bool,
+    /// Nobody has asked for them: silence of a place that has never answered a probe then says
+    /// nothing of its calls.
+    pub by_default: bool,
 }
 
 /// One of the targets of a trunk.

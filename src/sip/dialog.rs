@@ -19,6 +19,9 @@ pub struct Dialog {
     pub local_sequence: u32,
     /// Number of the peer's last request.
     pub remote_sequence: Option<u32>,
+    /// Number of a request that we have answered with 491: some peers send it again under the
+    /// same number.
+    pub retried_sequence: Option<u32>,
     /// Request URI of our requests: the peer's Contact.
     pub target: String,
     /// Routes in the order in which we send them.
@@ -38,6 +41,7 @@ impl Dialog {
             remote: came.to,
             local_sequence: sent.sequence,
             remote_sequence: None,
+            retried_sequence: None,
             target: contact(&response.headers).unwrap_or_else(|| request.uri.clone()),
             route_set,
         })
@@ -51,6 +55,7 @@ impl Dialog {
             remote: envelope.from.clone(),
             local_sequence: 0,
             remote_sequence: Some(envelope.sequence),
+            retried_sequence: None,
             target: contact(&request.headers).unwrap_or_else(|| envelope.from.uri.clone()),
             route_set: addresses(&request.headers, &Name::RECORD_ROUTE),
         }
@@ -72,10 +77,17 @@ impl Dialog {
     /// 12.2.2).
     pub fn accept_sequence(&mut self, sequence: u32) -> bool {
         if self.remote_sequence.is_some_and(|last| sequence <= last) {
-            return false;
+            let last = self.remote_sequence == Some(sequence);
+            return last && self.retried_sequence.take() == Some(sequence);
         }
         self.remote_sequence = Some(sequence);
         true
+    }
+
+    /// The peer's request of this number got 491: it may come again in another transaction under
+    /// the same number (seen of JsSIP 3.13, against section 12.2.1.1).
+    pub fn expect_retry(&mut self, sequence: u32) {
+        self.retried_sequence = Some(sequence);
     }
 
     /// A request inside the dialog with the next number (section 12.2.1.1).

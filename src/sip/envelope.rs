@@ -176,16 +176,10 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
 
 /// Cause of a `Reason: Q.850;cause=` header (RFC 3326).
 pub fn q850_cause(headers: &Headers) -> Option<u16> {
-    super::message::elements(headers, &Name::REASON)
+    super::reason::read(headers)
         .into_iter()
-        .filter_map(|reason| reason.split_once(';'))
-        .filter(|(protocol, _)| protocol.trim().eq_ignore_ascii_case("Q.850"))
-        .find_map(|(_, params)| {
-            super::address::split_params(params)
-                .into_iter()
-                .find(|(name, _)| name == "cause")
-                .and_then(|(_, value)| value?.parse().ok())
-        })
+        .find(|reason| reason.protocol.eq_ignore_ascii_case("Q.850"))?
+        .cause
 }
 
 /// SDP of a message: its body, or the part of a multipart body that is SDP (RFC 5621).

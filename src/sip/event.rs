@@ -204,7 +204,7 @@ pub enum Event {
     },
     /// A 3xx to our call that is not followed; [`Event::Refused`] comes next.
     Redirected {
-        /// URI of the first Contact.
+        /// URI of the Contact with the highest q.
         to: String,
     },
     /// The peer wants us to call somebody else in its place (RFC 3515); 202 has been sent. Say
@@ -285,6 +285,8 @@ pub enum Event {
     },
     /// The peer took its call back before the answer. The leg is over.
     Cancelled,
+    /// The same because another phone has answered the call (RFC 3326 section 3.1).
+    AnsweredElsewhere,
     /// The call ended. The leg is over.
     Ended {
         /// Q.850 cause of a Reason header.
@@ -299,7 +301,10 @@ impl Event {
     pub const fn is_final(&self) -> bool {
         matches!(
             self,
-            Event::Refused { .. } | Event::Cancelled | Event::Ended { .. }
+            Event::Refused { .. }
+                | Event::Cancelled
+                | Event::AnsweredElsewhere
+                | Event::Ended { .. }
         )
     }
 }
@@ -309,6 +314,8 @@ impl Event {
 pub enum EndedBy {
     /// A BYE, theirs or ours.
     Bye,
+    /// Their BYE because another phone has the call: both had answered (RFC 3326).
+    AnsweredElsewhere,
     /// Their BYE once they had accepted a REFER of ours that sends them elsewhere, or gives their far
     /// end to another call, and had not told that it failed (RFC 5589 sections 6.1 and 7).
     GivenAway,
@@ -357,6 +364,17 @@ impl RegistrationState {
             _ => None,
         }
     }
+}
+
+/// One target of a trunk as the operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetStatus {
+    /// Name of the trunk.
+    pub trunk: String,
+    /// The target as a URI.
+    pub target: String,
+    /// False once all its addresses have failed probes or calls; it is tried after all others.
+    pub is_up: bool,
 }
 
 /// One registration as the operator sees it.

@@ -7,12 +7,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::Listen;
 use super::error::Error;
-use super::event::{Command, Event, LegId, Outgoing, RegistrationStatus};
+use super::event::{Command, Event, LegId, Outgoing, RegistrationStatus, TargetStatus};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome, OutgoingMessage};
 use super::locating::{Answer, Question, Records, Resolver};
 
 /// State of each registration.
 pub type Registrations = Vec<RegistrationStatus>;
+
+/// State of each target that is probed, or is one of several of its trunk.
+pub type Targets = Vec<TargetStatus>;
 
 /// What the user agent holds at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -103,6 +106,7 @@ pub enum Order {
 pub struct Handle {
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) registrations: watch::Receiver<Registrations>,
+    pub(super) targets: watch::Receiver<Targets>,
     pub(super) listeners: Arc<[Listen]>,
     pub(super) resolver: Arc<Resolver>,
 }
@@ -176,6 +180,11 @@ impl Handle {
     /// State of each registration: by trunk in configuration order, the trunk's own first.
     pub fn registrations(&self) -> Registrations {
         self.registrations.borrow().clone()
+    }
+
+    /// State of each watched target, in configuration order.
+    pub fn targets(&self) -> Targets {
+        self.targets.borrow().clone()
     }
 
     /// Reads the certificates of TLS again, for handshakes to come. Files that cannot be used are

@@ -192,7 +192,8 @@ impl Request {
     }
 
     /// The response to this request with the headers that RFC 3261 section 8.2.6.2 copies:
-    /// Via, From, To, Call-ID, CSeq. `to_tag` is added where To has none.
+    /// Via, From, To, Call-ID, CSeq, and Timestamp into a 100 (section 8.2.6.1). `to_tag` is added
+    /// where To has none.
     pub fn respond(&self, status: u16, reason: Option<&str>, to_tag: Option<&str>) -> Response {
         let mut headers = Headers::with_capacity(10);
         for name in [Name::VIA, Name::FROM, Name::TO, Name::CALL_ID, Name::CSEQ] {
@@ -206,6 +207,11 @@ impl Request {
                     None => headers.insert(name.clone(), value.clone()),
                 }
             }
+        }
+        if status == 100
+            && let Some(value) = self.headers.get_raw(&Name::TIMESTAMP).next()
+        {
+            headers.insert(Name::TIMESTAMP, value.clone());
         }
         Response {
             status,

@@ -25,6 +25,7 @@ mod method;
 mod multipart;
 mod name;
 mod network_headers;
+mod reason;
 mod redirection;
 mod refer;
 mod registration;
@@ -51,6 +52,7 @@ pub use envelope::Envelope;
 pub use error::Error;
 pub use event::{
     Command, EndedBy, Event, Incoming, LegId, Outgoing, RegistrationState, RegistrationStatus,
+    TargetStatus,
 };
 pub use framing::{Frame, Framer, FramingError};
 pub use handle::{Handle, Held};

@@ -73,11 +73,7 @@ impl Redirection {
             let Ok(address) = Address::parse(contact) else {
                 continue;
             };
-            let q = address
-                .param("q")
-                .and_then(|q| q.parse::<f32>().ok())
-                .filter(|q| (0.0..=1.0).contains(q))
-                .unwrap_or(1.0);
+            let q = preference(&address);
             let Some(target) = self.usable(&address.uri) else {
                 continue;
             };
@@ -125,6 +121,29 @@ impl Redirection {
         let home = self.hosts.iter().any(is_host) && (self.secure || !sips);
         (home || sips || !self.secure).then_some(NewTarget { uri, home })
     }
+}
+
+/// The URI of the Contact with the highest q, of equal ones the first (RFC 3261 section 20.10).
+pub fn preferred(contacts: &[&str]) -> Option<String> {
+    let mut best: Option<(f32, String)> = None;
+    for contact in contacts {
+        let Ok(address) = Address::parse(contact) else {
+            continue;
+        };
+        let q = preference(&address);
+        if best.as_ref().is_none_or(|(most, _)| q > *most) {
+            best = Some((q, address.uri));
+        }
+    }
+    best.map(|(_, uri)| uri)
+}
+
+/// The q of a Contact; 1 where it has none, or none that is a number from 0 to 1.
+fn preference(address: &Address) -> f32 {
+    let q = address
+        .param("q")
+        .and_then(|q| q.trim().parse::<f32>().ok());
+    q.filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0)
 }
 
 /// A URI as a request line may have it: no headers, no `method` (RFC 3261 section 19.1.5).

@@ -3,7 +3,7 @@
 
 use super::address::{Parts, list};
 use super::envelope::{Envelope, media_type};
-use super::message::{Name, Received, Request, elements, header};
+use super::message::{Fault, Name, Received, Request, elements, header};
 use super::method::Method;
 use super::multipart::{parts, requires_more_than_sdp, sdp_part};
 
@@ -188,7 +188,9 @@ fn screen_body(request: &Request) -> Result<(), Refusal> {
 
 /// The refusal for a fault found while reading, before any other check.
 pub fn fault_refusal(received: &Received) -> Option<Refusal> {
-    let (status, reason) = received.fault?.answer();
+    // A line that is no header costs that line only (RFC 3261 section 8.2).
+    let fault = received.fault.filter(|fault| *fault != Fault::HeaderLine)?;
+    let (status, reason) = fault.answer();
     Some(Refusal {
         status,
         reason: Some(reason.to_owned()),

@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::Config;
 use super::error::Error;
-use super::event::{Command, Event, Incoming, LegId, RegistrationStatus};
-use super::handle::{Handle, Held, Order, Registrations};
+use super::event::{Command, Event, Incoming, LegId, RegistrationStatus, TargetStatus};
+use super::handle::{Handle, Held, Order, Registrations, Targets};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use super::locating::{Answer, Question};
 use super::transport::{Inbound, Transports, Unsent, is_keep_alive};
@@ -57,6 +57,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
     }
     let (registrations_sender, registrations) = watch::channel(states);
     let resolver = transports.resolver();
+    let (targets_sender, targets) = watch::channel(Targets::new());
     let driver = Driver {
         agent,
         transports,
@@ -66,6 +67,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         messages: None,
         sent_messages: HashMap::new(),
         registrations: registrations_sender,
+        targets: targets_sender,
         failing: HashSet::new(),
         stopping: None,
     };
@@ -73,6 +75,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
     Ok(Handle {
         orders,
         registrations,
+        targets,
         listeners: listeners.into(),
         resolver,
     })
@@ -108,6 +111,7 @@ struct Driver {
     /// Who waits for the outcome of a text of ours.
     sent_messages: HashMap<MessageId, MessageReply>,
     registrations: watch::Sender<Registrations>,
+    targets: watch::Sender<Targets>,
     /// Lookups that failed the last time.
     failing: HashSet<Question>,
     stopping: Option<Stopping>,
@@ -420,12 +424,21 @@ impl Driver {
             Happening::Target {
                 trunk,
                 target,
+                address,
                 is_up,
                 why,
             } => {
-                if why != "assumed" {
-                    tracing::warn!(%trunk, %target, is_up, why, "sip target changed");
+                let address = address.map(tracing::field::display);
+                match (is_up, why) {
+                    (_, "assumed") => {}
+                    (true, _) => {
+                        tracing::info!(%trunk, %target, address, is_up, why, "sip target changed");
+                    }
+                    (false, _) => {
+                        tracing::warn!(%trunk, %target, address, is_up, why, "sip target changed");
+                    }
                 }
+                self.note_target(&trunk, &target, is_up);
                 metrics::gauge!("trunkline_trunk_target_up", "trunk" => trunk, "target" => target)
                     .set(f64::from(u8::from(is_up)));
             }
@@ -471,6 +484,21 @@ impl Driver {
                 tracing::debug!(reason, %source, "sip message rejected");
             }
         }
+    }
+
+    fn note_target(&mut self, trunk: &str, target: &str, is_up: bool) {
+        self.targets.send_modify(|all| {
+            let known =
+                |status: &&mut TargetStatus| status.trunk == trunk && status.target == target;
+            match all.iter_mut().find(known) {
+                Some(status) => status.is_up = is_up,
+                None => all.push(TargetStatus {
+                    trunk: trunk.to_owned(),
+                    target: target.to_owned(),
+                    is_up,
+                }),
+            }
+        });
     }
 
     /// A lookup that fails is in the log once, until it succeeds again.

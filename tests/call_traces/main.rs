@@ -5,10 +5,12 @@
     reason = "a trace begins somewhere in time"
 )]
 
+mod answers;
 mod descriptions;
 mod early;
 mod fallback;
 mod keys;
+mod ringback;
 mod transfers;
 
 use std::time::{Duration, Instant};
@@ -55,6 +57,7 @@ fn rules(passthrough: bool) -> Rules {
         },
         ring_timeout: Duration::from_secs(60),
         connect_timeout: Duration::from_secs(30),
+        media_timeout: None,
         delayed_offer: false,
         digits: DigitsBy::Media,
     }

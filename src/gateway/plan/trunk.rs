@@ -189,7 +189,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         domain: trunk.domain.clone().unwrap_or_else(|| host.clone()),
         routes: routes(index, trunk)?,
         try_timeout: try_timeout(index, trunk)?,
-        health: health(index, trunk, &targets)?,
+        health: health(index, trunk)?,
         credentials: credentials(&trunk.username, password),
         inbound: credentials(&trunk.inbound_username, trunk.inbound_password.as_ref()),
         aka: aka(index, trunk)?,
@@ -405,19 +405,11 @@ fn try_timeout(index: usize, trunk: &settings::Trunk) -> Result<Duration, Error>
     }
 }
 
-fn health(
-    index: usize,
-    trunk: &settings::Trunk,
-    targets: &[sip::TrunkTarget],
-) -> Result<Option<sip::HealthCheck>, Error> {
-    // A name may lead to several addresses.
-    let is_name = |of: &sip::TrunkTarget| of.target.host.parse::<IpAddr>().is_err();
-    let may_be_several = targets.len() > 1 || targets.iter().any(is_name);
-    let every = match trunk.health_check {
-        Some(every) => every,
-        None if may_be_several => 30,
-        None => 0,
-    };
+/// Seconds between the probes of a target for which none are configured.
+const PROBED_EVERY: u64 = 30;
+
+fn health(index: usize, trunk: &settings::Trunk) -> Result<Option<sip::HealthCheck>, Error> {
+    let every = trunk.health_check.unwrap_or(PROBED_EVERY);
     if every > 3_600 || trunk.health_failures == 0 {
         let key = format!("trunk[{index}].health_check");
         let expected = "0 to 3600 seconds, and 1 or more health_failures";
@@ -426,7 +418,7 @@ fn health(
     Ok((every > 0).then_some(sip::HealthCheck {
         every: Duration::from_secs(every),
         failures: trunk.health_failures,
-        only_several: trunk.health_check.is_none(),
+        by_default: trunk.health_check.is_none(),
     }))
 }
 
@@ -479,13 +471,13 @@ mod tests {
         assert!(error.expect("both").contains("trunk[3].target"));
         written.targets.clear();
         let health = |written: &settings::Trunk| sip_trunk(0, written).expect("one").health;
-        let of_addresses = health(&written).expect("a name may have several addresses");
-        assert!(of_addresses.only_several);
+        let unasked = health(&written).expect("every target is probed");
+        assert!(unasked.by_default && unasked.every.as_secs() == 30);
         written.health_check = Some(10);
-        assert!(!health(&written).expect("asked for").only_several);
-        written.health_check = None;
-        written.target = "sip:10.0.0.2".to_owned();
+        assert!(!health(&written).expect("asked for").by_default);
+        written.health_check = Some(0);
         assert!(health(&written).is_none());
+        written.target = "sip:10.0.0.2".to_owned();
         written.routes = vec!["proxy".to_owned()];
         let error = sip_trunk(0, &written).err().map(|error| error.to_string());
         assert!(error.expect("no URI").contains("trunk[0].routes[0]"));

@@ -82,6 +82,8 @@ impl Path {
         self.output.reconfigure(from, to, self.last_now)?;
         self.transcode.prepare(from, to)?;
         self.source.set_format(from);
+        // Nothing is heard meanwhile: the audio that comes after it is told of again.
+        self.heard &= from.direction.receives();
         self.to_sends = refusal(to);
         if self.to_sends.is_some() || self.to_events != to.send_events {
             self.sender.cancel();

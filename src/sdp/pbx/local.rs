@@ -120,9 +120,13 @@ impl LocalRtp {
             .collect()
     }
 
-    /// What holds once we answer `line` of the PBX, which receives at `rtp`. Our key stays where
-    /// the PBX's key and address do: then it is the same end as before, and knows how far our
-    /// streams have come (RFC 4568 section 7.1.4).
+    /// What holds once we answer `line` of the PBX, which receives at `rtp`.
+    ///
+    /// Our key stays wherever it can: there are phones that answer a new key with 200 and go on
+    /// with the old one. It must change with the suite, and where both the PBX's key and its
+    /// address are new: that may be another end, which does not know the rollover counters of our
+    /// streams (RFC 3711 section 3.3.1) and cannot be told them by SDP (RFC 4568 section 6.4).
+    /// A new key alone changes the other direction only, a new address alone moves the same end.
     pub(super) fn answered(
         &self,
         line: &CryptoLine,
@@ -130,11 +134,12 @@ impl LocalRtp {
         session: SessionIds,
     ) -> Option<Protection> {
         let seed = self.seed?;
-        let same = self
-            .agreed
-            .filter(|agreed| agreed.remote == rtp || rtp.ip().is_unspecified())
-            .and_then(|agreed| agreed.protection)
-            .filter(|protection| protection.receive == line.key);
+        let same = self.agreed.and_then(|agreed| {
+            let stays = agreed.remote == rtp || rtp.ip().is_unspecified();
+            let same_end = |protection: &Protection| stays || protection.receive == line.key;
+            let same_suite = |protection: &Protection| protection.send.suite() == line.key.suite();
+            agreed.protection.filter(same_end).filter(same_suite)
+        });
         let fresh = || seed.key(line.key.suite(), session, line.tag);
         Some(Protection {
             send: same.map_or_else(fresh, |protection| protection.send),

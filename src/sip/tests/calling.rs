@@ -103,7 +103,10 @@ fn refusals_are_acknowledged_and_carry_their_cause() {
 
 #[test]
 fn no_answer_at_all_is_a_408_of_our_own_after_timer_b() {
-    let mut wire = Wire::new(trunk("pbx"));
+    let mut wire = Wire::new(Trunk {
+        try_timeout: 32 * SECOND,
+        ..trunk("pbx")
+    });
     wire.call();
     wire.advance(31 * SECOND);
     assert_eq!(wire.event(), None);

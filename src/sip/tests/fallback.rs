@@ -71,7 +71,7 @@ fn a_trunk_that_is_out_is_not_tried_where_another_one_is_there() {
     probed.health = Some(HealthCheck {
         every: 30 * SECOND,
         failures: 1,
-        only_several: false,
+        by_default: false,
     });
     let mut wire = Wire::new(probed);
     wire.agent.start(wire.now);
@@ -92,7 +92,7 @@ fn a_trunk_that_falls_silent_after_its_100_is_probed_and_given_up() {
     probed.health = Some(HealthCheck {
         every: 30 * SECOND,
         failures: 2,
-        only_several: false,
+        by_default: false,
     });
     let mut wire = Wire::new(probed);
     wire.agent.start(wire.now);

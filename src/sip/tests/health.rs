@@ -16,7 +16,7 @@ fn probed() -> Trunk {
     trunk.health = Some(HealthCheck {
         every: 30 * SECOND,
         failures: 2,
-        only_several: false,
+        by_default: false,
     });
     trunk
 }
@@ -109,7 +109,8 @@ fn a_target_that_failed_a_call_is_out_at_once_and_back_after_30_seconds() {
     pass(&mut wire, 5, &[]);
     assert!(target_news(&mut wire).contains(&(name(FIRST), false, "a call failed")));
     call(&mut wire);
-    sent_to(&mut wire, "INVITE", SECOND_TARGET);
+    let second = sent_to(&mut wire, "INVITE", SECOND_TARGET);
+    wire.answer(&second, 486, "x", "");
     pass(&mut wire, 31, &[]);
     assert!(target_news(&mut wire).contains(&(name(FIRST), true, "tried again")));
     call(&mut wire);

@@ -73,7 +73,7 @@ fn what_is_no_message_is_told_apart_from_what_has_a_fault() {
 #[test]
 fn requests_with_a_fault_are_answered_with_it() {
     let good = request("INVITE", 1, "b", "", SDP);
-    let cases: [(&str, &str, u16, &str); 17] = [
+    let cases: [(&str, &str, u16, &str); 16] = [
         ("SIP/2.0\r\nVia", "SIP/3.0\r\nVia", 505, ""),
         ("INVITE sip:alice", "INVITEX sip:alice", 400, ""),
         ("CSeq: 1 INVITE", "CSeq: 1 BYE", 400, ""),
@@ -104,7 +104,6 @@ fn requests_with_a_fault_are_answered_with_it() {
             481,
             "",
         ),
-        ("Max-Forwards", "X Y: z\r\nMax-Forwards", 400, ""),
         (
             "Max-Forwards",
             "Session-Expires: 30\r\nk: timer\r\nMax-Forwards",

@@ -189,7 +189,7 @@ fn a_probe_that_is_refused_finds_a_dead_target_out_without_a_wait() {
     trunk.health = Some(HealthCheck {
         every: 30 * SECOND,
         failures: 2,
-        only_several: false,
+        by_default: false,
     });
     let mut wire = Wire::new(trunk);
     wire.agent.start(wire.now);

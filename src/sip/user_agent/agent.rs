@@ -27,7 +27,7 @@ use crate::sip::envelope::{Envelope, has_one_via, stamp_via};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId, RegistrationStatus};
 use crate::sip::locating::{Locator, Place, Reach};
-use crate::sip::message::{Message, Received};
+use crate::sip::message::{Fault, Message, Received};
 use crate::sip::method::Method;
 use crate::sip::screening::fault_refusal;
 use crate::sip::stun::is_stun;
@@ -207,15 +207,22 @@ impl UserAgent {
             Ok(received) => received,
             Err(_) => return self.reject("unreadable", source),
         };
+        let has_lost_a_line = received.fault == Some(Fault::HeaderLine);
         let refusal = fault_refusal(&received);
         match received {
             Received {
                 message: Message::Response(response),
-                fault: None,
+                // A line that is no header costs that line only (sections 8.1.3 and 8.2).
+                fault: None | Some(Fault::HeaderLine),
             } => match Envelope::read(&response.headers) {
                 // Meant for somebody else (section 8.1.3.3).
                 Ok(_) if !has_one_via(&response.headers) => self.reject("response_vias", source),
-                Ok(envelope) => self.handle_response(&response, &envelope, source, now),
+                Ok(envelope) => {
+                    if has_lost_a_line {
+                        self.reject("header_line", source);
+                    }
+                    self.handle_response(&response, &envelope, source, now);
+                }
                 Err(_) => self.reject("malformed_response", source),
             },
             Received {
@@ -262,6 +269,9 @@ impl UserAgent {
                         self.refuse_without_state(&request, &refusal, flow, bytes.len(), now);
                     }
                     (None, Ok(envelope)) => {
+                        if has_lost_a_line {
+                            self.reject("header_line", source);
+                        }
                         self.handle_request(request, &envelope, flow, source, bytes.len(), now);
                     }
                 }

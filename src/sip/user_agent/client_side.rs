@@ -45,6 +45,12 @@ impl UserAgent {
         let is_trying = response.status == 100 && !entry.progressed;
         entry.doubt_at = (is_trying && entry.outbound.way.may_leave())
             .then_some(now + entry.outbound.way.try_timeout);
+        let watched = entry.outbound.way.watched();
+        if let Some(of) =
+            watched.filter(|_| response.status != 503 && !matches!(owner, Owner::Probe(_)))
+        {
+            self.hear_of_watched(of);
+        }
         self.learn_own_address(flow, response);
         if let Owner::Register(id) = owner
             && (200..300).contains(&response.status)
@@ -107,7 +113,7 @@ impl UserAgent {
                 self.take_register_response(id, response, now);
             }
             Owner::Probe(of) if response.status >= 200 => {
-                self.take_probe(of, response.status, now);
+                self.take_probe_answer(of, response.status, now);
             }
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
                 self.lose(leg, now);
@@ -167,7 +173,7 @@ impl UserAgent {
             Owner::DialogMessage(leg) => self.texted(leg, unanswered(status), now),
             Owner::Register(id) => self.fail_register(id, status, now),
             // An early dialog that does not take a PRACK ends by itself or is answered all the same.
-            Owner::Probe(of) => self.take_probe(of, status, now),
+            Owner::Probe(of) => self.take_probe(of, false, now),
             Owner::Acknowledge(_) | Owner::Prack(..) | Owner::Nobody | Owner::Left => {}
         }
     }

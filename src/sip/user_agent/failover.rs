@@ -32,7 +32,7 @@ impl UserAgent {
             };
             self.fail_place(place, failed);
         }
-        self.fail_watched_of(&outbound, now);
+        self.fail_watched_of(&outbound, false, now);
         if !outbound.way.has_more() || !self.may_move(outbound.owner) {
             return self.fail_outbound(outbound, status, now);
         }
@@ -51,11 +51,11 @@ impl UserAgent {
     }
 
     /// A place of a target has failed a request.
-    fn fail_watched_of(&mut self, outbound: &Outbound, now: Instant) {
+    fn fail_watched_of(&mut self, outbound: &Outbound, refused: bool, now: Instant) {
         if let Some(of) = outbound.way.watched()
             && !matches!(outbound.owner, Owner::Probe(_))
         {
-            self.fail_watched(of, now);
+            self.fail_watched(of, refused, now);
         }
     }
 
@@ -102,7 +102,7 @@ impl UserAgent {
         if moves {
             self.fail_here(outbound, 503, now);
         } else {
-            self.fail_watched_of(&outbound, now);
+            self.fail_watched_of(&outbound, true, now);
         }
         moves
     }

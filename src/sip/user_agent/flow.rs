@@ -99,6 +99,8 @@ pub enum Happening {
         trunk: String,
         /// The target as a URI.
         target: String,
+        /// The place with which it came back, or the last one that failed, where that is known.
+        address: Option<SocketAddr>,
         /// Whether it is tried in its turn.
         is_up: bool,
         /// In words; `assumed` at the start.

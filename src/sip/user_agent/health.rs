@@ -63,6 +63,8 @@ pub struct Health {
     pub(super) failures: u32,
     /// It has answered a probe before, so that silence means something.
     pub(super) answered: bool,
+    /// It answers other requests and no probes: some peers drop OPTIONS.
+    pub(super) ignores_probes: bool,
     pub(super) is_probing: bool,
     pub(super) next_probe: Option<Instant>,
     /// When it comes back by itself.
@@ -70,6 +72,11 @@ pub struct Health {
 }
 
 impl Health {
+    /// Whether it is known that a call to this place, which is out, would be in vain.
+    fn is_certain(&self, by_default: bool) -> bool {
+        !by_default || self.answered || self.back_at.is_some()
+    }
+
     fn poll_timeout(&self) -> Option<Instant> {
         let probe = self.next_probe.filter(|_| !self.is_probing);
         [probe, self.back_at].into_iter().flatten().min()
@@ -87,7 +94,7 @@ impl UserAgent {
         }
         for id in watched {
             self.health.insert(id, TargetHealth::default());
-            self.tell_target(id, true, "assumed");
+            self.tell_target(id, true, None, "assumed");
             self.look_at_target(id, now);
             self.arm_target(id);
         }
@@ -98,10 +105,18 @@ impl UserAgent {
         self.health.get(&id).is_some_and(TargetHealth::all_out)
     }
 
-    /// True when every target of a trunk is out.
+    /// True when every target of a trunk is out, and that is certain: a place that nobody has asked
+    /// us to probe and that has never answered a probe may take calls all the same.
     pub(super) fn is_trunk_out(&self, trunk: usize) -> bool {
-        (0..self.config.trunks[trunk].targets.len())
-            .all(|target| self.is_out(TargetId { trunk, target }))
+        let config = &self.config.trunks[trunk];
+        let by_default = config.health.is_none_or(|check| check.by_default);
+        (0..config.targets.len()).all(|target| {
+            let target = self.health.get(&TargetId { trunk, target });
+            target.is_some_and(|target| {
+                let mut places = target.places.iter();
+                target.all_out() && places.all(|(_, health)| health.is_certain(by_default))
+            })
+        })
     }
 
     /// True when others should be tried before this place.
@@ -113,20 +128,47 @@ impl UserAgent {
         })
     }
 
-    /// A call failed at this place: it is out at once.
-    pub(super) fn fail_watched(&mut self, of: Watched, now: Instant) {
+    /// A call failed at this place: it is out at once. A 503 of the only place of a trunk may be
+    /// about that call alone (RFC 3261 section 21.5.4).
+    pub(super) fn fail_watched(&mut self, of: Watched, refused: bool, now: Instant) {
         let several = self.has_several(of.target);
+        let check = self.config.trunks[of.target.trunk].health;
+        let by_default = check.is_some_and(|check| check.by_default);
         let Some(health) = self.health_of(of) else {
             return;
         };
+        if refused && !several {
+            return;
+        }
         match &mut health.next_probe {
-            Some(at) => *at = (*at).min(now + SOON),
+            Some(at) => {
+                *at = (*at).min(now + SOON);
+                // No probe may ever bring it back.
+                if by_default && !health.answered {
+                    health.back_at = Some(now + OUT_FOR);
+                }
+            }
             None if several => health.back_at = Some(now + OUT_FOR),
             // The only place of its trunk, which nothing would bring back.
             None => return,
         }
         self.put_out(of, "a call failed");
         self.arm_target(of.target);
+    }
+
+    /// A place has answered a request that was no probe: where it never answers those, that is
+    /// all there is to know.
+    pub(super) fn hear_of_watched(&mut self, of: Watched) {
+        if let Some(health) = self.health_of(of)
+            && !health.answered
+            && (health.is_out || health.failures > 0)
+        {
+            health.ignores_probes = true;
+            health.failures = 0;
+            health.back_at = None;
+            self.put_back(of, "answers calls");
+            self.arm_target(of.target);
+        }
     }
 
     pub(super) fn handle_target_timeout(&mut self, id: TargetId, now: Instant) {
@@ -173,32 +215,26 @@ impl UserAgent {
             }
         }
         self.arrange_probes(id, now);
-        self.tell_counts(id, "looked up");
+        self.tell_counts(id, None, "looked up");
     }
 
-    /// Begins to probe the places that are new, and ends it where only one is left and only several
-    /// are probed.
+    /// Begins to probe the places that are new.
     fn arrange_probes(&mut self, id: TargetId, now: Instant) {
-        let check = self.config.trunks[id.trunk].health;
-        let several = self.has_several(id);
-        let is_probed = check.is_some_and(|check| !check.only_several || several);
+        if self.config.trunks[id.trunk].health.is_none() {
+            return;
+        }
         let count = self.health.get(&id).map_or(0, |target| target.places.len());
         for index in 0..count {
             let first = now + FIRST_WITHIN.mul_f64(self.chance());
             let Some(target) = self.health.get_mut(&id) else {
                 return;
             };
-            let health = &mut target.places[index].1;
-            if !is_probed && health.next_probe.take().is_some() && health.is_out {
-                health.back_at = Some(now + OUT_FOR);
-            } else if is_probed && health.next_probe.is_none() {
-                health.next_probe = Some(first);
-            }
+            target.places[index].1.next_probe.get_or_insert(first);
         }
     }
 
     /// True when its trunk has more than one place by what is known.
-    fn has_several(&self, id: TargetId) -> bool {
+    pub(super) fn has_several(&self, id: TargetId) -> bool {
         let places = self.health.get(&id).map_or(0, |target| target.places.len());
         places.max(self.config.trunks[id.trunk].targets.len()) > 1
     }
@@ -241,11 +277,11 @@ impl UserAgent {
             };
             self.happen(happening);
         }
-        self.tell_counts(id, why);
+        self.tell_counts(id, of.place, why);
     }
 
     /// Tells how many places of a target there are, and whether it is there at all, if that changed.
-    fn tell_counts(&mut self, id: TargetId, why: &'static str) {
+    fn tell_counts(&mut self, id: TargetId, place: Option<Place>, why: &'static str) {
         let Some(target) = self.health.get_mut(&id) else {
             return;
         };
@@ -265,14 +301,15 @@ impl UserAgent {
             self.happen(happening);
         }
         if was_out != is_out {
-            self.tell_target(id, !is_out, why);
+            self.tell_target(id, !is_out, place, why);
         }
     }
 
-    fn tell_target(&mut self, id: TargetId, is_up: bool, why: &'static str) {
+    fn tell_target(&mut self, id: TargetId, is_up: bool, place: Option<Place>, why: &'static str) {
         let happening = Happening::Target {
             trunk: self.config.trunks[id.trunk].name.clone(),
             target: self.name_of(id),
+            address: place.map(|place| place.address),
             is_up,
             why,
         };

@@ -11,6 +11,7 @@ use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
 use crate::sip::event::{EndedBy, Event, LegId};
 use crate::sip::message::Request;
 use crate::sip::method::Method;
+use crate::sip::reason;
 use crate::sip::screening::Refusal;
 use crate::sip::transaction::ServerInviteInput;
 use crate::sip::transaction::key::ServerKey;
@@ -103,6 +104,7 @@ impl UserAgent {
         let response = request.respond(200, None, None);
         self.respond(key, &response, now);
         let cause = q850_cause(&request.headers);
+        let elsewhere = reason::ended_elsewhere(&request.headers);
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
@@ -112,13 +114,14 @@ impl UserAgent {
                 let (invite, tag) = (ringing.server, leg.local_tag.clone());
                 let response = ringing.request.respond(487, None, Some(&tag));
                 self.respond(&invite, &response, now);
-                self.tell(id, Event::Cancelled);
+                self.tell(id, cancelled_by(request));
             }
             // The called side may not do that before its answer (section 15); its fork is over.
             State::Calling(_) => return self.end_fork(id, tag, now),
             State::Established(_) => {
                 let why = match leg.transfers.is_given_away(now) {
                     true => EndedBy::GivenAway,
+                    false if elsewhere => EndedBy::AnsweredElsewhere,
                     false => EndedBy::Bye,
                 };
                 // They do not wait for the outcome of their REFER. Its subscription would outlive the
@@ -128,5 +131,13 @@ impl UserAgent {
             }
         }
         self.forget(id, now);
+    }
+}
+
+/// What a CANCEL, or a BYE before the answer, means for the owner.
+pub(super) fn cancelled_by(request: &Request) -> Event {
+    match reason::cancelled_elsewhere(&request.headers) {
+        true => Event::AnsweredElsewhere,
+        false => Event::Cancelled,
     }
 }

@@ -118,6 +118,8 @@ pub struct Ringing {
     pub reliable: Reliable,
     /// Their UPDATE or PRACK with an offer that waits for our owner.
     pub asked: Option<Asked>,
+    /// When the INVITE is no longer valid (its Expires).
+    pub expires_at: Option<Instant>,
 }
 
 /// Our reliable provisional answers to one INVITE (RFC 3262 section 3).
@@ -266,11 +268,19 @@ impl Leg {
                 let repeat = ringing.progress.as_ref().map(|(_, _, at)| *at);
                 let reliable = ringing.reliable.waiting.as_ref();
                 let reliable = reliable.map(|waiting| waiting.repeat_at.min(waiting.give_up));
-                [repeat, reliable].into_iter().flatten().min()
+                let expiry = ringing.expires_at.filter(|_| !ringing.is_accepting());
+                [repeat, reliable, expiry].into_iter().flatten().min()
             }
             State::Established(established) => established.poll_timeout(),
         };
         [state, transfers].into_iter().flatten().min()
+    }
+}
+
+impl Ringing {
+    /// The owner has answered, and only the PRACK is missing.
+    pub fn is_accepting(&self) -> bool {
+        self.reliable.accepting.is_some()
     }
 }
 

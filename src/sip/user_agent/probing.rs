@@ -42,8 +42,16 @@ impl UserAgent {
         self.send(outbound, now);
     }
 
-    /// Takes the outcome of a probe: the status of the answer, 408 or 503 where none came.
-    pub(super) fn take_probe(&mut self, of: Watched, status: u16, now: Instant) {
+    /// Takes the answer to a probe. Any answer says that the place is there; where the trunk has
+    /// others, a place that says 503 (RFC 3261 section 21.5.4), or 408 of what is behind it, is
+    /// left to its rest.
+    pub(super) fn take_probe_answer(&mut self, of: Watched, status: u16, now: Instant) {
+        let is_up = !matches!(status, 408 | 503) || !self.has_several(of.target);
+        self.take_probe(of, is_up, now);
+    }
+
+    /// Takes the outcome of a probe.
+    pub(super) fn take_probe(&mut self, of: Watched, is_up: bool, now: Instant) {
         let Some(check) = self.config.trunks[of.target.trunk].health else {
             return;
         };
@@ -53,12 +61,20 @@ impl UserAgent {
         health.is_probing = false;
         let goes_on = health.next_probe.is_some();
         let next = |wait| goes_on.then_some(now + wait);
-        if matches!(status, 408 | 503) {
+        if !is_up {
+            if health.ignores_probes {
+                health.next_probe = next(check.every);
+                return self.arm_target(of.target);
+            }
             health.failures = health.failures.saturating_add(1);
             health.next_probe = next(check.every.min(SOON));
             let (out, known) = (health.failures >= check.failures, health.answered);
             if out && goes_on {
-                self.put_out(of, "probes failed");
+                let why = match known || !check.by_default {
+                    true => "probes failed",
+                    false => "has answered no OPTIONS yet",
+                };
+                self.put_out(of, why);
             }
             self.arm_target(of.target);
             if known {
@@ -68,6 +84,7 @@ impl UserAgent {
         }
         health.failures = 0;
         health.answered = true;
+        health.ignores_probes = false;
         health.back_at = None;
         health.next_probe = next(check.every);
         if let Some(place) = of.place {

@@ -6,11 +6,11 @@ use super::agent::UserAgent;
 use super::leg::{Cancel, State};
 use super::sending::{Outbound, Owner};
 use super::targets::Way;
-use crate::sip::address::{Address, NextHop};
+use crate::sip::address::NextHop;
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Response, elements, set};
 use crate::sip::network_headers::{NetworkHeaders, remove_network_headers};
-use crate::sip::redirection::NewTarget;
+use crate::sip::redirection::{NewTarget, preferred};
 
 impl UserAgent {
     /// Tries the next address after a refusal of our INVITE; true when one is tried. A 6xx speaks
@@ -33,11 +33,8 @@ impl UserAgent {
         if response.status < 600 && self.try_next_address(id, outbound, now) {
             return true;
         }
-        let first = contacts
-            .iter()
-            .find_map(|contact| Address::parse(contact).ok());
-        if let Some(first) = first.filter(|_| moved) {
-            self.tell(id, Event::Redirected { to: first.uri });
+        if let Some(to) = preferred(&contacts).filter(|_| moved) {
+            self.tell(id, Event::Redirected { to });
         }
         false
     }

@@ -197,6 +197,11 @@ impl UserAgent {
         let Some(State::Ringing(ringing)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else {
             return;
         };
+        if ringing.expires_at.is_some_and(|at| at <= now) && !ringing.is_accepting() {
+            let refused = self.refuse(id, 487, None, None, now);
+            debug_assert!(refused.is_ok(), "a ringing leg can be refused");
+            return self.tell(id, Event::Cancelled);
+        }
         if let Some(waiting) = &mut ringing.reliable.waiting {
             if waiting.give_up <= now {
                 let refused = self.refuse(id, 504, None, None, now);

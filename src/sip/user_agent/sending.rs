@@ -307,10 +307,12 @@ impl UserAgent {
         {
             calling.invite = Some(key);
         }
-        let leave_at = outbound
-            .way
-            .may_leave()
-            .then_some(now + outbound.way.try_timeout);
+        // A caller is not kept waiting at a place that says nothing, be it the last one.
+        let is_call = matches!(outbound.owner, Owner::Invite(_));
+        let try_timeout = outbound.way.try_timeout;
+        let leave_at = (is_call || outbound.way.may_leave())
+            .then_some(now + try_timeout)
+            .filter(|_| try_timeout < outbound.give_up);
         let entry = ClientEntry {
             machine,
             outbound,

@@ -2,12 +2,13 @@
 //! into a new leg.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::agent::{Timer, UserAgent, random_token};
 use super::flow::{Flow, Ready};
+use super::in_dialog::cancelled_by;
 use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
 use super::transferring::Transfers;
@@ -19,7 +20,7 @@ use crate::sip::digest::Authorizer;
 use crate::sip::envelope::{Envelope, canonical, sdp_body};
 use crate::sip::event::{Event, Incoming, LegId};
 use crate::sip::identity;
-use crate::sip::message::{Name, Request, Response};
+use crate::sip::message::{Name, Request, Response, header};
 use crate::sip::method::Method;
 use crate::sip::network_headers::{NetworkHeaders, called_party};
 use crate::sip::redirection::Redirection;
@@ -272,6 +273,7 @@ impl UserAgent {
             entry.leg = Some(id);
         }
         let dialog = Dialog::of_callee(&request, envelope, &local_tag);
+        let expires_at = expiry(&request).map(|seconds| now + seconds);
         self.legs.insert(
             id,
             Leg {
@@ -294,9 +296,11 @@ impl UserAgent {
                     progress: None,
                     reliable,
                     asked: None,
+                    expires_at,
                 })),
             },
         );
+        self.arm(id);
         match replaced {
             Some(old) => self.tell(
                 old,
@@ -364,7 +368,7 @@ impl UserAgent {
             Some(State::Ringing(ringing)) => {
                 let response = ringing.request.respond(487, None, tag.as_deref());
                 self.respond(&invite, &response, now);
-                self.tell(id, Event::Cancelled);
+                self.tell(id, cancelled_by(request));
                 self.forget(id, now);
             }
             Some(State::Established(established))
@@ -473,6 +477,13 @@ impl UserAgent {
             self.run_server(key);
         }
     }
+}
+
+/// How long their INVITE may wait for its final answer (RFC 3261 section 13.3.1, step 1); what is
+/// no number is ignored.
+fn expiry(invite: &Request) -> Option<Duration> {
+    let seconds: u32 = header(&invite.headers, &Name::EXPIRES)?.parse().ok()?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 /// Counter label of a refusal by form.

@@ -9,7 +9,7 @@ use super::flow::Flow;
 use super::leg::{Asked, Established, Goodbye, Leg, State, Unacknowledged};
 use super::refreshing::screen_timer;
 use crate::sip::config::DialogRules;
-use crate::sip::envelope::{Envelope, sdp_body};
+use crate::sip::envelope::{Envelope, sdp_body, sequence};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::Request;
@@ -60,6 +60,7 @@ impl UserAgent {
                 return self.respond_refusal(key, &request, &later, now);
             }
             if established.offering.is_some() || established.unacknowledged.is_some() {
+                established.dialog.expect_retry(sequence(&request.headers));
                 return self.respond_refusal(key, &request, &Refusal::plain(491), now);
             }
         }
@@ -147,6 +148,7 @@ impl UserAgent {
             return self.respond_refusal(key, &request, later, now);
         }
         if !agreed {
+            dialog.expect_retry(sequence(&request.headers));
             return self.respond_refusal(key, &request, &Refusal::plain(491), now);
         }
         dialog.refresh_target(&request.headers);
@@ -219,6 +221,13 @@ impl UserAgent {
         let Some(asked) = asked else {
             return Err(wrong);
         };
+        if status == 491
+            && let Some(State::Established(established)) =
+                self.legs.get_mut(&id).map(|leg| &mut leg.state)
+        {
+            let number = sequence(&asked.request.headers);
+            established.dialog.expect_retry(number);
+        }
         let mut response = asked.request.respond(status.clamp(300, 699), None, None);
         warning::put(&mut response, warning);
         self.respond(&asked.server, &response, now);
