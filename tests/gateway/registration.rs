@@ -67,6 +67,8 @@ impl Registrar {
         trunk.username = Some("gw".to_owned());
         trunk.password = Some(Secret(Redacted::new(password.to_owned())));
         trunk.register = true;
+        // It takes registrations only.
+        trunk.health_check = Some(0);
     }
 
     pub async fn asked(&self) -> Asked {
