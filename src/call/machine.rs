@@ -249,7 +249,7 @@ impl Call {
                 self.notify(Notice::Media { side: from, silent });
                 Step::Stay(match state {
                     State::Calling(calling) if from == Side::Pbx => {
-                        calling.audio_changed(self, silent)
+                        calling.audio_changed(self, silent, now)
                     }
                     state => state,
                 })

@@ -103,9 +103,14 @@ impl Calling {
     }
 
     /// The PBX's early audio has stopped, or begun again.
-    pub(super) fn audio_changed(mut self: Box<Self>, call: &mut Call, silent: bool) -> State {
+    pub(super) fn audio_changed(
+        mut self: Box<Self>,
+        call: &mut Call,
+        silent: bool,
+        now: Instant,
+    ) -> State {
         let notice = match silent {
-            true => self.ringback.audio_stopped(),
+            true => self.ringback.audio_stopped(now),
             false => self.ringback.audio_began(),
         };
         notice.into_iter().for_each(|notice| call.notify(notice));

@@ -85,8 +85,9 @@ impl Ringback {
     }
 
     /// No audio of the PBX has come for a while: who has rung rings again, until it comes back.
-    pub(super) fn audio_stopped(&mut self) -> Option<Notice> {
+    pub(super) fn audio_stopped(&mut self, now: Instant) -> Option<Notice> {
         self.audio = false;
+        self.audio_due = Some(now);
         let rings = self.has_rung && self.signalled == Signalled::EarlyMedia;
         rings.then(|| self.ring()).flatten()
     }

@@ -120,6 +120,11 @@ fn early_media_that_stops_rings_after_a_180_only() {
             ),
             false => assert_eq!((stopped, back), (vec![], vec![])),
         }
+        if !rung {
+            let from = Side::Pbx;
+            ring.0.happens(Event::AudioChanged { from, silent: true });
+            assert_eq!(ring.progress(180, false), [Notice::Ringing]);
+        }
     }
 }
 

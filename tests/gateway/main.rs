@@ -29,6 +29,7 @@ mod early_media;
 mod endings;
 mod failover;
 mod fallback;
+mod field_reports;
 mod forks;
 mod hold;
 mod hostile_streams;
