@@ -1,8 +1,4 @@
 //! Who makes the ringing tone before the answer (RFC 3960 section 3.2).
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a trace begins somewhere in time"
-)]
 
 use super::*;
 use trunkline::call::Side;
