@@ -5,8 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use trunkline::codec::Direction;
 use trunkline::sdp::{
-    Answer, BrowserPolicy, Description, KeySeed, LocalRtp, Offer, SessionIds, Setup, SrtpMode, TrunkPolicy,
-    browser, pbx,
+    Answer, BrowserPolicy, Description, KeySeed, LocalRtp, Offer, RtpFamilies, SessionIds, Setup, SrtpMode,
+    TrunkPolicy, browser, connection_names, pbx, with_addresses,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -27,9 +27,19 @@ fuzz_target!(|bytes: &[u8]| {
     );
     let browsers = BrowserPolicy::default();
     let both = Direction::SendRecv;
+    let found: Vec<_> = connection_names(bytes)
+        .into_iter()
+        .map(|name| (name, "192.0.2.1".parse().expect("an address")))
+        .collect();
+    let resolved = with_addresses(bytes, &found);
+    // Bytes that are not UTF-8 become longer.
+    if bytes.len() < trunkline::sdp::MAX_LENGTH / 4 {
+        assert_eq!(Offer::parse(bytes).is_ok(), Offer::parse(&resolved).is_ok());
+    }
     for srtp in [SrtpMode::Off, SrtpMode::Optional, SrtpMode::Required] {
         let trunk = TrunkPolicy {
             srtp,
+            families: RtpFamilies::of("192.0.2.1".parse().expect("an address")),
             ..TrunkPolicy::default()
         };
         if let Ok(offer) = Offer::parse(bytes) {

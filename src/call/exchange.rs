@@ -391,6 +391,9 @@ impl Exchange {
 
     /// Where a PBX's offer wants its audio; none where it cannot be used, or does not say.
     fn offered_address(&self, name: &str, trunk: &TrunkRules, offer: &str) -> Option<IpAddr> {
+        if !self.resources.rtp.has_choice(name) {
+            return None;
+        }
         let mut policy = trunk.rules.trunk.clone();
         policy.families = self.resources.rtp.families(name);
         let offer = sdp::Offer::parse(offer).ok()?;

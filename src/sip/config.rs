@@ -484,3 +484,36 @@ impl Default for Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listener_of_all_addresses_serves_both_families_unless_ipv4_has_its_port() {
+        let listen = |transport, address: &str| Listen {
+            transport,
+            address: address.parse().expect("an address and port"),
+        };
+        let served = |others: &[Listen]| {
+            let mut all = vec![listen(Transport::Udp, "[::]:5060")];
+            all.extend_from_slice(others);
+            assert!(serves(&all, 0, false));
+            assert!(!serves(&all, all.len(), true));
+            serves(&all, 0, true)
+        };
+        assert!(served(&[]));
+        assert!(served(&[listen(Transport::Tcp, "0.0.0.0:5060")]));
+        assert!(served(&[listen(Transport::Udp, "0.0.0.0:5080")]));
+        assert!(served(&[listen(Transport::Udp, "[::1]:5060")]));
+        assert!(!served(&[listen(Transport::Udp, "0.0.0.0:5060")]));
+        assert!(!served(&[listen(Transport::Udp, "192.0.2.1:5060")]));
+        let one = [listen(Transport::Udp, "[2001:db8::1]:5060")];
+        assert!(!serves(&one, 0, true));
+        let tls = [
+            listen(Transport::Tls, "[::]:5061"),
+            listen(Transport::Tcp, "192.0.2.1:5061"),
+        ];
+        assert!(!serves(&tls, 0, true));
+    }
+}

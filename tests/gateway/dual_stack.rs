@@ -129,6 +129,57 @@ async fn listener_of_all_addresses_serves_trunks_of_both_families() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listener_of_all_addresses_serves_ipv4_over_tcp() {
+    let mut world = World::over(Transport::Tcp, |settings| {
+        let port = settings.sip.listen[0].rsplit(':').next().expect("a port");
+        settings.sip.listen = vec![format!("tcp:[::]:{port}")];
+        settings.media.rtp_address = vec!["127.0.0.1".parse().expect("an address")];
+    })
+    .await;
+    let mut telephone = Telephone::new(Coding::Pcmu).await;
+    let description = telephone.describe("sendrecv");
+    talks_outward(&mut world, &telephone, description).await;
+    let description = telephone.describe("sendrecv");
+    talks_inward(&world, &telephone, description).await;
+}
+
+/// Over IPv4, a listener of both families is seen by its IPv4 address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listener_of_all_addresses_writes_addresses_of_the_peers_family() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let trunk = socket.local_addr().expect("its address");
+    let world = World::with(|settings| {
+        let port = settings.sip.listen[0].rsplit(':').next().expect("a port");
+        settings.sip.listen = vec![format!("udp:[::]:{port}")];
+        settings.media.rtp_address = vec!["127.0.0.1".parse().expect("an address")];
+        settings.trunk[0].target = format!("sip:{trunk}");
+    })
+    .await;
+    let mut page = world.page("alice").await;
+    let mut browser = Browser::new(Coding::Opus).await;
+    page.call("c1", "600", &browser.offer().await).await;
+    let mut buffer = [0; 4_096];
+    let invite = loop {
+        let received = tokio::time::timeout(PATIENCE, socket.recv_from(&mut buffer)).await;
+        let (length, _) = received.expect("an INVITE in time").expect("received");
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        if text.starts_with("INVITE ") {
+            break text;
+        }
+    };
+    let port = world.sip.port();
+    for written in [
+        format!("\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};"),
+        format!("@127.0.0.1:{port}>"),
+        "\r\nc=IN IP4 127.0.0.1\r\n".to_owned(),
+    ] {
+        assert!(invite.contains(&written), "{written} in {invite}");
+    }
+    assert!(!invite.contains("::"), "{invite}");
+    page.hang_up("c1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trunk_with_rtp_addresses_of_its_own_is_told_them() {
     let mut world = World::with(|settings| {
         settings.trunk[0].rtp_address = vec!["127.0.0.2".parse().expect("an address")];
