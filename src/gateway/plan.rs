@@ -374,6 +374,26 @@ mod tests {
     }
 
     #[test]
+    fn dscp_beyond_six_bits_is_refused() {
+        let plan = |media, sip| {
+            let mut settings = Settings::default();
+            (settings.media.dscp, settings.sip.dscp) = (media, sip);
+            Plan::new(&settings)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        };
+        for good in [0, 24, 46, 63] {
+            assert_eq!(plan(good, good), Ok(()));
+        }
+        for bad in [64, 184, 255] {
+            for (key, planned) in [("media.dscp", plan(bad, 0)), ("sip.dscp", plan(0, bad))] {
+                let error = planned.expect_err("more than six bits");
+                assert!(error.contains(key) && error.contains("0 to 63"), "{error}");
+            }
+        }
+    }
+
+    #[test]
     fn an_error_names_the_file_the_key_and_what_was_expected() {
         let mut settings = Settings {
             file: "house.toml".to_owned(),
