@@ -28,12 +28,7 @@ pub(super) fn clean(text: &[u8]) -> Result<String, Error> {
     let mut session = Session::default();
     let mut version = None;
     let mut any = false;
-    // Numbers for an error message: a CRLF is one line end.
-    let lines = text.split(['\n', '\0']).flat_map(|line| {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        line.split('\r')
-    });
-    for (index, line) in lines.enumerate() {
+    for (index, line) in lines(text).enumerate() {
         let Some((key, value)) = split(line) else {
             continue;
         };
@@ -107,6 +102,24 @@ impl Session {
         let parts = [head, self.connection, times, self.attributes];
         parts.into_iter().chain(self.sections).collect()
     }
+}
+
+/// The `c=` lines of a text, each as [`clean`] writes it, without its line end.
+pub(super) fn connection_lines(text: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(text);
+    lines(&text)
+        .filter_map(split)
+        .filter(|(key, _)| *key == 'c')
+        .map(|(_, value)| format!("c={}", connection(value)))
+        .collect()
+}
+
+/// The lines, with any kind of line end. A CRLF is one, so that lines can be counted.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split(['\n', '\0']).flat_map(|line| {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        line.split('\r')
+    })
 }
 
 /// `x=value`, with blanks around either.

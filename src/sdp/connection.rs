@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use sdp_types::{AddrType, Connection, NetType};
 
 use super::Error;
-use super::cleaning::clean;
+use super::cleaning::{clean, connection_lines};
 
 /// Names looked up for one description. One with several sections has one or two.
 const MOST_NAMES: usize = 4;
@@ -38,10 +38,8 @@ pub fn connection_names(text: impl AsRef<[u8]>) -> Vec<ConnectionName> {
     if text.len() > super::MAX_LENGTH {
         return names;
     }
-    let Ok(text) = clean(text) else {
-        return names;
-    };
-    for name in text.lines().filter_map(name_of_line) {
+    let lines = connection_lines(text);
+    for name in lines.iter().filter_map(|line| name_of_line(line)) {
         if names.len() < MOST_NAMES && !names.contains(&name) {
             names.push(name);
         }
