@@ -34,9 +34,9 @@ export const trunks = {
   phone: (more = {}) => ({
     name: "phone", codecs: ["PCMU"], ...more,
   }),
-  /** A scenario of sipp that waits for a call. */
+  /** A scenario of sipp that waits for a call, and takes an OPTIONS for a fault. */
   sipp: (more = {}) => ({
-    name: "sipp", target: `sip:${addresses.sipp}:5080;transport=udp`,
+    name: "sipp", target: `sip:${addresses.sipp}:5080;transport=udp`, health_check: 0,
     codecs: ["PCMU"], accept_from: [`${addresses.sipp}/32`], ...more,
   }),
 };
