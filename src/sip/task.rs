@@ -538,7 +538,19 @@ impl Driver {
                 }
                 false
             }
-            Some(Owner::Attached(events)) => events.try_send(event).is_ok(),
+            Some(Owner::Attached(events)) => {
+                // What the call can do without: a flood of it does not end the call.
+                let is_minor = matches!(event, Event::Info { .. } | Event::Message { .. });
+                match events.try_send(event) {
+                    Ok(()) => true,
+                    Err(mpsc::error::TrySendError::Full(_)) if is_minor => {
+                        metrics::counter!("trunkline_sip_rejected_total", "reason" => "owner_busy")
+                            .increment(1);
+                        return;
+                    }
+                    Err(_) => false,
+                }
+            }
         };
         if last {
             self.owners.remove(&leg);

@@ -304,3 +304,50 @@ async fn a_connection_leaves_from_the_address_of_its_listener() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn flood_of_texts_does_not_end_the_call_of_a_busy_owner() {
+    let (callee, mut incoming) = agent(Transport::Udp, 9, "127.0.0.1").await;
+    let port = callee.local_addresses()[0].address.port();
+    let (caller, _unused) = agent(Transport::Udp, port, "127.0.0.1").await;
+    let (sender, mut caller_events) = mpsc::channel(64);
+    let outgoing = Outgoing {
+        body: SDP.into(),
+        ..call_to("peer")
+    };
+    let leg = caller.invite(outgoing, sender).await.expect("placed");
+    let call = next(&mut incoming).await;
+    let (sender, mut callee_events) = mpsc::channel(4);
+    callee.attach(call.leg, sender).await;
+    let accept = Command::Accept { body: SDP.into() };
+    callee.command(call.leg, accept).await.expect("accepted");
+    assert!(matches!(
+        next(&mut caller_events).await,
+        Event::Accepted { .. }
+    ));
+    for number in 0..20 {
+        let text = Command::Message {
+            reference: Some(number.to_string()),
+            text: "hello".to_owned(),
+        };
+        caller.command(leg, text).await.expect("under way");
+    }
+    for _ in 0..20 {
+        let event = next(&mut caller_events).await;
+        assert!(
+            matches!(&event, Event::MessageAnswered { outcome, .. } if outcome.status == 200),
+            "{event:?}"
+        );
+    }
+    while callee_events.try_recv().is_ok() {}
+    let hangup = Command::Hangup { cause: None };
+    caller.command(leg, hangup).await.expect("hung up");
+    let ended = next(&mut callee_events).await;
+    assert!(matches!(
+        ended,
+        Event::Ended {
+            why: EndedBy::Bye,
+            ..
+        }
+    ));
+}
