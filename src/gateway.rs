@@ -5,6 +5,7 @@
 )]
 
 mod installation;
+mod intake;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::media::{WorkerConfig, WorkerHandle};
 use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
 use crate::settings::{self, Settings};
 use crate::signaling::{self, Door, DoorLimits};
+use crate::supervision::{Ending, Fault, Supervisor, Task};
 use crate::{media, sip};
 use installation::{installation, is_named};
 use plan::Plan;
@@ -84,6 +86,7 @@ pub struct Gateway {
     workers: Vec<WorkerHandle<PeerLeg>>,
     http: SocketAddr,
     stop: watch::Sender<bool>,
+    supervisor: Supervisor,
     drain_timeout: Duration,
 }
 
@@ -107,7 +110,8 @@ impl Gateway {
             .await
             .map_err(http_error)?;
         let http = listener.local_addr().map_err(http_error)?;
-        let (workers, handles) = start_workers(&settings, plan.media_dscp)?;
+        let supervisor = Supervisor::new();
+        let (workers, handles) = start_workers(&settings, plan.media_dscp, &supervisor)?;
 
         for trunk in &plan.shows_keys {
             tracing::warn!(
@@ -117,8 +121,8 @@ impl Gateway {
             );
         }
         let mut trunks = plan.trunks;
-        let agent = start_agent(&settings, &plan.listen, &mut trunks).await?;
-        let (incoming_sender, mut incoming) = mpsc::channel(INCOMING_QUEUE);
+        let agent = start_agent(&settings, &plan.listen, &mut trunks, &supervisor).await?;
+        let (incoming_sender, incoming) = mpsc::channel(INCOMING_QUEUE);
         let installation = installation(&settings.sip);
         if installation.is_none() && trunks.iter().any(is_named) {
             tracing::warn!(
@@ -136,14 +140,16 @@ impl Gateway {
             tls: plan.tls,
             dscp: plan.sip_dscp,
             limits: plan.sip_limits,
+            supervisor: supervisor.clone(),
         };
         let sip = sip::start(config, incoming_sender).await?;
         if let Some(agent) = agent {
-            tokio::spawn(agent.run());
+            tokio::spawn(supervisor.watch(Task::BuiltIn, agent.run()));
         }
 
         let directory = Arc::new(Directory::new(plan.known).following(plan.followed));
-        tokio::spawn(tell_presence(Arc::clone(&directory), sip.clone()));
+        let presence = tell_presence(Arc::clone(&directory), sip.clone());
+        tokio::spawn(supervisor.watch(Task::Presence, presence));
         let exchange = Arc::new(Exchange::new(Resources {
             sip: sip.clone(),
             workers,
@@ -152,23 +158,21 @@ impl Gateway {
             routes: plan.routes,
             trunks: plan.rules,
             max_calls: settings.calls.max,
+            supervisor: supervisor.clone(),
         }));
-        let (message_sender, mut messages) = mpsc::channel(MESSAGE_QUEUE);
+        let (message_sender, messages) = mpsc::channel(MESSAGE_QUEUE);
         sip.take_messages(message_sender).await;
-        let handing_over = Arc::clone(&exchange);
-        tokio::spawn(async move {
-            while let Some(message) = messages.recv().await {
-                handing_over.receive_message(message).await;
-            }
-        });
-        let receiving = Arc::clone(&exchange);
-        tokio::spawn(async move {
-            while let Some(call) = incoming.recv().await {
-                receiving.receive(call).await;
-            }
-        });
+        let takers = intake::Takers {
+            supervisor: supervisor.clone(),
+            exchange: Arc::clone(&exchange),
+            sip: sip.clone(),
+        };
+        let messages = takers.clone().take_messages(messages);
+        tokio::spawn(supervisor.watch(Task::IncomingMessages, messages));
+        tokio::spawn(supervisor.watch(Task::IncomingCalls, takers.take_calls(incoming)));
 
         let registrations = sip.clone();
+        let faults = supervisor.clone();
         let door = Door {
             exchange: Arc::clone(&exchange),
             directory: Arc::clone(&directory),
@@ -184,13 +188,14 @@ impl Gateway {
             },
             allowed_origins: settings.http.allowed_origins.clone(),
             metrics,
-            health: Box::new(move || health(&registrations)),
+            health: Box::new(move || health(&registrations, faults.fault())),
             open: Arc::default(),
         };
         let stop = watch::Sender::new(false);
         let routes = signaling::router(Arc::new(door));
         let most = settings.http.max_sockets.saturating_mul(2);
-        tokio::spawn(signaling::serve(listener, routes, most, stop.subscribe()));
+        let http_server = signaling::serve(listener, routes, most, stop.subscribe());
+        tokio::spawn(supervisor.watch(Task::Http, http_server));
         let sip_addresses: Vec<String> = sip
             .local_addresses()
             .iter()
@@ -208,6 +213,7 @@ impl Gateway {
             workers: handles,
             http,
             stop,
+            supervisor,
             drain_timeout: Duration::from_secs(settings.calls.drain_timeout),
         })
     }
@@ -239,6 +245,27 @@ impl Gateway {
         self.sip.read_certificates().await;
     }
 
+    /// The first task that ended although nothing asked it to: the gateway no longer works as a
+    /// whole, `/health` says 503.
+    pub fn fault(&self) -> Option<Fault> {
+        self.supervisor.fault()
+    }
+
+    /// Waits for the first fault.
+    pub async fn failed(&self) -> Fault {
+        self.supervisor.failed().await
+    }
+
+    /// Ends a task, for tests of what follows.
+    #[doc(hidden)]
+    pub fn end_task(&self, task: Task, ending: Ending) {
+        self.supervisor.end(task, ending);
+        if task == Task::MediaWorker {
+            // A thread takes no such order: it returns.
+            self.workers.iter().for_each(WorkerHandle::shut_down);
+        }
+    }
+
     /// Takes no new calls, and waits until the last has ended or the deadline has passed.
     pub async fn drain(&self) {
         self.exchange.drain();
@@ -257,6 +284,7 @@ impl Gateway {
 
     /// Ends what is left, unregisters, says goodbye.
     pub async fn stop(self) {
+        self.supervisor.stop();
         self.exchange.stop();
         self.exchange.wait_until_empty(STOP_TIMEOUT).await;
         for page in self.directory.everybody() {
@@ -287,7 +315,7 @@ async fn tell_presence(directory: Arc<Directory>, sip: sip::Handle) {
     }
 }
 
-fn health(sip: &sip::Handle) -> serde_json::Value {
+fn health(sip: &sip::Handle, fault: Option<Fault>) -> serde_json::Value {
     let mut trunks: BTreeMap<String, String> = BTreeMap::new();
     // Users are counted: their names are not for everybody who may ask for health.
     let mut users: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
@@ -317,12 +345,16 @@ fn health(sip: &sip::Handle) -> serde_json::Value {
         let of_trunk = targets.entry(status.trunk).or_default();
         of_trunk.insert(status.target, word);
     }
-    serde_json::json!({
+    let mut report = serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
         "registrations": trunks,
         "user_registrations": users,
         "targets": targets,
-    })
+    });
+    if let Some(fault) = fault {
+        report["failed_task"] = fault.task.name().into();
+    }
+    report
 }
 
 fn built_in_numbers(settings: &Settings) -> Vec<signaling::Number> {
@@ -343,6 +375,7 @@ async fn start_agent(
     settings: &Settings,
     listen: &[sip::Listen],
     trunks: &mut Vec<sip::Trunk>,
+    supervisor: &Supervisor,
 ) -> Result<Option<Agent>, Error> {
     let gateway = listen
         .iter()
@@ -350,7 +383,7 @@ async fn start_agent(
     let Some(gateway) = gateway.filter(|_| settings.built_in.enabled) else {
         return Ok(None);
     };
-    let agent = Agent::bind(gateway.address).await?;
+    let agent = Agent::bind(gateway.address, supervisor.named(Task::BuiltIn)).await?;
     if let Some(address) = agent.address() {
         let target = sip::Target::at(address, sip::Transport::Udp);
         trunks.push(sip::Trunk::new(agent::TRUNK, target));
@@ -364,6 +397,7 @@ type Worker = (WorkerHandle<PeerLeg>, Arc<peer::Config>);
 fn start_workers(
     settings: &Settings,
     dscp: Dscp,
+    supervisor: &Supervisor,
 ) -> Result<(Vec<Worker>, Vec<WorkerHandle<PeerLeg>>), Error> {
     let certificate = Arc::new(certificate(settings)?);
     let machine: Vec<IpAddr> = if_addrs::get_if_addrs()
@@ -399,6 +433,7 @@ fn start_workers(
             },
             media_timeout: Duration::from_secs(settings.media.silence_timeout),
             dscp,
+            supervisor: supervisor.clone(),
             ..WorkerConfig::default()
         };
         let (worker, _thread) = WorkerHandle::start(config)?;

@@ -2,7 +2,8 @@
 //!
 //! The map, in dependency order (`tests/architecture.rs` enforces it):
 //!
-//! - [`codec`], [`redacted`], [`protection`]: vocabulary that every folder may use.
+//! - [`codec`], [`redacted`], [`protection`], [`supervision`]: vocabulary that every folder may
+//!   use.
 //! - [`rtp`]: packets, RTCP, sequence and timestamp arithmetic, telephone events.
 //! - [`audio`]: coders: Opus, G.711, tones, concealment.
 //! - [`sdp`]: offer and answer values and the functions that bridge them.
@@ -34,4 +35,5 @@ pub mod settings;
 pub mod signaling;
 pub mod sip;
 pub mod srtp;
+pub mod supervision;
 pub mod telemetry;

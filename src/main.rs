@@ -1,12 +1,15 @@
 //! The `trunkline` binary: arguments, telemetry, settings, run until told to stop.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use trunkline::gateway::Gateway;
 use trunkline::settings::Settings;
+use trunkline::supervision::Fault;
 use trunkline::telemetry;
 
 /// docs/decisions/0010-allocator.md.
@@ -15,6 +18,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Exit code of a configuration that cannot be used (EX_CONFIG of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
+
+/// Exit code after a task ended that must not (EX_SOFTWARE of sysexits.h).
+const EXIT_FAULT: u8 = 70;
+
+/// How long the last lines of the log may take at the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// A WebRTC-to-SIP gateway: browsers call phones, phones call browsers.
 #[derive(Parser)]
@@ -37,42 +46,57 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let settings = match Settings::load(arguments.config.as_deref()) {
         Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("trunkline: {error}");
-            return ExitCode::from(EXIT_CONFIG);
-        }
+        Err(error) => return complain(&error, EXIT_CONFIG),
     };
     if let Some(Subcommands::Check) = arguments.command {
         return check(&settings);
     }
-    match run(settings) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("trunkline: {error}");
-            ExitCode::FAILURE
-        }
+    let logs = match telemetry::start_logging(&settings.log) {
+        Ok(logs) => logs,
+        Err(error) => return complain(&error, 1),
+    };
+    telemetry::log_panics();
+    let ended = run(settings);
+    logs.flush(LAST_LINES);
+    match ended {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(fault)) => complain(&fault, EXIT_FAULT),
+        Err(error) => complain(&error, 1),
     }
+}
+
+/// One line on standard error. Where that cannot be written the exit code says it alone.
+fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "trunkline: {error}");
+    ExitCode::from(code)
 }
 
 fn check(settings: &Settings) -> ExitCode {
     if let Err(error) = trunkline::gateway::check(settings) {
-        eprintln!("trunkline: {error}");
-        return ExitCode::from(EXIT_CONFIG);
+        return complain(&error, EXIT_CONFIG);
     }
     match settings.to_toml() {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("trunkline: {error}");
-            ExitCode::FAILURE
-        }
+        Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            // Its reader has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(error) => complain(&error, 1),
+        },
+        Err(error) => complain(&error, 1),
     }
 }
 
-fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
-    telemetry::start_logging(&settings.log)?;
+/// Says on standard output where the page is. In a thread of its own: a reader that stands still
+/// must not keep the gateway from its work.
+#[expect(clippy::disallowed_methods, reason = "a driver: starts a thread")]
+fn announce(text: String) {
+    std::thread::spawn(move || {
+        let _ = writeln!(std::io::stdout(), "{text}");
+    });
+}
+
+/// Runs until it is told to stop, or a task ends that must not.
+fn run(settings: Settings) -> Result<Option<Fault>, Box<dyn std::error::Error>> {
     let metrics = telemetry::start_metrics()?;
     // Systems start services with 1,024 as a rule, fewer than the default limits of pages and
     // calls need.
@@ -86,10 +110,10 @@ fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     runtime.block_on(async move {
         let render = metrics.clone();
         let gateway = Gateway::start(settings, Box::new(move || render.render())).await?;
-        println!(
+        announce(format!(
             "Trunkline is up. Open http://{}/ and dial echo.",
             gateway.page_address()
-        );
+        ));
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
@@ -100,17 +124,20 @@ fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
                     tracing::info!("draining");
                     tokio::select! {
                         () = gateway.drain() => {}
+                        _ = gateway.failed() => {}
                         _ = interrupt.recv() => tracing::warn!("interrupted while draining"),
                         _ = terminate.recv() => tracing::warn!("told twice to stop"),
                     }
                     break;
                 }
                 _ = interrupt.recv() => break,
+                _ = gateway.failed() => break,
                 _ = hang_up.recv() => gateway.reload().await,
                 _ = upkeep.tick() => metrics.run_upkeep(),
             }
         }
+        let fault = gateway.fault();
         gateway.stop().await;
-        Ok(())
+        Ok(fault)
     })
 }

@@ -1,12 +1,23 @@
 //! Sets up logs and metrics.
 
-use std::io::IsTerminal;
+mod log_format;
+mod log_writer;
+mod metrics;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::settings;
+use log_format::{Escaping, TextFields, is_permitted};
+use log_writer::LogWriter;
 
 /// Telemetry that could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -17,73 +28,76 @@ pub enum Error {
     /// A logger is there already.
     #[error("log: {0}")]
     Logger(#[from] tracing_subscriber::util::TryInitError),
+    /// The writer's thread could not be started.
+    #[error("log: {0}")]
+    Thread(#[from] std::io::Error),
     /// A recorder is there already.
     #[error("metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
-/// Starts logging to standard error.
-pub fn start_logging(log: &settings::Log) -> Result<(), Error> {
+/// Logs that are being written.
+#[derive(Debug)]
+pub struct Logs(LogWriter);
+
+impl Logs {
+    /// Waits until all lines so far are written, at most for `limit`.
+    pub fn flush(&self, limit: Duration) {
+        self.0.flush(limit);
+    }
+}
+
+/// Starts logging to standard error. No caller ever waits for it: what cannot be written is lost
+/// and counted.
+pub fn start_logging(log: &settings::Log) -> Result<Logs, Error> {
     // rtc_dtls warns of each extension of a TLS 1.3 ClientHello that DTLS 1.2 does not know: one
     // line per handshake with every browser. A filter that names it still gets it.
     let filter = EnvFilter::builder().parse(format!("rtc_dtls=error,{}", log.filter))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    if log.format == "json" {
-        subscriber.json().flatten_event(true).finish().try_init()?;
+    let permitted = filter_fn(|metadata| is_permitted(metadata.target(), *metadata.level()))
+        .with_max_level_hint(LevelFilter::TRACE);
+    let filter = filter.and(permitted);
+    let is_json = log.format == "json";
+    let is_terminal = std::io::stderr().is_terminal() && !is_json;
+    let escaping = match (is_json, is_terminal) {
+        (true, _) => Escaping::Json,
+        (false, true) => Escaping::Terminal,
+        (false, false) => Escaping::Text,
+    };
+    let writer = LogWriter::start(std::io::stderr(), escaping)?;
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer.clone())
+        .with_ansi(is_terminal)
+        // It would write them by eprintln, which panics where standard error cannot be written.
+        .log_internal_errors(false);
+    let registry = tracing_subscriber::registry();
+    if is_json {
+        let lines = lines.json().flatten_event(true);
+        registry.with(lines.with_filter(filter)).try_init()?;
     } else {
-        subscriber.finish().try_init()?;
+        let lines = lines.fmt_fields(TextFields);
+        registry.with(lines.with_filter(filter)).try_init()?;
     }
-    Ok(())
+    Ok(Logs(writer))
+}
+
+/// Writes panics to the log, in place of standard error, and counts them.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        ::metrics::counter!("trunkline_panics_total").increment(1);
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then_some(backtrace);
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(
+            thread = std::thread::current().name(),
+            place,
+            backtrace = backtrace.map(tracing::field::display),
+            "panic: {}",
+            panic.payload_as_str().unwrap_or("without a text")
+        );
+    }));
 }
 
 /// Starts collecting metrics; the handle writes them in Prometheus's text form.
 pub fn start_metrics() -> Result<PrometheusHandle, Error> {
-    let seconds = [1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0];
-    let fractions = [0.0, 0.001, 0.01, 0.03, 0.05, 0.1, 0.2, 0.5];
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full("trunkline_call_seconds".to_owned()), &seconds)?
-        .set_buckets_for_metric(Matcher::Full("trunkline_call_loss".to_owned()), &fractions)?
-        .install_recorder()?;
-    metrics::describe_counter!(
-        "trunkline_calls_total",
-        "Ended calls by direction and reason"
-    );
-    metrics::describe_gauge!("trunkline_calls_open", "Calls open now");
-    metrics::describe_gauge!("trunkline_sockets_open", "Page connections open now");
-    metrics::describe_counter!(
-        "trunkline_sockets_refused_total",
-        "Page connections refused, by reason"
-    );
-    metrics::describe_counter!(
-        "trunkline_messages_refused_total",
-        "Messages of pages refused, by code"
-    );
-    metrics::describe_counter!(
-        "trunkline_sign_in_refused_total",
-        "Sign-ins with wrong credentials"
-    );
-    metrics::describe_counter!(
-        "trunkline_ice_candidates_rejected_total",
-        "ICE candidates of clients that are not used, by reason"
-    );
-    metrics::describe_counter!(
-        "trunkline_ice_checks_suppressed_total",
-        "ICE checks not sent to addresses that do not answer, by limit"
-    );
-    metrics::describe_gauge!(
-        "trunkline_registrations",
-        "SIP registrations by trunk and state"
-    );
-    metrics::describe_counter!(
-        "trunkline_silence_total",
-        "Times that audio stopped coming, by side"
-    );
-    metrics::describe_histogram!(
-        "trunkline_call_seconds",
-        "Seconds from answer to end of answered calls"
-    );
-    Ok(handle)
+    Ok(metrics::start()?)
 }

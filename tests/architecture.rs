@@ -14,13 +14,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("codec", &[]),
     ("dscp", &[]),
     ("redacted", &[]),
+    ("supervision", &[]),
     ("rtp", &["codec"]),
     ("audio", &["codec"]),
     ("protection", &["redacted"]),
     ("sdp", &["codec", "redacted", "protection"]),
     ("srtp", &["protection"]),
     ("peer", &["sdp", "srtp", "codec", "redacted", "protection"]),
-    ("sip", &["codec", "dscp", "redacted"]),
+    ("sip", &["codec", "dscp", "redacted", "supervision"]),
     (
         "media",
         &[
@@ -31,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "dscp",
             "redacted",
             "protection",
+            "supervision",
         ],
     ),
     (
@@ -43,12 +45,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "peer",
             "media",
             "sip",
+            "supervision",
         ],
     ),
     ("signaling", &["call", "redacted"]),
-    ("agent", &["sip", "sdp", "rtp", "audio", "codec"]),
+    (
+        "agent",
+        &["sip", "sdp", "rtp", "audio", "codec", "supervision"],
+    ),
     ("settings", &["redacted", "agent"]),
-    ("telemetry", &["settings"]),
+    ("telemetry", &["settings", "call", "supervision"]),
 ];
 
 /// The files of `call` that decide: they see only values.

@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::number::Number;
 use super::party::Party;
 use crate::codec::{AudioFormat, Direction};
+use crate::supervision::Supervisor;
 use crate::{sdp, sip};
 
 /// The trunk's name inside the agent: the way back to the gateway.
@@ -57,8 +58,9 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Opens the agent's SIP socket on loopback; `gateway` is where it calls back.
-    pub async fn bind(gateway: SocketAddr) -> Result<Self, Error> {
+    /// Opens the agent's SIP socket on loopback; `gateway` is where it calls back, `supervisor`
+    /// watches its SIP side.
+    pub async fn bind(gateway: SocketAddr, supervisor: Supervisor) -> Result<Self, Error> {
         let (sender, incoming) = mpsc::channel(64);
         let host = if gateway.ip().is_unspecified() {
             IpAddr::V4(Ipv4Addr::LOCALHOST)
@@ -79,6 +81,7 @@ impl Agent {
                     sip::Target::at((host, gateway.port()).into(), sip::Transport::Udp),
                 )
             }],
+            supervisor,
             ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await?;

@@ -34,6 +34,7 @@ use super::translate;
 use super::{EndReason, Error};
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::peer::{self, Peer, Role};
+use crate::supervision::{Supervisor, Task};
 use crate::{sdp, sip};
 
 /// Media events that may wait for a call's task.
@@ -85,6 +86,8 @@ pub struct Resources {
     pub trunks: HashMap<String, TrunkRules>,
     /// Calls at once.
     pub max_calls: usize,
+    /// Counts calls whose task panics.
+    pub supervisor: Supervisor,
 }
 
 /// Begins calls and knows how many there are.
@@ -496,7 +499,8 @@ impl Exchange {
             direction,
             ending: None,
         };
-        tokio::spawn(task.run(parts.rtp));
+        let supervisor = self.resources.supervisor.clone();
+        tokio::spawn(async move { supervisor.attempt(Task::Call, task.run(parts.rtp)).await });
         Ok(handle)
     }
 

@@ -17,6 +17,7 @@ use super::{CallStatistics, Error, RtpSockets, SecureLeg};
 use crate::codec::AudioFormat;
 use crate::dscp::Dscp;
 use crate::protection::Protection;
+use crate::supervision::Supervisor;
 
 /// How many commands may wait for a worker.
 pub(super) const COMMAND_CAPACITY: usize = 4096;
@@ -44,6 +45,8 @@ pub struct WorkerConfig {
     /// How all that the WebRTC sockets send is marked: DTLS and STUN like the audio beside them
     /// (RFC 8837 section 5).
     pub dscp: Dscp,
+    /// Watches the worker's thread.
+    pub supervisor: Supervisor,
 }
 
 impl Default for WorkerConfig {
@@ -57,6 +60,7 @@ impl Default for WorkerConfig {
             statistics_interval: Duration::from_secs(2),
             receive_buffer: 4 * 1024 * 1024,
             dscp: Dscp::DEFAULT,
+            supervisor: Supervisor::default(),
         }
     }
 }

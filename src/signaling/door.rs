@@ -133,14 +133,17 @@ pub fn router(door: Arc<Door>) -> Router {
 async fn health(State(door): State<Arc<Door>>) -> Response {
     let mut report = (door.health)();
     let draining = door.exchange.is_draining();
+    let failed = report.get("failed_task").is_some();
     if let Some(report) = report.as_object_mut() {
-        report.insert(
-            "status".to_owned(),
-            if draining { "draining" } else { "ok" }.into(),
-        );
+        let word = match (failed, draining) {
+            (true, _) => "failed",
+            (false, true) => "draining",
+            (false, false) => "ok",
+        };
+        report.insert("status".to_owned(), word.into());
         report.insert("calls".to_owned(), door.exchange.open_calls().into());
     }
-    let status = if draining {
+    let status = if draining || failed {
         StatusCode::SERVICE_UNAVAILABLE
     } else {
         StatusCode::OK

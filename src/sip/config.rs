@@ -12,6 +12,7 @@ use super::identity::IdentityPolicy;
 use super::redirection::RedirectPolicy;
 use crate::dscp::Dscp;
 use crate::redacted::Redacted;
+use crate::supervision::Supervisor;
 
 /// The whole configuration of the user agent. The default has no listener and no trunk.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +36,8 @@ pub struct Config {
     pub tls: Tls,
     /// How all that is sent is marked.
     pub dscp: Dscp,
+    /// Watches the tasks of the user agent.
+    pub supervisor: Supervisor,
 }
 
 /// Certificates of the whole user agent, PEM.

@@ -22,6 +22,7 @@ use super::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use super::locating::{Answer, Question};
 use super::transport::{Inbound, Transports, Unsent, is_keep_alive};
 use super::user_agent::{Happening, UserAgent};
+use crate::supervision::Task;
 
 /// Orders that wait for the task.
 const ORDER_QUEUE: usize = 1_024;
@@ -40,6 +41,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
     /// Numbers the user agents of this process, so that their legs differ.
     static STARTED: AtomicU64 = AtomicU64::new(0);
     let (transports, listeners, inbound) = Transports::bind(&config).await?;
+    let supervisor = config.supervisor.clone();
     let mut agent = UserAgent::new(
         config,
         listeners.clone(),
@@ -71,7 +73,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         failing: HashSet::new(),
         stopping: None,
     };
-    tokio::spawn(driver.run(order_queue, inbound));
+    tokio::spawn(supervisor.watch(Task::Sip, driver.run(order_queue, inbound)));
     Ok(Handle {
         orders,
         registrations,

@@ -128,9 +128,18 @@ impl<L: SecureLeg> Worker<L> {
     }
 }
 
+/// Packets for which nothing was agreed at that moment. A page sends while it rings, a PBX while
+/// it is held: that is no fault of anything.
+const IGNORED: [&str; 4] = ["direction", "no_address", "not_connected", "not_negotiated"];
+
 /// Adds what a call dropped to the metrics, at its end.
 fn count_call(side: Side, drops: &Drops) {
     for (reason, count) in drops.iter() {
+        if IGNORED.contains(&reason) {
+            metrics::counter!("trunkline_media_ignored_total", "side" => side.name(), "reason" => reason)
+                .increment(count);
+            continue;
+        }
         metrics::counter!("trunkline_media_dropped_total", "side" => side.name(), "reason" => reason)
             .increment(count);
     }

@@ -24,6 +24,7 @@ use super::sockets;
 use super::task::{Buffers, CALL_TOKENS, Counters, HOUSEKEEPING, SharedSocket, WAKER, Worker};
 use crate::media::{CallKey, Command, Error, MediaEvent, SecureLeg, WorkerConfig};
 use crate::rtp::NtpTime;
+use crate::supervision::Task;
 
 /// What a handle asks of the worker.
 pub enum Order<L: SecureLeg> {
@@ -92,6 +93,7 @@ pub fn start<L: SecureLeg>(config: WorkerConfig, capacity: usize) -> Result<Star
     let stop = Arc::new(AtomicBool::new(false));
     let load = Arc::new(AtomicUsize::new(0));
     let now = Instant::now();
+    let supervisor = config.supervisor.clone();
     let worker = Worker::<L> {
         poll,
         orders: received_orders,
@@ -114,7 +116,7 @@ pub fn start<L: SecureLeg>(config: WorkerConfig, capacity: usize) -> Result<Star
     let port = local_addresses.first().map_or(0, SocketAddr::port);
     let thread = std::thread::Builder::new()
         .name(format!("media-{port}"))
-        .spawn(move || worker.run())
+        .spawn(supervisor.watch_thread(Task::MediaWorker, move || worker.run()))
         .map_err(failed("thread"))?;
     Ok(Started {
         orders,

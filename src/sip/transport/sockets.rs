@@ -24,6 +24,7 @@ use crate::sip::error::Error;
 use crate::sip::locating::{Answer, Question, Resolver};
 use crate::sip::transaction::key::ClientKey;
 use crate::sip::user_agent::{Domain, Flow, Transmit};
+use crate::supervision::{Supervisor, Task};
 
 /// What the sockets report.
 #[derive(Debug)]
@@ -112,6 +113,7 @@ pub struct Transports {
     last_connection: u64,
     inbound: mpsc::Sender<Inbound>,
     tasks: JoinSet<()>,
+    supervisor: Supervisor,
     resolver: Arc<Resolver>,
 }
 
@@ -155,6 +157,7 @@ impl Transports {
             last_connection: 0,
             inbound,
             tasks: JoinSet::new(),
+            supervisor: config.supervisor.clone(),
             resolver: Arc::new(Resolver::new(&config.dns_servers)),
         };
         for trunk in &config.trunks {
@@ -167,7 +170,9 @@ impl Transports {
         }
         if let Some(sources) = sources {
             let (asked, inbound) = (transports.reload.clone(), transports.inbound.clone());
-            transports.tasks.spawn(watch(sources, asked, inbound));
+            let reading = watch(sources, asked, inbound);
+            let reading = config.supervisor.watch(Task::SipCertificates, reading);
+            transports.tasks.spawn(reading);
         }
         let mut listeners = Vec::new();
         for (index, listen) in config.listen.iter().enumerate() {
@@ -201,8 +206,9 @@ impl Transports {
                 let address = socket.local_addr()?;
                 match icmp::ask_for(&socket) {
                     Ok(()) => {
-                        self.tasks
-                            .spawn(icmp::watch(socket.clone(), index, inbound));
+                        let errors = icmp::watch(socket.clone(), index, inbound);
+                        let errors = self.supervisor.watch(Task::SipNetworkErrors, errors);
+                        self.tasks.spawn(errors);
                     }
                     Err(error) => {
                         tracing::warn!(%address, %error, "sip hears of closed ports by silence");
@@ -227,8 +233,9 @@ impl Transports {
                 let listener = TcpListener::from_std(socket.into())?;
                 let address = listener.local_addr()?;
                 let transport = listen.transport;
-                self.tasks
-                    .spawn(accept(listener, transport, index, inbound));
+                let accepting = accept(listener, transport, index, inbound);
+                let accepting = self.supervisor.watch(Task::SipListener, accepting);
+                self.tasks.spawn(accepting);
                 Ok(address)
             }
         }

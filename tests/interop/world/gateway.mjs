@@ -151,6 +151,6 @@ export class Gateway {
     if (this.process.ended) throw new Error(`the gateway had ended by itself: ${JSON.stringify(this.process.ended)}\n${this.process.output.slice(-3000)}`);
     const exit = await this.process.stop("SIGTERM", 15000);
     if (exit.code !== 0) throw new Error(`the gateway ended with ${JSON.stringify(exit)}\n${this.process.output.slice(-3000)}`);
-    if (/panicked at/.test(this.process.output)) throw new Error(`the gateway panicked:\n${this.process.output.slice(-3000)}`);
+    if (/ERROR.* panic: /.test(this.process.output)) throw new Error(`the gateway panicked:\n${this.process.output.slice(-3000)}`);
   }
 }

@@ -1,0 +1,586 @@
+//! The one table of metrics: name, kind, help, and the labels that are known beforehand.
+//!
+//! Whoever counts something new adds a row here and to `docs/operations.md`; a test compares the
+//! three. Every series whose labels are known stands at zero from the start, so that a rate can be
+//! computed over its first event.
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::call::EndReason;
+use crate::supervision::Task;
+
+/// A row of the table.
+struct Metric {
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    labels: &'static [(&'static str, Values)],
+}
+
+enum Kind {
+    Counter,
+    Gauge,
+    /// Upper bounds of the buckets, in the unit of the name.
+    Histogram(&'static [f64]),
+}
+
+/// The values of a label.
+#[derive(Clone, Copy)]
+enum Values {
+    /// All of them.
+    Known(&'static [&'static str]),
+    /// Those of [`EndReason`].
+    EndReasons,
+    /// Those of [`Task`].
+    Tasks,
+    /// From the configuration: whoever reads it makes these series.
+    Configured,
+}
+
+use Kind::{Counter, Gauge, Histogram};
+use Values::{Configured, EndReasons, Known, Tasks};
+
+const DURATIONS: Kind = Histogram(&[1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0]);
+const FRACTIONS: Kind = Histogram(&[0.0, 0.001, 0.01, 0.03, 0.05, 0.1, 0.2, 0.5]);
+const DELAYS: Kind = Histogram(&[0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0]);
+const SET_UP: Kind = Histogram(&[0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0]);
+
+const SIDES: Values = Known(&["browser", "pbx"]);
+const DIRECTIONS: Values = Known(&["incoming", "outgoing"]);
+
+const METRICS: &[Metric] = &[
+    Metric {
+        name: "trunkline_calls_total",
+        kind: Counter,
+        help: "Ended calls by direction and reason",
+        labels: &[("direction", DIRECTIONS), ("reason", EndReasons)],
+    },
+    Metric {
+        name: "trunkline_calls_open",
+        kind: Gauge,
+        help: "Calls open now",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_call_seconds",
+        kind: DURATIONS,
+        help: "Seconds from answer to end of answered calls",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_call_loss",
+        kind: FRACTIONS,
+        help: "Fraction of the packets of a side that never came, once for each answered call",
+        labels: &[("from", SIDES)],
+    },
+    Metric {
+        name: "trunkline_call_jitter_seconds",
+        kind: DELAYS,
+        help: "Last interarrival jitter of what a side sent, once for each answered call",
+        labels: &[("from", SIDES)],
+    },
+    Metric {
+        name: "trunkline_call_round_trip_seconds",
+        kind: DELAYS,
+        help: "Last round trip to a side by its receiver reports, once for each answered call",
+        labels: &[("from", SIDES)],
+    },
+    Metric {
+        name: "trunkline_webrtc_connect_seconds",
+        kind: SET_UP,
+        help: "Seconds from the begin of a call until ICE and DTLS were through",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_ice_failures_total",
+        kind: Counter,
+        help: "Calls whose browser no candidate pair led to, or whose consent was lost for good",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_dtls_failures_total",
+        kind: Counter,
+        help: "DTLS handshakes with browsers that failed, by reason",
+        labels: &[(
+            "reason",
+            Known(&["handshake", "timeout", "fingerprint_mismatch"]),
+        )],
+    },
+    Metric {
+        name: "trunkline_ice_candidates_rejected_total",
+        kind: Counter,
+        help: "ICE candidates of clients that are not used, by reason",
+        labels: &[(
+            "reason",
+            Known(&["address", "ignored", "malformed", "port", "surplus"]),
+        )],
+    },
+    Metric {
+        name: "trunkline_ice_checks_suppressed_total",
+        kind: Counter,
+        help: "ICE checks not sent to addresses that do not answer, by limit",
+        labels: &[("reason", Known(&["call_budget", "gateway_rate"]))],
+    },
+    Metric {
+        name: "trunkline_silence_total",
+        kind: Counter,
+        help: "Times that audio stopped coming, by side",
+        labels: &[("from", SIDES)],
+    },
+    Metric {
+        name: "trunkline_media_datagrams_total",
+        kind: Counter,
+        help: "Datagrams that media workers received and sent",
+        labels: &[("direction", Known(&["in", "out"]))],
+    },
+    Metric {
+        name: "trunkline_media_dropped_total",
+        kind: Counter,
+        help: "Packets that were not used or could not be sent, by side and reason",
+        labels: &[
+            ("side", Known(&["browser", "pbx", "worker"])),
+            (
+                "reason",
+                Known(&[
+                    "closed",
+                    "command_for_no_call",
+                    "dtls-early",
+                    "dtls-malformed",
+                    "dtls-surplus",
+                    "duplicate",
+                    "late",
+                    "malformed",
+                    "no-keys",
+                    "no_socket",
+                    "other",
+                    "overflow",
+                    "oversize",
+                    "receive_error",
+                    "send_buffer_full",
+                    "send_error",
+                    "srtp-forged",
+                    "srtp-refused",
+                    "srtp-replayed",
+                    "statistics_event",
+                    "stranger",
+                    "stray",
+                    "stun-integrity",
+                    "stun-malformed",
+                    "stun-replayed",
+                    "stun-unexpected",
+                    "stun-username",
+                    "suppressed",
+                    "undecodable",
+                    "unencodable",
+                    "unknown",
+                    "unknown_address",
+                    "unknown_event",
+                    "unknown_payload_type",
+                    "unknown_ufrag",
+                    "unvalidated",
+                ]),
+            ),
+        ],
+    },
+    Metric {
+        name: "trunkline_media_ignored_total",
+        kind: Counter,
+        help: "Packets that nothing was agreed for at that moment: audio while it rings or is held",
+        labels: &[
+            ("side", SIDES),
+            (
+                "reason",
+                Known(&["direction", "no_address", "not_connected", "not_negotiated"]),
+            ),
+        ],
+    },
+    Metric {
+        name: "trunkline_sockets_open",
+        kind: Gauge,
+        help: "Page connections open now",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_sockets_refused_total",
+        kind: Counter,
+        help: "Page connections refused, by reason",
+        labels: &[(
+            "reason",
+            Known(&["connections", "draining", "limit", "origin", "silent"]),
+        )],
+    },
+    Metric {
+        name: "trunkline_messages_refused_total",
+        kind: Counter,
+        help: "Messages of pages refused, by code",
+        labels: &[(
+            "code",
+            Known(&[
+                "bad-json",
+                "bad-message",
+                "bad-state",
+                "duplicate-call",
+                "not-found",
+                "not-signed-in",
+                "rate-limited",
+                "text-too-long",
+                "too-large",
+                "too-many-calls",
+                "too-many-messages",
+                "unauthorized",
+                "unknown-call",
+                "unsupported-version",
+            ]),
+        )],
+    },
+    Metric {
+        name: "trunkline_instant_messages_total",
+        kind: Counter,
+        help: "Texts outside calls, by direction and outcome",
+        labels: &[
+            ("direction", DIRECTIONS),
+            (
+                "code",
+                Known(&["ok", "forbidden", "not-found", "overload", "unavailable"]),
+            ),
+        ],
+    },
+    Metric {
+        name: "trunkline_sign_in_refused_total",
+        kind: Counter,
+        help: "Sign-ins with wrong credentials",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_route_fallbacks_total",
+        kind: Counter,
+        help: "Calls that this trunk could not place and that went on to the next trunk",
+        labels: &[("trunk", Configured)],
+    },
+    Metric {
+        name: "trunkline_registrations",
+        kind: Gauge,
+        help: "SIP registrations now, by trunk and state",
+        labels: &[("trunk", Configured), ("state", Configured)],
+    },
+    Metric {
+        name: "trunkline_trunk_target_up",
+        kind: Gauge,
+        help: "Whether a target of a trunk answers its probes",
+        labels: &[("trunk", Configured), ("target", Configured)],
+    },
+    Metric {
+        name: "trunkline_trunk_target_addresses",
+        kind: Gauge,
+        help: "Addresses of a target by what its probes say",
+        labels: &[
+            ("trunk", Configured),
+            ("target", Configured),
+            ("state", Configured),
+        ],
+    },
+    Metric {
+        name: "trunkline_sip_rejected_total",
+        kind: Counter,
+        help: "SIP messages and connections refused or dropped, by reason",
+        labels: &[(
+            "reason",
+            Known(&[
+                "bad_request",
+                "branch_reused",
+                "challenged",
+                "connections",
+                "connections_per_source",
+                "credentials",
+                "extension",
+                "framing",
+                "handshakes",
+                "half_a_message",
+                "icmp_other",
+                "icmp_parameter_problem",
+                "icmp_prohibited",
+                "icmp_source_quench",
+                "icmp_time_exceeded",
+                "icmp_too_big",
+                "icmp_unmatched",
+                "icmp_unproven",
+                "icmp_unreachable_otherwise",
+                "icmp_unreadable",
+                "malformed_ack",
+                "malformed_request",
+                "malformed_response",
+                "max_forwards",
+                "media_type",
+                "merged",
+                "message_text",
+                "method_not_allowed",
+                "method_unknown",
+                "new_calls",
+                "new_calls_of_source",
+                "no_dialog",
+                "no_taker",
+                "no_transaction",
+                "no_via",
+                "overload",
+                "oversized",
+                "prack_unmatched",
+                "reflection",
+                "replaces",
+                "response_vias",
+                "rseq_order",
+                "session_interval",
+                "silent_connection",
+                "stranger",
+                "stranger_rate",
+                "stray_ack",
+                "stray_response",
+                "stun_malformed",
+                "stun_request",
+                "stun_unmatched",
+                "tls_handshake",
+                "too_early",
+                "too_many_forks",
+                "unreadable",
+                "unsent",
+                "uri_scheme",
+            ]),
+        )],
+    },
+    Metric {
+        name: "trunkline_sip_connections_ended_total",
+        kind: Counter,
+        help: "SIP connections that ended, by reason",
+        labels: &[(
+            "why",
+            Known(&[
+                "closed_by_peer",
+                "framing",
+                "half_a_message",
+                "idle",
+                "no_pong",
+                "read_failed",
+                "silent_connection",
+                "write_failed",
+            ]),
+        )],
+    },
+    Metric {
+        name: "trunkline_sip_handshake_failures_total",
+        kind: Counter,
+        help: "TLS handshakes of the gateway with SIP peers that failed",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_sip_certificate_errors_total",
+        kind: Counter,
+        help: "Times that certificates of SIP could not be read again",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_sip_flow_failures_total",
+        kind: Counter,
+        help: "Flows to registrars that STUN found failed, by reason",
+        labels: &[("why", Known(&["moved", "refused", "silent", "unreachable"]))],
+    },
+    Metric {
+        name: "trunkline_sip_without_stun_total",
+        kind: Counter,
+        help: "Times that a registrar with Outbound was found to answer no STUN",
+        labels: &[("why", Known(&["moved", "refused", "silent", "unreachable"]))],
+    },
+    Metric {
+        name: "trunkline_sip_unreachable_total",
+        kind: Counter,
+        help: "SIP datagrams that the network said reached no socket",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_sip_look_ups_failed_total",
+        kind: Counter,
+        help: "DNS queries for SIP targets that failed",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_sip_send_dropped_total",
+        kind: Counter,
+        help: "SIP messages that could not be sent",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_sip_owner_lost_total",
+        kind: Counter,
+        help: "SIP dialogs ended because their call took no events",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_task_ended_total",
+        kind: Counter,
+        help: "Tasks that ended although nothing asked them to",
+        labels: &[("task", Tasks)],
+    },
+    Metric {
+        name: "trunkline_panics_total",
+        kind: Counter,
+        help: "Panics, in whichever task",
+        labels: &[],
+    },
+    Metric {
+        name: "trunkline_log_lines_dropped_total",
+        kind: Counter,
+        help: "Log lines that could not be written, or not in time",
+        labels: &[],
+    },
+];
+
+impl Values {
+    fn known(self) -> Vec<&'static str> {
+        match self {
+            Known(values) => values.to_vec(),
+            EndReasons => EndReason::ALL.iter().map(|reason| reason.code()).collect(),
+            Tasks => Task::ALL.iter().map(|task| task.name()).collect(),
+            Configured => Vec::new(),
+        }
+    }
+}
+
+impl Metric {
+    /// Every combination of the labels that are known; none where one comes from the
+    /// configuration.
+    fn series(&self) -> Vec<Vec<metrics::Label>> {
+        let mut series = vec![Vec::new()];
+        for (label, values) in self.labels {
+            let values = values.known();
+            series = series
+                .into_iter()
+                .flat_map(|one: Vec<metrics::Label>| {
+                    values.iter().map(move |value| {
+                        let mut longer = one.clone();
+                        longer.push(metrics::Label::new(*label, *value));
+                        longer
+                    })
+                })
+                .collect();
+        }
+        series
+    }
+
+    fn register(&self) {
+        match self.kind {
+            Counter => metrics::describe_counter!(self.name, self.help),
+            Gauge => metrics::describe_gauge!(self.name, self.help),
+            Histogram(_) => metrics::describe_histogram!(self.name, self.help),
+        }
+        for labels in self.series() {
+            match self.kind {
+                Counter => metrics::counter!(self.name, labels).increment(0),
+                Gauge => metrics::gauge!(self.name, labels).increment(0.0),
+                // A histogram without values is written from its handle on.
+                Histogram(_) => drop(metrics::histogram!(self.name, labels)),
+            }
+        }
+    }
+}
+
+/// Starts collecting metrics; the handle writes them in Prometheus's text form.
+pub(super) fn start() -> Result<PrometheusHandle, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for metric in METRICS {
+        if let Histogram(buckets) = metric.kind {
+            builder =
+                builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), buckets)?;
+        }
+    }
+    let handle = builder.install_recorder()?;
+    for metric in METRICS {
+        metric.register();
+    }
+    Ok(handle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::Path;
+
+    /// What the source counts: names, and label values that are written beside them.
+    fn counted(folder: &Path, found: &mut BTreeMap<String, BTreeSet<String>>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                counted(&path, found);
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("text");
+            for macro_name in ["counter!(", "gauge!(", "histogram!("] {
+                for (at, _) in text.match_indices(macro_name) {
+                    let arguments = &text[at..];
+                    let end = arguments.find(')').unwrap_or(arguments.len());
+                    let mut words = arguments[..end].split('"').skip(1).step_by(2);
+                    let Some(name) = words.next().filter(|name| name.starts_with("trunkline_"))
+                    else {
+                        continue;
+                    };
+                    found
+                        .entry(name.to_owned())
+                        .or_default()
+                        .extend(words.map(str::to_owned));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_metric_of_the_source_has_a_row_and_its_literal_labels() {
+        let mut found = BTreeMap::new();
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        counted(&root, &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        for (name, words) in &found {
+            let metric = METRICS
+                .iter()
+                .find(|metric| metric.name == name)
+                .unwrap_or_else(|| panic!("{name} has no row in src/telemetry/metrics.rs"));
+            let known: BTreeSet<&str> = metric
+                .labels
+                .iter()
+                .flat_map(|(label, values)| std::iter::once(*label).chain(values.known()))
+                .collect();
+            for word in words {
+                assert!(
+                    known.contains(word.as_str()),
+                    "{name}: {word} is not in its row"
+                );
+            }
+        }
+        for metric in METRICS {
+            assert!(
+                found.contains_key(metric.name),
+                "{} is never counted",
+                metric.name
+            );
+        }
+    }
+
+    #[test]
+    fn the_documented_metrics_are_this_table() {
+        let page = include_str!("../../docs/operations.md");
+        for metric in METRICS {
+            assert!(
+                page.contains(&format!("`{}", metric.name)),
+                "{} is not in docs/operations.md",
+                metric.name
+            );
+        }
+    }
+
+    #[test]
+    fn names_follow_the_conventions_of_prometheus() {
+        for metric in METRICS {
+            let is_total = metric.name.ends_with("_total");
+            assert_eq!(is_total, matches!(metric.kind, Counter), "{}", metric.name);
+            assert!(!metric.help.is_empty() && !metric.help.ends_with('.'));
+        }
+    }
+}
