@@ -186,6 +186,7 @@ impl Gateway {
                 idle: Duration::from_secs(settings.http.idle_timeout),
                 hello: HELLO_TIMEOUT,
             },
+            refusals: signaling::Refusals::new(tokio::time::Instant::now()),
             allowed_origins: settings.http.allowed_origins.clone(),
             metrics,
             health: Box::new(move || health(&registrations, faults.fault())),

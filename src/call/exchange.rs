@@ -8,7 +8,7 @@
 )]
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ use super::message::{Diverted, SocketId, TransferTarget};
 use super::names;
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
+use super::record::CallRecord;
 use super::routing::{Destination, Rewrite, Routes};
 use super::rtp_addresses::{RtpAddress, RtpAddresses};
 use super::sip_side::{Placement, SipSide, refusal};
@@ -113,6 +114,8 @@ pub struct Placing {
     pub socket: SocketId,
     /// Likewise.
     pub sender: SocketSender,
+    /// Its address, for the log.
+    pub remote: SocketAddr,
     /// The page's name for the call.
     pub call: String,
     /// The dialled string.
@@ -221,6 +224,8 @@ impl Exchange {
         )
         .with_fallback(attempts);
         let audience = Audience::new(placing.call, vec![(placing.socket, placing.sender)]);
+        let from = trunk.caller(&placing.user);
+        let record = CallRecord::outgoing(from, placing.to, placing.remote);
         let side = SipSide::outgoing(self.resources.sip.clone(), ahead);
         // Each attempt brings its own.
         let (_, no_events) = mpsc::channel(1);
@@ -231,6 +236,7 @@ impl Exchange {
             side,
             no_events,
             open,
+            record,
             destination.trunk,
             placing.user,
         )
@@ -361,6 +367,8 @@ impl Exchange {
         let parts = self
             .parts(Role::Offerer, rtp.map_err(&refuse)?)
             .map_err(&refuse)?;
+        let from = incoming.from_user.clone();
+        let record = CallRecord::incoming(from, called.clone(), incoming.source);
         let invitation = Invitation {
             from: incoming.from_user.clone(),
             name: incoming.from_name.clone(),
@@ -388,8 +396,10 @@ impl Exchange {
             ..CallerNames::default()
         };
         let side = SipSide::incoming(sip, incoming.leg, incoming.call_id, names);
-        self.start(parts, call, audience, side, sip_events, open, name, user)
-            .map(|_| ())
+        self.start(
+            parts, call, audience, side, sip_events, open, record, name, user,
+        )
+        .map(|_| ())
     }
 
     /// Where a PBX's offer wants its audio; none where it cannot be used, or does not say.
@@ -454,10 +464,10 @@ impl Exchange {
         side: SipSide,
         sip_events: mpsc::Receiver<sip::Event>,
         open: OpenCall,
+        record: CallRecord,
         trunk: String,
         user: String,
     ) -> Result<CallHandle, EndReason> {
-        let direction = side.direction();
         let (commands, command_queue) = mpsc::channel(QUEUE);
         let (media_sender, media_events) = mpsc::channel(MEDIA_QUEUE);
         let handle = CallHandle::new(commands);
@@ -496,7 +506,7 @@ impl Exchange {
             began: Instant::now(),
             answered: None,
             quality: None,
-            direction,
+            record,
             ending: None,
         };
         let supervisor = self.resources.supervisor.clone();

@@ -169,9 +169,19 @@ impl Call {
                 offering.accept(self, socket, &sdp, now)
             }
             (State::Offering(_), Command::Reject { reason, .. }) => Step::End(reason, None),
-            (State::Offering(_), Command::HangUp) => Step::End(EndReason::Declined, None),
-            (State::Calling(_), Command::HangUp) => Step::End(EndReason::Cancelled, None),
-            (_, Command::HangUp) => Step::End(EndReason::HangupLocal, None),
+            (
+                _,
+                Command::HangUp {
+                    reason: Some(reason),
+                },
+            ) => Step::End(reason, None),
+            (State::Offering(_), Command::HangUp { .. }) => Step::End(EndReason::Declined, None),
+            (State::Calling(_), Command::HangUp { .. }) => Step::End(EndReason::Cancelled, None),
+            // Whoever gives up an answered call that never had audio did not end it as people do.
+            (_, Command::HangUp { .. }) if !self.peer_connected => {
+                Step::End(EndReason::IceFailed, None)
+            }
+            (_, Command::HangUp { .. }) => Step::End(EndReason::HangupLocal, None),
             (_, Command::LoseSignaling) => Step::End(EndReason::SignalingLost, None),
             (_, Command::ShutDown) => Step::End(EndReason::Shutdown, None),
             (State::Established(mut established), Command::Transfer { to }) => {
@@ -457,7 +467,7 @@ impl Command {
             Command::Hold { .. } => "hold",
             Command::Transfer { .. } => "transfer",
             Command::SendText { .. } => "message",
-            Command::HangUp => "hangup",
+            Command::HangUp { .. } => "hangup",
             Command::LosePage { .. } | Command::LoseSignaling => "loss of signalling",
             Command::ShutDown => "shutdown",
         }

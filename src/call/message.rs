@@ -14,6 +14,13 @@ use crate::sdp::{self, Warning};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub u64);
 
+/// As the page knows it, and as logs write it.
+impl std::fmt::Display for SocketId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s-{}", self.0)
+    }
+}
+
 /// A side of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -70,7 +77,10 @@ pub enum Command {
         text: String,
     },
     /// End the call.
-    HangUp,
+    HangUp {
+        /// What the page found broken; none: its user wants no more of it.
+        reason: Option<EndReason>,
+    },
     /// A page that had heard of this call has gone. The task turns it into
     /// [`Command::LoseSignaling`] when it was the last.
     LosePage {

@@ -22,6 +22,7 @@ mod names;
 mod open_calls;
 mod outgoing;
 mod page_headers;
+mod record;
 mod ringback;
 mod routing;
 mod rtp_addresses;

@@ -142,14 +142,6 @@ impl SipSide {
         }
     }
 
-    /// Who called, seen from the page, before anything was sent.
-    pub(super) fn direction(&self) -> &'static str {
-        match self.stage {
-            Stage::Invited(_) => "incoming",
-            _ => "outgoing",
-        }
-    }
-
     pub(super) fn leg(&self) -> Option<sip::LegId> {
         match self.stage {
             Stage::Inviting(leg) | Stage::Invited(leg) | Stage::Dialog(leg) => Some(leg),

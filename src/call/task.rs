@@ -16,6 +16,7 @@ use super::machine::Call;
 use super::message::{Action, Command, Event, Notice, Quality, Side, SocketId};
 use super::names::{LookingUp, looked_up};
 use super::open_calls::OpenCall;
+use super::record::{CallRecord, Names, Outcome};
 use super::sip_side::{SipSide, Stage, refusal, written};
 use super::transfer::{SIP_QUEUE, SecondLeg, second_event};
 use super::translate;
@@ -79,8 +80,7 @@ pub(super) struct CallTask {
     pub(super) began: Instant,
     pub(super) answered: Option<Instant>,
     pub(super) quality: Option<Quality>,
-    /// `incoming` or `outgoing`, seen from the page.
-    pub(super) direction: &'static str,
+    pub(super) record: CallRecord,
     pub(super) ending: Option<(EndReason, Option<u16>, Instant)>,
 }
 
@@ -89,6 +89,7 @@ impl CallTask {
     pub(super) async fn run(mut self, rtp: RtpSockets) {
         self.tell_worker(media::Command::AttachRtp(rtp));
         self.act().await;
+        self.record.write_start(self.names());
         while !self.call.is_ended() {
             match self.next().await {
                 Stimulus::Asked(command) => {
@@ -171,6 +172,7 @@ impl CallTask {
     }
 
     fn take_media(&mut self, event: media::MediaEvent<PeerEvent>) {
+        self.record.note(&event, self.began);
         match &event {
             media::MediaEvent::Leg(PeerEvent::CandidatesRejected { reason, count }) => {
                 tracing::warn!(
@@ -313,7 +315,9 @@ impl CallTask {
                 rtcp,
                 protection,
             } => {
-                let srtp = protection.map(|protection| protection.send.suite().name());
+                let suite = protection.map(|protection| protection.send.suite());
+                self.record.point_rtp(rtp, suite);
+                let srtp = suite.map(|suite| suite.name());
                 tracing::debug!(call = self.key.0, srtp, "RTP pointed at the PBX");
                 self.tell_worker(media::Command::SetRemoteRtp {
                     rtp,
@@ -506,43 +510,23 @@ impl CallTask {
         let Some((reason, status, at)) = self.ending else {
             return;
         };
-        let row = reason.ending();
-        let direction = self.direction;
-        metrics::counter!("trunkline_calls_total", "direction" => direction, "reason" => row.code)
-            .increment(1);
-        let talked = self.answered.map(|answered| at.duration_since(answered));
-        let quality = self.quality.unwrap_or_default();
-        if let Some(talked) = talked {
-            metrics::histogram!("trunkline_call_seconds").record(talked.as_secs_f64());
-            for (side, of_side) in [("browser", quality.browser), ("pbx", quality.pbx)] {
-                let expected = of_side.packets_in + of_side.lost_in;
-                if expected > 0 {
-                    metrics::histogram!("trunkline_call_loss", "from" => side)
-                        .record(of_side.lost_in as f64 / expected as f64);
-                }
-            }
+        let outcome = Outcome {
+            reason,
+            status,
+            talked: self.answered.map(|answered| at.duration_since(answered)),
+            quality: self.quality.unwrap_or_default(),
+        };
+        self.record.write_end(self.names(), outcome);
+    }
+
+    fn names(&self) -> Names<'_> {
+        Names {
+            call: self.key.0,
+            page_call: &self.audience.call,
+            sip_call_id: &self.side.call_id,
+            user: &self.user,
+            trunk: &self.trunk,
         }
-        tracing::info!(
-            call = self.key.0,
-            page_call = %self.audience.call,
-            sip_call_id = %self.side.call_id,
-            direction,
-            user = %self.user,
-            trunk = %self.trunk,
-            reason = row.code,
-            fault = row.fault.name(),
-            sip_status = status,
-            seconds = talked.map(|talked| talked.as_secs_f64()),
-            browser_codec = quality.browser.codec,
-            browser_packets_in = quality.browser.packets_in,
-            browser_packets_out = quality.browser.packets_out,
-            browser_lost_in = quality.browser.lost_in,
-            pbx_codec = quality.pbx.codec,
-            pbx_packets_in = quality.pbx.packets_in,
-            pbx_packets_out = quality.pbx.packets_out,
-            pbx_lost_in = quality.pbx.lost_in,
-            "call ended"
-        );
     }
 
     fn tell_worker(&mut self, command: media::Command<PeerCommand>) {

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::json::{IceServer, Number};
+use super::refusals::Refusals;
 use super::sign_in::SignIn;
 use super::{page, session};
 use crate::call::{Directory, Exchange};
@@ -55,6 +56,8 @@ pub struct Door {
     pub numbers: Vec<Number>,
     /// Limits.
     pub limits: DoorLimits,
+    /// Logs those that are refused.
+    pub refusals: Refusals,
     /// Origins that may open `/rtc`, besides the page's own.
     pub allowed_origins: Vec<String>,
     /// Writes the metrics.
@@ -167,7 +170,10 @@ async fn open_socket(
 ) -> Response {
     let refuse = |status: StatusCode, reason: &'static str| {
         ::metrics::counter!("trunkline_sockets_refused_total", "reason" => reason).increment(1);
-        tracing::debug!(%remote, reason, "socket refused");
+        let origin = headers.get(header::ORIGIN).map(|origin| origin.as_bytes());
+        let origin = String::from_utf8_lossy(origin.unwrap_or_default());
+        door.refusals
+            .note(remote, reason, "", &origin, tokio::time::Instant::now());
         (status, reason).into_response()
     };
     if !is_allowed_origin(&headers, &door.allowed_origins) {

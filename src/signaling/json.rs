@@ -103,6 +103,10 @@ pub enum FromPage {
     Hangup {
         /// Which call.
         call: String,
+        /// A code of docs/end-reasons.md where the page found something broken. One that is not
+        /// known, or no text, never costs the hang-up.
+        #[serde(default)]
+        reason: Option<serde_json::Value>,
     },
     /// Are you there?
     Ping {},

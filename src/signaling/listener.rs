@@ -15,6 +15,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use super::refusals::Refusals;
 
 /// How long the head of a request may take, from the opening of the connection or the end of
 /// the last request.
@@ -32,6 +35,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(most));
+    let refusals = Refusals::new(Instant::now());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -48,6 +52,7 @@ pub async fn serve(
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
             metrics::counter!("trunkline_sockets_refused_total", "reason" => "connections")
                 .increment(1);
+            refusals.note(remote, "connections", "", "", Instant::now());
             continue;
         };
         let _ = stream.set_nodelay(true);

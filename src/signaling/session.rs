@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::allowance::Allowance;
 use super::door::{Admitted, Door};
 use super::json::{FromPage, Rejection, ToPage, VERSION};
+use super::reading::{call_named, hang_up_reason, is_name};
 use super::sign_in::{Credentials, Identity};
 use super::telling::{message_to_page, to_page};
 use crate::call::{
@@ -40,9 +41,6 @@ const MESSAGES_PER_SECOND: u32 = 100;
 /// Texts likewise.
 const TEXTS_PER_SECOND: u32 = 5;
 
-/// The longest name of a call or a text.
-const LONGEST_CALL_NAME: usize = 64;
-
 /// Milliseconds of a digit that does not say.
 const DIGIT_DURATION: u32 = 100;
 
@@ -60,6 +58,7 @@ enum Over {
 struct Session {
     socket: WebSocket,
     door: Arc<Door>,
+    remote: SocketAddr,
     id: SocketId,
     identity: Identity,
     calls: HashMap<String, CallHandle>,
@@ -80,6 +79,7 @@ pub(super) async fn run(
     let mut session = Session {
         socket,
         door: Arc::clone(&door),
+        remote,
         id,
         identity: Identity {
             user: String::new(),
@@ -94,19 +94,20 @@ pub(super) async fn run(
     let over = match hello {
         Err(_) => {
             metrics::counter!("trunkline_sockets_refused_total", "reason" => "silent").increment(1);
+            session.note("silent", "");
             Over::Close("idle", 1008)
         }
         Ok(Err(over)) => over,
         Ok(Ok(())) => {
             let user = session.identity.user.clone();
-            tracing::info!(socket = id.0, %remote, %user, "page signed in");
+            tracing::info!(session = %id, %remote, %user, "page signed in");
             door.directory.sign_in(&user, id, sender);
             let over = match session.welcome().await {
                 Ok(()) => session.serve(deliveries).await,
                 Err(over) => over,
             };
             door.directory.sign_out(&user, id);
-            tracing::info!(socket = id.0, %user, calls = session.calls.len(), "page left");
+            tracing::info!(session = %id, %remote, %user, calls = session.calls.len(), "page left");
             over
         }
     };
@@ -163,7 +164,7 @@ impl Session {
         let welcome = ToPage::Welcome {
             version: VERSION,
             user: self.identity.user.clone(),
-            session: format!("s-{}", self.id.0),
+            session: self.id.to_string(),
             ice_servers: self.door.ice_servers.clone(),
             numbers: self.door.numbers.clone(),
         };
@@ -222,6 +223,7 @@ impl Session {
                     name: name.or_else(|| self.identity.display_name.clone()),
                     socket: self.id,
                     sender: self.sender.clone(),
+                    remote: self.remote,
                     call,
                     to,
                     sdp,
@@ -268,12 +270,16 @@ impl Session {
             FromPage::Hold { call, on } => self.ask(call, Command::Hold { on }).await,
             FromPage::Transfer { call, to, replaces } => self.transfer(call, to, replaces).await,
             FromPage::Message { id, to, call, text } => self.text(id, to, call, text).await,
-            FromPage::Hangup { call } => self.ask(call, Command::HangUp).await,
+            FromPage::Hangup { call, reason } => {
+                let reason = reason.as_ref().and_then(hang_up_reason);
+                self.ask(call, Command::HangUp { reason }).await
+            }
         }
     }
 
     async fn place(&mut self, placing: Placing) -> Result<(), Over> {
         let call = placing.call.clone();
+        let dialled = placing.to.clone();
         if !is_name(&call) {
             let text = "call is 1 to 64 characters of A-Z, a-z, 0-9, - and _";
             return self.refuse("bad-message", text, None).await;
@@ -303,6 +309,7 @@ impl Session {
                     }
                 };
                 let code = reason.code();
+                self.note(code, &dialled);
                 metrics::counter!("trunkline_calls_total", "direction" => "outgoing", "reason" => code)
                     .increment(1);
                 let ended = Notice::Ended {
@@ -469,7 +476,7 @@ impl Session {
                 let text = error.to_string();
                 // What came is over the limit, or not WebSocket, or the connection was reset;
                 // either way the stream is lost.
-                tracing::debug!(socket = self.id.0, error = %text, "connection broke");
+                tracing::debug!(session = %self.id, error = %text, "connection broke");
                 if text.to_ascii_lowercase().contains("too long") || text.contains("too large") {
                     self.refuse("too-large", "a message has at most 64 KiB", None)
                         .await?;
@@ -512,7 +519,14 @@ impl Session {
         call: Option<String>,
     ) -> Result<(), Over> {
         metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
-        tracing::debug!(socket = self.id.0, code, message, "message refused");
+        // Without the message: what a parser says of a hello that it does not take quotes it.
+        tracing::debug!(session = %self.id, code, call, "message refused");
+        if matches!(
+            code,
+            "unauthorized" | "rate-limited" | "too-many-calls" | "too-large"
+        ) {
+            self.note(code, "");
+        }
         let error = ToPage::Error {
             code: code.to_owned(),
             message: message.to_owned(),
@@ -531,6 +545,13 @@ impl Session {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Over::Gone),
         }
+    }
+
+    /// Something that an operator wants to know: with the address, at WARN.
+    fn note(&self, reason: &str, detail: &str) {
+        let user = self.identity.user.as_str();
+        let refusals = &self.door.refusals;
+        refusals.note(self.remote, reason, user, detail, Instant::now());
     }
 
     /// Lets the page hear our close and close in its turn.
@@ -571,17 +592,4 @@ impl Session {
             }
         }
     }
-}
-
-/// What a page may name calls and texts.
-fn is_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    (1..=LONGEST_CALL_NAME).contains(&name.len()) && name.chars().all(allowed)
-}
-
-/// The call that a message of the wrong shape is about, if it says so.
-fn call_named(text: &str) -> Option<String> {
-    let message: serde_json::Value = serde_json::from_str(text).ok()?;
-    let call = message.get("call")?.as_str()?;
-    (call.len() <= LONGEST_CALL_NAME).then(|| call.to_owned())
 }

@@ -228,7 +228,7 @@ fn a_trunk_that_wants_to_offer_is_asked_for_its_offer() {
 fn who_hangs_up_in_between_calls_nobody_else() {
     let (mut trace, _) = calling(rules(false), vec![attempt(2, |_| {}), attempt(3, |_| {})]);
     assert!(next_offer(&trace.happens(refused(503))).is_some());
-    let actions = trace.asked(Command::HangUp);
+    let actions = trace.asked(Command::HangUp { reason: None });
     assert_eq!(ended(&actions), Some(EndReason::Cancelled));
     assert!(actions.contains(&Action::EndPbx {
         reason: EndReason::Cancelled,

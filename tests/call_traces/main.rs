@@ -9,6 +9,7 @@ mod answers;
 mod descriptions;
 mod early;
 mod fallback;
+mod hang_up;
 mod keys;
 mod ringback;
 mod transfers;
@@ -288,7 +289,7 @@ fn a_call_that_nobody_answers_ends_in_time_and_one_that_is_hung_up_is_cancelled(
     }));
 
     let (mut trace, _) = Trace::outgoing(false, CHROMIUM_OFFER);
-    let actions = trace.asked(Command::HangUp);
+    let actions = trace.asked(Command::HangUp { reason: None });
     assert_eq!(ended(&actions), Some(EndReason::Cancelled));
 }
 
@@ -558,7 +559,7 @@ fn what_does_not_fit_is_refused_and_the_call_goes_on() {
 fn nothing_follows_the_end() {
     let mut trace = Trace::established();
     assert_eq!(
-        ended(&trace.asked(Command::HangUp)),
+        ended(&trace.asked(Command::HangUp { reason: None })),
         Some(EndReason::HangupLocal)
     );
     assert!(
@@ -568,6 +569,6 @@ fn nothing_follows_the_end() {
             })
             .is_empty()
     );
-    assert!(trace.asked(Command::HangUp).is_empty());
+    assert!(trace.asked(Command::HangUp { reason: None }).is_empty());
     assert_eq!(trace.call.poll_timeout(), None);
 }

@@ -46,7 +46,10 @@ fn endings() -> [(Input, EndReason); 6] {
         reason: EndReason::IceFailed,
     };
     [
-        (Input::Asked(Command::HangUp), EndReason::HangupLocal),
+        (
+            Input::Asked(Command::HangUp { reason: None }),
+            EndReason::HangupLocal,
+        ),
         (
             Input::Asked(Command::LoseSignaling),
             EndReason::SignalingLost,
