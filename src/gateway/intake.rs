@@ -31,6 +31,7 @@ impl Takers {
                 let refusal = sip::Command::Reject {
                     status: INTERNAL,
                     reason: None,
+                    warning: None,
                 };
                 // It may have ended meanwhile.
                 let _ = self.sip.command(leg, refusal).await;

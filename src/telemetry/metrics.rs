@@ -323,6 +323,7 @@ const METRICS: &[Metric] = &[
                 "no_via",
                 "overload",
                 "oversized",
+                "owner_busy",
                 "prack_unmatched",
                 "reflection",
                 "replaces",

@@ -21,7 +21,8 @@ fn hangup_before_transport_is_up_is_ice_failed() {
     let actions = trace.asked(HANG_UP);
     assert_eq!(ended(&actions), Some(EndReason::IceFailed));
     assert!(actions.contains(&Action::EndPbx {
-        reason: EndReason::IceFailed
+        reason: EndReason::IceFailed,
+        warning: None,
     }));
 }
 
