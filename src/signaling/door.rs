@@ -172,8 +172,7 @@ async fn open_socket(
         ::metrics::counter!("trunkline_sockets_refused_total", "reason" => reason).increment(1);
         let origin = headers.get(header::ORIGIN).map(|origin| origin.as_bytes());
         let origin = String::from_utf8_lossy(origin.unwrap_or_default());
-        door.refusals
-            .note(remote, reason, "", &origin, tokio::time::Instant::now());
+        door.refusals.note(remote, reason, "", &origin);
         (status, reason).into_response()
     };
     if !is_allowed_origin(&headers, &door.allowed_origins) {

@@ -52,7 +52,7 @@ pub async fn serve(
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
             metrics::counter!("trunkline_sockets_refused_total", "reason" => "connections")
                 .increment(1);
-            refusals.note(remote, "connections", "", "", Instant::now());
+            refusals.note(remote, "connections", "", "");
             continue;
         };
         let _ = stream.set_nodelay(true);

@@ -1,5 +1,6 @@
 //! What the log says of clients that are refused: reason and address at WARN, at a bounded rate, so
 //! that whoever is refused cannot fill the disk.
+#![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -43,19 +44,12 @@ impl Refusals {
 
     /// One more client, message or call was refused. `user` and `detail` are empty where they say
     /// nothing; credentials never stand in them.
-    pub(super) fn note(
-        &self,
-        remote: SocketAddr,
-        reason: &str,
-        user: &str,
-        detail: &str,
-        now: Instant,
-    ) {
+    pub(super) fn note(&self, remote: SocketAddr, reason: &str, user: &str, detail: &str) {
         let admitted = self
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .admit(now);
+            .admit(Instant::now());
         if let Some(left_out) = admitted {
             tracing::warn!(
                 %remote,

@@ -551,7 +551,7 @@ impl Session {
     fn note(&self, reason: &str, detail: &str) {
         let user = self.identity.user.as_str();
         let refusals = &self.door.refusals;
-        refusals.note(self.remote, reason, user, detail, Instant::now());
+        refusals.note(self.remote, reason, user, detail);
     }
 
     /// Lets the page hear our close and close in its turn.
