@@ -57,6 +57,8 @@ pub struct TrunkRules {
     pub page_headers: Vec<String>,
     /// Whether digits are looked for in the audio of the PBX.
     pub inband_digits: bool,
+    /// Whose RTP is taken, and where audio goes.
+    pub latching: media::Latching,
 }
 
 impl TrunkRules {
@@ -283,6 +285,7 @@ impl Exchange {
             outgoing,
             inband_digits: trunk.inband_digits,
             rtp: None,
+            latching: trunk.latching,
         }
     }
 
@@ -395,7 +398,8 @@ impl Exchange {
             user: trunk.from_user.clone().unwrap_or_else(|| called.clone()),
             ..CallerNames::default()
         };
-        let side = SipSide::incoming(sip, incoming.leg, incoming.call_id, names);
+        let mut side = SipSide::incoming(sip, incoming.leg, incoming.call_id, names);
+        side.peer = Some(incoming.source.ip());
         self.start(
             parts, call, audience, side, sip_events, open, record, name, user,
         )
@@ -479,6 +483,16 @@ impl Exchange {
                 EndReason::Overload
             })?;
         let rules = self.resources.trunks.get(&trunk);
+        let latching = rules.map_or_else(media::Latching::default, |rules| rules.latching);
+        let known = [
+            Some(media::Command::ExpectRtp(latching)),
+            side.peer.map(media::Command::SetRtpPeer),
+        ];
+        for command in known.into_iter().flatten() {
+            if let Err(error) = parts.worker.command(parts.key, command) {
+                tracing::error!(%error, "media worker does not take the addresses of a PBX");
+            }
+        }
         if rules.is_some_and(|rules| rules.inband_digits)
             && let Err(error) = parts
                 .worker

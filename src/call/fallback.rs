@@ -75,6 +75,7 @@ impl Calling {
         if let Err(reason) = self.answer_settled_browser(call) {
             return Step::End(reason, None);
         }
+        self.expect_early_media(call);
         let offer = self.written_offer();
         call.push(Action::InviteNext { offer, status });
         Step::Stay(State::Calling(self))

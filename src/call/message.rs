@@ -368,6 +368,13 @@ pub enum Action {
         /// With the PBX.
         pbx: Box<AudioFormat>,
     },
+    /// What the PBX may send before it has described itself.
+    ExpectEarlyMedia {
+        /// With the browser.
+        browser: Box<AudioFormat>,
+        /// By our offer.
+        pbx: Box<AudioFormat>,
+    },
     /// Send digits.
     SendDigits {
         /// To which side.

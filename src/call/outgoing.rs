@@ -77,6 +77,7 @@ impl Call {
             call.settle(Step::End(reason, None));
             return call;
         }
+        calling.expect_early_media(&mut call);
         call.push(Action::Invite {
             offer: calling.written_offer(),
         });
@@ -334,6 +335,18 @@ impl Calling {
         match settled {
             Some(codec) if self.browser.is_none() => self.answer_browser(call, Some(codec), None),
             _ => Ok(()),
+        }
+    }
+
+    /// RTP may come before the PBX describes itself, and is heard by the numbers of our offer
+    /// (RFC 3264 section 5.1), where the browser has its answer.
+    pub(super) fn expect_early_media(&self, call: &mut Call) {
+        let pbx = self.pbx_offer.as_ref().and_then(sdp::LocalOffer::unanswered);
+        if let (Some(browser), Some(pbx)) = (&self.browser, pbx) {
+            call.push(Action::ExpectEarlyMedia {
+                browser: Box::new(browser.clone()),
+                pbx: Box::new(pbx),
+            });
         }
     }
 

@@ -1,11 +1,12 @@
 //! One SIP leg as its call's task sees it: how far it is, and how to command it.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use super::EndReason;
 use super::message::DialogId;
 use super::transfer::CallerNames;
-use crate::media::RtpSockets;
+use crate::media::{Latching, RtpSockets};
 use crate::{sdp, sip};
 
 /// Refuses an incoming call for that reason. Where the status says that something was not
@@ -36,6 +37,8 @@ pub(super) struct SipSide {
     pub(super) call_id: String,
     /// For further calls in its place.
     pub(super) names: CallerNames,
+    /// The IP address that its SIP messages come from.
+    pub(super) peer: Option<IpAddr>,
     /// Calls to place: by the trunk that is asked first, and by those that are asked where it
     /// cannot.
     pub(super) ahead: VecDeque<Placement>,
@@ -48,6 +51,8 @@ pub(super) struct Placement {
     pub(super) inband_digits: bool,
     /// Sockets of RTP towards it, where those of the trunk before it do not serve.
     pub(super) rtp: Option<RtpSockets>,
+    /// Whose RTP the trunk may send.
+    pub(super) latching: Latching,
 }
 
 pub(super) enum Stage {
@@ -70,6 +75,7 @@ impl SipSide {
             stage: Stage::Ready,
             call_id: String::new(),
             names: CallerNames::default(),
+            peer: None,
             ahead,
         }
     }
@@ -98,6 +104,7 @@ impl SipSide {
             stage: Stage::Invited(leg),
             call_id,
             names,
+            peer: None,
             ahead: VecDeque::new(),
         }
     }
@@ -114,6 +121,7 @@ impl SipSide {
             stage: Stage::Inviting(leg),
             call_id,
             names,
+            peer: None,
             ahead: VecDeque::new(),
         }
     }
@@ -137,6 +145,7 @@ impl SipSide {
     pub(super) fn follow(&mut self, event: &sip::Event) {
         match event {
             sip::Event::Accepted { .. } => self.become_dialog(),
+            sip::Event::PeerAddress { ip } => self.peer = Some(*ip),
             event if event.is_final() => self.stage = Stage::Gone,
             _ => {}
         }

@@ -152,6 +152,7 @@ impl CallTask {
         self.side.follow(&event);
         self.handle.set_dialog(self.side.dialog());
         match event {
+            sip::Event::PeerAddress { ip } => self.tell_worker(media::Command::SetRtpPeer(ip)),
             sip::Event::Referred(referral) => self.take_referral(referral),
             sip::Event::Replaced {
                 by,
@@ -216,7 +217,15 @@ impl CallTask {
                 tracing::debug!(call = self.key.0, %reason, ?statistics, "media closed");
             }
             media::MediaEvent::RemoteLatched { rtp } => {
-                tracing::debug!(call = self.key.0, %rtp, "RTP latched");
+                tracing::info!(call = self.key.0, trunk = %self.trunk, %rtp, "RTP latched");
+            }
+            media::MediaEvent::UnexpectedSource { rtp } => {
+                tracing::warn!(
+                    call = self.key.0,
+                    trunk = %self.trunk,
+                    %rtp,
+                    "RTP from an unexpected source is dropped (see rtp_sources of the trunk)"
+                );
             }
             _ => {}
         }
@@ -338,6 +347,12 @@ impl CallTask {
                     pbx: *pbx,
                 });
             }
+            Action::ExpectEarlyMedia { browser, pbx } => {
+                self.tell_worker(media::Command::SetFormats {
+                    browser: *browser,
+                    pbx: *pbx,
+                });
+            }
             Action::SendDigits {
                 to,
                 digits,
@@ -409,7 +424,11 @@ impl CallTask {
         );
         metrics::counter!("trunkline_route_fallbacks_total", "trunk" => self.trunk.clone())
             .increment(1);
-        if next.is_some_and(|placement| placement.inband_digits) {
+        let (inband_digits, latching) = next
+            .map(|placement| (placement.inband_digits, placement.latching))
+            .unwrap_or_default();
+        self.tell_worker(media::Command::ExpectRtp(latching));
+        if inband_digits {
             self.tell_worker(media::Command::DetectDigits);
         }
         let next = self.side.ahead.front_mut();
@@ -529,7 +548,7 @@ impl CallTask {
         }
     }
 
-    fn tell_worker(&mut self, command: media::Command<PeerCommand>) {
+    pub(super) fn tell_worker(&mut self, command: media::Command<PeerCommand>) {
         if let Err(error) = self.worker.command(self.key, command) {
             tracing::error!(call = self.key.0, %error, "media worker does not take a command");
             self.call.handle_event(Event::MediaLost, Instant::now());

@@ -10,7 +10,7 @@ use super::message::{Event, Notice, TransferTarget};
 use super::sip_side::{SipSide, Stage, written};
 use super::task::CallTask;
 use super::translate;
-use crate::{sdp, sip};
+use crate::{media, sdp, sip};
 
 /// SIP events that may wait for a call's task.
 pub(super) const SIP_QUEUE: usize = 32;
@@ -235,12 +235,19 @@ impl CallTask {
         };
         std::mem::swap(&mut self.side, &mut second.side);
         std::mem::swap(&mut self.sip_events, &mut second.events);
+        let peer = self.side.peer;
         self.handle.set_dialog(self.side.dialog());
         second.retiring = true;
-        if matches!(second.side.stage, Stage::Gone) {
+        let is_gone = matches!(second.side.stage, Stage::Gone);
+        if is_gone {
             self.second = None;
-            return;
         }
+        if let Some(peer) = peer {
+            self.tell_worker(media::Command::SetRtpPeer(peer));
+        }
+        let Some(second) = &mut self.second else {
+            return;
+        };
         let cause = Some(reason.ending().cause);
         second.side.command(sip::Command::Hangup { cause }).await;
         tracing::info!(call = self.key.0, sip_call_id = %self.side.call_id, "transferred");

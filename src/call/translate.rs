@@ -69,7 +69,9 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
             Event::TextAnswered(MessageNotice::of_outcome(reference, outcome))
         }
         // The task sees to these itself.
-        sip::Event::Referred(_) | sip::Event::Replaced { .. } => return None,
+        sip::Event::Referred(_)
+        | sip::Event::Replaced { .. }
+        | sip::Event::PeerAddress { .. } => return None,
         sip::Event::Cancelled => Event::Cancelled,
         sip::Event::AnsweredElsewhere => Event::Ended {
             reason: EndReason::AnsweredElsewhere,
@@ -134,6 +136,7 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
         },
         media::MediaEvent::Silent { .. }
         | media::MediaEvent::DigitsRefused(_)
+        | media::MediaEvent::UnexpectedSource { .. }
         | media::MediaEvent::RemoteLatched { .. } => return None,
     })
 }

@@ -18,7 +18,7 @@ use crate::dscp::Dscp;
 use crate::redacted::Redacted;
 use crate::settings::{self, Error, Settings};
 use crate::signaling::{IceServer, SignIn, StaticUser, TokenVerifier};
-use crate::{sdp, sip};
+use crate::{media, sdp, sip};
 
 pub(super) use addresses::browser_addresses;
 
@@ -123,6 +123,7 @@ impl Plan {
                 caller_id: identity::caller_id(index, trunk)?,
                 page_headers: identity::page_headers(index, trunk)?,
                 inband_digits: trunk.inband_digits,
+                latching: trunk::latching(index, trunk)?,
             };
             rules.insert(trunk.name.clone(), of_trunk);
             let accounts = settings
@@ -153,6 +154,7 @@ impl Plan {
                 caller_id: Vec::new(),
                 page_headers: Vec::new(),
                 inband_digits: false,
+                latching: media::Latching::default(),
             };
             rules.insert(agent::TRUNK.to_owned(), of_agent);
         }

@@ -1,79 +1,37 @@
-//! The PBX side's addresses: symmetric RTP (RFC 4961) that settles once and then holds.
+//! The PBX side's addresses: symmetric RTP (RFC 4961) that prefers the address of the SDP.
 //!
-//! Audio goes to the address of the SDP at first. What arrives decides then, since a PBX behind
-//! a NAT sends from another address than it writes:
+//! Two questions are apart: whose packets are heard, and where audio goes.
 //!
-//! - Only packets of a negotiated payload type count.
+//! - Only packets of a negotiated payload type count, and only from IP addresses that
+//!   [`Latching`] allows. Everything else is an unexpected source.
 //! - A source settles after [`SETTLE_PACKETS`] packets that continue each other (one SSRC, the
-//!   sequence going up), or with its second one after [`SETTLE_TIME`]. Until then audio still goes to the address of the SDP, so that one forged
-//!   packet diverts nothing. While one source is settling, others are strangers, unless it falls
-//!   silent for [`SETTLE_TIME`].
-//! - Once settled it is locked: packets of strangers are dropped and never move it.
-//! - The address that the SDP names is no stranger: it settles in the same way, also when
-//!   another source got there first. So a lock that was taken by a packet of the previous call,
-//!   or by somebody who was faster, heals.
+//!   sequence going up), or with its second one after [`SETTLE_TIME`]. While one source is
+//!   settling, others are not heard, unless more speaks for them or it falls silent for
+//!   [`SETTLE_TIME`]. Once settled it is locked, and others of no higher rank are heard only
+//!   after it has been silent for [`Latching::after`].
+//! - Audio goes to the address of the SDP. It follows a settled source at once where that is
+//!   the SIP peer's IP address and the SDP names another one (a NAT in between), or where SRTP
+//!   proves it; every other source only after nothing has come from the address of the SDP for
+//!   [`Latching::after`]; RTCP from there counts, since equipment that is not symmetric sends it.
+//! - The address of the SDP takes both back as soon as it has settled.
 //! - A *new* address from signalling starts over; the same address again changes nothing.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// How many packets from one source settle it.
-pub const SETTLE_PACKETS: u32 = 5;
+use super::latching::{Candidate, Latching, Rank};
+#[cfg(doc)]
+use super::latching::{SETTLE_PACKETS, SETTLE_TIME};
 
-/// After how long the second packet of a source settles it, and after how long a source that is
-/// settling gives way when it is silent.
-pub const SETTLE_TIME: Duration = Duration::from_millis(100);
-
-/// How far ahead the sequence of a source may jump while it settles.
-const SETTLE_GAP: u16 = 32;
+/// RTCP reports come every five seconds and up to half as much later (RFC 3550 section 6.2): for
+/// so long one of them says that the address of the SDP is in use.
+const REPORTED: Duration = Duration::from_secs(15);
 
 /// Where the SDP of the PBX says that it receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Signalled {
     rtp: SocketAddr,
     rtcp: SocketAddr,
-}
-
-/// A source that is proving itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Candidate {
-    source: SocketAddr,
-    ssrc: u32,
-    sequence: u16,
-    packets: u32,
-    first: Instant,
-    last: Instant,
-}
-
-impl Candidate {
-    fn new(source: SocketAddr, ssrc: u32, sequence: u16, now: Instant) -> Self {
-        Candidate {
-            source,
-            ssrc,
-            sequence,
-            packets: 1,
-            first: now,
-            last: now,
-        }
-    }
-
-    /// Counts a packet of the same source; whether the source is settled now. A packet that
-    /// does not continue those before it begins the count anew: garbage never settles.
-    fn count(&mut self, ssrc: u32, sequence: u16, now: Instant) -> bool {
-        let ahead = sequence.wrapping_sub(self.sequence);
-        if ssrc != self.ssrc || !(1..=SETTLE_GAP).contains(&ahead) {
-            *self = Candidate::new(self.source, ssrc, sequence, now);
-            return false;
-        }
-        self.sequence = sequence;
-        self.packets = self.packets.saturating_add(1);
-        self.last = now;
-        self.packets >= SETTLE_PACKETS || now.saturating_duration_since(self.first) >= SETTLE_TIME
-    }
-
-    fn is_silent(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) >= SETTLE_TIME
-    }
 }
 
 /// How far the RTP source is known.
@@ -83,9 +41,11 @@ enum Latch {
     Open,
     /// One source is proving itself.
     Settling(Candidate),
-    /// One source is settled; the signalled address may be proving that it is the right one.
+    /// One source is settled; another one may be proving that it is the right one.
     Locked {
         source: SocketAddr,
+        rank: Rank,
+        heard: Instant,
         rival: Option<Candidate>,
     },
 }
@@ -105,25 +65,44 @@ pub enum Arrival {
 /// Where the PBX is, for RTP and for RTCP.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
+    latching: Latching,
+    /// The IP address that the SIP messages of the PBX come from.
+    peer: Option<IpAddr>,
     signalled: Option<Signalled>,
+    /// Since when nothing has come from the address of the SDP.
+    sdp_silent_since: Option<Instant>,
+    /// RTCP came last from the address of the SDP.
+    sdp_reported: Option<Instant>,
     latch: Latch,
+    /// Where audio goes in place of the address of the SDP.
+    followed: Option<SocketAddr>,
     rtcp_source: Option<SocketAddr>,
 }
 
 impl Default for Endpoint {
     fn default() -> Self {
-        Endpoint::new()
+        Endpoint::new(Latching::default())
     }
 }
 
 impl Endpoint {
     /// An endpoint that nothing is known of.
-    pub const fn new() -> Self {
+    pub const fn new(latching: Latching) -> Self {
         Endpoint {
+            latching,
+            peer: None,
             signalled: None,
+            sdp_silent_since: None,
+            sdp_reported: None,
             latch: Latch::Open,
+            followed: None,
             rtcp_source: None,
         }
+    }
+
+    /// Takes the IP address that the SIP messages of the PBX come from.
+    pub fn set_peer(&mut self, peer: IpAddr) {
+        self.peer = Some(peer);
     }
 
     /// Takes the addresses of the PBX's SDP. Without `rtcp` it is the port above RTP's
@@ -137,6 +116,9 @@ impl Endpoint {
         };
         if moved {
             self.latch = Latch::Open;
+            self.followed = None;
+            self.sdp_silent_since = None;
+            self.sdp_reported = None;
         }
         if moved || self.signalled != Some(signalled) {
             self.rtcp_source = None;
@@ -144,50 +126,77 @@ impl Endpoint {
         self.signalled = Some(signalled);
     }
 
-    /// Takes an RTP packet of a negotiated payload type from `source`.
+    /// Whether the PBX's SDP has said where it is.
+    pub const fn is_signalled(&self) -> bool {
+        self.signalled.is_some()
+    }
+
+    /// Takes an RTP packet of a negotiated payload type from `source`; `authentic` where keys of
+    /// the SDP have proved it.
     pub fn handle_rtp(
         &mut self,
         source: SocketAddr,
         ssrc: u32,
         sequence: u16,
+        authentic: bool,
         now: Instant,
     ) -> Arrival {
         let signalled = self.signalled.map(|signalled| signalled.rtp);
+        let Some(rank) = self.latching.rank(source, signalled, self.peer, authentic) else {
+            return Arrival::Stranger;
+        };
+        if signalled.is_some() && (rank == Rank::Sdp || self.sdp_silent_since.is_none()) {
+            self.sdp_silent_since = Some(now);
+        }
+        let candidate = Candidate::new(source, rank, ssrc, sequence, now);
         match &mut self.latch {
             Latch::Open => {
-                self.latch = Latch::Settling(Candidate::new(source, ssrc, sequence, now));
+                self.latch = Latch::Settling(candidate);
                 Arrival::Accepted
             }
-            Latch::Settling(candidate) if candidate.source == source => {
-                if !candidate.count(ssrc, sequence, now) {
-                    return Arrival::Accepted;
+            Latch::Settling(settling) if settling.source == source => {
+                if settling.count(ssrc, sequence, now) {
+                    self.lock(source, rank, now);
+                    return self.follow(source, rank, now);
                 }
-                let before = self.destination();
-                self.lock(source, before)
+                Arrival::Accepted
             }
-            Latch::Settling(candidate) => {
-                if signalled != Some(source) && !candidate.is_silent(now) {
+            Latch::Settling(settling) => {
+                if rank <= settling.rank && !settling.is_silent(now) {
                     return Arrival::Stranger;
                 }
-                *candidate = Candidate::new(source, ssrc, sequence, now);
+                *settling = candidate;
                 Arrival::Accepted
             }
-            Latch::Locked { source: locked, .. } if *locked == source => Arrival::Accepted,
             Latch::Locked {
                 source: locked,
+                rank: locked_rank,
+                heard,
+                ..
+            } if *locked == source => {
+                *locked_rank = rank;
+                *heard = now;
+                self.follow(source, rank, now)
+            }
+            Latch::Locked {
+                rank: locked,
+                heard,
                 rival,
+                ..
             } => {
-                if signalled != Some(source) {
+                let silent = now.saturating_duration_since(*heard) >= self.latching.after;
+                if rank <= *locked && !silent {
                     return Arrival::Stranger;
                 }
                 match rival {
-                    Some(candidate) if !candidate.is_silent(now) => {
-                        if candidate.count(ssrc, sequence, now) {
-                            let before = Some(*locked);
-                            return self.lock(source, before);
+                    Some(rival) if rival.source == source && !rival.is_silent(now) => {
+                        if rival.count(ssrc, sequence, now) {
+                            self.lock(source, rank, now);
+                            return self.follow(source, rank, now);
                         }
                     }
-                    _ => *rival = Some(Candidate::new(source, ssrc, sequence, now)),
+                    Some(other) if other.rank > rank && !other.is_silent(now) => {}
+                    _ => *rival = Some(candidate),
                 }
                 Arrival::Stranger
             }
@@ -207,13 +216,16 @@ impl Endpoint {
     ///
     /// RTCP has no payload type to go by, so it never moves RTP: it is the PBX's when it comes
     /// from the RTCP address of the SDP, or from the IP address that RTP is settled on.
-    pub fn handle_rtcp(&mut self, source: SocketAddr) -> Arrival {
-        if self.rtcp_source == Some(source) {
-            return Arrival::Accepted;
-        }
+    pub fn handle_rtcp(&mut self, source: SocketAddr, now: Instant) -> Arrival {
         let named = self
             .signalled
             .is_some_and(|s| s.rtcp == source || s.rtp == source);
+        if named {
+            self.sdp_reported = Some(now);
+        }
+        if self.rtcp_source == Some(source) {
+            return Arrival::Accepted;
+        }
         let beside_rtp = match self.latch {
             Latch::Locked { source: locked, .. } => locked.ip() == source.ip(),
             Latch::Open | Latch::Settling(_) => false,
@@ -234,10 +246,7 @@ impl Endpoint {
         if is_nowhere(signalled) {
             return None;
         }
-        match self.latch {
-            Latch::Locked { source, .. } => Some(source),
-            Latch::Open | Latch::Settling(_) => Some(signalled),
-        }
+        Some(self.followed.unwrap_or(signalled))
     }
 
     /// Where RTCP goes.
@@ -264,9 +273,11 @@ impl Endpoint {
             .is_some_and(|signalled| signalled.rtp == signalled.rtcp)
     }
 
-    fn lock(&mut self, source: SocketAddr, before: Option<SocketAddr>) -> Arrival {
+    fn lock(&mut self, source: SocketAddr, rank: Rank, now: Instant) {
         self.latch = Latch::Locked {
             source,
+            rank,
+            heard: now,
             rival: None,
         };
         if self
@@ -275,10 +286,32 @@ impl Endpoint {
         {
             self.rtcp_source = None;
         }
-        if before == Some(source) {
-            Arrival::Accepted
-        } else {
-            Arrival::Latched(source)
+    }
+
+    /// Has audio follow a source that is settled, where its rank or the silence at the address of
+    /// the SDP allows it.
+    fn follow(&mut self, source: SocketAddr, rank: Rank, now: Instant) -> Arrival {
+        let before = self.destination();
+        let is_longer_than = |since: Option<Instant>, time: Duration| {
+            since.is_none_or(|since| now.saturating_duration_since(since) >= time)
+        };
+        match rank {
+            Rank::Sdp => self.followed = None,
+            _ if !self.latching.symmetric || self.followed == Some(source) => {}
+            Rank::Peer => self.followed = Some(source),
+            Rank::SdpHost | Rank::Allowed => {
+                if self.signalled.is_some()
+                    && is_longer_than(self.sdp_silent_since, self.latching.after)
+                    && is_longer_than(self.sdp_reported, REPORTED)
+                {
+                    self.followed = Some(source);
+                }
+            }
+        }
+        match self.destination() {
+            after if after == before => Arrival::Accepted,
+            Some(moved) => Arrival::Latched(moved),
+            None => Arrival::Accepted,
         }
     }
 }
@@ -292,206 +325,4 @@ fn is_nowhere(address: SocketAddr) -> bool {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests begin their virtual time somewhere"
-)]
-mod tests {
-    use super::*;
-
-    const NAMED: &str = "192.0.2.1:4000";
-    const BEHIND_NAT: &str = "198.51.100.7:61000";
-    const STRANGER: &str = "203.0.113.66:6666";
-
-    fn at(address: &str) -> SocketAddr {
-        address.parse().expect("a socket address")
-    }
-
-    /// Packet `number` of a stream of `source`.
-    fn packet(endpoint: &mut Endpoint, source: &str, number: u16, now: Instant) -> Arrival {
-        let ssrc = u32::from(at(source).port());
-        endpoint.handle_rtp(at(source), ssrc, number.wrapping_sub(3), now)
-    }
-
-    /// Packets from `source` every 20 ms from `from`; the last arrival.
-    fn packets(endpoint: &mut Endpoint, source: &str, count: u16, from: Instant) -> Arrival {
-        (0..count)
-            .map(|n| {
-                packet(
-                    endpoint,
-                    source,
-                    n,
-                    from + Duration::from_millis(20) * n.into(),
-                )
-            })
-            .last()
-            .expect("at least one packet")
-    }
-
-    #[test]
-    fn audio_goes_to_the_address_of_the_sdp_until_a_source_settles() {
-        let now = Instant::now();
-        let mut endpoint = Endpoint::new();
-        assert_eq!(endpoint.destination(), None);
-        endpoint.set_remote(at(NAMED), None);
-        assert_eq!(endpoint.destination(), Some(at(NAMED)));
-        assert_eq!(endpoint.rtcp_destination(), Some(at("192.0.2.1:4001")));
-
-        assert_eq!(
-            packets(&mut endpoint, BEHIND_NAT, 4, now),
-            Arrival::Accepted
-        );
-        assert_eq!(endpoint.destination(), Some(at(NAMED)));
-        let fifth = packet(
-            &mut endpoint,
-            BEHIND_NAT,
-            4,
-            now + Duration::from_millis(80),
-        );
-        assert_eq!(fifth, Arrival::Latched(at(BEHIND_NAT)));
-        assert_eq!(endpoint.destination(), Some(at(BEHIND_NAT)));
-        assert_eq!(endpoint.rtcp_destination(), Some(at("198.51.100.7:61001")));
-    }
-
-    #[test]
-    fn a_source_with_long_packets_settles_by_time() {
-        let now = Instant::now();
-        let mut endpoint = Endpoint::new();
-        endpoint.set_remote(at(NAMED), None);
-        packet(&mut endpoint, BEHIND_NAT, 0, now);
-        let second = packet(
-            &mut endpoint,
-            BEHIND_NAT,
-            1,
-            now + Duration::from_millis(120),
-        );
-        assert_eq!(second, Arrival::Latched(at(BEHIND_NAT)));
-    }
-
-    #[test]
-    fn a_stranger_never_moves_a_settled_source() {
-        let now = Instant::now();
-        let mut endpoint = Endpoint::new();
-        endpoint.set_remote(at(NAMED), None);
-        packets(&mut endpoint, NAMED, 5, now);
-        let later = now + Duration::from_secs(60);
-        for n in 0..1000 {
-            let arrival = packet(
-                &mut endpoint,
-                STRANGER,
-                n,
-                later + Duration::from_millis(n.into()),
-            );
-            assert_eq!(arrival, Arrival::Stranger);
-        }
-        assert_eq!(endpoint.handle_rtcp(at(STRANGER)), Arrival::Stranger);
-        assert_eq!(endpoint.destination(), Some(at(NAMED)));
-        assert_eq!(endpoint.rtcp_destination(), Some(at("192.0.2.1:4001")));
-    }
-
-    #[test]
-    fn the_named_address_takes_the_lock_back_from_who_was_faster() {
-        let now = Instant::now();
-        let mut endpoint = Endpoint::new();
-        endpoint.set_remote(at(NAMED), None);
-        assert_eq!(
-            packets(&mut endpoint, STRANGER, 5, now),
-            Arrival::Latched(at(STRANGER))
-        );
-        let later = now + Duration::from_secs(1);
-        assert_eq!(packets(&mut endpoint, NAMED, 4, later), Arrival::Stranger);
-        let fifth = packet(&mut endpoint, NAMED, 4, later + Duration::from_millis(80));
-        assert_eq!(fifth, Arrival::Latched(at(NAMED)));
-        assert_eq!(packet(&mut endpoint, STRANGER, 0, later), Arrival::Stranger);
-    }
-
-    #[test]
-    fn a_left_over_packet_of_another_call_gives_way() {
-        let now = Instant::now();
-        let mut endpoint = Endpoint::new();
-        endpoint.set_remote(at(NAMED), None);
-        assert_eq!(packet(&mut endpoint, STRANGER, 0, now), Arrival::Accepted);
-        let soon = now + Duration::from_millis(20);
-        assert_eq!(
-            packet(&mut endpoint, BEHIND_NAT, 0, soon),
-            Arrival::Stranger
-        );
-        let later = now + SETTLE_TIME;
-        assert_eq!(
-            packet(&mut endpoint, BEHIND_NAT, 0, later),
-            Arrival::Accepted
-        );
-        assert_eq!(
-            packets(&mut endpoint, BEHIND_NAT, 5, later),
-            Arrival::Latched(at(BEHIND_NAT))
-        );
-    }
-
-    #[test]
-    fn garbage_never_settles() {
-        let now = Instant::now();
-        let mut endpoint = Endpoint::new();
-        endpoint.set_remote(at(NAMED), None);
-        for n in 0..1000_u16 {
-            let later = now + Duration::from_millis(20) * n.into();
-            endpoint.handle_rtp(at(STRANGER), u32::from(n / 3), n, later);
-            endpoint.handle_rtp(at(STRANGER), 1, n.wrapping_mul(40_503), later);
-        }
-        assert_eq!(endpoint.destination(), Some(at(NAMED)));
-    }
-
-    #[test]
-    fn only_a_new_address_opens_the_latch_again() {
-        let now = Instant::now();
-        let mut endpoint = Endpoint::new();
-        endpoint.set_remote(at(NAMED), None);
-        packets(&mut endpoint, BEHIND_NAT, 5, now);
-        endpoint.set_remote(at(NAMED), None);
-        assert_eq!(endpoint.destination(), Some(at(BEHIND_NAT)));
-        endpoint.set_remote(at("192.0.2.9:5000"), None);
-        assert_eq!(endpoint.destination(), Some(at("192.0.2.9:5000")));
-        let later = now + Duration::from_secs(1);
-        packets(&mut endpoint, "192.0.2.9:5000", 5, later);
-        assert_eq!(
-            packet(&mut endpoint, BEHIND_NAT, 0, later),
-            Arrival::Stranger
-        );
-    }
-
-    #[test]
-    fn the_old_form_of_hold_sends_nowhere_and_resumes_where_it_was() {
-        let now = Instant::now();
-        let mut endpoint = Endpoint::new();
-        endpoint.set_remote(at(NAMED), None);
-        packets(&mut endpoint, NAMED, 5, now);
-        endpoint.set_remote(at("0.0.0.0:4000"), None);
-        assert_eq!(
-            (endpoint.destination(), endpoint.rtcp_destination()),
-            (None, None)
-        );
-        endpoint.set_remote(at(NAMED), None);
-        assert_eq!(endpoint.destination(), Some(at(NAMED)));
-    }
-
-    #[test]
-    fn rtcp_follows_its_own_source_beside_rtp() {
-        let now = Instant::now();
-        let mut endpoint = Endpoint::new();
-        endpoint.set_remote(at(NAMED), Some(at("192.0.2.1:4009")));
-        assert_eq!(endpoint.rtcp_destination(), Some(at("192.0.2.1:4009")));
-        assert_eq!(
-            endpoint.handle_rtcp(at("198.51.100.7:7")),
-            Arrival::Stranger
-        );
-        packets(&mut endpoint, BEHIND_NAT, 5, now);
-        assert_eq!(
-            endpoint.handle_rtcp(at("198.51.100.7:7")),
-            Arrival::Accepted
-        );
-        assert_eq!(endpoint.rtcp_destination(), Some(at("198.51.100.7:7")));
-
-        endpoint.set_remote(at("192.0.2.9:5000"), Some(at("192.0.2.9:5000")));
-        assert!(endpoint.shares_port());
-        assert_eq!(endpoint.rtcp_destination(), Some(at("192.0.2.9:5000")));
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::path;
 use super::worker::{self, Order};
-use super::{CallStatistics, Error, RtpSockets, SecureLeg};
+use super::{CallStatistics, Error, Latching, RtpSockets, SecureLeg};
 use crate::codec::AudioFormat;
 use crate::dscp::Dscp;
 use crate::protection::Protection;
@@ -104,6 +104,10 @@ pub enum Command<C> {
         /// What protects packets to and from there; none: they are plain.
         protection: Option<Protection>,
     },
+    /// A leg to a PBX begins: addresses of a leg before it are forgotten.
+    ExpectRtp(Latching),
+    /// The IP address that the SIP messages of the PBX come from.
+    SetRtpPeer(IpAddr),
     /// Looks for digits in the audio of the PBX, as tones (ITU-T Q.23), besides telephone events.
     DetectDigits,
     /// What was negotiated on each side: starts both paths, or changes them.
@@ -192,6 +196,12 @@ pub enum MediaEvent<E> {
     },
     /// The PBX sends from another address than it was thought to have; audio goes there now.
     RemoteLatched {
+        /// The source.
+        rtp: SocketAddr,
+    },
+    /// RTP came from an address that [`Latching`] does not allow, and is not taken. Told once a
+    /// call; all are counted.
+    UnexpectedSource {
         /// The source.
         rtp: SocketAddr,
     },

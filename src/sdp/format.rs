@@ -228,6 +228,31 @@ pub(super) fn events_for(events: &[EventFormat], codec: Codec) -> Option<EventFo
         .copied()
 }
 
+/// The same towards a PBX: on 8000 where it has that and the trunk does not ask for another.
+pub(super) fn events_to_pbx(
+    events: &[EventFormat],
+    codec: Codec,
+    clocks: &[u32],
+) -> Option<EventFormat> {
+    events
+        .iter()
+        .find(|event| event.clock_rate == 8_000 && clocks.contains(&8_000))
+        .copied()
+        .or_else(|| events_for(events, codec))
+}
+
+/// What is agreed on with a browser: the event on the clock of the audio alone, where the browser
+/// has it. Beside Opus with both clocks agreed on, Chromium sends on 8000 and counts on 48000.
+pub(super) fn events_to_browser(events: &[EventFormat], codec: Codec) -> Vec<EventFormat> {
+    let of_audio = events
+        .iter()
+        .find(|event| event.clock_rate == codec.clock_rate());
+    match of_audio {
+        Some(event) => vec![*event],
+        None => events.to_vec(),
+    }
+}
+
 /// What holds after we answered an offer: `usable` are the offered codecs that we accept, the
 /// one that we send first.
 pub(super) fn answered(
@@ -282,6 +307,12 @@ pub(super) fn accepted(
     for answered in &formats.events {
         if !events.is_empty() && !ours(answered.payload_type) {
             receive_events.push(*answered);
+        }
+        // An answer that gives a number of ours another clock is what its sender goes by.
+        for offered in &mut receive_events {
+            if offered.payload_type == answered.payload_type {
+                offered.clock_rate = answered.clock_rate;
+            }
         }
     }
     let send_events = match events.is_empty() {

@@ -100,6 +100,9 @@ pub struct TrunkPolicy {
     /// Whether `telephone-event` (RFC 4733) is offered and accepted; without it digits go as
     /// tones in the audio.
     pub telephone_event: bool,
+    /// The clocks of the events that are offered, hertz; 48000 only beside Opus. Where both are
+    /// there, 8000 is used: Asterisk counts the other one by 8000 too.
+    pub event_clocks: Vec<u32>,
     /// Whether the audio is encrypted by keys in the description (RFC 4568).
     pub srtp: SrtpMode,
     /// The suites that are offered, best first, and accepted.
@@ -118,6 +121,7 @@ impl Default for TrunkPolicy {
             ptime: 20,
             prefer_passthrough: false,
             telephone_event: true,
+            event_clocks: vec![8_000],
             srtp: SrtpMode::Off,
             crypto_suites: CryptoSuite::ALL.to_vec(),
             avpf: false,

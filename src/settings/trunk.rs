@@ -63,6 +63,8 @@ pub struct Trunk {
     pub ptime: u8,
     /// Offer RFC 4733 digits.
     pub telephone_event: bool,
+    /// The clocks of those digits, hertz: 8000, 48000 (beside Opus only) or both.
+    pub telephone_event_clocks: Vec<u32>,
     /// `off`, `supported` or `required`: reliable provisional answers (RFC 3262).
     pub prack: String,
     /// Let the PBX make the offer: INVITE without SDP.
@@ -78,6 +80,12 @@ pub struct Trunk {
     pub dtmf: String,
     /// Listen for digits in the audio of the PBX.
     pub inband_digits: bool,
+    /// Send RTP where RTP comes from (RFC 4961).
+    pub symmetric_rtp: bool,
+    /// `sdp`, `peer` or `any`: which IP addresses RTP is taken from.
+    pub rtp_sources: String,
+    /// Seconds of silence at the address of the SDP until another source gets our RTP.
+    pub rtp_latch_after: u64,
     /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
     pub advertise: Option<IpAddr>,
     /// The local addresses of RTP to it, one of each family at most; empty: those of `[media]`.
@@ -184,6 +192,7 @@ impl Default for Trunk {
             passthrough: false,
             ptime: 20,
             telephone_event: true,
+            telephone_event_clocks: vec![8_000],
             prack: "supported".to_owned(),
             delayed_offer: false,
             session_expires: 1_800,
@@ -191,6 +200,9 @@ impl Default for Trunk {
             offer_by: "re-invite".to_owned(),
             dtmf: "rfc4733".to_owned(),
             inband_digits: false,
+            symmetric_rtp: true,
+            rtp_sources: "peer".to_owned(),
+            rtp_latch_after: 5,
             advertise: None,
             rtp_address: Vec::new(),
             rtp_advertise: Vec::new(),

@@ -1,7 +1,7 @@
 //! The vocabulary between a call and its SIP leg: what is asked, what happened.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -282,6 +282,12 @@ pub enum Event {
         reference: Option<String>,
         /// What.
         outcome: MessageOutcome,
+    },
+    /// The answers to our INVITE come from this IP address: told with the first of them, and
+    /// again when it changes. A call of the peer has its own in [`Incoming::source`].
+    PeerAddress {
+        /// The address.
+        ip: IpAddr,
     },
     /// The peer took its call back before the answer. The leg is over.
     Cancelled,

@@ -205,10 +205,15 @@ impl Leg {
 
     /// What happens next.
     pub async fn event(&mut self) -> sip::Event {
-        tokio::time::timeout(PATIENCE, self.events.recv())
-            .await
-            .expect("something happens")
-            .expect("the leg lives")
+        loop {
+            let event = tokio::time::timeout(PATIENCE, self.events.recv())
+                .await
+                .expect("something happens")
+                .expect("the leg lives");
+            if !matches!(event, sip::Event::PeerAddress { .. }) {
+                return event;
+            }
+        }
     }
 
     /// The gateway acknowledges our answer.

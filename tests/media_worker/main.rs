@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use harness::*;
 use trunkline::codec::Direction;
-use trunkline::media::{CloseReason, Command, Error, MediaEvent, Side};
+use trunkline::media::{CloseReason, Command, Error, Latching, MediaEvent, Side};
 use trunkline::rtp::{Compound, ReportBlock, RtcpPacket, is_rtcp, write_receiver_report};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -185,6 +185,19 @@ fn audio_follows_a_pbx_behind_nat_and_no_stranger() {
     let worker = worker();
     let mut call = connect(&worker, 1);
     let named = std::mem::replace(&mut call.pbx, Peer::new());
+    worker
+        .handle
+        .command(call.key, Command::ExpectRtp(at_once()))
+        .expect("the worker runs");
+    let signalled = Command::SetRemoteRtp {
+        rtp: named.address(),
+        rtcp: None,
+        protection: None,
+    };
+    worker
+        .handle
+        .command(call.key, signalled)
+        .expect("the worker runs");
     let source = call.pbx.address();
 
     call.pbx_sends_tone(1_004.0, 10);
@@ -485,5 +498,13 @@ fn silence_is_told_of_the_side_that_should_send() {
     std::thread::sleep(300 * MILLISECOND);
     while let Ok(event) = call.events.try_recv() {
         assert!(!matches!(event, MediaEvent::Silent { .. }), "{event:?}");
+    }
+}
+
+/// Audio follows another port of the SDP's host without waiting for silence.
+fn at_once() -> Latching {
+    Latching {
+        after: Duration::ZERO,
+        ..Latching::default()
     }
 }

@@ -17,6 +17,8 @@ pub struct Config {
     pub digit_pause: Duration,
     /// How long an arriving key press may stay without an update before it counts as over.
     pub event_timeout: Duration,
+    /// After how long without a packet to the PBX silence is sent (RFC 6263); zero: never.
+    pub keep_alive: Duration,
 }
 
 impl Default for Config {
@@ -28,6 +30,7 @@ impl Default for Config {
             concealment_limit: Duration::from_millis(100),
             digit_pause: Duration::from_millis(80),
             event_timeout: Duration::from_millis(250),
+            keep_alive: Duration::from_secs(1),
         }
     }
 }

@@ -15,6 +15,11 @@ const COMMA: Duration = Duration::from_secs(2);
 /// A tone sounds at least so long: receivers need 40 ms (ITU-T Q.24) and lose some of it to the
 /// codec.
 const SHORTEST_TONE: Duration = Duration::from_millis(80);
+/// A key that says less is made this long: receivers need 40 ms (RFC 4733 section 2.5.2.3).
+const SHORTEST_EVENT: Duration = Duration::from_millis(40);
+const USUAL_EVENT: Duration = Duration::from_millis(100);
+/// After a key that was pressed; its sender has left a pause of its own.
+const PAUSE_OF_PRESS: Duration = Duration::from_millis(40);
 /// A press whose end never comes.
 const LONGEST_TONE: Duration = Duration::from_secs(10);
 /// The end is sent three times (RFC 4733 section 2.5.1.4).
@@ -32,6 +37,8 @@ struct Queued {
     digit: Option<char>,
     /// `None`: until the key is released.
     length: Option<Duration>,
+    /// How long a key that is not released has been down, by its source.
+    held: Duration,
 }
 
 #[derive(Debug)]
@@ -40,7 +47,10 @@ enum State {
     Event {
         stream: EventStream,
         format: EventFormat,
-        length: Duration,
+        length: Option<Duration>,
+        held: Duration,
+        /// A key of the source.
+        pressed: bool,
         /// How much of it the packets sent so far tell.
         told: Duration,
         next: Instant,
@@ -84,10 +94,12 @@ impl DigitSender {
             ',' => Queued {
                 digit: None,
                 length: Some(COMMA),
+                held: Duration::ZERO,
             },
             digit => Queued {
                 digit: Some(digit),
                 length: Some(length),
+                held: Duration::ZERO,
             },
         }));
     }
@@ -97,28 +109,51 @@ impl DigitSender {
         self.queue.len()
     }
 
-    /// A key of the source went down, to be passed on as a tone.
-    pub(super) fn press(&mut self, digit: char) {
+    /// A key of the source went down, to be made anew; it has been down for `held`.
+    pub(super) fn press(&mut self, digit: char, held: Duration) {
         if self.queue.len() < LIMIT {
             self.queue.push_back(Queued {
                 digit: Some(digit),
                 length: None,
+                held,
             });
+        }
+    }
+
+    /// That key has been down for `lasted`.
+    pub(super) fn hold(&mut self, lasted: Duration) {
+        match &mut self.state {
+            State::Event {
+                length: None, held, ..
+            } => *held = lasted.min(LONGEST_TONE),
+            State::Tone { length: None, .. } => {}
+            _ => {
+                let waiting = self.queue.iter_mut().find(|queued| queued.length.is_none());
+                if let Some(queued) = waiting {
+                    queued.held = lasted.min(LONGEST_TONE);
+                }
+            }
         }
     }
 
     /// That key was released after `lasted`.
     pub(super) fn release(&mut self, lasted: Duration) {
-        let lasted = Some(lasted.clamp(SHORTEST_TONE, LONGEST_TONE));
-        // The one that sounds went down before those that wait.
-        if let State::Tone { length, .. } = &mut self.state
-            && length.is_none()
-        {
-            *length = lasted;
-            return;
-        }
-        if let Some(queued) = self.queue.iter_mut().find(|queued| queued.length.is_none()) {
-            queued.length = lasted;
+        let lasted = lasted.min(LONGEST_TONE);
+        // The one that is being sent went down before those that wait.
+        match &mut self.state {
+            State::Event { length, told, .. } if length.is_none() => {
+                *length = Some(event_length(lasted).max(*told));
+            }
+            State::Tone { length, .. } if length.is_none() => {
+                *length = Some(lasted.max(SHORTEST_TONE));
+            }
+            _ => {
+                let waiting = self.queue.iter_mut().find(|queued| queued.length.is_none());
+                if let Some(queued) = waiting {
+                    queued.held = lasted;
+                    queued.length = Some(event_length(lasted));
+                }
+            }
         }
     }
 
@@ -185,10 +220,12 @@ impl DigitSender {
         let timestamp = output.timeline().digits_begin(now);
         let event = event_of_digit(digit);
         self.state = match (events, queued.length, event, digit_frequencies(digit)) {
-            (Some(format), Some(length), Some(event), _) => State::Event {
+            (Some(format), length, Some(event), _) => State::Event {
                 stream: output.event(format, event, EVENT_VOLUME, timestamp),
                 format,
                 length,
+                held: queued.held,
+                pressed: length.is_none() || !queued.held.is_zero(),
                 told: Duration::ZERO,
                 next: now,
                 ends: 0,
@@ -215,16 +252,22 @@ impl DigitSender {
                 stream,
                 format,
                 length,
+                held,
+                pressed,
                 told,
                 next,
                 ends,
             } => {
-                *told = (*told + step).min(*length);
-                let end = *told == *length;
+                // No more than the source has said, until it says the end.
+                *told = (*told + step).min(length.unwrap_or((*held).max(*told)));
+                let end = *length == Some(*told);
                 let ticks = scale(told.as_micros() as i64, 1_000_000, format.clock_rate);
-                output.send_event(stream, ticks as u32, end, now);
+                if !told.is_zero() {
+                    output.send_event(stream, ticks as u32, end, now);
+                }
                 *ends += u8::from(end);
                 *next += step;
+                let pause = if *pressed { PAUSE_OF_PRESS } else { pause };
                 if *ends == ENDS {
                     // The pause runs from the end of the key, not from its last report.
                     let reported = step * u32::from(ENDS - 1);
@@ -255,5 +298,14 @@ impl DigitSender {
                 *next += step;
             }
         }
+    }
+}
+
+/// How long a key that was pressed for `lasted` is made.
+fn event_length(lasted: Duration) -> Duration {
+    if lasted < SHORTEST_EVENT {
+        USUAL_EVENT
+    } else {
+        lasted
     }
 }

@@ -2,6 +2,7 @@
 
 use super::digit_sender::{self, DigitSender};
 use super::inband::Inband;
+use super::keep_alive::KeepAlive;
 use super::key_press::KeyPresses;
 use super::output::{EventStream, Output};
 use super::source::{Distance, Passed, Payload, Source};
@@ -36,6 +37,7 @@ pub struct Path {
     /// The press that is being passed on as events.
     pub(super) pressed: Option<EventStream>,
     pub(super) sender: DigitSender,
+    pub(super) keep_alive: Option<KeepAlive>,
     /// Where keys are looked for in the audio.
     pub(super) inband: Option<Box<Inband>>,
     pub(super) to_events: Option<EventFormat>,
@@ -64,6 +66,7 @@ impl Path {
             presses: KeyPresses::default(),
             pressed: None,
             sender: DigitSender::new(config.digit_pause),
+            keep_alive: None,
             inband: None,
             to_events: to.send_events,
             to_sends: refusal(to),
@@ -187,6 +190,7 @@ impl Path {
             self.source.reorder.poll_timeout(),
             self.presses.poll_timeout(self.config.event_timeout),
             self.sender.poll_timeout(),
+            self.keep_alive.as_ref().map(KeepAlive::poll_timeout),
             self.inband
                 .as_ref()
                 .and_then(|inband| inband.poll_timeout(self.config.event_timeout)),
@@ -213,6 +217,7 @@ impl Path {
             self.interrupt_tone(now);
         }
         self.sender.run(now, self.to_events, &mut self.output);
+        self.run_keep_alive(now);
     }
 
     /// Sends digits (`0-9*#A-D`, a comma pauses 2 s) towards `to`, each for `duration`: as

@@ -1,10 +1,28 @@
 //! Key presses that arrive as telephone events: many packets, one press (RFC 4733 section 2.5).
+//!
+//! All packets of a press should have the timestamp of its beginning, and a press that is longer
+//! than a duration can say goes on in another segment, which begins where the one before ends.
+//! Equipment deviates: timestamps that advance with each packet of a key, several keys under one
+//! timestamp, segments that begin elsewhere, durations on another clock than SDP says. Packets
+//! arrive here in the order of their sequence numbers, so what differs was sent so.
 
 use crate::rtp::{RtpTimestampExt, TelephoneEvent, scale};
 use std::time::{Duration, Instant};
 
 /// The longest segment of a long event (RFC 4733 section 2.5.1.3).
 pub(super) const LONGEST_SEGMENT: u32 = 0xffff;
+/// Rounding of timestamps between two clocks, ticks.
+const ROUNDING: i64 = 8;
+/// Longer than an update of any sender stays out; parts of a second.
+const LONGEST_PACKET_PER_SECOND: i64 = 8;
+/// The usual distance of two updates; parts of a second.
+const PACKETS_PER_SECOND: i64 = 50;
+/// Two ends further apart are of two presses: 40 ms of key and 30 ms of pause are the least that
+/// senders have; parts of a second.
+const END_REPETITIONS_PER_SECOND: i64 = 16;
+/// A growth of the duration says something of its clock after this much time and this many
+/// updates.
+const CLOCK_EVIDENCE: (Duration, u32) = (Duration::from_millis(80), 4);
 
 /// What a packet says about the press.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +45,7 @@ pub(super) struct Stamp {
     /// The clock of the stream's timestamps, which is not that of the durations where an Opus
     /// stream carries `telephone-event/8000`.
     pub(super) timestamp_rate: u32,
+    pub(super) marker: bool,
 }
 
 /// How far a press has come.
@@ -49,10 +68,16 @@ pub(super) struct Press {
     ssrc: u32,
     timestamp: u32,
     timestamp_rate: u32,
+    /// The timestamp of the last packet: another one where timestamps advance.
+    latest: u32,
     /// Ticks of segments before it.
     earlier: u32,
     duration: u16,
     phase: Phase,
+    began: Instant,
+    /// What the first packet said, and how many have come.
+    first_duration: u16,
+    packets: u32,
     updated: Instant,
 }
 
@@ -69,10 +94,21 @@ impl Press {
     }
 }
 
+/// A press that another one has followed, by its packets.
+#[derive(Clone, Copy, Debug)]
+struct Overtaken {
+    event: u8,
+    timestamp: u32,
+    latest: u32,
+}
+
 /// The press that is going on, or was last.
 #[derive(Debug, Default)]
 pub(super) struct KeyPresses {
     present: Option<Press>,
+    before: Option<Overtaken>,
+    /// The source's events count by 8000 where SDP says 48000.
+    counts_by_8000: Option<u32>,
 }
 
 impl KeyPresses {
@@ -85,22 +121,35 @@ impl KeyPresses {
         now: Instant,
     ) -> Update {
         let Stamp {
-            ssrc,
-            timestamp,
-            timestamp_rate,
+            ssrc, timestamp, ..
         } = stamp;
         if let Some(press) = self.present.as_mut().filter(|press| press.ssrc == ssrc) {
-            if press.event == event.event && press.timestamp == timestamp {
-                return press.update(event, now);
-            }
-            if timestamp.since(press.timestamp) < 0 {
-                return Update::Stale;
-            }
-            if press.phase == Phase::Held && press.goes_on_in(event.event, timestamp) {
-                press.earlier = press.earlier.saturating_add(LONGEST_SEGMENT);
-                press.timestamp = timestamp;
-                press.duration = 0;
-                return press.update(event, now);
+            let overtaken = self.before.is_some_and(|before| {
+                before.event == event.event
+                    && timestamp.since(before.timestamp) >= 0
+                    && timestamp.since(before.latest) <= 0
+            });
+            let told = match press.relation(event, stamp) {
+                Relation::Same => Some(press.update(event, now)),
+                Relation::NextSegment { earlier } => {
+                    press.earlier = press.earlier.saturating_add(earlier);
+                    press.timestamp = timestamp;
+                    press.latest = timestamp;
+                    press.duration = 0;
+                    Some(press.update(event, now))
+                }
+                Relation::Advancing => {
+                    press.latest = timestamp;
+                    Some(press.update(event, now))
+                }
+                Relation::Another => overtaken.then_some(Update::Stale),
+            };
+            if let Some(told) = told {
+                if told == Update::Ended {
+                    let slow = press.clock_rate != clock_rate;
+                    self.counts_by_8000 = slow.then_some(ssrc);
+                }
+                return told;
             }
         }
         let phase = if event.end {
@@ -108,18 +157,30 @@ impl KeyPresses {
         } else {
             Phase::Held
         };
+        let slow = clock_rate == 48_000 && self.counts_by_8000 == Some(ssrc);
         let before = self.present.replace(Press {
             event: event.event,
             volume: event.volume,
-            clock_rate,
+            clock_rate: if slow { 8_000 } else { clock_rate },
             ssrc,
             timestamp,
-            timestamp_rate,
+            timestamp_rate: stamp.timestamp_rate,
+            latest: timestamp,
             earlier: 0,
             duration: event.duration,
             phase,
+            began: now,
+            first_duration: event.duration,
+            packets: 1,
             updated: now,
         });
+        self.before = before
+            .filter(|press| press.ssrc == ssrc && press.timestamp != timestamp)
+            .map(|press| Overtaken {
+                event: press.event,
+                timestamp: press.timestamp,
+                latest: press.latest,
+            });
         Update::Began {
             unfinished: before.filter(|press| press.phase == Phase::Held),
         }
@@ -176,7 +237,89 @@ impl KeyPresses {
     }
 }
 
+/// What a packet has to do with the press before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Relation {
+    /// It is of the present segment.
+    Same,
+    /// It begins another segment of it, after this many ticks.
+    NextSegment { earlier: u32 },
+    /// It is of the present segment, though its timestamp has advanced.
+    Advancing,
+    /// It is of another press.
+    Another,
+}
+
 impl Press {
+    fn relation(&self, event: TelephoneEvent, stamp: Stamp) -> Relation {
+        if event.event != self.event {
+            return Relation::Another;
+        }
+        if stamp.timestamp == self.timestamp {
+            return match self.begins_anew(event, stamp.marker) {
+                true => Relation::Another,
+                false => Relation::Same,
+            };
+        }
+        if stamp.marker {
+            return Relation::Another;
+        }
+        let rate = i64::from(self.clock_rate);
+        let since = |timestamp: u32| {
+            let ticks = i64::from(stamp.timestamp.since(timestamp));
+            scale(ticks, self.timestamp_rate, self.clock_rate)
+        };
+        let (advance, step) = (since(self.timestamp), since(self.latest));
+        let (before, after) = (i64::from(self.duration), i64::from(event.duration));
+        let is_near = |value: i64, other: i64| (value - other).abs() <= ROUNDING;
+        let longest = i64::from(LONGEST_SEGMENT);
+        let packet = rate / LONGEST_PACKET_PER_SECOND;
+        if self.phase == Phase::Held && after <= before {
+            // The segment was full, as far as its last packets have come. Chromium begins the
+            // next one where its next packet begins, and counts from where the full one ended.
+            let is_full = before >= longest - 2 * packet;
+            let begins = (longest - ROUNDING..=longest + packet).contains(&advance);
+            if is_full && begins {
+                let exact = is_near(advance, longest) || is_near(advance, longest + after);
+                let earlier = if exact { longest } else { advance };
+                return Relation::NextSegment {
+                    earlier: earlier as u32,
+                };
+            }
+            // A sender with shorter segments.
+            if step > 0 && is_near(advance, before) {
+                return Relation::NextSegment {
+                    earlier: before as u32,
+                };
+            }
+        }
+        let growth = after - before;
+        let grows =
+            growth > 0 && step > 0 && (step - growth).abs() <= rate / PACKETS_PER_SECOND + ROUNDING;
+        let ends_again = self.phase == Phase::Released
+            && event.end
+            && growth == 0
+            && (0..=rate / END_REPETITIONS_PER_SECOND).contains(&step);
+        let goes_on = match self.phase {
+            Phase::Held | Phase::GivenUp => grows,
+            Phase::Released => ends_again || event.end && grows,
+        };
+        match goes_on {
+            true => Relation::Advancing,
+            false => Relation::Another,
+        }
+    }
+
+    /// Whether a packet with the timestamp and the key of this press is of another one: several
+    /// keys under one timestamp.
+    fn begins_anew(&self, event: TelephoneEvent, marker: bool) -> bool {
+        let is_fresh = event.duration < self.duration;
+        match self.phase {
+            Phase::Released => is_fresh || marker && !event.end,
+            Phase::Held | Phase::GivenUp => marker && is_fresh,
+        }
+    }
+
     fn update(&mut self, event: TelephoneEvent, now: Instant) -> Update {
         match (self.phase, event.end) {
             (Phase::GivenUp, _) | (Phase::Released, false) => Update::Stale,
@@ -184,6 +327,8 @@ impl Press {
             (Phase::Held, end) => {
                 self.duration = self.duration.max(event.duration);
                 self.updated = now;
+                self.packets = self.packets.saturating_add(1);
+                self.check_clock(now);
                 if end {
                     self.phase = Phase::Released;
                     Update::Ended
@@ -194,15 +339,21 @@ impl Press {
         }
     }
 
-    /// Whether a packet at `timestamp` is the next segment of this press: it begins exactly
-    /// where the longest possible segment ends.
-    fn goes_on_in(&self, event: u8, timestamp: u32) -> bool {
-        let segment = scale(
-            i64::from(LONGEST_SEGMENT),
-            self.clock_rate,
-            self.timestamp_rate,
-        );
-        let off = i64::from(timestamp.since(self.timestamp)) - segment;
-        event == self.event && off.abs() <= 8
+    /// Durations of `telephone-event/48000` that grow by a sixth of the time that passes count
+    /// by 8000, as Asterisk's do.
+    fn check_clock(&mut self, now: Instant) {
+        if ![48_000, 8_000].contains(&self.clock_rate) || self.timestamp_rate != 48_000 {
+            return;
+        }
+        let elapsed = now.saturating_duration_since(self.began);
+        let (least, packets) = CLOCK_EVIDENCE;
+        if elapsed < least || self.packets < packets || self.earlier > 0 {
+            return;
+        }
+        let grown = i64::from(self.duration) - i64::from(self.first_duration);
+        let passed = elapsed.as_millis() as i64 * 48;
+        if self.clock_rate == 48_000 && grown * 4 < passed && grown * 9 > passed {
+            self.clock_rate = 8_000;
+        }
     }
 }

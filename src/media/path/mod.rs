@@ -15,6 +15,7 @@ mod decoding;
 mod digit_sender;
 mod forward;
 mod inband;
+mod keep_alive;
 mod key_press;
 mod outbox;
 mod output;

@@ -22,6 +22,10 @@ enum Encoder {
     Opus(Box<OpusEncoder>),
 }
 
+/// 20 ms of silence in one frame of Opus (RFC 6716 section 3.1).
+const OPUS_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
+const OPUS_SILENCE_TICKS: u32 = 960;
+
 /// A telephone event that is being sent: one key from press to release.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EventStream {
@@ -359,6 +363,21 @@ impl Output {
         let reached = timestamp.wrapping_add(self.ticks(frame) as u32);
         self.timeline.raise_floor(reached);
         reached
+    }
+
+    /// Sends one packet of silence where the stream would be by now; audio goes on after it.
+    pub(super) fn send_silence(&mut self, now: Instant) {
+        self.flush(now);
+        let timestamp = self.timeline.digits_begin(now);
+        if self.format.codec == Codec::Opus {
+            let payload_type = self.format.payload_type;
+            let header = self.timeline.header(payload_type, false, timestamp, now);
+            self.send(header, &OPUS_SILENCE);
+            let reached = timestamp.wrapping_add(OPUS_SILENCE_TICKS);
+            self.timeline.raise_floor(reached);
+        } else {
+            self.send_tone(&mut Tone::new(&[], SAMPLE_RATE), timestamp, now);
+        }
     }
 
     fn send_frame(&mut self, now: Instant) {

@@ -5,7 +5,11 @@ use super::output::EventStream;
 use super::{Path, PathEvent};
 use crate::codec::EventFormat;
 use crate::rtp::{Packet, RtpTimestampExt, TelephoneEvent, digit_of_event, scale};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The most that the first packet of a press says of its length: senders update every 20 to
+/// 50 ms (RFC 4733 section 2.5.1.2).
+const LONGEST_BEGINNING: Duration = Duration::from_millis(60);
 
 impl Path {
     pub(super) fn forward_event(&mut self, packet: &Packet<'_>, clock_rate: u32, now: Instant) {
@@ -22,6 +26,7 @@ impl Path {
             ssrc: packet.ssrc,
             timestamp: packet.timestamp,
             timestamp_rate: self.source.clock_rate().unwrap_or(clock_rate),
+            marker: packet.marker,
         };
         let update = self.presses.handle(event, stamp, clock_rate, now);
         match update {
@@ -38,20 +43,23 @@ impl Path {
         }
     }
 
-    /// Begins to pass a press on: as events, else as a tone; not at all while digits of our
-    /// own are being sent.
+    /// Begins to pass a press on: as events, else as a tone. Where the first packet says more
+    /// than can have happened since the packet before it, the source's timing is broken (three
+    /// ends at once, or updates faster than the time), and the key is made anew by its length;
+    /// likewise where keys are still being sent, after them.
     fn begin_press(&mut self, event: TelephoneEvent, digit: char, stamp: Stamp, now: Instant) {
         self.pressed = None;
+        let stated = self.presses.present().map(Press::lasted).unwrap_or_default();
+        let is_broken = event.end || stated > LONGEST_BEGINNING;
         match self.to_events {
-            Some(_) if self.sender.is_busy() => {}
-            Some(format) => {
+            Some(format) if !is_broken && !self.sender.is_busy() => {
                 let at = (stamp.timestamp, stamp.timestamp_rate);
                 let stream = self.begin_events(format, event.event, event.volume, at, now);
                 self.pressed = Some(stream);
             }
-            None => {
-                self.sender.press(digit);
-                self.sender.run(now, None, &mut self.output);
+            events => {
+                self.sender.press(digit, stated);
+                self.sender.run(now, events, &mut self.output);
             }
         }
     }
@@ -91,11 +99,16 @@ impl Path {
     }
 
     fn pass_press(&mut self, end: bool, now: Instant) {
-        if let Some(press) = self.presses.present()
-            && let Some(stream) = &mut self.pressed
-        {
-            let ticks = converted(press, stream);
-            self.output.send_event(stream, ticks, end, now);
+        let Some(press) = self.presses.present() else {
+            return;
+        };
+        match &mut self.pressed {
+            Some(stream) => {
+                let ticks = converted(press, stream);
+                self.output.send_event(stream, ticks, end, now);
+            }
+            None if !end => self.sender.hold(press.lasted()),
+            None => {}
         }
     }
 
@@ -103,7 +116,9 @@ impl Path {
     /// seen we say it three times ourselves (RFC 4733 section 2.5.1.4).
     pub(super) fn finish(&mut self, press: &Press, unseen: bool, now: Instant) {
         self.statistics.digits += 1;
-        self.sender.release(press.lasted());
+        if self.pressed.is_none() {
+            self.sender.release(press.lasted());
+        }
         if let Some(stream) = &mut self.pressed {
             let ticks = converted(press, stream);
             for _ in 0..if unseen { 3 } else { 1 } {

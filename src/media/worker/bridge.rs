@@ -6,7 +6,7 @@
 //! since its last packet. So the bridge notes which parts were told something, and polls those.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::paths::Paths;
@@ -17,7 +17,7 @@ use crate::codec::AudioFormat;
 use crate::media::path::{self, PathEvent, StreamIdentity};
 use crate::media::statistics::Drops;
 use crate::media::{
-    CallStatistics, Error, MediaEvent, Received, Route, SecureLeg, Side, SideStatistics,
+    CallStatistics, Error, Latching, MediaEvent, Received, Route, SecureLeg, Side, SideStatistics,
 };
 use crate::protection::Protection;
 use crate::rtp::is_rtcp;
@@ -180,6 +180,16 @@ impl<L: SecureLeg> Bridge<L> {
         Ok(self.pbx_end.set_remote(rtp, rtcp, protection)?)
     }
 
+    /// A leg to a PBX begins.
+    pub fn expect_rtp(&mut self, latching: Latching) {
+        self.pbx_end.expect(latching);
+    }
+
+    /// Takes the IP address that the SIP messages of the PBX come from.
+    pub fn set_rtp_peer(&mut self, peer: IpAddr) {
+        self.pbx_end.set_peer(peer);
+    }
+
     /// Looks for keys in the audio of the PBX from now on.
     pub fn detect_digits(&mut self) {
         self.detects_digits = true;
@@ -207,9 +217,15 @@ impl<L: SecureLeg> Bridge<L> {
         if self.detects_digits {
             self.detect_digits();
         }
+        if let Audio::Running(paths) = &mut self.audio {
+            let interval = self.config.path.keep_alive;
+            paths.to_pbx.keep_alive(interval, now);
+        }
         self.reporter.start(now);
         let browser = self.browser.watch.expect(browser.direction.receives(), now);
-        let pbx = self.pbx.watch.expect(pbx.direction.receives(), now);
+        // Before the SDP of the PBX audio may come, and need not.
+        let expected = pbx.direction.receives() && self.pbx_end.is_signalled();
+        let pbx = self.pbx.watch.expect(expected, now);
         self.tell_silence(Side::Browser, browser);
         self.tell_silence(Side::Pbx, pbx);
         Ok(())
@@ -253,6 +269,10 @@ impl<L: SecureLeg> Bridge<L> {
             Received::Handled if self.leg.validated(remote) => return Evidence::Check,
             Received::Handled => return Evidence::None,
             Received::Rtp => match &mut self.audio {
+                // The PBX has not said where it is: nothing of it can be sent.
+                Audio::Running(_) if !self.pbx_end.is_signalled() => {
+                    self.browser.drops.count("not_negotiated");
+                }
                 Audio::Running(paths) => {
                     let stream = plain.get(8..12).and_then(|ssrc| ssrc.try_into().ok());
                     let stream = stream.map(u32::from_be_bytes);
@@ -310,7 +330,7 @@ impl<L: SecureLeg> Bridge<L> {
             return;
         };
         if is_rtcp(datagram) {
-            match self.pbx_end.take_rtcp(source, datagram, plain) {
+            match self.pbx_end.take_rtcp(source, datagram, plain, now) {
                 Ok(packet) => {
                     paths.to_browser.handle_source_rtcp(packet, now);
                     paths
@@ -333,6 +353,9 @@ impl<L: SecureLeg> Bridge<L> {
             }
             Err(reason) => {
                 drops.count(reason);
+                let unexpected = self.pbx_end.poll_unexpected();
+                self.events
+                    .extend(unexpected.map(|rtp| MediaEvent::UnexpectedSource { rtp }));
                 return;
             }
         };

@@ -1,9 +1,9 @@
 //! The PBX's end of a call: where it is, and what protects the packets to and from it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use crate::media::{Arrival, Endpoint};
+use crate::media::{Arrival, Endpoint, Latching};
 use crate::protection::Protection;
 use crate::rtp::Packet;
 use crate::srtp::{self, Rejected, Session};
@@ -35,9 +35,47 @@ enum Protected {
 pub struct PbxEnd {
     endpoint: Endpoint,
     protected: Protected,
+    /// An unexpected source that nobody was told of.
+    unexpected: Unexpected,
+}
+
+/// An address that RTP came from in vain: told once.
+#[derive(Debug, Default)]
+enum Unexpected {
+    #[default]
+    None,
+    New(SocketAddr),
+    Told,
 }
 
 impl PbxEnd {
+    /// A leg to a PBX begins: addresses of a leg before it are forgotten, its keys are not, since
+    /// no key may begin anew.
+    pub fn expect(&mut self, latching: Latching) {
+        self.endpoint = Endpoint::new(latching);
+    }
+
+    /// See [`Endpoint::set_peer`].
+    pub fn set_peer(&mut self, peer: IpAddr) {
+        self.endpoint.set_peer(peer);
+    }
+
+    /// See [`Endpoint::is_signalled`].
+    pub const fn is_signalled(&self) -> bool {
+        self.endpoint.is_signalled()
+    }
+
+    /// The first source that was not taken, once.
+    pub fn poll_unexpected(&mut self) -> Option<SocketAddr> {
+        match std::mem::replace(&mut self.unexpected, Unexpected::Told) {
+            Unexpected::New(source) => Some(source),
+            other => {
+                self.unexpected = other;
+                None
+            }
+        }
+    }
+
     /// Takes the addresses and keys of the PBX's SDP, which belong together.
     pub fn set_remote(
         &mut self,
@@ -70,9 +108,10 @@ impl PbxEnd {
         source: SocketAddr,
         datagram: &'a [u8],
         plain: &'a mut Vec<u8>,
+        now: Instant,
     ) -> Result<&'a [u8], &'static str> {
         let packet = self.unprotect(srtp::Packet::Rtcp, datagram, plain)?;
-        match self.endpoint.handle_rtcp(source) {
+        match self.endpoint.handle_rtcp(source, now) {
             Arrival::Stranger => Err("stranger_rtcp"),
             Arrival::Accepted | Arrival::Latched(_) => Ok(packet),
         }
@@ -98,11 +137,12 @@ impl PbxEnd {
         if channel == Channel::Rtcp {
             return Err("rtp_on_rtcp_port");
         }
+        let authentic = self.is_protected();
         let bytes = self.unprotect(srtp::Packet::Rtp, datagram, plain)?;
         let packet = Packet::parse(bytes).map_err(|_| "not_rtp")?;
         let arrival = if (negotiated >> packet.payload_type) & 1 != 0 {
             self.endpoint
-                .handle_rtp(source, packet.ssrc, packet.sequence, now)
+                .handle_rtp(source, packet.ssrc, packet.sequence, authentic, now)
         } else if self.endpoint.is_source(source) {
             // Comfort noise, or a codec that was not agreed: the path knows which.
             Arrival::Accepted
@@ -110,7 +150,12 @@ impl PbxEnd {
             Arrival::Stranger
         };
         match arrival {
-            Arrival::Stranger => Err("stranger"),
+            Arrival::Stranger => {
+                if matches!(self.unexpected, Unexpected::None) {
+                    self.unexpected = Unexpected::New(source);
+                }
+                Err("stranger")
+            }
             Arrival::Latched(rtp) => Ok((bytes, Some(rtp))),
             Arrival::Accepted => Ok((bytes, None)),
         }

@@ -428,6 +428,14 @@ impl<L: SecureLeg> Worker<L> {
                 .bridge
                 .set_remote_rtp(rtp, rtcp, protection.as_ref())
                 .map_err(CloseReason::Failed),
+            Command::ExpectRtp(latching) => {
+                call.bridge.expect_rtp(latching);
+                Ok(())
+            }
+            Command::SetRtpPeer(peer) => {
+                call.bridge.set_rtp_peer(peer);
+                Ok(())
+            }
             Command::DetectDigits => {
                 call.bridge.detect_digits();
                 Ok(())

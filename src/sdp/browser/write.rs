@@ -56,9 +56,10 @@ pub fn answer(
         return Err(Error::no_common_codec(&offer.codecs));
     };
     let events = match policy.telephone_event {
-        true => offer.events.as_slice(),
-        false => &[],
+        true => format::events_to_browser(&offer.events, first.codec),
+        false => Vec::new(),
     };
+    let events = events.as_slice();
     let packet_time = PacketTime {
         asked: offer.ptime,
         most: offer.max_ptime,

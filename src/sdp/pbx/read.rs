@@ -182,7 +182,14 @@ fn read_answered(
         packet_time,
         offer.direction.intersect(theirs),
     )
-    .map(|format| {
+    .map(|mut format| {
+        // Where both clocks are answered, 8000 is used.
+        let offered = |event: &EventFormat| event.clock_rate == 8_000;
+        if offer.events.iter().any(offered)
+            && let Some(event) = formats.events.iter().copied().find(|event| offered(event))
+        {
+            format.send_events = Some(event);
+        }
         let remote = Remote {
             protection,
             ..remote(address, theirs)

@@ -2,7 +2,9 @@
 
 use sdp_types::{Connection, Session};
 
-use crate::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat};
+use crate::codec::{
+    AudioFormat, Codec, Direction, EventFormat, OpusParameters, ReceiveFormat, SendFormat,
+};
 use crate::sdp::crypto::CryptoLine;
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::opus;
@@ -71,6 +73,24 @@ impl LocalOffer {
         .written(session)
     }
 
+    /// What may arrive before the answer: what is offered, by the numbers of the offer (RFC 3264
+    /// section 5.1). Nothing can be sent yet.
+    pub fn unanswered(&self) -> Option<AudioFormat> {
+        let first = self.codecs.first()?;
+        Some(AudioFormat {
+            send: SendFormat {
+                codec: first.codec,
+                payload_type: first.payload_type,
+                ptime: self.ptime,
+                opus: OpusParameters::default(),
+            },
+            receive: self.codecs.clone(),
+            send_events: None,
+            receive_events: self.events.clone(),
+            direction: Direction::RecvOnly,
+        })
+    }
+
     /// With its text made new from its parts.
     fn written(mut self, session: SessionIds) -> LocalOffer {
         self.offer = Offer(describe(
@@ -133,12 +153,14 @@ pub fn offer(
         })
         .collect();
     let mut events = Vec::new();
-    // 101 is what phones and PBXs expect it to be, so it is first and always there.
+    // 101 is what phones and PBXs expect it to be.
     for (clock_rate, payload_type) in [(8_000, 101), (48_000, 110)] {
-        let wanted = codecs
+        let is_audio = codecs
             .iter()
             .any(|format| format.codec.clock_rate() == clock_rate);
-        if policy.telephone_event && (wanted || clock_rate == 8_000) {
+        let wanted = policy.event_clocks.contains(&clock_rate);
+        let alone = clock_rate == 8_000 && !codecs.iter().any(|format| format.codec == Codec::Opus);
+        if policy.telephone_event && (wanted && (is_audio || clock_rate == 8_000) || alone) {
             events.push(EventFormat {
                 payload_type,
                 clock_rate,
@@ -199,7 +221,10 @@ pub fn answer(
         ours: policy.ptime,
     };
     let direction = offer.direction.intersect(direction);
-    let format = format::answered(first, &usable, events, packet_time, direction);
+    let format = AudioFormat {
+        send_events: format::events_to_pbx(events, first.codec, &policy.event_clocks),
+        ..format::answered(first, &usable, events, packet_time, direction)
+    };
 
     let crypto = match &offer.crypto {
         Some(line) => {

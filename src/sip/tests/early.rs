@@ -124,6 +124,7 @@ fn more_forks_than_32_are_ignored_and_counted() {
                 assert_eq!(fork, heard);
                 heard += 1;
             }
+            Happening::Leg(_, Event::PeerAddress { .. }) => {}
             Happening::Rejected { reason, .. } => {
                 assert_eq!(reason, "too_many_forks");
                 rejected += 1;

@@ -173,6 +173,8 @@ impl Wire {
     pub fn event(&mut self) -> Option<Event> {
         loop {
             match self.agent.poll_event()? {
+                // Of interest to RTP alone; `peer_addresses.rs` has its tests.
+                Happening::Leg(_, Event::PeerAddress { .. }) => continue,
                 Happening::Leg(_, event) => return Some(event),
                 _ => continue,
             }

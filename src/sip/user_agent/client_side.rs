@@ -52,6 +52,9 @@ impl UserAgent {
             self.hear_of_watched(of);
         }
         self.learn_own_address(flow, response);
+        if let Owner::Invite(id) = owner {
+            self.learn_peer_address(id, source);
+        }
         if let Owner::Register(id) = owner
             && (200..300).contains(&response.status)
             && let Some(entry) = self.clients.get(&key)
@@ -68,6 +71,17 @@ impl UserAgent {
             entry.settle();
         }
         self.drop_finished_client(&key);
+    }
+
+    /// Tells the leg's owner where the answers to its INVITE come from.
+    fn learn_peer_address(&mut self, id: LegId, source: SocketAddr) {
+        let ip = source.ip();
+        if let Some(leg) = self.legs.get_mut(&id)
+            && leg.peer != Some(ip)
+        {
+            leg.peer = Some(ip);
+            self.tell(id, Event::PeerAddress { ip });
+        }
     }
 
     fn take_response(

@@ -137,6 +137,7 @@ impl UserAgent {
                 network: network.of_dialog(),
                 rules: trunk.dialogs,
                 caller: true,
+                peer: None,
                 state: State::Calling(Box::new(Calling {
                     invite: None,
                     sequence: 1,

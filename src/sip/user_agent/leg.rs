@@ -1,5 +1,6 @@
 //! One leg's states and timers.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -51,6 +52,8 @@ pub struct Leg {
     pub rules: DialogRules,
     /// The call began with our INVITE: the Call-ID is ours.
     pub caller: bool,
+    /// The IP address that the last answer to our INVITE came from.
+    pub peer: Option<IpAddr>,
     pub state: State,
 }
 

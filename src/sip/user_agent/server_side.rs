@@ -288,6 +288,7 @@ impl UserAgent {
                 network: network.unwrap_or_default().of_dialog(),
                 rules,
                 caller: false,
+                peer: None,
                 state: State::Ringing(Box::new(Ringing {
                     server: key,
                     request,
