@@ -72,7 +72,7 @@ fn event(payload_type: u8, clock_rate: u32) -> EventFormat {
 }
 
 #[test]
-fn chromium_is_answered_with_every_codec_and_both_telephone_events() {
+fn chromium_is_answered_with_every_codec_and_one_telephone_event() {
     let (answer, format) = answer(fixture!("chromium-offer-audio"), true);
     assert_description!("chromium-offer-audio.answer", answer);
     assert_eq!(format.send.codec, Codec::Opus);
@@ -87,10 +87,7 @@ fn chromium_is_answered_with_every_codec_and_both_telephone_events() {
             received(Codec::Pcma, 8)
         ]
     );
-    assert_eq!(
-        format.receive_events,
-        [event(110, 48_000), event(126, 8_000)]
-    );
+    assert_eq!(format.receive_events, [event(110, 48_000)]);
     assert_eq!(format.send_events, Some(event(110, 48_000)));
     assert_eq!(format.direction, Direction::SendRecv);
 }

@@ -341,7 +341,10 @@ impl Calling {
     /// RTP may come before the PBX describes itself, and is heard by the numbers of our offer
     /// (RFC 3264 section 5.1), where the browser has its answer.
     pub(super) fn expect_early_media(&self, call: &mut Call) {
-        let pbx = self.pbx_offer.as_ref().and_then(sdp::LocalOffer::unanswered);
+        let pbx = self
+            .pbx_offer
+            .as_ref()
+            .and_then(sdp::LocalOffer::unanswered);
         if let (Some(browser), Some(pbx)) = (&self.browser, pbx) {
             call.push(Action::ExpectEarlyMedia {
                 browser: Box::new(browser.clone()),

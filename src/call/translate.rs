@@ -69,9 +69,9 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
             Event::TextAnswered(MessageNotice::of_outcome(reference, outcome))
         }
         // The task sees to these itself.
-        sip::Event::Referred(_)
-        | sip::Event::Replaced { .. }
-        | sip::Event::PeerAddress { .. } => return None,
+        sip::Event::Referred(_) | sip::Event::Replaced { .. } | sip::Event::PeerAddress { .. } => {
+            return None;
+        }
         sip::Event::Cancelled => Event::Cancelled,
         sip::Event::AnsweredElsewhere => Event::Ended {
             reason: EndReason::AnsweredElsewhere,

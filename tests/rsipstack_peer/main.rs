@@ -125,11 +125,18 @@ impl Leg {
     }
 }
 
-async fn next<T>(queue: &mut mpsc::Receiver<T>) -> T {
-    timeout(Duration::from_secs(5), queue.recv())
-        .await
-        .expect("in time")
-        .expect("open")
+/// What comes next, the address of the peer left out.
+async fn next<T: 'static>(queue: &mut mpsc::Receiver<T>) -> T {
+    loop {
+        let item = timeout(Duration::from_secs(5), queue.recv())
+            .await
+            .expect("in time")
+            .expect("open");
+        let event = (&item as &dyn std::any::Any).downcast_ref::<Event>();
+        if !matches!(event, Some(Event::PeerAddress { .. })) {
+            return item;
+        }
+    }
 }
 
 fn bob() -> Option<Credentials> {

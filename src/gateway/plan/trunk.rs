@@ -29,7 +29,9 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<sdp::Trunk
 
 /// The clocks that telephone events have with a trunk.
 fn event_clocks(index: usize, clocks: &[u32]) -> Result<Vec<u32>, Error> {
-    let unknown = clocks.iter().find(|clock| ![8_000, 48_000].contains(*clock));
+    let unknown = clocks
+        .iter()
+        .find(|clock| ![8_000, 48_000].contains(*clock));
     if clocks.is_empty() || unknown.is_some() {
         let key = format!("trunk[{index}].telephone_event_clocks");
         let expected = "8000, 48000 or both, in a list";

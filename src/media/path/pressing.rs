@@ -49,7 +49,11 @@ impl Path {
     /// likewise where keys are still being sent, after them.
     fn begin_press(&mut self, event: TelephoneEvent, digit: char, stamp: Stamp, now: Instant) {
         self.pressed = None;
-        let stated = self.presses.present().map(Press::lasted).unwrap_or_default();
+        let stated = self
+            .presses
+            .present()
+            .map(Press::lasted)
+            .unwrap_or_default();
         let is_broken = event.end || stated > LONGEST_BEGINNING;
         match self.to_events {
             Some(format) if !is_broken && !self.sender.is_busy() => {

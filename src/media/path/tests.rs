@@ -1,5 +1,6 @@
 //! Traces of a path: packets in at virtual times, packets out looked at.
 
+mod deviating_digits;
 mod digits;
 mod inband;
 mod loss;

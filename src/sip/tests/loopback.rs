@@ -43,11 +43,18 @@ async fn agent(
     )
 }
 
-pub async fn next<T>(queue: &mut mpsc::Receiver<T>) -> T {
-    timeout(Duration::from_secs(5), queue.recv())
-        .await
-        .expect("in time")
-        .expect("open")
+/// What comes next, the address of the peer left out.
+pub async fn next<T: 'static>(queue: &mut mpsc::Receiver<T>) -> T {
+    loop {
+        let item = timeout(Duration::from_secs(5), queue.recv())
+            .await
+            .expect("in time")
+            .expect("open");
+        let event = (&item as &dyn std::any::Any).downcast_ref::<Event>();
+        if !matches!(event, Some(Event::PeerAddress { .. })) {
+            return item;
+        }
+    }
 }
 
 async fn call_each_other(transport: Transport, ip: &str, offer: &str) {
