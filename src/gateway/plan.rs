@@ -2,6 +2,7 @@
 
 mod addresses;
 mod identity;
+mod latching;
 mod rtp;
 mod trunk;
 
@@ -123,7 +124,7 @@ impl Plan {
                 caller_id: identity::caller_id(index, trunk)?,
                 page_headers: identity::page_headers(index, trunk)?,
                 inband_digits: trunk.inband_digits,
-                latching: trunk::latching(index, trunk)?,
+                latching: latching::policy(index, trunk)?,
             };
             rules.insert(trunk.name.clone(), of_trunk);
             let accounts = settings

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{identity, parse_transport, unusable};
+use super::{identity, latching, parse_transport, unusable};
 use crate::codec::Codec;
 use crate::protection::CryptoSuite;
 use crate::redacted::Redacted;
 use crate::settings::{self, Error};
-use crate::{call, media, sdp, sip};
+use crate::{call, sdp, sip};
 
 /// How its calls describe themselves.
 pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<sdp::TrunkPolicy, Error> {
@@ -19,25 +19,12 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<sdp::Trunk
         prefer_passthrough: trunk.passthrough,
         // A PBX that has agreed on events does not listen for tones.
         telephone_event: trunk.telephone_event && trunk.dtmf != "inband",
-        event_clocks: event_clocks(index, &trunk.telephone_event_clocks)?,
+        event_clocks: latching::event_clocks(index, &trunk.telephone_event_clocks)?,
         srtp: srtp_mode(index, &trunk.srtp)?,
         crypto_suites: crypto_suites(index, &trunk.crypto_suites)?,
         avpf: trunk.avpf,
         ..sdp::TrunkPolicy::default()
     })
-}
-
-/// The clocks that telephone events have with a trunk.
-fn event_clocks(index: usize, clocks: &[u32]) -> Result<Vec<u32>, Error> {
-    let unknown = clocks
-        .iter()
-        .find(|clock| ![8_000, 48_000].contains(*clock));
-    if clocks.is_empty() || unknown.is_some() {
-        let key = format!("trunk[{index}].telephone_event_clocks");
-        let expected = "8000, 48000 or both, in a list";
-        return Err(unusable(key, &format!("{clocks:?}"), expected));
-    }
-    Ok(clocks.to_vec())
 }
 
 fn srtp_mode(index: usize, text: &str) -> Result<sdp::SrtpMode, Error> {
@@ -286,24 +273,6 @@ pub(super) fn account(user: &settings::User, trunk: &settings::Trunk) -> sip::Ac
             _ => sip::Registered::Present,
         },
     }
-}
-
-/// Whose RTP is taken, and where audio goes.
-pub(super) fn latching(index: usize, trunk: &settings::Trunk) -> Result<media::Latching, Error> {
-    let sources = match trunk.rtp_sources.as_str() {
-        "sdp" => media::RtpSources::Sdp,
-        "peer" => media::RtpSources::Peer,
-        "any" => media::RtpSources::Any,
-        other => {
-            let key = format!("trunk[{index}].rtp_sources");
-            return Err(unusable(key, other, "sdp, peer or any"));
-        }
-    };
-    Ok(media::Latching {
-        symmetric: trunk.symmetric_rtp,
-        sources,
-        after: Duration::from_secs(trunk.rtp_latch_after),
-    })
 }
 
 /// How digits reach it.

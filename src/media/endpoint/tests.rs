@@ -1,3 +1,5 @@
+//! Whose RTP is taken, and where audio goes.
+
 #![expect(
     clippy::disallowed_methods,
     reason = "tests begin their virtual time somewhere"
