@@ -8,7 +8,7 @@
 //!   sequence going up), or with its second one after [`SETTLE_TIME`]. While one source is
 //!   settling, others are not heard, unless more speaks for them or it falls silent for
 //!   [`SETTLE_TIME`]. Once settled it is locked, and others of no higher rank are heard only
-//!   after it has been silent for [`Latching::after`].
+//!   after it has been silent for [`Latching::after`], five seconds at least.
 //! - Audio goes to the address of the SDP. It follows a settled source at once where that is
 //!   the SIP peer's IP address and the SDP names another one (a NAT in between), or where SRTP
 //!   proves it; every other source only after nothing has come from the address of the SDP for
@@ -26,6 +26,10 @@ use super::latching::{SETTLE_PACKETS, SETTLE_TIME};
 /// RTCP reports come every five seconds and up to half as much later (RFC 3550 section 6.2): for
 /// so long one of them says that the address of the SDP is in use.
 const REPORTED: Duration = Duration::from_secs(15);
+
+/// A settled source keeps others of its rank off for so long after its last packet, however early
+/// the trunk lets audio follow a source.
+const LEAST_SILENCE: Duration = Duration::from_secs(5);
 
 /// Where the SDP of the PBX says that it receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +188,8 @@ impl Endpoint {
                 rival,
                 ..
             } => {
-                let silent = now.saturating_duration_since(*heard) >= self.latching.after;
+                let patience = self.latching.after.max(LEAST_SILENCE);
+                let silent = now.saturating_duration_since(*heard) >= patience;
                 if rank <= *locked && !silent {
                     return Arrival::Stranger;
                 }

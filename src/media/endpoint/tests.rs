@@ -358,3 +358,20 @@ fn before_any_sdp_the_sip_peer_is_heard_and_gets_nothing() {
     endpoint.set_remote(at(NAMED), None);
     assert_eq!(endpoint.destination(), Some(at(NAMED)));
 }
+
+#[test]
+fn a_living_source_is_kept_however_early_the_trunk_latches() {
+    let now = Instant::now();
+    let mut endpoint = open_to_all();
+    endpoint.set_remote(at(NAMED), None);
+    packets(&mut endpoint, BEHIND_NAT, 5, now);
+    for second in 1..20 {
+        let later = now + Duration::from_secs(second);
+        packets(&mut endpoint, BEHIND_NAT, 1, later);
+        assert_eq!(
+            packets(&mut endpoint, STRANGER, 40, later),
+            Arrival::Stranger
+        );
+        assert_eq!(endpoint.destination(), Some(at(BEHIND_NAT)), "{second}");
+    }
+}
