@@ -9,7 +9,12 @@
  *
  * Events: `state`, `digit` ({digit}), `held` ({on}), `media` (a far-end stream
  * came), `connection` (the peer connection's own state changed), `statistics`
- * (the gateway's view), `ended` ({reason, status, text}).
+ * (the gateway's view), `silence` (a side fell silent, or is heard again),
+ * `transferred` ({to}), `transferring` ({status}), `transfer-failed` ({status}),
+ * `ended` ({reason, status, text, redirectedTo}).
+ *
+ * Whether a call is over is the gateway's word alone (`ended`, or a lost socket): a
+ * peer connection that has failed may come back, and the reason is known there.
  */
 
 /** What can be sent as a key of a phone: RFC 4733, events 0 to 15. */
@@ -17,6 +22,9 @@ export const DIGITS = /^[0-9*#A-D]+$/;
 
 const DIGIT_MILLISECONDS = 100;
 const DIGIT_GAP_MILLISECONDS = 70;
+
+/** So many readings of the browser's statistics (2 s each) without a packet are silence. */
+const SILENT_READINGS = 2;
 
 export class Call extends EventTarget {
   #signaling;
@@ -43,12 +51,20 @@ export class Call extends EventTarget {
   holding = false;
   /** The far end put us on hold. */
   held = false;
+  /** Which sides the gateway says are silent: `media` of docs/signaling.md. */
+  #silent = { browser: false, pbx: false };
+  #packetsReceived = 0;
+  #readingsWithoutPackets = 0;
+  /** SIP status of a transfer that this page asked for and that is under way, else null. */
+  transferring = null;
+  /** Where a SIP 3xx says that the called party is reached, else null. */
+  redirectedTo = null;
   receivedDigits = "";
   sentDigits = "";
   /** The gateway's last `statistics`, or null. */
   gatewayStatistics = null;
   answeredAt = 0;
-  /** {reason, status?, text} once ended. */
+  /** {reason, status?, text, redirectedTo?} once ended. */
   ending = null;
   /** performance.now() of what happened when; see Phone.marks. */
   marks = {};
@@ -138,6 +154,27 @@ export class Call extends EventTarget {
     this.end("hangup-local");
   }
 
+  /**
+   * Who is not heard although sound is expected: `pbx` (the other side sends none),
+   * `browser` (ours does not reach the gateway), `gateway` (nothing arrives here).
+   * @returns {Array<"pbx" | "browser" | "gateway">}
+   */
+  get silences() {
+    if (this.state !== "in-call" || this.holding) return [];
+    const silences = ["pbx", "browser"].filter((side) => this.#silent[side]);
+    // Where the other side sends nothing, nothing can come from the gateway either.
+    if (!this.#silent.pbx && this.#readingsWithoutPackets >= SILENT_READINGS) silences.push("gateway");
+    return silences;
+  }
+
+  /** Takes what the browser itself counts; called at a steady interval. */
+  noteReading({ packetsReceived }) {
+    const expected = this.state === "in-call" && !this.held && !this.holding;
+    const still = expected && packetsReceived === this.#packetsReceived;
+    this.#readingsWithoutPackets = still ? this.#readingsWithoutPackets + 1 : 0;
+    this.#packetsReceived = packetsReceived;
+  }
+
   setMuted(muted) {
     this.muted = muted;
     this.#applyMicrophone();
@@ -216,6 +253,26 @@ export class Call extends EventTarget {
         this.gatewayStatistics = message;
         this.dispatchEvent(new CustomEvent("statistics", { detail: message }));
         break;
+      case "media":
+        if (message.side in this.#silent) this.#silent[message.side] = message.silent === true;
+        this.dispatchEvent(new CustomEvent("silence"));
+        break;
+      case "redirected":
+        this.redirectedTo = message.to;
+        break;
+      case "transferred":
+        this.number = message.to;
+        this.name = undefined;
+        this.dispatchEvent(new CustomEvent("transferred", { detail: { to: message.to } }));
+        break;
+      case "transferring":
+        this.transferring = message.status;
+        this.dispatchEvent(new CustomEvent("transferring", { detail: { status: message.status } }));
+        break;
+      case "transfer-failed":
+        this.transferring = null;
+        this.dispatchEvent(new CustomEvent("transfer-failed", { detail: { status: message.status } }));
+        break;
       case "ended":
         this.end(message.reason, message.status, message.text);
         break;
@@ -225,7 +282,7 @@ export class Call extends EventTarget {
   /** Lets go of everything. Says nothing to the gateway. */
   end(reason, status, text = "") {
     if (this.state === "ended") return;
-    this.ending = { reason, status, text };
+    this.ending = { reason, status, text, ...(this.redirectedTo && { redirectedTo: this.redirectedTo }) };
     if (this.peerConnection) {
       this.peerConnection.onicecandidate = null;
       this.peerConnection.onconnectionstatechange = null;
@@ -246,10 +303,6 @@ export class Call extends EventTarget {
     connection.onconnectionstatechange = () => {
       if (connection.connectionState === "connected") this.marks.connected ??= performance.now();
       this.dispatchEvent(new CustomEvent("connection", { detail: connection.connectionState }));
-      if (connection.connectionState === "failed") {
-        this.#signaling.hangup(this.id);
-        this.end("ice-failed");
-      }
     };
     this.peerConnection = connection;
     return connection;

@@ -2,6 +2,7 @@
 
 import { listDevices } from "./audio.js";
 import { verdict } from "./statistics.js";
+import { silenceBadge } from "./words.js";
 
 const GRADES = { good: "Good", fair: "Fair", poor: "Poor" };
 const STORAGE_KEY = "trunkline.sound";
@@ -47,10 +48,13 @@ export function fillQuality(phone) {
   const any = phone.call !== null && (sides.browser || sides.pbx);
   document.getElementById("quality").hidden = !any;
   document.getElementById("quality-empty").hidden = Boolean(any);
-  const grade = any ? verdict(sides.browser, sides.pbx) : null;
+  // Figures of a path that carries nothing look perfect: silence and interruption come first.
+  const silences = phone.call?.silences ?? [];
+  const interrupted = ["disconnected", "failed"].includes(phone.peerConnection?.connectionState);
+  const grade = interrupted || silences.length > 0 ? "silent" : any ? verdict(sides.browser, sides.pbx) : null;
   const badge = document.getElementById("verdict");
   badge.dataset.grade = grade ?? "none";
-  badge.textContent = grade ? GRADES[grade] : "";
+  badge.textContent = grade === "silent" ? (interrupted ? "Interrupted" : silenceBadge(silences)) : (GRADES[grade] ?? "");
   for (const cell of document.querySelectorAll("#quality td[data-field]")) {
     const value = sides[cell.dataset.side]?.[cell.dataset.field];
     const text = value === null || value === undefined ? "–" : FORMATS[cell.dataset.field](value);

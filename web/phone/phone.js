@@ -12,7 +12,7 @@ import { closeMicrophone, openMicrophone, Sound } from "./audio.js";
 import { Call } from "./call.js";
 import { newCallId, Trunkline } from "./signaling.js";
 import { ConnectionStatistics, watchFirstAudio } from "./statistics.js";
-import { connectionText, errorText, microphoneText } from "./words.js";
+import { connectionText, errorText, microphoneText, transferFailedText } from "./words.js";
 
 const STATISTICS_EVERY_MILLISECONDS = 2000;
 
@@ -28,7 +28,9 @@ const FATAL_SETUP_ERRORS = new Set([
 export class Phone extends EventTarget {
   #microphone = null;
   #statisticsTimer = 0;
+  /** Of the session, and of the sign-in that was tried last. */
   #credentials = {};
+  #tried = {};
 
   /** @type {Call | null} */
   call = null;
@@ -38,6 +40,8 @@ export class Phone extends EventTarget {
   lastEnding = null;
   /** The browser's own view of the call, as ConnectionStatistics reads it. */
   browserStatistics = null;
+  /** Seconds that open calls may go on, while the gateway is about to stop; else null. */
+  draining = null;
   settings = { microphone: "", speaker: "", processing: true };
 
   /** @param {{url: string, element: HTMLAudioElement}} options */
@@ -47,10 +51,19 @@ export class Phone extends EventTarget {
     this.signaling = new Trunkline({ url });
     this.signaling.addEventListener("state", ({ detail }) => this.#onConnection(detail));
     this.signaling.addEventListener("welcome", () => this.#changed());
+    this.signaling.addEventListener("sign-in-refused", ({ detail }) => {
+      this.dispatchEvent(new CustomEvent("sign-in-refused", { detail: { text: this.#refusalOf(detail.code) } }));
+      this.#tried = this.#credentials;
+    });
+    this.signaling.addEventListener("draining", ({ detail }) => {
+      this.draining = detail.seconds;
+      this.#changed();
+    });
     this.signaling.addEventListener("incoming", ({ detail }) => this.#onIncoming(detail));
     this.signaling.addEventListener("error", ({ detail }) => this.#onError(detail));
     for (const type of [
-      "answer", "ringing", "early-media", "answered", "candidate", "held", "dtmf", "statistics", "ended",
+      "answer", "ringing", "early-media", "answered", "candidate", "held", "dtmf", "statistics", "media",
+      "redirected", "transferred", "transferring", "transfer-failed", "ended",
     ]) {
       this.signaling.addEventListener(type, ({ detail }) => {
         for (const call of [this.call, this.waiting]) if (call?.id === detail.call) call.receive(detail);
@@ -101,15 +114,24 @@ export class Phone extends EventTarget {
 
   /** @param {{user?: string, password?: string, token?: string}} credentials none: anonymous */
   signIn(credentials = {}) {
-    this.#credentials = credentials;
+    this.#tried = credentials;
     this.signaling.connect(credentials);
   }
 
   /** Why the gateway did not let this person in, as a person would say it. */
   get refusalText() {
-    const { user, password, token } = this.#credentials;
-    if (password || token) return connectionText("unauthorized");
-    return user ? `Enter the password of ${user}.` : "This gateway asks who you are.";
+    return this.#refusalOf("unauthorized");
+  }
+
+  /** The gateway refused a sign-in without any name: it lets no guests in. */
+  guestsRefused = false;
+
+  #refusalOf(code) {
+    const { user, password, token } = this.#tried;
+    if (code !== "unauthorized" || password || token) return connectionText(code);
+    if (user) return `Enter the password of ${user}.`;
+    this.guestsRefused = true;
+    return "This gateway admits no guests. Enter your user name and password.";
   }
 
   /** Resolves when the call is under way, rejects with an Error that has a readable message. */
@@ -117,6 +139,7 @@ export class Phone extends EventTarget {
     const to = number.trim();
     if (!to) throw this.#problem("Enter a number first.");
     if (this.call) throw this.#problem("Finish the present call first.");
+    if (this.draining !== null) throw this.#problem("The gateway is being restarted and takes no new calls.");
     if (this.connection !== "signed-in") throw this.#problem("Not connected to the gateway yet.");
     const call = new Call({
       signaling: this.signaling,
@@ -215,9 +238,13 @@ export class Phone extends EventTarget {
   }
 
   #onConnection(detail) {
+    if (detail.state === "signed-in") this.#credentials = this.#tried;
     if (detail.state !== "signed-in") {
-      this.waiting?.end("signaling-lost");
-      this.call?.end("signaling-lost");
+      // A gateway that stopped, or another sign-in, is the reason that people should read.
+      const reason = ["shutdown", "session-replaced"].includes(detail.reason) ? detail.reason : "signaling-lost";
+      this.draining = null;
+      this.waiting?.end(reason);
+      this.call?.end(reason);
     }
     this.dispatchEvent(new CustomEvent("connection", { detail }));
     this.#changed();
@@ -285,9 +312,13 @@ export class Phone extends EventTarget {
     call.addEventListener("state", () => this.#onCallState(call));
     call.addEventListener("media", () => this.#onMedia(call));
     call.addEventListener("ended", () => this.#onEnded(call));
-    for (const type of ["digit", "held", "connection", "statistics"]) {
+    for (const type of ["digit", "held", "connection", "statistics", "silence", "transferred", "transferring"]) {
       call.addEventListener(type, () => this.#changed());
     }
+    call.addEventListener("transfer-failed", ({ detail }) => {
+      this.#problem(transferFailedText(detail.status));
+      this.#changed();
+    });
     this.#changed();
   }
 
@@ -309,6 +340,7 @@ export class Phone extends EventTarget {
       const reading = await statistics.read();
       if (this.call !== call) return;
       this.browserStatistics = reading;
+      call.noteReading(reading);
       this.#changed();
     }, STATISTICS_EVERY_MILLISECONDS);
   }

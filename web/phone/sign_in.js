@@ -4,6 +4,7 @@ export class SignInDialog {
   #phone;
   #dialog = document.getElementById("sign-in");
   #problem = document.getElementById("sign-in-problem");
+  #hint = document.getElementById("sign-in-hint");
   #user = document.getElementById("user");
   #password = document.getElementById("password");
 
@@ -13,14 +14,26 @@ export class SignInDialog {
     document.getElementById("sign-in-form").addEventListener("submit", (event) => {
       // The dialog stays until the gateway has said yes.
       event.preventDefault();
-      this.#sign({ user: this.#user.value.trim(), password: this.#password.value });
+      // A name without a password is a guest's: an empty password would be a wrong one.
+      const password = this.#password.value;
+      this.#sign({ user: this.#user.value.trim(), ...(password && { password }) });
     });
     document.getElementById("anonymous").addEventListener("click", () => this.#sign({}));
     document.getElementById("sign-in-cancel").addEventListener("click", () => this.close());
     this.#dialog.addEventListener("close", () => (this.#password.value = ""));
   }
 
+  get isOpen() {
+    return this.#dialog.open;
+  }
+
   open(problem = "") {
+    const { guestsRefused } = this.#phone;
+    document.getElementById("anonymous").hidden = guestsRefused;
+    this.#password.required = guestsRefused;
+    this.#hint.textContent = guestsRefused
+      ? "A user name and its password are needed: this gateway admits no guests."
+      : "Users sign in with name and password. Guests need neither, where the gateway admits them.";
     this.#problem.textContent = problem;
     this.#problem.hidden = !problem;
     if (!this.#dialog.open) this.#dialog.showModal();

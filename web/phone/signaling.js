@@ -9,8 +9,9 @@
  *     trunkline.connect({ user: "alice", password: "secret" });
  *
  * Every message from the gateway is dispatched as a CustomEvent named after its
- * `type`, the message itself in `detail`. One event is the library's own:
- * `state`, with `detail: { state, reason, retryInMilliseconds }`.
+ * `type`, the message itself in `detail`. Two events are the library's own:
+ * `state`, with `detail: { state, reason, retryInMilliseconds }`, and `sign-in-refused`,
+ * with `detail: { code }`: a sign-in beside a session that goes on did not succeed.
  *
  * States:
  * - `closed`      not connected, and nothing is being tried
@@ -58,7 +59,9 @@ export class Trunkline extends EventTarget {
   #pingTimer = 0;
   #lastHeard = 0;
   #pingSentAt = 0;
-  #onOnline = () => this.#retryNow();
+  /** A second sign-in under way beside the session: {socket, credentials, timer}. */
+  #candidate = null;
+  #onOnline = () => this.tryNow();
 
   /** "closed" | "connecting" | "signed-in" | "waiting" | "refused" */
   state = "closed";
@@ -73,10 +76,17 @@ export class Trunkline extends EventTarget {
 
   /**
    * Signs in and stays signed in until `close()`. Credentials are kept in
-   * memory only, for signing in again after a break.
+   * memory only, for signing in again after a break. While signed in, the present
+   * session and its calls go on until the gateway has let the new one in; when it
+   * does not, `sign-in-refused` says why and nothing else changes.
    * @param {{user?: string, password?: string, token?: string}} credentials
    */
   connect(credentials = {}) {
+    this.#dropCandidate();
+    if (this.state === "signed-in") {
+      this.#openBeside(credentials);
+      return;
+    }
     this.#credentials = credentials;
     this.#attempt = 0;
     globalThis.addEventListener?.("online", this.#onOnline);
@@ -137,6 +147,71 @@ export class Trunkline extends EventTarget {
     return this.send({ type: "hangup", call });
   }
 
+  /** Makes the attempt that `waiting` would make later. */
+  tryNow() {
+    if (this.state === "waiting") this.#open();
+  }
+
+  /** After the page was frozen (back/forward cache): finds out whether the socket lives. */
+  revive() {
+    const socket = this.#socket;
+    if (this.state === "signed-in" && socket.readyState !== WebSocket.OPEN) this.#broken(socket, "connection-lost");
+    this.tryNow();
+  }
+
+  #openBeside(credentials) {
+    const socket = new WebSocket(this.#url, [SUBPROTOCOL]);
+    const refuse = (code) => {
+      if (this.#candidate?.socket !== socket) return;
+      this.#dropCandidate();
+      this.dispatchEvent(new CustomEvent("sign-in-refused", { detail: { code } }));
+    };
+    const timer = setTimeout(() => refuse("no-welcome"), WELCOME_WITHIN_MILLISECONDS);
+    this.#candidate = { socket, timer };
+    socket.onopen = () => {
+      socket.send(JSON.stringify({ type: "hello", version: PROTOCOL_VERSION, ...credentials }));
+    };
+    socket.onclose = () => refuse("connection-lost");
+    socket.onmessage = ({ data }) => {
+      let message;
+      try {
+        message = JSON.parse(data);
+      } catch {
+        return;
+      }
+      if (message?.type === "error") refuse(message.code);
+      else if (message?.type === "goodbye") refuse(message.reason);
+      else if (message?.type === "welcome") this.#changeTo(socket, credentials, data);
+    };
+  }
+
+  /** The new session is in: the old one and its calls end. */
+  #changeTo(socket, credentials, welcome) {
+    clearTimeout(this.#candidate.timer);
+    this.#candidate = null;
+    this.#dropSocket();
+    this.#credentials = credentials;
+    this.#socket = socket;
+    this.#setState("connecting", { reason: "session-replaced" });
+    this.#listen(socket);
+    this.#receive(socket, welcome);
+  }
+
+  #dropCandidate() {
+    if (!this.#candidate) return;
+    const { socket, timer } = this.#candidate;
+    this.#candidate = null;
+    clearTimeout(timer);
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+  }
+
+  #listen(socket) {
+    socket.onmessage = ({ data }) => this.#receive(socket, data);
+    // A failed or lost socket always closes; its `error` event says nothing more.
+    socket.onclose = () => this.#broken(socket, "connection-lost");
+  }
+
   #open() {
     clearTimeout(this.#retryTimer);
     this.#setState("connecting");
@@ -152,9 +227,7 @@ export class Trunkline extends EventTarget {
     socket.onopen = () => {
       socket.send(JSON.stringify({ type: "hello", version: PROTOCOL_VERSION, ...this.#credentials }));
     };
-    socket.onmessage = ({ data }) => this.#receive(socket, data);
-    // A failed or lost socket always closes; its `error` event says nothing more.
-    socket.onclose = () => this.#broken(socket, "connection-lost");
+    this.#listen(socket);
   }
 
   #receive(socket, data) {
@@ -166,7 +239,7 @@ export class Trunkline extends EventTarget {
     } catch {
       return;
     }
-    if (typeof message?.type !== "string" || message.type === "state") return;
+    if (typeof message?.type !== "string" || ["state", "sign-in-refused"].includes(message.type)) return;
 
     if (message.type === "welcome") {
       clearTimeout(this.#welcomeTimer);
@@ -209,11 +282,8 @@ export class Trunkline extends EventTarget {
     this.#setState("waiting", { reason, retryInMilliseconds });
   }
 
-  #retryNow() {
-    if (this.state === "waiting") this.#open();
-  }
-
   #stop(state, reason) {
+    this.#dropCandidate();
     clearTimeout(this.#retryTimer);
     globalThis.removeEventListener?.("online", this.#onOnline);
     this.#dropSocket();

@@ -10,7 +10,9 @@
 import { fillNumbers, fillQuality, SoundPanel } from "./panels.js";
 import { Phone } from "./phone.js";
 import { SignInDialog } from "./sign_in.js";
-import { connectionText, endingText, isOrdinaryEnding } from "./words.js";
+import {
+  connectionText, drainingText, endingText, insecureText, isOrdinaryEnding, retryText, silenceText,
+} from "./words.js";
 
 const KEYS = [
   ["1", ""], ["2", "ABC"], ["3", "DEF"],
@@ -142,13 +144,23 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-addEventListener("pagehide", () => phone.hangUp());
+byId("try-now").addEventListener("click", () => phone.signaling.tryNow());
+byId("redirect").addEventListener("click", () => dial(phone.lastEnding.redirectedTo));
+
+// A page that goes into the back/forward cache may come back with its call; only one that is left for good hangs up.
+addEventListener("pagehide", ({ persisted }) => {
+  if (!persisted) phone.hangUp();
+});
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) phone.signaling.revive();
+});
 
 /* What the phone shows */
 
 phone.addEventListener("change", render);
 phone.addEventListener("problem", ({ detail }) => showProblem(detail.text));
 phone.addEventListener("connection", ({ detail }) => showConnection(detail));
+phone.addEventListener("sign-in-refused", ({ detail }) => signIn.open(detail.text));
 phone.addEventListener("ended", ({ detail }) => showEnding(detail));
 
 function showProblem(text) {
@@ -156,17 +168,34 @@ function showProblem(text) {
   byId("problem").hidden = !text;
 }
 
-function showConnection({ state, reason }) {
+let countdown = 0;
+
+/** Outside the live region: a screen reader would speak every second. */
+function showCountdown(milliseconds) {
+  clearInterval(countdown);
+  byId("retry").hidden = milliseconds === undefined;
+  if (milliseconds === undefined) return;
+  const due = performance.now() + milliseconds;
+  const show = () => (byId("countdown").textContent = retryText(due - performance.now()));
+  show();
+  countdown = setInterval(show, 250);
+}
+
+function showConnection({ state, reason, retryInMilliseconds }) {
+  showCountdown(retryInMilliseconds);
   byId("connection").dataset.state = state;
   const text = byId("connection-text");
+  if (state !== "waiting" && state !== "connecting") failed = "";
   if (state === "signed-in") {
     text.textContent = phone.isGuest ? "Ready" : `Ready as ${phone.user}`;
     text.title = `Others reach you as ${phone.user}`;
   } else if (state === "connecting") {
     // A new attempt after a failed one keeps saying what is wrong.
-    if (!text.textContent.endsWith("Trying again…")) text.textContent = "Connecting…";
+    if (failed) text.textContent = `${failed} Trying again…`;
+    else text.textContent = "Connecting…";
   } else if (state === "waiting") {
-    text.textContent = `${connectionText(reason)} Trying again…`;
+    failed = connectionText(reason);
+    text.textContent = failed;
   } else if (reason === "unauthorized") {
     text.textContent = "Not signed in";
   } else {
@@ -178,6 +207,8 @@ function showConnection({ state, reason }) {
   else if (state === "signed-in") signIn.close();
 }
 
+/** What was wrong when the last attempt failed, until one succeeds. */
+let failed = "";
 let focusAfterCall = false;
 
 function showEnding(ending) {
@@ -193,8 +224,10 @@ function stateText(call) {
     const connection = call.peerConnection?.connectionState;
     if (call.holding) return "On hold";
     if (call.held) return "The other side put you on hold";
-    if (connection === "disconnected") return "Sound interrupted, reconnecting…";
+    if (connection === "disconnected" || connection === "failed") return "Sound interrupted, waiting for it to come back…";
+    if (call.transferring !== null) return "Transferring the call…";
     if (connection !== "connected") return "Connecting the sound…";
+    if (call.silences.length > 0) return silenceText(call.silences);
     return call.muted ? "Connected, you are muted" : "Connected";
   }
   return {
@@ -261,7 +294,13 @@ function render() {
     byId("call").focus({ preventScroll: true });
   }
 
-  byId("call").disabled = phone.connection !== "signed-in" || state === "incoming";
+  const redirectedTo = talking ? null : phone.lastEnding?.redirectedTo;
+  byId("redirect").hidden = !redirectedTo;
+  if (redirectedTo) setText("redirect", `Call ${redirectedTo}`);
+  byId("notice").hidden = phone.draining === null;
+  setText("notice", phone.draining === null ? "" : drainingText(phone.draining, talking));
+
+  byId("call").disabled = phone.draining !== null || phone.connection !== "signed-in" || state === "incoming";
   byId("erase").disabled = byId("number").value === "";
   fillNumbers(byId("numbers-card"), byId("numbers"), phone, dial);
   fillQuality(phone);
@@ -299,6 +338,10 @@ function duration(milliseconds) {
 }
 
 buildPad();
+if (!isSecureContext) {
+  byId("insecure").textContent = insecureText(location);
+  byId("insecure").hidden = false;
+}
 byId("number").value = query.get("call") ?? "";
 const token = fragment.get("token");
 if (token) history.replaceState(null, "", location.pathname + location.search);

@@ -12,6 +12,9 @@ const ENDINGS = {
   forbidden: "You are not allowed to call this number.",
   unauthorized: "The phone system did not accept the gateway's credentials.",
   "answered-elsewhere": "Answered on another device.",
+  transferred: "The call was transferred. The others go on without you.",
+  redirected: "The other side is reached at another number.",
+  "session-replaced": "The call ended because you signed in anew.",
   "media-timeout": "The call ended because no sound arrived any more.",
   "ice-failed": "No sound path to the gateway could be found. A firewall may be blocking UDP.",
   "dtls-failed": "The encrypted sound path could not be set up.",
@@ -64,8 +67,45 @@ const MICROPHONE = {
   InsecureContextError: "Browsers give the microphone only to https:// pages and to localhost. Open this page by one of these.",
 };
 
+/** What a person reads during a call of which a side is silent; keys as of Call.silences. */
+const SILENCES = {
+  pbx: "No sound comes from the other side",
+  browser: "Your sound does not reach the gateway",
+  gateway: "No sound comes from the gateway",
+};
+const SILENCE_BADGES = { pbx: "Other side silent", browser: "You are not heard", gateway: "No sound arrives" };
+
+export function silenceText(silences) {
+  return silences.map((side) => SILENCES[side]).join(". ");
+}
+
+export function silenceBadge(silences) {
+  return silences.length > 1 ? "Both sides silent" : SILENCE_BADGES[silences[0]];
+}
+
+export function transferFailedText(status) {
+  return `The transfer failed (SIP ${status}). The call goes on.`;
+}
+
+export function drainingText(seconds, inCall) {
+  const rest = inCall ? `this call may go on for up to ${seconds} s` : "calls are possible again in a moment";
+  return `The gateway is being restarted: no new calls; ${rest}.`;
+}
+
+export function retryText(milliseconds) {
+  return `Trying again in ${Math.max(1, Math.ceil(milliseconds / 1000))} s`;
+}
+
+/** For a page that is neither https: nor of this machine. */
+export function insecureText({ hostname, port }) {
+  const local = `http://localhost${port ? `:${port}` : ""}/`;
+  return "No calls are possible here: browsers give the microphone only to secure pages, and this one came by http://. "
+    + `Open it as https://${hostname}/, or as ${local} on the gateway's own machine.`;
+}
+
 /** @param {{reason: string, status?: number, text?: string}} ending */
-export function endingText({ reason, status, text }) {
+export function endingText({ reason, status, text, redirectedTo }) {
+  if (reason === "redirected" && redirectedTo) return `The other side is reached at ${redirectedTo}.`;
   const words = ENDINGS[reason] ?? ERRORS[reason] ?? (text || `The call ended (${reason}).`);
   // For whoever has to look into it: what the phone system itself said.
   return status >= 400 && !["busy", "declined", "cancelled"].includes(reason) ? `${words} (SIP ${status})` : words;
@@ -73,7 +113,7 @@ export function endingText({ reason, status, text }) {
 
 /** Endings that nobody needs to be warned about. */
 export function isOrdinaryEnding(reason) {
-  return ["hangup-local", "hangup-remote", "cancelled", "answered-elsewhere", "no-microphone"].includes(reason);
+  return ["hangup-local", "hangup-remote", "cancelled", "answered-elsewhere", "transferred", "redirected", "session-replaced", "no-microphone"].includes(reason);
 }
 
 export function errorText({ code, message }) {
