@@ -46,6 +46,7 @@ mod sign_in;
 mod silent_sockets;
 mod srtp;
 mod strangers;
+mod supervision;
 mod third_party_candidates;
 mod transfer;
 mod transfer_endings;
