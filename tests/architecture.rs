@@ -80,7 +80,6 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("rtc_srtp", &["srtp"]),
     ("rtc_shared", &["peer", "srtp"]),
     ("rtc_crypto", &["peer", "srtp"]),
-    ("ezk_sip_types", &["sip"]),
     ("hickory_resolver", &["sip"]),
     ("sip_types", &["sip"]),
     ("tokio_rustls", &["sip"]),

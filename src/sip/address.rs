@@ -1,16 +1,15 @@
 //! Addresses (name-addr and addr-spec of RFC 3261 section 25.1) and lists of them.
 //!
 //! The URI is kept as it was written: route sets, targets and the From and To of a dialog must come
-//! back to the peer byte for byte. `ezk-sip-types` reads the URI when its parts are needed.
+//! back to the peer byte for byte. [`Uri`] reads its parts when they are needed.
 
 use std::fmt;
 use std::net::IpAddr;
 
-use ezk_sip_types::host::Host;
-use ezk_sip_types::uri::SipUri;
-
 use super::config::{Target, Transport};
 use super::message::{Name, Request, first_element};
+use super::octets::shown;
+use super::uri::Uri;
 
 /// A From, To, Contact, Route or Record-Route value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +53,15 @@ impl Address {
 
     /// Reads one address.
     pub fn parse(text: &str) -> Result<Self, BadAddress> {
-        let found = Parts::find(text)?;
+        Parts::find(text).map(Self::of)
+    }
+
+    /// Reads one address whose URI is only written back or looked at.
+    pub fn parse_lenient(text: &str) -> Option<Self> {
+        Parts::find_lenient(text).map(Self::of)
+    }
+
+    fn of(found: Parts<'_>) -> Self {
         let mut params = String::with_capacity(found.params.len() + TAG_LENGTH);
         for (name, value) in params_of(found.params) {
             params.push(';');
@@ -64,11 +71,11 @@ impl Address {
                 params.push_str(value);
             }
         }
-        Ok(Address {
+        Address {
             name: unquote(found.name).filter(|name| !name.is_empty()),
             uri: found.uri.to_owned(),
             params,
-        })
+        }
     }
 
     /// A parameter's value; empty for one without a value.
@@ -79,11 +86,6 @@ impl Address {
     /// The tag parameter.
     pub fn tag(&self) -> Option<&str> {
         self.param("tag").filter(|tag| !tag.is_empty())
-    }
-
-    /// As it is written, but for the display name.
-    pub fn without_name(&self) -> String {
-        format!("<{}>{}", self.uri, self.params)
     }
 
     /// Adds a tag.
@@ -128,6 +130,32 @@ impl<'a> Parts<'a> {
             return Err(bad());
         }
         Ok(Parts { name, uri, params })
+    }
+
+    /// Finds the parts of an address that a peer wants its requests at, however it is written: what
+    /// stands between the brackets, or before the parameters, is the URI. Only a line break, which
+    /// no header can have, is refused, and what has no scheme.
+    pub fn find_lenient(text: &'a str) -> Option<Self> {
+        if let Ok(found) = Self::find(text) {
+            return Some(found);
+        }
+        let text = text.trim();
+        let (name, uri, rest) = match find_outside_quotes(text, '<').or_else(|| text.find('<')) {
+            Some(open) => {
+                let inner = &text[open + 1..];
+                let (uri, rest) = inner.split_once('>').unwrap_or((inner, ""));
+                (text[..open].trim(), uri, rest)
+            }
+            None => {
+                let user = text.find('@').unwrap_or(0);
+                let end = text[user..].find(';').map_or(text.len(), |end| user + end);
+                ("", &text[..end], &text[end..])
+            }
+        };
+        let uri = uri.trim();
+        let params = rest.find(';').map_or("", |at| &rest[at..]);
+        let usable = uri.contains(':') && !uri.contains(['\r', '\n']);
+        usable.then_some(Parts { name, uri, params })
     }
 
     /// The tag parameter.
@@ -176,7 +204,7 @@ fn find_comma(text: &str) -> Option<usize> {
         match octet {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
+            b'"' if !bracket => quoted = !quoted,
             b'<' if !quoted => bracket = true,
             b'>' if !quoted => bracket = false,
             b',' => return !quoted && !bracket,
@@ -232,6 +260,10 @@ pub fn find_outside_quotes(text: &str, wanted: char) -> Option<usize> {
 
 /// A display name without its quotes and escapes.
 pub fn unquote(text: &str) -> Option<String> {
+    unquoted(text).map(shown)
+}
+
+fn unquoted(text: &str) -> Option<String> {
     let Some(inner) = text
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'))
@@ -252,18 +284,9 @@ pub fn unquote(text: &str) -> Option<String> {
 
 /// User part of a URI, unescaped; the number of a `tel:` URI; empty when there is none.
 pub fn user_of(uri: &str) -> String {
-    let Some((scheme, rest)) = uri.split_once(':') else {
-        return String::new();
-    };
-    let user = if scheme.eq_ignore_ascii_case("tel") {
-        rest.split(';').next().unwrap_or("")
-    } else {
-        match rest.split_once('@') {
-            Some((user, _)) => user.split(':').next().unwrap_or(""),
-            None => "",
-        }
-    };
-    unescape(user)
+    let uri = Uri::read(uri);
+    let read = uri.is_sip() || uri.is_tel();
+    shown(unescape(uri.user().filter(|_| read).unwrap_or("")))
 }
 
 /// A text without its %-escapes.
@@ -330,31 +353,22 @@ pub struct NextHop {
 }
 
 impl NextHop {
-    /// The next hop a `sip:` URI names (RFC 3261 section 19.1, `maddr` and `transport` read).
+    /// The next hop a `sip:` URI names by host, port, `maddr` and `transport` alone (RFC 3261
+    /// section 19.1); `None` where it names none.
     pub fn of_uri(uri: &str) -> Option<NextHop> {
-        let parsed: SipUri = uri.parse().ok()?;
-        let host = match parsed.uri_params.get_val("maddr") {
-            Some(maddr) => maddr.trim_matches(['[', ']']).to_owned(),
-            None => match &parsed.host_port.host {
-                Host::IP4(address) => address.to_string(),
-                Host::IP6(address) => address.to_string(),
-                Host::Name(name) => name.to_string(),
-            },
+        let uri = Uri::read(uri);
+        let over_udp = || {
+            let transport = uri.param("transport");
+            transport.is_some_and(|named| named.eq_ignore_ascii_case("udp"))
         };
-        let named = parsed.uri_params.get_val("transport");
-        let transport = match named.map(|name| name.to_ascii_lowercase()).as_deref() {
-            // Every `sips:` hop is TLS, whatever runs below it; there is none over UDP.
-            Some("udp") if parsed.sips => return None,
-            _ if parsed.sips => Some(Transport::Tls),
-            Some("tls") => Some(Transport::Tls),
-            Some("tcp") => Some(Transport::Tcp),
-            Some("udp") => Some(Transport::Udp),
-            _ => None,
-        };
+        // Every `sips:` hop is TLS, whatever runs below it; there is none over UDP.
+        if !uri.is_sip() || uri.has_bad_port() || uri.is_sips() && over_udp() {
+            return None;
+        }
         Some(NextHop {
-            host,
-            port: parsed.host_port.port,
-            transport,
+            host: uri.destination_host()?.to_owned(),
+            port: uri.port(),
+            transport: uri.transport(),
         })
     }
 
@@ -389,8 +403,7 @@ pub fn is_route(uri: &str) -> bool {
 
 /// True for a `sips:` URI.
 pub fn is_sips(uri: &str) -> bool {
-    uri.split_once(':')
-        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("sips"))
+    Uri::read(uri).is_sips()
 }
 
 /// True when our Contact beside this request, or in an answer to it, must be `sips:` (RFC 3261
@@ -399,7 +412,7 @@ pub fn is_sips(uri: &str) -> bool {
 pub fn wants_sips(request: &Request) -> bool {
     let first = |name: &Name| {
         let value = first_element(&request.headers, name)?;
-        Parts::find(value).ok()
+        Parts::find_lenient(value)
     };
     let way = first(&Name::ROUTE)
         .or_else(|| first(&Name::RECORD_ROUTE))
@@ -409,6 +422,5 @@ pub fn wants_sips(request: &Request) -> bool {
 
 /// True when a route URI carries `lr` (loose routing, RFC 3261 section 16.12).
 pub fn is_loose(uri: &str) -> bool {
-    params_of(uri.split_once(';').map_or("", |(_, params)| params))
-        .any(|(name, _)| name.eq_ignore_ascii_case("lr"))
+    Uri::read(uri).is_loose()
 }

@@ -3,8 +3,9 @@
 
 use super::address::{Address, NextHop, Parts, is_loose, list};
 use super::envelope::Envelope;
-use super::message::{Headers, Name, Request, Response, first_element};
+use super::message::{Headers, Name, Request, Response};
 use super::method::Method;
+use super::user_agent::Flow;
 
 /// One dialog.
 #[derive(Debug, Clone)]
@@ -25,15 +26,28 @@ pub struct Dialog {
     /// Request URI of our requests: the peer's Contact.
     pub target: String,
     /// Routes in the order in which we send them.
-    pub route_set: Vec<Address>,
+    pub route_set: Vec<Route>,
+    /// The flow that the last message of the peer came by: where requests go while neither the
+    /// first route nor the target names a destination.
+    pub last_flow: Option<Flow>,
+}
+
+/// One Record-Route of the peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Value of the Route header: as it was received, in brackets.
+    pub value: String,
+    /// The URI of it.
+    pub uri: String,
 }
 
 impl Dialog {
     /// The caller's side (section 12.1.2), from the INVITE we sent and a response to it.
-    pub fn of_caller(request: &Request, response: &Response) -> Option<Dialog> {
+    /// `flow` is that of the response.
+    pub fn of_caller(request: &Request, response: &Response, flow: Flow) -> Option<Dialog> {
         let sent = Envelope::read(&request.headers).ok()?;
         let came = Envelope::read(&response.headers).ok()?;
-        let mut route_set = addresses(&response.headers, &Name::RECORD_ROUTE);
+        let mut route_set = routes(&response.headers);
         route_set.reverse();
         Some(Dialog {
             call_id: sent.call_id.to_string(),
@@ -44,11 +58,13 @@ impl Dialog {
             retried_sequence: None,
             target: contact(&response.headers).unwrap_or_else(|| request.uri.clone()),
             route_set,
+            last_flow: Some(flow),
         })
     }
 
     /// The called side (section 12.1.1), from the INVITE that arrived and the tag we answer with.
-    pub fn of_callee(request: &Request, envelope: &Envelope, tag: &str) -> Dialog {
+    /// `flow` is that of the INVITE.
+    pub fn of_callee(request: &Request, envelope: &Envelope, tag: &str, flow: Flow) -> Dialog {
         Dialog {
             call_id: envelope.call_id.to_string(),
             local: envelope.to.clone().with_tag(tag),
@@ -57,7 +73,8 @@ impl Dialog {
             remote_sequence: Some(envelope.sequence),
             retried_sequence: None,
             target: contact(&request.headers).unwrap_or_else(|| envelope.from.uri.clone()),
-            route_set: addresses(&request.headers, &Name::RECORD_ROUTE),
+            route_set: routes(&request.headers),
+            last_flow: Some(flow),
         }
     }
 
@@ -102,7 +119,8 @@ impl Dialog {
     }
 
     fn request_numbered(&self, method: Method, sequence: u32) -> Request {
-        let mut routes: Vec<String> = self.route_set.iter().map(Address::without_name).collect();
+        let values = self.route_set.iter().map(|route| route.value.clone());
+        let mut routes: Vec<String> = values.collect();
         let mut uri = self.target.clone();
         // A strict router wants itself as the request URI and the target as the last route.
         if let Some(first) = self.route_set.first()
@@ -125,7 +143,8 @@ impl Dialog {
         request
     }
 
-    /// Where the dialog's requests are sent: the first route, else the target.
+    /// Where the dialog's requests are sent: the first route, else the target; `None` where that
+    /// names no destination, as a `tel:` URI does.
     pub fn next_hop(&self) -> Option<NextHop> {
         let first = self
             .route_set
@@ -135,19 +154,42 @@ impl Dialog {
     }
 }
 
-/// URI of the first Contact.
+/// URI of the first Contact that can be read.
 pub fn contact(headers: &Headers) -> Option<String> {
-    let first = first_element(headers, &Name::CONTACT)?;
-    if first == "*" {
-        return None;
-    }
-    Parts::find(first).ok().map(|found| found.uri.to_owned())
+    headers
+        .get_raw(&Name::CONTACT)
+        .flat_map(|value| list(value))
+        .filter(|element| *element != "*")
+        .find_map(Parts::find_lenient)
+        .map(|found| found.uri.to_owned())
 }
 
-fn addresses(headers: &Headers, name: &Name) -> Vec<Address> {
+/// The Record-Routes of a message in order.
+fn routes(headers: &Headers) -> Vec<Route> {
     headers
-        .get_raw(name)
+        .get_raw(&Name::RECORD_ROUTE)
         .flat_map(|value| list(value))
-        .filter_map(|element| Address::parse(element).ok())
+        .filter_map(route)
         .collect()
+}
+
+fn route(element: &str) -> Option<Route> {
+    if !element.contains('<') {
+        // An address in brackets is what the grammar wants (section 25.1, `rec-route`): without
+        // them `;lr` would be lost, which nobody means.
+        let usable = element.contains(':') && !element.contains(['\r', '\n', '>']);
+        return usable.then(|| Route {
+            value: format!("<{element}>"),
+            uri: element.to_owned(),
+        });
+    }
+    let found = Parts::find_lenient(element)?;
+    let value = match element.contains('>') {
+        true => element.to_owned(),
+        false => format!("<{}>", found.uri),
+    };
+    Some(Route {
+        uri: found.uri.to_owned(),
+        value,
+    })
 }

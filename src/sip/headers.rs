@@ -2,7 +2,6 @@
 //! arrived: reading a message copies none of them.
 
 use bytesstr::BytesStr;
-use ezk_sip_types::header::{ConstNamed, DecodeValues};
 
 pub use super::name::Name;
 
@@ -11,10 +10,6 @@ pub use super::name::Name;
 pub struct Headers {
     fields: Vec<(Name, BytesStr)>,
 }
-
-/// There is no such header, or it is not what it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unread;
 
 /// What can be the value of a header.
 pub trait Value {
@@ -121,17 +116,5 @@ impl Headers {
     /// All of them in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Name, &BytesStr)> {
         self.fields.iter().map(|(name, value)| (name, value))
-    }
-
-    /// The first value of a typed header, where there is one that can be read.
-    pub fn get_named<H: ConstNamed + DecodeValues>(&self) -> Result<H, Unread> {
-        let name = Name::from(H::NAME.as_print_str());
-        if !self.contains(&name) {
-            return Err(Unread);
-        }
-        match H::decode(&mut self.get_raw(&name)) {
-            Ok((_, header)) => Ok(header),
-            Err(_) => Err(Unread),
-        }
     }
 }

@@ -4,6 +4,7 @@
 use super::address::{Address, sip_uri, split_params, user_of};
 use super::message::{Headers, Name, elements};
 use super::network_headers::{NetworkPolicy, is_network_header};
+use super::octets::shown;
 
 /// What a page is told of a caller who withholds their number, and the user part of From of one of
 /// ours who does (RFC 3323 section 4.1.1.3).
@@ -397,11 +398,8 @@ pub fn passed(policy: &IdentityPolicy, headers: &Headers) -> Vec<(String, String
             .get_raw(&Name::from(name.as_str()))
             .map(|value| value.trim())
             .collect();
-        let value: String = values
-            .join(", ")
-            .chars()
-            .filter(|c| !c.is_control())
-            .collect();
+        let value = values.join(", ");
+        let value: String = shown(value).chars().filter(|c| !c.is_control()).collect();
         let size = name.len() + value.len();
         let fits = value.len() <= LONGEST_PASSED && bytes + size <= MOST_PASSED_BYTES;
         if !values.is_empty() && fits && passed.len() < MOST_PASSED {

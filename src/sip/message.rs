@@ -2,6 +2,7 @@
 //! The lines are read by ourselves, because a message with a fault must still be readable enough to
 //! be answered.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use bytesstr::BytesStr;
 
 use super::method::Method;
+use super::octets::{self, octets};
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -295,7 +297,7 @@ fn write(
     }
     text.write_fmt(format_args!("\r\nContent-Length: {}\r\n\r\n", body.len()))
         .expect("writing to a string cannot fail");
-    let mut bytes = text.into_bytes();
+    let mut bytes = octets(text);
     bytes.extend_from_slice(body);
     // Transactions keep what they sent for half a minute: no octet more than that.
     bytes.into_boxed_slice().into()
@@ -344,10 +346,10 @@ fn read_header(bytes: &Bytes, line: &[u8]) -> Option<(Name, BytesStr)> {
     let value = if value.contains(&b'\n') {
         BytesStr::from(unfold(value))
     } else {
-        match std::str::from_utf8(value) {
-            Ok(text) => BytesStr::from_parse(bytes, text),
+        match octets::text(value) {
+            Cow::Borrowed(text) => BytesStr::from_parse(bytes, text),
             // One header in another character set must not hide those that follow it.
-            Err(_) => BytesStr::from(String::from_utf8_lossy(value).into_owned()),
+            Cow::Owned(text) => BytesStr::from(text),
         }
     };
     Some((name, value))
@@ -363,7 +365,7 @@ fn split_header(line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Joins the lines of a folded value (RFC 3261 section 7.3.1: the fold is one space).
 fn unfold(value: &[u8]) -> String {
-    String::from_utf8_lossy(value)
+    octets::text(value)
         .lines()
         .map(str::trim)
         .collect::<Vec<_>>()

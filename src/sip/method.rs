@@ -1,5 +1,5 @@
 //! Request methods. Our own enum: methods are case-sensitive and whole words (`INVITEX` is not
-//! `INVITE`), which the method type of `ezk-sip-types` does not keep apart.
+//! `INVITE`), which most method types do not keep apart.
 
 use std::fmt;
 

@@ -70,7 +70,7 @@ impl Redirection {
     /// Takes the Contacts of a 3xx.
     pub fn add(&mut self, contacts: &[&str]) {
         for contact in contacts.iter().take(MOST_TARGETS * 2) {
-            let Ok(address) = Address::parse(contact) else {
+            let Some(address) = Address::parse_lenient(contact) else {
                 continue;
             };
             let q = preference(&address);
@@ -127,7 +127,7 @@ impl Redirection {
 pub fn preferred(contacts: &[&str]) -> Option<String> {
     let mut best: Option<(f32, String)> = None;
     for contact in contacts {
-        let Ok(address) = Address::parse(contact) else {
+        let Some(address) = Address::parse_lenient(contact) else {
             continue;
         };
         let q = preference(&address);

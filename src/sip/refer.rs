@@ -86,7 +86,7 @@ impl Referral {
             }
         };
         let to = single("Refer-To", "Bad Refer-To")?.ok_or("Refer-To Missing")?;
-        let to = Address::parse(&to).map_err(|_| "Bad Refer-To")?;
+        let to = Address::parse_lenient(&to).ok_or("Bad Refer-To")?;
         let scheme = to.uri.split(':').next().unwrap_or("").to_ascii_lowercase();
         if !matches!(scheme.as_str(), "sip" | "sips" | "tel") {
             return Err("Refer-To Is No Telephone");

@@ -6,6 +6,7 @@ use super::envelope::{Envelope, media_type};
 use super::message::{Fault, Name, Received, Request, elements, header};
 use super::method::Method;
 use super::multipart::{parts, requires_more_than_sdp, sdp_part};
+use super::uri::Uri;
 
 /// A refusal by form alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,13 +122,13 @@ pub fn screen(request: &Request, envelope: &Envelope) -> Result<(), Refusal> {
 }
 
 /// True for a Contact that can be told apart from its parameters: a URI with `?` stands in
-/// brackets (RFC 3261 section 20.10).
+/// brackets (RFC 3261 section 20.10). One that cannot be read at all costs the dialog its target
+/// only.
 fn is_contact(value: &str) -> bool {
-    value.trim() == "*"
-        || list(value).all(|element| {
-            let bracketed = element.contains('<');
-            Parts::find(element).is_ok_and(|found| bracketed || !found.uri.contains('?'))
-        })
+    list(value).all(|element| {
+        let uri = Parts::find(element).map(|found| Uri::read(found.uri));
+        element.contains('<') || uri.is_ok_and(|uri| uri.headers().is_empty())
+    })
 }
 
 /// True when a SIP URI carries headers, which a request URI must not (section 19.1.1, table 1).

@@ -8,7 +8,8 @@ use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::rr::{RData, RecordType};
+use hickory_resolver::proto::ProtoError;
+use hickory_resolver::proto::rr::{Name as DomainName, RData, RecordType};
 
 use super::record::{Answer, NaptrRecord, Question, Records, SrvRecord};
 
@@ -84,12 +85,21 @@ fn build(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
 
 async fn look_up(resolver: &TokioResolver, question: &Question) -> Answer {
     let looked_up = match question {
-        Question::Naptr(name) => resolver.lookup(name.as_str(), RecordType::NAPTR).await,
-        Question::Srv(name) => resolver.lookup(name.as_str(), RecordType::SRV).await,
-        Question::Addresses(name) => resolver
-            .lookup_ip(name.as_str())
-            .await
-            .map(|found| found.as_lookup().clone()),
+        Question::Naptr(name) => match domain_name(name) {
+            Ok(name) => resolver.lookup(name, RecordType::NAPTR).await,
+            Err(error) => Err(error.into()),
+        },
+        Question::Srv(name) => match domain_name(name) {
+            Ok(name) => resolver.lookup(name, RecordType::SRV).await,
+            Err(error) => Err(error.into()),
+        },
+        Question::Addresses(name) => match domain_name(name) {
+            Ok(name) => {
+                let found = resolver.lookup_ip(name).await;
+                found.map(|found| found.as_lookup().clone())
+            }
+            Err(error) => Err(error.into()),
+        },
     };
     match looked_up {
         Ok(lookup) => read(question, &lookup),
@@ -102,6 +112,15 @@ async fn look_up(resolver: &TokioResolver, question: &Question) -> Answer {
         Err(error) => Answer::Failed {
             why: error.to_string(),
         },
+    }
+}
+
+/// A name to ask for. Equipment has names with `_` (RFC 2181 section 11 allows any octet), which the
+/// rules for names in other scripts would refuse.
+fn domain_name(written: &str) -> Result<DomainName, ProtoError> {
+    match written.is_ascii() {
+        true => DomainName::from_ascii(written),
+        false => DomainName::from_utf8(written),
     }
 }
 

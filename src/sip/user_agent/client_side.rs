@@ -1,6 +1,6 @@
 //! What answers to our requests mean, and what their absence means.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,12 +8,14 @@ use bytes::Bytes;
 use super::agent::UserAgent;
 use super::leg::{Cancel, Offering, State};
 use super::sending::{Machine, Outbound, Owner};
+use crate::sip::config::Transport;
 use crate::sip::envelope::Envelope;
 use crate::sip::event::{Event, LegId};
 use crate::sip::instant_message::MessageOutcome;
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::transaction::key::ClientKey;
+use crate::sip::via::Via;
 
 impl UserAgent {
     pub(super) fn handle_response(
@@ -29,6 +31,10 @@ impl UserAgent {
         };
         let (owner, flow) = (entry.outbound.owner, entry.flow);
         let request = &entry.outbound.request;
+        // Section 18.1.2: what was not meant for us, or was changed on the way, is dropped.
+        if !has_sent_by_of(envelope, request, flow.transport) {
+            return self.reject("response_sent_by", source);
+        }
         match &mut entry.machine {
             Machine::Invite(machine) => {
                 let acknowledgement = if response.status >= 300 {
@@ -231,6 +237,26 @@ const fn unanswered(status: u16) -> MessageOutcome {
         status,
         local: true,
     }
+}
+
+/// True when the topmost Via of a response has the sent-by that we wrote: the host in any case and
+/// an address in any form, the port written or not where it is the usual one.
+fn has_sent_by_of(envelope: &Envelope, request: &Request, transport: Transport) -> bool {
+    let written = request.headers.get_raw(&Name::VIA).next();
+    let Some(ours) = written.and_then(|via| Via::read(via)) else {
+        return false;
+    };
+    let ip = |host: &str| {
+        let host = host.trim_matches(['[', ']']);
+        host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+    };
+    let theirs: &str = &envelope.sent_by_host;
+    let same_host = match (ip(theirs), ip(ours.host)) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => theirs.eq_ignore_ascii_case(ours.host),
+    };
+    let port = |port: Option<u16>| port.unwrap_or(transport.default_port());
+    same_host && port(envelope.sent_by_port) == port(ours.port)
 }
 
 /// The ACK for a refusal: same branch, same route, the refusal's To (section 17.1.1.3).

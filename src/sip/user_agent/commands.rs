@@ -9,9 +9,9 @@ use super::flow::Happening;
 use super::leg::{Calling, Cancel, Leg, State};
 use super::refreshing::ask_for_timer;
 use super::sending::{Outbound, Owner};
-use super::targets::put_routes;
+use super::targets::{Way, put_routes};
 use super::transferring::Transfers;
-use crate::sip::address::{Address, NextHop};
+use crate::sip::address::Address;
 use crate::sip::config::{Prack, Registered};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
@@ -63,7 +63,7 @@ impl UserAgent {
             Some(uri) if !is_tel(&uri) => uri,
             _ => trunk.uri(&outgoing.to_user),
         };
-        if uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
+        if uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>".contains(c)) {
             return Err(Error::BadHeader("To".to_owned()));
         }
         let registration = self
@@ -136,6 +136,7 @@ impl UserAgent {
                 local_tag,
                 network: network.of_dialog(),
                 rules: trunk.dialogs,
+                by_last_flow: false,
                 caller: true,
                 peer: None,
                 state: State::Calling(Box::new(Calling {
@@ -209,18 +210,18 @@ impl UserAgent {
         now: Instant,
     ) {
         if let Some(State::Established(established)) = self.legs.get(&id).map(|leg| &leg.state) {
-            let hop = established.dialog.next_hop();
-            self.send_by(id, owner, request, hop, with_contact, now);
+            let way = Way::of_dialog(&established.dialog);
+            self.send_by(id, owner, request, way, with_contact, now);
         }
     }
 
-    /// Sends a request of a leg to the next hop of one of its dialogs.
+    /// Sends a request of a leg by the way of one of its dialogs.
     pub(super) fn send_by(
         &mut self,
         id: LegId,
         owner: Owner,
         mut request: Request,
-        hop: Option<NextHop>,
+        way: Way,
         with_contact: bool,
         now: Instant,
     ) {
@@ -232,7 +233,7 @@ impl UserAgent {
         let contact = with_contact.then(|| (leg.contact_user.clone(), String::new()));
         let outbound = Outbound {
             contact,
-            ..Outbound::new(request, hop, owner)
+            ..Outbound::new(request, way, owner)
         };
         self.send(outbound, now);
     }

@@ -9,6 +9,7 @@ use super::agent::UserAgent;
 use super::commands::put_sdp;
 use super::leg::{Asked, Calling, Cancel, Early, MOST_FORKS, State};
 use super::sending::Owner;
+use super::targets::Way;
 use crate::sip::config::Prack;
 use crate::sip::dialog::{Dialog, contact};
 use crate::sip::envelope::{Envelope, sdp_body};
@@ -53,7 +54,8 @@ impl UserAgent {
             if calling.early.len() >= MOST_FORKS {
                 return self.reject("too_many_forks", source);
             }
-            let Some(dialog) = Dialog::of_caller(&entry.outbound.request, response) else {
+            let flow = entry.way_of_response();
+            let Some(dialog) = Dialog::of_caller(&entry.outbound.request, response, flow) else {
                 return;
             };
             calling.early.push(Early {
@@ -131,8 +133,8 @@ impl UserAgent {
         let acknowledged = format!("{number} {sequence} INVITE");
         request.headers.insert(Name::RACK, acknowledged);
         put_sdp(&mut request, body);
-        let hop = early.dialog.next_hop();
-        self.send_by(id, Owner::Prack(id, fork), request, hop, false, now);
+        let way = Way::of_dialog(&early.dialog);
+        self.send_by(id, Owner::Prack(id, fork), request, way, false, now);
     }
 
     /// The owner's answer to an offer in a provisional answer.

@@ -149,14 +149,11 @@ impl UserAgent {
         match response.status {
             ..=199 => self.cancel_left(key, now),
             200..=299 => {
-                let Some(request) = self
-                    .clients
-                    .get(key)
-                    .map(|entry| entry.outbound.request.clone())
-                else {
+                let Some(entry) = self.clients.get(key) else {
                     return;
                 };
-                if let Some(dialog) = Dialog::of_caller(&request, response) {
+                let (request, flow) = (entry.outbound.request.clone(), entry.way_of_response());
+                if let Some(dialog) = Dialog::of_caller(&request, response, flow) {
                     let sequence = dialog.local_sequence;
                     self.refuse_fork(&dialog, sequence, &request, now);
                 }

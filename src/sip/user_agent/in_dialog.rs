@@ -87,6 +87,7 @@ impl UserAgent {
         if !dialog.accept_sequence(envelope.sequence) {
             return self.respond_refusal(key, &request, &Refusal::plain(500), now);
         }
+        dialog.last_flow = Some(flow);
         match request.method {
             Method::Bye => self.take_bye(id, key, &request, tag, now),
             Method::Invite | Method::Update => self.take_offer(id, key, request, flow, now),

@@ -10,6 +10,7 @@ use super::flow::Flow;
 use super::leg::{Cancel, Established, State};
 use super::refreshing::asked_interval;
 use super::sending::{Outbound, Owner};
+use super::targets::Way;
 use crate::sip::dialog::Dialog;
 use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
 use crate::sip::error::Error;
@@ -67,7 +68,8 @@ impl UserAgent {
         };
         let request = entry.outbound.request.clone();
         let contact = entry.outbound.contact.clone();
-        let Some(mut dialog) = Dialog::of_caller(&request, response) else {
+        let flow = entry.way_of_response();
+        let Some(mut dialog) = Dialog::of_caller(&request, response, flow) else {
             return;
         };
         let sequence = dialog.local_sequence;
@@ -196,10 +198,7 @@ impl UserAgent {
                 request.headers.insert(name.clone(), value.clone());
             }
         }
-        if let Some(hop) = dialog.next_hop() {
-            let outbound = Outbound::new(request, hop, owner);
-            self.send(outbound, now);
-        }
+        self.send(Outbound::new(request, Way::of_dialog(dialog), owner), now);
     }
 
     /// Keeps the ACK for a 2xx that comes again.
@@ -230,10 +229,8 @@ impl UserAgent {
         let nothing = Bytes::new();
         self.acknowledge(Owner::Nobody, &dialog, sequence, invite, nothing, now);
         let request = dialog.request(Method::Bye);
-        if let Some(hop) = dialog.next_hop() {
-            let outbound = Outbound::new(request, hop, Owner::Nobody);
-            self.send(outbound, now);
-        }
+        let way = Way::of_dialog(&dialog);
+        self.send(Outbound::new(request, way, Owner::Nobody), now);
     }
 
     /// Our call failed here.

@@ -50,6 +50,9 @@ pub struct Leg {
     pub network: NetworkHeaders,
     /// How its trunk wants dialogs kept.
     pub rules: DialogRules,
+    /// The log has heard that requests of its dialog go by the flow of the peer's last message,
+    /// since its URIs name no destination.
+    pub by_last_flow: bool,
     /// The call began with our INVITE: the Call-ID is ours.
     pub caller: bool,
     /// The IP address that the last answer to our INVITE came from.

@@ -22,6 +22,7 @@ use crate::sip::message::{Name, Request, Response, set};
 use crate::sip::method::Method;
 use crate::sip::transaction::key::{ClientKey, MAGIC_COOKIE};
 use crate::sip::transaction::{Action, Client, ClientInvite, Timers};
+use crate::sip::via::Via;
 
 /// A request to send and what is needed to send it again.
 #[derive(Debug, Clone)]
@@ -147,6 +148,15 @@ impl ClientEntry {
         self.machine.is_waiting()
     }
 
+    /// The flow that its responses come by.
+    pub fn way_of_response(&self) -> Flow {
+        Flow {
+            connection: self.connection,
+            reconnect: self.connection.map(|_| self.flow.remote),
+            ..self.flow
+        }
+    }
+
     /// Lets go of what an INVITE with a final response needs no more: it is held for 32 s yet, for
     /// late answers of forks.
     pub fn settle(&mut self) {
@@ -254,7 +264,9 @@ impl UserAgent {
             return self.fail_here(outbound, 503, now);
         };
         let mut flow = Flow::new(transport, listener, address);
-        if let (Transport::Tls, Some(hop)) = (transport, outbound.way.hop().cloned()) {
+        if let Some(last) = outbound.way.last_flow_taken() {
+            flow = last;
+        } else if let (Transport::Tls, Some(hop)) = (transport, outbound.way.hop().cloned()) {
             flow.domain = Some(self.domain_of(&hop, outbound.owner));
         } else if is_sips(&outbound.request.uri) {
             // RFC 3261 section 26.2.2: better no call than one that others can hear.
@@ -266,12 +278,8 @@ impl UserAgent {
 
     /// Sends a CANCEL the way its INVITE went, in the same branch (section 9.1).
     pub(super) fn send_in_branch(&mut self, outbound: Outbound, flow: Flow, now: Instant) {
-        let branch = outbound
-            .request
-            .headers
-            .get_named::<ezk_sip_types::header::typed::Via>()
-            .ok()
-            .and_then(|via| via.params.get_val("branch").map(ToString::to_string));
+        let via = outbound.request.headers.get_raw(&Name::VIA).next();
+        let branch = via.and_then(|via| Some(Via::read(via)?.branch.to_owned()));
         if let Some(branch) = branch {
             let bytes = outbound.request.write();
             self.begin(outbound, flow, &branch, bytes, now);

@@ -272,7 +272,7 @@ impl UserAgent {
         if let Some(entry) = self.servers.get_mut(&key) {
             entry.leg = Some(id);
         }
-        let dialog = Dialog::of_callee(&request, envelope, &local_tag);
+        let dialog = Dialog::of_callee(&request, envelope, &local_tag, flow);
         let expires_at = expiry(&request).map(|seconds| now + seconds);
         self.legs.insert(
             id,
@@ -287,6 +287,7 @@ impl UserAgent {
                 local_tag,
                 network: network.unwrap_or_default().of_dialog(),
                 rules,
+                by_last_flow: false,
                 caller: false,
                 peer: None,
                 state: State::Ringing(Box::new(Ringing {

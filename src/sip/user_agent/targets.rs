@@ -2,14 +2,15 @@
 //! the requests that wait for names.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::agent::{UserAgent, Wake};
-use super::flow::Happening;
+use super::flow::{Flow, Happening};
 use super::health::Watched;
 use super::sending::Outbound;
-use crate::sip::address::{NextHop, is_loose};
+use crate::sip::address::{NextHop, is_loose, is_sips};
+use crate::sip::dialog::Dialog;
 use crate::sip::locating::{Answer, Located, Place, Question, arrange};
 use crate::sip::message::{Name, Request};
 
@@ -58,6 +59,10 @@ pub struct Way {
     waits_since: Option<Instant>,
     /// The owner knows another way, by another trunk.
     alternative: bool,
+    /// The flow of the peer's last message, for a dialog whose URIs lead nowhere.
+    last_flow: Option<Flow>,
+    /// It goes by that flow.
+    by_last_flow: bool,
 }
 
 /// Places of a hop that are tried after all others.
@@ -81,7 +86,47 @@ impl Way {
             try_timeout: TRY_TIMEOUT,
             waits_since: None,
             alternative: false,
+            last_flow: None,
+            by_last_flow: false,
         }
+    }
+
+    /// The way of a request inside a dialog: to its first route or its target (RFC 3261 section
+    /// 12.2.1.1). Where that cannot be read or found, to where the last message of the peer came
+    /// from.
+    pub fn of_dialog(dialog: &Dialog) -> Self {
+        // What is `sips:` goes by its own URI or not at all (section 26.2.2): the flow of a message
+        // proves nothing of where the next one must go.
+        let first = dialog.route_set.first().map_or(&dialog.target, |r| &r.uri);
+        let secure = is_sips(first) || is_sips(&dialog.target);
+        let mut way = Way {
+            last_flow: dialog.last_flow.filter(|_| !secure),
+            ..Way::nowhere()
+        };
+        let Some(hop) = dialog.next_hop() else {
+            return way;
+        };
+        // A link-local address is one of a link (RFC 4007 section 6): that of the peer's messages.
+        if let (Some(last), Some(named)) = (dialog.last_flow, hop.address())
+            && let (IpAddr::V6(ip), SocketAddr::V6(mut zoned)) = (named.ip(), last.remote)
+            && ip.is_unicast_link_local()
+            && *zoned.ip() == ip
+        {
+            zoned.set_port(named.port());
+            way.places.push_back(Place {
+                transport: hop.transport.unwrap_or(last.transport),
+                address: zoned.into(),
+            });
+            way.hop = Some(hop);
+            return way;
+        }
+        way.hops.push_back((hop, None));
+        way
+    }
+
+    /// The flow of the peer's last message, where the request goes by it.
+    pub fn last_flow_taken(&self) -> Option<Flow> {
+        self.last_flow.filter(|_| self.by_last_flow)
     }
 
     /// The same way of an owner who may know another one.
@@ -264,6 +309,9 @@ impl UserAgent {
                     outbound.way.places = late.places;
                     continue;
                 }
+                if let (None, Some(flow)) = (outbound.way.here, outbound.way.last_flow) {
+                    return self.send_by_last_flow(outbound, flow, now);
+                }
                 let status = outbound.failure;
                 return self.fail_outbound(outbound, status, now);
             };
@@ -274,6 +322,25 @@ impl UserAgent {
                 Located::Unknown => return self.park(outbound, now),
             }
         }
+    }
+
+    /// Sends a request of a dialog whose URIs lead nowhere to where the last message of the peer
+    /// came from.
+    fn send_by_last_flow(&mut self, mut outbound: Outbound, flow: Flow, now: Instant) {
+        let leg = outbound.owner.leg().and_then(|leg| self.legs.get_mut(&leg));
+        let known = leg.is_some_and(|leg| std::mem::replace(&mut leg.by_last_flow, true));
+        if !known {
+            let uri = &outbound.request.uri;
+            tracing::warn!(?uri, remote = %flow.remote, transport = %flow.transport,
+                "target of a sip dialog cannot be read or found: requests go to where its last message came from");
+        }
+        let place = Place {
+            transport: flow.transport,
+            address: flow.remote,
+        };
+        outbound.way.here = Some(place);
+        outbound.way.by_last_flow = true;
+        self.send_to(outbound, place, now);
     }
 
     /// Sends a request once more to where it was sent last.
