@@ -49,6 +49,11 @@ class Watch {
     return Number(/packets (\d+)/.exec(this.#filter(`list counter inet watch ${counter}`))[1]);
   }
 
+  /** Requests that got no answer. */
+  unanswered() {
+    return this.packets("asked") - this.packets("answered");
+  }
+
   /** From now on the registrar hears no STUN. */
   deafen() {
     this.#filter(`
@@ -106,18 +111,20 @@ behaviour("a way on which STUN dies is registered anew once, and kept open by li
   const { gateway, watch, registers } = await checked(world);
   try {
     watch.deafen();
-    const asked = watch.packets("asked");
     // 39.5 s after the first request without an answer.
     await until(() => registers().length === 2, "a REGISTER", 46000, 200);
+    // Requests that come before the rule drops them are answered, and those of the new flow may have
+    // begun before this counts: neither moment is the test's to choose.
+    assert.ok(watch.unanswered() >= 7, `${watch.unanswered()} requests without an answer`);
     assert.equal(await gateway.metric('trunkline_sip_flow_failures_total{why="silent"}'), 1);
-    assert.equal(watch.packets("asked") - asked, 7);
     assert.equal(watch.packets("line_ends"), 0);
     await until(() => watch.packets("line_ends") >= 2, "line ends", 50000, 200);
     assert.equal(await gateway.metric("trunkline_sip_without_stun_total"), 1);
     assert.equal(await gateway.metric("trunkline_sip_flow_failures_total"), 1);
     await sleep(3500);
     assert.equal(registers().length, 2, registers().join("\n"));
-    assert.equal(watch.packets("asked") - asked, 14);
+    // Seven transmissions (RFC 8489 section 6.2.1) on each of the two flows, and no more.
+    assert.equal(watch.unanswered(), 14);
   } finally {
     watch.stop();
   }
