@@ -173,6 +173,8 @@ impl Gateway {
 
         let registrations = sip.clone();
         let faults = supervisor.clone();
+        // Checked when the settings were read.
+        let trusted_proxies = settings.http.proxies().unwrap_or_default();
         let door = Door {
             exchange: Arc::clone(&exchange),
             directory: Arc::clone(&directory),
@@ -188,14 +190,20 @@ impl Gateway {
             },
             refusals: signaling::Refusals::new(tokio::time::Instant::now()),
             allowed_origins: settings.http.allowed_origins.clone(),
+            host_names: settings.http.host_names.clone(),
+            trusted_proxies: trusted_proxies.clone(),
             metrics,
             health: Box::new(move || health(&registrations, faults.fault())),
             open: Arc::default(),
         };
         let stop = watch::Sender::new(false);
         let routes = signaling::router(Arc::new(door));
-        let most = settings.http.max_sockets.saturating_mul(2);
-        let http_server = signaling::serve(listener, routes, most, stop.subscribe());
+        let accepted = signaling::ConnectionLimits {
+            connections: settings.http.max_connections,
+            connections_per_address: settings.http.max_connections_per_address,
+            trusted_proxies,
+        };
+        let http_server = signaling::serve(listener, routes, accepted, stop.subscribe());
         tokio::spawn(supervisor.watch(Task::Http, http_server));
         let sip_addresses: Vec<String> = sip
             .local_addresses()

@@ -92,6 +92,21 @@ impl Settings {
         if !matches!(self.log.format.as_str(), "human" | "json") {
             return refuse("log.format", &self.log.format, "\"human\" or \"json\"");
         }
+        if let Err(entry) = self.http.proxies() {
+            return refuse(
+                "http.trusted_proxies",
+                entry,
+                "IP addresses and ranges such as \"10.0.0.0/8\"",
+            );
+        }
+        let is_unusable = |name: &&String| name.is_empty() || name.contains([':', '/', ' ', '[']);
+        if let Some(name) = self.http.host_names.iter().find(is_unusable) {
+            return refuse(
+                "http.host_names",
+                name,
+                "names such as \"phone.example\", without scheme and port",
+            );
+        }
         if self.media.opus_complexity > 10 {
             let written = self.media.opus_complexity.to_string();
             return refuse("media.opus_complexity", &written, "0 to 10");
@@ -324,6 +339,14 @@ mod tests {
                 ["trunk[0].inbound_username", "together"],
             ),
             ("[log]\nformat = 'xml'", ["log.format", "human"]),
+            (
+                "[http]\ntrusted_proxies = ['10.0.0.0/8', 'proxy']",
+                ["http.trusted_proxies", "\"proxy\""],
+            ),
+            (
+                "[http]\nhost_names = ['https://phone.example']",
+                ["http.host_names", "without scheme"],
+            ),
             (
                 "[[user]]\nname = 'u'\npassword = 'p'\ntrunk = 'none'",
                 ["user[0].trunk", "name of a [[trunk]]"],

@@ -55,7 +55,7 @@ impl Process {
         let srtp = if srtp { "required" } else { "off" };
         let configuration = format!(
             "[http]\nlisten = \"127.0.0.1:0\"\nmax_sockets = {room}\n\
-             max_sockets_per_address = {room}\n\
+             max_sockets_per_address = {room}\nmax_connections_per_address = {room}\n\
              [sip]\nlisten = [\"udp:127.0.0.1:0\"]\n\
              [webrtc]\naddresses = [\"127.0.0.1\"]\n\
              [media]\nworkers = 1\nsilence_timeout = 3600\n\

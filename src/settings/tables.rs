@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::redacted::Redacted;
@@ -80,6 +81,14 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Origins of pages that may open `/rtc`; empty: the page's own host only; `*`: any.
     pub allowed_origins: Vec<String>,
+    /// Names that the gateway answers to, besides addresses and `localhost`; `*`: any.
+    pub host_names: Vec<String>,
+    /// Addresses and ranges of proxies that tell the client's address.
+    pub trusted_proxies: Vec<String>,
+    /// TCP connections at most.
+    pub max_connections: usize,
+    /// TCP connections of one address (in IPv6 of one /64) at most.
+    pub max_connections_per_address: usize,
     /// Open sockets at most.
     pub max_sockets: usize,
     /// Open sockets of one address at most.
@@ -93,10 +102,26 @@ impl Default for Http {
         Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             allowed_origins: Vec::new(),
+            host_names: Vec::new(),
+            trusted_proxies: Vec::new(),
+            max_connections: 20_000,
+            max_connections_per_address: 1_000,
             max_sockets: 10_000,
             max_sockets_per_address: 500,
             idle_timeout: 60,
         }
+    }
+}
+
+impl Http {
+    /// `trusted_proxies` as ranges; an error is the entry that is none.
+    pub fn proxies(&self) -> Result<Vec<IpNet>, &str> {
+        let read = |text: &String| {
+            let address = || text.parse::<IpAddr>().map(IpNet::from);
+            text.parse::<IpNet>().or_else(|_| address()).ok()
+        };
+        let all = self.trusted_proxies.iter();
+        all.map(|text| read(text).ok_or(text.as_str())).collect()
     }
 }
 

@@ -1,18 +1,22 @@
 //! The HTTP listener's routes and the limits at the door.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use ipnet::IpNet;
 
+use super::forwarded::{self, Client};
+use super::host::{self, BadHost};
 use super::json::{IceServer, Number};
+use super::occupancy::{Occupancy, Place};
 use super::refusals::Refusals;
 use super::sign_in::SignIn;
 use super::{page, session};
@@ -60,6 +64,10 @@ pub struct Door {
     pub refusals: Refusals,
     /// Origins that may open `/rtc`, besides the page's own.
     pub allowed_origins: Vec<String>,
+    /// Names that the gateway answers to, besides addresses and loopback names; `*`: any.
+    pub host_names: Vec<String>,
+    /// Proxies whose word on the client's address is taken.
+    pub trusted_proxies: Vec<IpNet>,
     /// Writes the metrics.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// Says whether the SIP side is well, for `/health`.
@@ -71,36 +79,26 @@ pub struct Door {
 /// Counts sockets, in all and by address.
 #[derive(Debug, Default)]
 pub struct OpenSockets {
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    occupancy: Arc<Occupancy>,
     next: AtomicU64,
 }
 
 /// One counted socket.
 #[derive(Debug)]
 pub(super) struct Admitted {
-    open: Arc<OpenSockets>,
-    address: IpAddr,
+    _place: Place,
     /// Unique in the process.
     pub(super) number: u64,
 }
 
 impl OpenSockets {
-    fn admit(self: &Arc<Self>, address: IpAddr, limits: &DoorLimits) -> Option<Admitted> {
-        let mut by_address = self
-            .by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let all: usize = by_address.values().sum();
-        let here = by_address.entry(address).or_insert(0);
-        if all >= limits.sockets || *here >= limits.sockets_per_address {
-            return None;
-        }
-        *here += 1;
+    /// `of_one` is the limit of one address, none for a proxy that tells no client.
+    fn admit(&self, address: IpAddr, most: usize, of_one: Option<usize>) -> Option<Admitted> {
+        let place = self.occupancy.admit(address, most, of_one).ok()?;
         metrics::gauge!("trunkline_sockets_open").increment(1);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         Some(Admitted {
-            open: Arc::clone(self),
-            address,
+            _place: place,
             number,
         })
     }
@@ -109,17 +107,6 @@ impl OpenSockets {
 impl Drop for Admitted {
     fn drop(&mut self) {
         metrics::gauge!("trunkline_sockets_open").decrement(1);
-        let mut by_address = self
-            .open
-            .by_address
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = by_address.get_mut(&self.address) {
-            *here -= 1;
-            if *here == 0 {
-                by_address.remove(&self.address);
-            }
-        }
     }
 }
 
@@ -130,7 +117,36 @@ pub fn router(door: Arc<Door>) -> Router {
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .fallback(get(page::serve))
+        .layer(middleware::from_fn_with_state(Arc::clone(&door), identify))
         .with_state(door)
+}
+
+/// Finds out who asks, and refuses requests for hosts that we are not.
+async fn identify(
+    State(door): State<Arc<Door>>,
+    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let client = forwarded::client(remote, request.headers(), &door.trusted_proxies);
+    if let Err(error) = host::check_host(request.headers(), &door.host_names) {
+        let (status, text) = match error {
+            BadHost::Malformed => (StatusCode::BAD_REQUEST, "one readable Host is expected\n"),
+            BadHost::Unknown => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "This gateway does not answer to the host name of this request. If it is one of \
+                 its own, add it to http.host_names in the configuration.\n",
+            ),
+        };
+        ::metrics::counter!("trunkline_sockets_refused_total", "reason" => "host").increment(1);
+        let host = request.headers().get(header::HOST);
+        let host = host.map(|host| host.as_bytes()).unwrap_or_default();
+        let host = String::from_utf8_lossy(host);
+        door.refusals.note(client.address, "host", "", &host);
+        return (status, text).into_response();
+    }
+    request.extensions_mut().insert(client);
+    next.run(request).await
 }
 
 async fn health(State(door): State<Arc<Door>>) -> Response {
@@ -164,10 +180,11 @@ async fn metrics(State(door): State<Arc<Door>>) -> Response {
 
 async fn open_socket(
     State(door): State<Arc<Door>>,
-    ConnectInfo(remote): ConnectInfo<SocketAddr>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
+    let remote = client.address;
     let refuse = |status: StatusCode, reason: &'static str| {
         ::metrics::counter!("trunkline_sockets_refused_total", "reason" => reason).increment(1);
         let origin = headers.get(header::ORIGIN).map(|origin| origin.as_bytes());
@@ -175,13 +192,15 @@ async fn open_socket(
         door.refusals.note(remote, reason, "", &origin);
         (status, reason).into_response()
     };
-    if !is_allowed_origin(&headers, &door.allowed_origins) {
+    if !host::is_allowed_origin(&headers, &door.allowed_origins, client.scheme) {
         return refuse(StatusCode::FORBIDDEN, "origin");
     }
     if door.exchange.is_draining() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "draining");
     }
-    let Some(admitted) = door.open.admit(remote.ip(), &door.limits) else {
+    let of_one = (!client.is_proxy).then_some(door.limits.sockets_per_address);
+    let admitted = door.open.admit(remote.ip(), door.limits.sockets, of_one);
+    let Some(admitted) = admitted else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "limit");
     };
     upgrade
@@ -191,81 +210,4 @@ async fn open_socket(
         .max_message_size(LONGEST_MESSAGE)
         .max_frame_size(LONGEST_MESSAGE)
         .on_upgrade(move |socket| session::run(socket, door, admitted, remote))
-}
-
-/// A browser always says where its page is from; programs need not.
-fn is_allowed_origin(headers: &HeaderMap, allowed: &[String]) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else {
-        return true;
-    };
-    let Ok(origin) = origin.to_str() else {
-        return false;
-    };
-    if allowed
-        .iter()
-        .any(|one| one == "*" || one.eq_ignore_ascii_case(origin))
-    {
-        return true;
-    }
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    origin.split_once("://").map(|(_, rest)| rest) == host
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(origin: Option<&str>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            header::HOST,
-            "gateway.example:8080".parse().expect("a header"),
-        );
-        if let Some(origin) = origin {
-            headers.insert(header::ORIGIN, origin.parse().expect("a header"));
-        }
-        headers
-    }
-
-    #[test]
-    fn a_page_from_elsewhere_must_be_named() {
-        assert!(is_allowed_origin(&headers(None), &[]));
-        assert!(is_allowed_origin(
-            &headers(Some("https://gateway.example:8080")),
-            &[]
-        ));
-        let other = headers(Some("https://shop.example"));
-        assert!(!is_allowed_origin(&other, &[]));
-        assert!(is_allowed_origin(
-            &other,
-            &["https://shop.example".to_owned()]
-        ));
-        assert!(is_allowed_origin(&other, &["*".to_owned()]));
-    }
-
-    #[test]
-    fn sockets_are_counted_by_address_and_in_all() {
-        let limits = DoorLimits {
-            sockets: 3,
-            sockets_per_address: 2,
-            calls_per_socket: 1,
-            idle: Duration::ZERO,
-            hello: Duration::ZERO,
-        };
-        let open = Arc::new(OpenSockets::default());
-        let one = IpAddr::from([192, 0, 2, 1]);
-        let two = IpAddr::from([192, 0, 2, 2]);
-        let first = open.admit(one, &limits).expect("room");
-        let _second = open.admit(one, &limits).expect("room");
-        assert!(
-            open.admit(one, &limits).is_none(),
-            "two of one address at most"
-        );
-        let _third = open.admit(two, &limits).expect("room");
-        assert!(open.admit(two, &limits).is_none(), "three in all at most");
-        drop(first);
-        assert!(open.admit(two, &limits).is_some());
-    }
 }

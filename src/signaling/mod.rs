@@ -7,18 +7,22 @@
 mod allowance;
 mod door;
 mod error;
+mod forwarded;
+mod host;
 mod json;
 mod listener;
+mod occupancy;
 mod page;
 mod reading;
 mod refusals;
 mod session;
 mod sign_in;
 mod telling;
+mod timed_stream;
 
 pub use door::{Door, DoorLimits, router};
 pub use error::Error;
 pub use json::{IceServer, Number};
-pub use listener::serve;
+pub use listener::{ConnectionLimits, serve};
 pub use refusals::Refusals;
 pub use sign_in::{Credentials, Identity, SignIn, StaticUser, TokenVerifier};

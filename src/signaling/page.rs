@@ -5,8 +5,9 @@ use axum::response::{IntoResponse, Response};
 
 include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 
-/// Allows the page what it uses and nothing else.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
+/// Allows the page what it uses and nothing else. `'self'` includes `ws:` and `wss:` of the page's
+/// own host (CSP Level 3).
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self'; \
     media-src 'self' blob: mediastream:; img-src 'self' data:; frame-ancestors 'self'";
 
 /// One file of the page.

@@ -111,7 +111,7 @@ pub(super) async fn run(
             over
         }
     };
-    // Dropping the delivery queue tells every call that this page has gone.
+    // Tells every call that this page has gone.
     session.leave(over).await;
 }
 
@@ -470,6 +470,12 @@ impl Session {
         &mut self,
         message: Option<Result<Message, axum::Error>>,
     ) -> Result<Option<FromPage>, Over> {
+        // Pings and binary frames cost an answer each: every frame counts.
+        if matches!(message, Some(Ok(_))) && !self.allowance.take(Instant::now()) {
+            self.refuse("rate-limited", "more than 100 messages a second", None)
+                .await?;
+            return Err(Over::Close("error", 1008));
+        }
         let text = match message {
             None => return Err(Over::Gone),
             Some(Err(error)) => {
@@ -493,11 +499,6 @@ impl Session {
                 return Ok(None);
             }
         };
-        if !self.allowance.take(Instant::now()) {
-            self.refuse("rate-limited", "more than 100 messages a second", None)
-                .await?;
-            return Err(Over::Close("error", 1008));
-        }
         match serde_json::from_str(&text) {
             Ok(message) => Ok(Some(message)),
             Err(error) if error.is_data() => {

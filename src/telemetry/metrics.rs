@@ -206,7 +206,16 @@ const METRICS: &[Metric] = &[
         help: "Page connections refused, by reason",
         labels: &[(
             "reason",
-            Known(&["connections", "draining", "limit", "origin", "silent"]),
+            Known(&[
+                "connections",
+                "connections_per_address",
+                "draining",
+                "host",
+                "limit",
+                "not_reading",
+                "origin",
+                "silent",
+            ]),
         )],
     },
     Metric {

@@ -42,6 +42,7 @@ mod network_errors;
 mod registration;
 mod secure_sip;
 mod set_up_time;
+mod shared_door;
 mod sign_in;
 mod silent_sockets;
 mod srtp;

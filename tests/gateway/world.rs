@@ -226,7 +226,8 @@ impl World {
     /// The body of a page of the HTTP listener.
     pub async fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.http).await.expect("it listens");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("written");
         let mut response = String::new();
         tokio::time::timeout(PATIENCE, stream.read_to_string(&mut response))
