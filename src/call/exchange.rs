@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::directory::{Directory, LookUp, SocketSender};
+use super::called;
+use super::directory::{Directory, SocketSender};
 use super::fallback::Attempt;
 use super::handle::{CallHandle, QUEUE};
 use super::incoming::Invitation;
@@ -328,12 +329,16 @@ impl Exchange {
     }
 
     async fn ring(&self, incoming: sip::Incoming) -> Result<(), EndReason> {
-        let called = incoming.request_user.clone();
+        let numbers: Vec<&str> = [Some(&incoming.request_user), incoming.otherwise.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
         let refuse = |reason: EndReason| {
             tracing::info!(
                 source = %incoming.source,
                 sip_call_id = %incoming.call_id,
-                called = %called,
+                called = %incoming.request_user,
                 reason = reason.code(),
                 "incoming call refused"
             );
@@ -348,17 +353,15 @@ impl Exchange {
             .trunks
             .get(&name)
             .ok_or_else(|| refuse(EndReason::Internal))?;
-        // A call to a user's own line needs no route.
-        let user = incoming
-            .account
-            .clone()
-            .or_else(|| self.resources.routes.inbound(&name, &called))
-            .ok_or_else(|| refuse(EndReason::NotFound))?;
-        let pages = match self.resources.directory.look_up(&user) {
-            LookUp::Unknown => return Err(refuse(EndReason::NotFound)),
-            LookUp::Absent => return Err(refuse(EndReason::Unavailable)),
-            LookUp::Pages(pages) => pages,
-        };
+        let found = called::find(
+            &self.resources.routes,
+            &self.resources.directory,
+            &name,
+            incoming.account.as_deref(),
+            &numbers,
+        )
+        .map_err(&refuse)?;
+        let (called, user, pages) = (found.number, found.user, found.pages);
         let open = self.admit().map_err(&refuse)?;
         let offer = incoming.body.clone().map(translate::text);
         // The end that the offer names decides; a call without one answers in the family of SIP.

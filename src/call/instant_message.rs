@@ -6,7 +6,8 @@
 )]
 
 use super::EndReason;
-use super::directory::{Delivery, LookUp, SocketSender};
+use super::called;
+use super::directory::{Delivery, SocketSender};
 use super::exchange::Exchange;
 use crate::sip;
 
@@ -212,17 +213,19 @@ impl Exchange {
 
     fn hand_over(&self, message: sip::IncomingMessage) -> Result<(), EndReason> {
         let trunk = message.trunk.ok_or(EndReason::Forbidden)?;
-        let to = message.request_user;
-        // One to a user's own line needs no route.
-        let user = message
-            .account
-            .or_else(|| self.resources.routes.inbound(&trunk, &to))
-            .ok_or(EndReason::NotFound)?;
-        let pages = match self.resources.directory.look_up(&user) {
-            LookUp::Unknown => return Err(EndReason::NotFound),
-            LookUp::Absent => return Err(EndReason::Unavailable),
-            LookUp::Pages(pages) => pages,
-        };
+        let numbers: Vec<&str> = [Some(&message.request_user), message.otherwise.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let found = called::find(
+            &self.resources.routes,
+            &self.resources.directory,
+            &trunk,
+            message.account.as_deref(),
+            &numbers,
+        )?;
+        let (to, pages) = (found.number, found.pages);
         let notice = MessageNotice::Received {
             from: message.from_user,
             name: message.from_name,

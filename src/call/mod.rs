@@ -6,6 +6,7 @@
 
 pub mod message;
 
+mod called;
 mod directory;
 mod end_reason;
 mod error;

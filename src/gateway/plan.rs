@@ -3,6 +3,7 @@
 mod addresses;
 mod identity;
 mod latching;
+mod registered;
 mod rtp;
 mod trunk;
 
@@ -113,14 +114,14 @@ impl Plan {
             if trunk::shows_keys(trunk, &policy) {
                 shows_keys.push(trunk.name.clone());
             }
-            let registered = trunk.username.clone().filter(|_| trunk.register);
+            let registered = registered::user(trunk).filter(|_| trunk.register);
             let of_trunk = TrunkRules {
                 rules: Rules {
                     delayed_offer: trunk.delayed_offer,
                     digits: trunk::digits(index, trunk)?,
                     ..call_rules(settings, browser.clone(), policy)
                 },
-                from_user: trunk.from_user.clone().or(registered),
+                from_user: trunk.from_user.clone().or(registered.map(str::to_owned)),
                 caller_id: identity::caller_id(index, trunk)?,
                 page_headers: identity::page_headers(index, trunk)?,
                 inband_digits: trunk.inband_digits,
@@ -131,7 +132,7 @@ impl Plan {
                 .user
                 .iter()
                 .filter(|user| user.trunk.as_ref() == Some(&trunk.name))
-                .map(|user| trunk::account(user, trunk))
+                .map(|user| registered::account(user, trunk))
                 .collect();
             let trunk = sip::Trunk {
                 accounts,

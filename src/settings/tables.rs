@@ -387,6 +387,9 @@ pub struct User {
     /// That line's name at the PBX; absent: the user's name.
     #[serde(default)]
     pub trunk_username: Option<String>,
+    /// The line's name for digest authentication; absent: `trunk_username`.
+    #[serde(default)]
+    pub trunk_auth_username: Option<String>,
     /// For digest authentication of the line.
     #[serde(default)]
     pub trunk_password: Option<Secret>,
@@ -404,6 +407,7 @@ impl User {
             display_name: None,
             trunk: None,
             trunk_username: None,
+            trunk_auth_username: None,
             trunk_password: None,
             trunk_register: default_trunk_register(),
         }

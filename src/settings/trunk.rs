@@ -29,8 +29,11 @@ pub struct Trunk {
     pub routes: Vec<String>,
     /// The host part of From and To; absent: that of `target`.
     pub domain: Option<String>,
-    /// For digest authentication and registration.
+    /// The user who is registered, and the name for digest authentication; one with `@` is the
+    /// latter only where `from_user` is given.
     pub username: Option<String>,
+    /// The name for digest authentication; absent: `username`.
+    pub auth_username: Option<String>,
     /// Likewise.
     pub password: Option<Secret>,
     /// Register `username` at the PBX.
@@ -130,8 +133,11 @@ pub struct Trunk {
     pub visited_network_id: String,
     /// P-Charging-Vector: likewise.
     pub charging_vector: String,
-    /// Its calls are for the identity in P-Called-Party-ID.
+    /// The same as `called_number = "p-called-party-id"`.
     pub called_party_id: bool,
+    /// `request`, `to` or `p-called-party-id`: where the called number of its calls stands; absent:
+    /// in the request URI, and in To for calls to the Contact that was registered.
+    pub called_number: Option<String>,
 }
 
 /// One row of `caller_id`
@@ -176,6 +182,7 @@ impl Default for Trunk {
             routes: Vec::new(),
             domain: None,
             username: None,
+            auth_username: None,
             password: None,
             register: false,
             register_expires: 300,
@@ -231,6 +238,7 @@ impl Default for Trunk {
             visited_network_id: "remove".to_owned(),
             charging_vector: "remove".to_owned(),
             called_party_id: false,
+            called_number: None,
         }
     }
 }

@@ -57,9 +57,13 @@ pub struct Incoming {
     pub leg: LegId,
     /// The trunk it came from; `None` when the source is nobody we know.
     pub trunk: Option<String>,
-    /// User part of the request URI; for a call to a contact that we registered, the registered
-    /// user.
+    /// The called number, by the trunk's policy ([`CalledNumber`](super::CalledNumber)): that of
+    /// the request URI, without its parameters; for a call to a contact that we registered, the
+    /// registered user or the number in To.
     pub request_user: String,
+    /// The registered user, where `request_user` is the number in To: the call is for this one
+    /// where that leads to no user.
+    pub otherwise: Option<String>,
     /// The user to whose account's contact the call came.
     pub account: Option<String>,
     /// User part of To.

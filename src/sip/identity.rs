@@ -2,9 +2,10 @@
 //! to a caller (RFC 3323, 3325, 5806, 7044; Remote-Party-ID as equipment writes it).
 
 use super::address::{Address, sip_uri, split_params, user_of};
-use super::message::{Headers, Name, elements};
+use super::message::{Headers, Name, Request, elements};
 use super::network_headers::{NetworkPolicy, is_network_header};
 use super::octets::shown;
+use super::uri::Uri;
 
 /// What a page is told of a caller who withholds their number, and the user part of From of one of
 /// ours who does (RFC 3323 section 4.1.1.3).
@@ -264,25 +265,42 @@ fn remote_party(headers: &Headers) -> Option<Caller> {
     (!user.is_empty()).then_some(Caller { user, name })
 }
 
+/// The name by which a page is told the request URI, which is no header.
+const REQUEST_URI: &str = "Request-URI";
+
 /// True for a tel URI.
 pub fn is_tel(uri: &str) -> bool {
     uri.get(..4)
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"))
 }
 
-/// The number of a tel URI without visual separators (RFC 3966 section 3), else the user part
-/// without the parameters that a telephone subscriber may have there (RFC 3261 section 19.1.6).
+/// The number that a URI names: the user part without the parameters that a telephone subscriber may
+/// have there (RFC 3261 section 19.1.6: `;npdi;rn=`, `;isub=`, `;phone-context=`), and of `tel:` and
+/// `user=phone` without visual separators (RFC 3966 section 3). A user who has no number keeps the
+/// name as it is.
 pub fn number_of(uri: &str) -> String {
     let user = user_of(uri);
     if is_tel(uri) {
-        return user.chars().filter(|c| !"-.()".contains(*c)).collect();
+        return user.chars().filter(|c| !is_separator(*c)).collect();
     }
-    match user.split_once(';') {
-        Some((number, _)) if number.starts_with(|c: char| c == '+' || c.is_ascii_digit()) => {
-            number.to_owned()
-        }
-        _ => user,
+    let is_phone = Uri::read(uri).param("user");
+    let is_phone = is_phone.is_some_and(|kind| kind.eq_ignore_ascii_case("phone"));
+    let begins = |c: char| "+*#".contains(c) || c.is_ascii_digit() || is_phone && c == '(';
+    let number = match user.split_once(';') {
+        Some((number, _)) if number.starts_with(begins) => number,
+        _ => &user,
+    };
+    // Much equipment writes user=phone beside names too: `john.doe` is no number.
+    let is_part = |c: char| "+*#".contains(c) || c.is_ascii_digit() || is_separator(c);
+    match is_phone && number.chars().all(is_part) && number.contains(|c: char| c.is_ascii_digit()) {
+        true => number.chars().filter(|c| !is_separator(*c)).collect(),
+        false => number.to_owned(),
     }
+}
+
+/// A visual separator of RFC 3966, or the space that some write for one.
+fn is_separator(c: char) -> bool {
+    "-.() ".contains(c)
 }
 
 /// Who sent the call on last, by Diversion (RFC 5806) or else History-Info (RFC 7044).
@@ -391,13 +409,20 @@ fn param_number(params: &str, name: &str) -> Option<u16> {
 
 /// The headers of an INVITE that a page sees: those of the trunk's list, by the names of the list,
 /// several values of one name joined. What is too long is left out whole.
-pub fn passed(policy: &IdentityPolicy, headers: &Headers) -> Vec<(String, String)> {
+///
+/// [`REQUEST_URI`] in that list stands for the request URI as it was received, with the parameters of
+/// its number.
+pub fn passed(policy: &IdentityPolicy, request: &Request) -> Vec<(String, String)> {
     let (mut passed, mut bytes) = (Vec::new(), 0);
     for name in &policy.passed_headers {
-        let values: Vec<&str> = headers
-            .get_raw(&Name::from(name.as_str()))
-            .map(|value| value.trim())
-            .collect();
+        let values: Vec<&str> = match name.eq_ignore_ascii_case(REQUEST_URI) {
+            true => vec![request.uri.as_str()],
+            false => request
+                .headers
+                .get_raw(&Name::from(name.as_str()))
+                .map(|value| value.trim())
+                .collect(),
+        };
         let value = values.join(", ");
         let value: String = shown(value).chars().filter(|c| !c.is_control()).collect();
         let size = name.len() + value.len();

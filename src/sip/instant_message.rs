@@ -38,9 +38,10 @@ pub struct IncomingMessage {
     pub id: MessageId,
     /// The trunk it came from; `None` when the source is nobody we know.
     pub trunk: Option<String>,
-    /// User part of the request URI; for a message to a contact that we registered, the
-    /// registered user.
+    /// The called number, as [`Incoming::request_user`](super::Incoming).
     pub request_user: String,
+    /// As [`Incoming::otherwise`](super::Incoming).
+    pub otherwise: Option<String>,
     /// The user of ours whose registered account it is for.
     pub account: Option<String>,
     /// The sender's number or user, by the trunk's policy; `anonymous` where withheld.

@@ -6,6 +6,7 @@
 
 mod address;
 mod admission;
+mod called;
 mod config;
 mod deadlines;
 mod dialog;
@@ -45,6 +46,7 @@ mod warning;
 mod tests;
 
 pub use address::{Address, NextHop, escape_user, is_route, sip_uri, split_list, user_of};
+pub use called::CalledNumber;
 pub use config::{
     Account, Aka, Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen,
     Prack, Registered, Registration, Strangers, Target, Tls, Transport, Trunk, TrunkTarget,

@@ -2,8 +2,9 @@
 //! access is, which network is visited, by which identifier the call is charged, which identity
 //! was called. A trunk that is not trusted is told nothing of it, and no page ever is.
 
-use super::address::{Address, split_params};
-use super::identity::{IdentityPolicy, number_of};
+use super::address::split_params;
+use super::called::CalledNumber;
+use super::identity::IdentityPolicy;
 use super::message::{Headers, Name, Response, elements};
 
 /// Where the caller's access is (RFC 7315 section 4.4).
@@ -44,8 +45,8 @@ pub struct NetworkPolicy {
     pub visited: Carriage,
     /// P-Charging-Vector; one without `icid-value` gets one.
     pub charging: Carriage,
-    /// Its calls are for the identity in P-Called-Party-ID (section 4.2), where they have one.
-    pub called_party: bool,
+    /// Where the number that its requests are for stands.
+    pub called: CalledNumber,
 }
 
 /// The headers of one dialog or one request outside of any.
@@ -161,17 +162,6 @@ fn icid_of(vector: &str) -> Option<String> {
     let writable = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, ';' | ',');
     let usable = (1..=LONGEST_ICID).contains(&icid.len()) && icid.chars().all(writable);
     usable.then_some(icid)
-}
-
-/// Who was called, where the trunk says so: the user or number of P-Called-Party-ID.
-pub fn called_party(policy: &IdentityPolicy, headers: &Headers) -> Option<String> {
-    if !policy.network.called_party {
-        return None;
-    }
-    let called = elements(headers, &Name::from("P-Called-Party-ID"))
-        .first()
-        .and_then(|element| Address::parse(element).ok())?;
-    Some(number_of(&called.uri)).filter(|user| !user.is_empty())
 }
 
 /// True for an answer that wants Security-Agreement (RFC 3329 section 2.3), which we do not do:

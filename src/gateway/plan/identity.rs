@@ -35,7 +35,7 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<IdentityPo
             access: carriage(index, trunk, ACCESS_NETWORK_INFO)?,
             visited: carriage(index, trunk, VISITED_NETWORK_ID)?,
             charging: carriage(index, trunk, CHARGING_VECTOR)?,
-            called_party: trunk.called_party_id,
+            called: super::registered::called(index, trunk)?,
         },
     })
 }

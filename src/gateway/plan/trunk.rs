@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{identity, latching, parse_transport, unusable};
+use super::{identity, latching, parse_transport, registered, unusable};
 use crate::codec::Codec;
 use crate::protection::CryptoSuite;
 use crate::redacted::Redacted;
@@ -151,9 +151,8 @@ pub(super) fn certificate(
 /// The trunk as the SIP user agent knows it.
 pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Trunk, Error> {
     let (targets, sips) = targets(index, trunk)?;
-    let credentials = |username: &Option<String>, password: Option<&settings::Secret>| {
+    let credentials = |username: Option<&String>, password: Option<&settings::Secret>| {
         username
-            .as_ref()
             .zip(password)
             .map(|(username, password)| sip::Credentials {
                 username: username.clone(),
@@ -164,12 +163,10 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
     let keyed = settings::Secret(Redacted::default());
     let password = trunk.password.as_ref();
     let password = password.or(trunk.aka_key.as_ref().map(|_| &keyed));
-    let registration = trunk
-        .username
-        .as_ref()
+    let registration = registered::user(trunk)
         .filter(|_| trunk.register)
         .map(|user| sip::Registration {
-            user: user.clone(),
+            user: user.to_owned(),
             expires: trunk.register_expires,
             outbound: trunk.register_outbound,
         });
@@ -191,8 +188,11 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         routes: routes(index, trunk)?,
         try_timeout: try_timeout(index, trunk)?,
         health: health(index, trunk)?,
-        credentials: credentials(&trunk.username, password),
-        inbound: credentials(&trunk.inbound_username, trunk.inbound_password.as_ref()),
+        credentials: credentials(registered::digest_name(trunk), password),
+        inbound: credentials(
+            trunk.inbound_username.as_ref(),
+            trunk.inbound_password.as_ref(),
+        ),
         aka: aka(index, trunk)?,
         accept_from,
         registration,
@@ -248,31 +248,6 @@ fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
         *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
     }
     Some(bytes)
-}
-
-/// The line that a user has at that trunk.
-pub(super) fn account(user: &settings::User, trunk: &settings::Trunk) -> sip::Account {
-    let name = user.trunk_username.as_ref().unwrap_or(&user.name);
-    sip::Account {
-        user: user.name.clone(),
-        registration: sip::Registration {
-            user: name.clone(),
-            expires: trunk.register_expires,
-            outbound: trunk.register_outbound,
-        },
-        credentials: user
-            .trunk_password
-            .as_ref()
-            .map(|password| sip::Credentials {
-                username: name.clone(),
-                password: password.0.clone(),
-            }),
-        registered: match user.trunk_register.as_str() {
-            "always" => sip::Registered::Always,
-            "never" => sip::Registered::Never,
-            _ => sip::Registered::Present,
-        },
-    }
 }
 
 /// How digits reach it.

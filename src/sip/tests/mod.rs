@@ -23,6 +23,7 @@ mod messages;
 mod multipart;
 mod must_get_right;
 mod network_headers;
+mod numbers;
 mod own_address;
 mod probed_by_default;
 mod redirections;

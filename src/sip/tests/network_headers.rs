@@ -22,7 +22,7 @@ fn told() -> Trunk {
         access: set(ACCESS),
         visited: set("\"Visited network number 1\""),
         charging: set("icid-generated-at=192.0.2.1;orig-ioi=home1.net"),
-        called_party: false,
+        called: CalledNumber::Automatic,
     })
 }
 
@@ -96,7 +96,7 @@ fn what_is_passed_is_the_owners_and_an_owner_without_words_says_nothing() {
             access: Carriage::Pass,
             visited: Carriage::Pass,
             charging: Carriage::Pass,
-            called_party: false,
+            called: CalledNumber::Automatic,
         })
     };
     let mut wire = Wire::new(passing());
@@ -316,7 +316,10 @@ fn a_call_is_for_the_called_party_where_the_trunk_says_so() {
         ),
     ] {
         let mut wire = Wire::new(trusting(NetworkPolicy {
-            called_party: reads,
+            called: match reads {
+                true => CalledNumber::CalledPartyId,
+                false => CalledNumber::Automatic,
+            },
             ..NetworkPolicy::default()
         }));
         let text = request("INVITE", 1, "inv1", "", SDP);

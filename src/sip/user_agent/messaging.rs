@@ -11,6 +11,7 @@ use super::flow::Happening;
 use super::sending::{Outbound, Owner};
 use super::targets::put_routes;
 use crate::sip::address::{Address, user_of};
+use crate::sip::called::{CalledNumber, called};
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::Envelope;
 use crate::sip::error::Error;
@@ -197,22 +198,26 @@ impl UserAgent {
                 return self.respond_refusal(&key, &request, &refusal, now);
             }
         };
-        let called = user_of(&request.uri);
+        let contact = user_of(&request.uri);
         let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
-        let trunk = proven.or_else(|| self.trunk_of(source.ip(), &called));
-        let registration = self.registrations.of_contact(&called);
+        let trunk = proven.or_else(|| self.trunk_of(source.ip(), &contact));
+        let registration = self.registrations.of_contact(&contact);
         let account = registration.and_then(|entry| entry.account.clone());
-        let request_user = registration.map_or(called, |entry| entry.user.clone());
+        let own = registration.is_some_and(|entry| entry.account.is_none());
         let trunk = trunk.map(|index| &self.config.trunks[index]);
         let policy = trunk.map(|trunk| &trunk.identity);
         let sender = identity::caller(policy, &envelope.from, &request.headers);
+        let by = policy.map_or(CalledNumber::default(), |policy| policy.network.called);
+        let requested = self.requested(&request.uri);
+        let called = called(by, requested, own, &envelope.to.uri, &request.headers);
         let trunk = trunk.map(|trunk| trunk.name.clone());
         let id = self.messaging.next();
         self.messaging.received.insert(id, (key, request));
         self.happen(Happening::Message(Box::new(IncomingMessage {
             id,
             trunk,
-            request_user,
+            request_user: called.number,
+            otherwise: called.otherwise,
             account,
             from_user: sender.user,
             from_name: sender.name,

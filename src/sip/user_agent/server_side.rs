@@ -14,6 +14,7 @@ use super::refreshing::screen_timer;
 use super::transferring::Transfers;
 use super::way_back::WayBack;
 use crate::sip::address::user_of;
+use crate::sip::called::CalledNumber;
 use crate::sip::config::{DialogRules, Trunk};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
@@ -22,7 +23,7 @@ use crate::sip::event::{Event, Incoming, LegId};
 use crate::sip::identity;
 use crate::sip::message::{Name, Request, Response, header};
 use crate::sip::method::Method;
-use crate::sip::network_headers::{NetworkHeaders, called_party};
+use crate::sip::network_headers::NetworkHeaders;
 use crate::sip::redirection::Redirection;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
 use crate::sip::transaction::key::{CallKey, MergeKey, ServerKey};
@@ -235,9 +236,7 @@ impl UserAgent {
         let trunk_config: Option<&Trunk> = trunk.map(|index| &self.config.trunks[index]);
         let policy = trunk_config.map(|trunk| &trunk.identity);
         let caller = identity::caller(policy, &envelope.from, &request.headers);
-        let headers = policy.map_or(Vec::new(), |policy| {
-            identity::passed(policy, &request.headers)
-        });
+        let headers = policy.map_or(Vec::new(), |policy| identity::passed(policy, &request));
         let trunk_name = trunk_config.map(|trunk| trunk.name.clone());
         let credentials = match registration {
             Some(entry) => entry.credentials.clone(),
@@ -245,8 +244,11 @@ impl UserAgent {
         };
         // In the dialog we stay who we registered as.
         let contact_user = registration.map(|entry| entry.contact_user.clone());
-        let request_user = registration.map_or(called, |entry| entry.user.clone());
-        let called_party = policy.and_then(|policy| called_party(policy, &request.headers));
+        let requested = self.requested(&request.uri);
+        let by = policy.map_or(CalledNumber::default(), |policy| policy.network.called);
+        let own = registration.is_some_and(|entry| entry.account.is_none());
+        let (to, headers_of) = (&envelope.to.uri, &request.headers);
+        let called = crate::sip::called::called(by, requested.clone(), own, to, headers_of);
         let icid = || random_token(&mut self.random, 16);
         let network =
             policy.map(|policy| NetworkHeaders::of_incoming(policy, &request.headers, icid));
@@ -255,7 +257,8 @@ impl UserAgent {
         let incoming = Incoming {
             leg: id,
             trunk: trunk_name,
-            request_user: called_party.unwrap_or_else(|| request_user.clone()),
+            request_user: called.number,
+            otherwise: called.otherwise,
             account,
             to_user: user_of(&envelope.to.uri),
             from_user: caller.user,
@@ -282,7 +285,7 @@ impl UserAgent {
                 authorizer: credentials.map(Authorizer::new),
                 redirection: Redirection::default(),
                 transfers: Transfers::default(),
-                contact_user: contact_user.unwrap_or(request_user),
+                contact_user: contact_user.unwrap_or(requested),
                 call_id: envelope.call_id.to_string(),
                 local_tag,
                 network: network.unwrap_or_default().of_dialog(),
@@ -314,6 +317,14 @@ impl UserAgent {
                 },
             ),
             None => self.happen_incoming(incoming),
+        }
+    }
+
+    /// What a request URI says who is called: of a Contact that we registered the registered user.
+    pub(super) fn requested(&self, uri: &str) -> String {
+        match self.registrations.of_contact(&user_of(uri)) {
+            Some(entry) => entry.user.clone(),
+            None => identity::number_of(uri),
         }
     }
 
