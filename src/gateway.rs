@@ -7,6 +7,7 @@
 mod installation;
 mod intake;
 mod plan;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -27,6 +28,7 @@ use crate::supervision::{Ending, Fault, Supervisor, Task};
 use crate::{media, sip};
 use installation::{installation, is_named};
 use plan::Plan;
+pub use trial::{Checked, check, load};
 
 /// Incoming SIP calls that may wait to be routed.
 const INCOMING_QUEUE: usize = 256;
@@ -45,7 +47,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 pub enum Error {
     /// The configuration.
     #[error(transparent)]
-    Settings(#[from] settings::Error),
+    Settings(#[from] settings::Errors),
     /// The SIP side.
     #[error("SIP: {0}")]
     Sip(#[from] sip::Error),
@@ -90,11 +92,6 @@ pub struct Gateway {
     drain_timeout: Duration,
 }
 
-/// Checks what the shape of the configuration does not say, without opening anything.
-pub fn check(settings: &Settings) -> Result<(), settings::Error> {
-    Plan::new(settings).map(|_| ())
-}
-
 impl Gateway {
     /// Starts everything. `metrics` writes the metrics for `/metrics`.
     pub async fn start(
@@ -119,6 +116,9 @@ impl Gateway {
                 "srtp keys travel in sip that is not encrypted: who reads it hears the calls; \
                  use transport=tls"
             );
+        }
+        for warning in trial::warnings(&settings) {
+            tracing::warn!("{warning}");
         }
         let mut trunks = plan.trunks;
         let agent = start_agent(&settings, &plan.listen, &mut trunks, &supervisor).await?;

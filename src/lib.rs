@@ -2,8 +2,8 @@
 //!
 //! The map, in dependency order (`tests/architecture.rs` enforces it):
 //!
-//! - [`codec`], [`redacted`], [`protection`], [`supervision`]: vocabulary that every folder may
-//!   use.
+//! - [`codec`], [`redacted`], [`protection`], [`supervision`], [`guest`]: vocabulary that every
+//!   folder may use.
 //! - [`rtp`]: packets, RTCP, sequence and timestamp arithmetic, telephone events.
 //! - [`audio`]: coders: Opus, G.711, tones, concealment.
 //! - [`sdp`]: offer and answer values and the functions that bridge them.
@@ -25,6 +25,7 @@ pub mod call;
 pub mod codec;
 pub mod dscp;
 pub mod gateway;
+pub mod guest;
 pub mod media;
 pub mod peer;
 pub mod protection;

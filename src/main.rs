@@ -1,7 +1,7 @@
 //! The `trunkline` binary: arguments, telemetry, settings, run until told to stop.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -44,13 +44,14 @@ enum Subcommands {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let settings = match Settings::load(arguments.config.as_deref()) {
-        Ok(settings) => settings,
-        Err(error) => return complain(&error, EXIT_CONFIG),
-    };
+    let file = arguments.config.as_deref();
     if let Some(Subcommands::Check) = arguments.command {
-        return check(&settings);
+        return check(file);
     }
+    let settings = match trunkline::gateway::load(file) {
+        Ok(settings) => settings,
+        Err(errors) => return refuse(&errors),
+    };
     let logs = match telemetry::start_logging(&settings.log) {
         Ok(logs) => logs,
         Err(error) => return complain(&error, 1),
@@ -71,11 +72,23 @@ fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn check(settings: &Settings) -> ExitCode {
-    if let Err(error) = trunkline::gateway::check(settings) {
-        return complain(&error, EXIT_CONFIG);
+/// Says what is wrong with the configuration, one line an error.
+fn refuse(errors: &trunkline::settings::Errors) -> ExitCode {
+    for error in &errors.0 {
+        complain(error, EXIT_CONFIG);
     }
-    match settings.to_toml() {
+    ExitCode::from(EXIT_CONFIG)
+}
+
+fn check(file: Option<&Path>) -> ExitCode {
+    let checked = match trunkline::gateway::check(file) {
+        Ok(checked) => checked,
+        Err(errors) => return refuse(&errors),
+    };
+    for warning in &checked.warnings {
+        let _ = writeln!(std::io::stderr(), "trunkline: warning: {warning}");
+    }
+    match checked.settings.to_toml() {
         Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
             // Its reader has seen enough.

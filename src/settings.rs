@@ -1,256 +1,161 @@
 //! The configuration as written: one TOML file, environment variables over it.
 //!
-//! `TRUNKLINE_HTTP__LISTEN` overrides `listen` of `[http]`, and so on. Every key, its default
+//! `TRUNKLINE_HTTP__LISTEN` overrides `listen` of `[http]`, and so on: the text of a variable is
+//! read by the type of its key, lists and tables in the syntax of TOML. Every key, its default
 //! and what it means stand in `config/trunkline.toml`, which a test compares with the defaults
 //! here. What the values mean for the parts of the gateway is in [`crate::gateway`].
+//!
+//! Why this is no longer the `config` crate: docs/decisions/0015-configuration.md.
 
+mod check;
+mod error;
+mod guests;
+mod source;
 mod tables;
 mod trunk;
+mod typed;
 
-use std::collections::HashSet;
 use std::path::Path;
 
+pub use error::{Collector, Error, Errors, Origin, Problem};
+use source::Node;
 pub use tables::{
     BuiltIn, Calls, Http, IceServer, Inbound, Log, Media, Route, Secret, Settings, SignIn, Sip,
     User, WebRtc,
 };
 pub use trunk::{Renumbering, Trunk, TrunkTarget};
 
-/// A configuration that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file or a variable does not have the expected shape.
-    #[error("{file}: {message}")]
-    Shape {
-        /// The file, or `environment`.
-        file: String,
-        /// Which key, what was found and what was expected.
-        message: String,
-    },
-    /// A value has the right shape but cannot be meant.
-    #[error("{file}: {key}: {value} is not usable, expected {expected}")]
-    Value {
-        /// The file.
-        file: String,
-        /// The key, with its table.
-        key: String,
-        /// As written.
-        value: String,
-        /// In words.
-        expected: String,
-    },
+/// Times that keys found wrong are taken out to find what they hid.
+const ROUNDS: usize = 16;
+
+/// Errors that are told at most.
+const MOST_ERRORS: usize = 100;
+
+/// Where settings were read from.
+#[derive(Clone, Default)]
+pub struct Source(Option<Node>);
+
+impl std::fmt::Debug for Source {
+    /// The tree holds secrets as they were written.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Source")
+    }
 }
 
 impl Settings {
     /// Reads `file` (none: the embedded defaults) and the environment, and checks what can be
     /// checked without the network.
-    pub fn load(file: Option<&Path>) -> Result<Self, Error> {
+    pub fn load(file: Option<&Path>) -> Result<Self, Errors> {
+        Settings::load_and_try(file, &|_| Vec::new())
+    }
+
+    /// The same with a further check, so that its errors are told together with those of the
+    /// file. It may be called several times, each time with more of what is wrong taken out.
+    pub fn load_and_try(
+        file: Option<&Path>,
+        further: &dyn Fn(&Settings) -> Vec<Error>,
+    ) -> Result<Self, Errors> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            Some((name, value.into_string().ok()))
+        });
+        Settings::read(file, variables, further)
+    }
+
+    fn read(
+        file: Option<&Path>,
+        variables: impl Iterator<Item = (String, Option<String>)>,
+        further: &dyn Fn(&Settings) -> Vec<Error>,
+    ) -> Result<Self, Errors> {
         let name = file.map_or_else(|| "defaults".to_owned(), |path| path.display().to_string());
-        let shape = |message: String| Error::Shape {
-            file: name.clone(),
-            message,
+        let mut tree = match file {
+            None => Node::empty(&name),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    Error::unreadable(Origin::File(name.clone()), &error.to_string())
+                })?;
+                Node::read(&name, &text).map_err(in_order)?
+            }
         };
-        let mut builder = config::Config::builder();
-        if let Some(path) = file {
-            let text = std::fs::read_to_string(path).map_err(|error| shape(error.to_string()))?;
-            builder = builder.add_source(config::File::from_str(&text, config::FileFormat::Toml));
+        let mut errors = tree.override_by(variables, tables::TABLES);
+        let mut settings = typed(&mut tree, &mut errors)?;
+        for _ in 0..ROUNDS {
+            let mut found = settings.check();
+            found.extend(further(&settings));
+            let mut keys = std::collections::HashSet::new();
+            let found: Vec<Error> = found
+                .into_iter()
+                .map(|error| tree.locate(error))
+                .filter(|error| !errors.iter().any(|known| overlap(&known.key, &error.key)))
+                .filter(|error| keys.insert(error.key.clone()))
+                .collect();
+            let mut removed = false;
+            for error in &found {
+                // Others refer to names.
+                if !error.key.ends_with(".name") {
+                    removed |= tree.remove(&error.key);
+                }
+            }
+            let done = found.is_empty() || !removed;
+            errors.extend(found);
+            if done {
+                break;
+            }
+            settings = typed(&mut tree, &mut errors)?;
         }
-        // Every key is in a table, so a variable without `__` is somebody else's.
-        let overrides = std::env::vars()
-            .filter(|(name, _)| name.starts_with("TRUNKLINE_") && name.contains("__"))
-            .collect();
-        let environment = config::Environment::with_prefix("TRUNKLINE")
-            .source(Some(overrides))
-            .prefix_separator("_")
-            .separator("__")
-            .try_parsing(true);
-        let mut settings: Settings = builder
-            .add_source(environment)
-            .build()
-            .and_then(config::Config::try_deserialize)
-            .map_err(|error| shape(error.to_string()))?;
-        settings.check(&name)?;
-        settings.file = name;
-        Ok(settings)
+        if errors.is_empty() {
+            settings.source = Source(Some(tree));
+            return Ok(settings);
+        }
+        Err(in_order(errors))
+    }
+
+    /// Gives errors the file and line of their keys.
+    pub fn locate(&self, errors: Vec<Error>) -> Errors {
+        let Source(source) = &self.source;
+        let locate = |error| match source {
+            Some(tree) => tree.locate(error),
+            None => error,
+        };
+        Errors(errors.into_iter().map(locate).collect())
     }
 
     /// The effective configuration as TOML, credentials as `***`.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        toml::to_string_pretty(self)
+        let mut effective = self.clone();
+        effective.sign_in.anonymous = Some(self.takes_guests());
+        toml::to_string_pretty(&effective)
     }
+}
 
-    /// What the shape alone does not say.
-    fn check(&self, file: &str) -> Result<(), Error> {
-        let refuse = |key: &str, value: &str, expected: &str| {
-            Err(Error::Value {
-                file: file.to_owned(),
-                key: key.to_owned(),
-                value: format!("{value:?}"),
-                expected: expected.to_owned(),
-            })
+/// The settings of a tree; what has the wrong shape is taken out of it.
+fn typed(tree: &mut Node, errors: &mut Vec<Error>) -> Result<Settings, Errors> {
+    loop {
+        let error = match tree.typed() {
+            Ok(settings) => return Ok(settings),
+            Err(error) => error,
         };
-        if !matches!(self.log.format.as_str(), "human" | "json") {
-            return refuse("log.format", &self.log.format, "\"human\" or \"json\"");
+        let removed = tree.remove(&error.key);
+        errors.push(error);
+        if !removed || errors.len() >= MOST_ERRORS {
+            return Err(Errors(std::mem::take(errors)));
         }
-        if let Err(entry) = self.http.proxies() {
-            return refuse(
-                "http.trusted_proxies",
-                entry,
-                "IP addresses and ranges such as \"10.0.0.0/8\"",
-            );
-        }
-        let is_unusable = |name: &&String| name.is_empty() || name.contains([':', '/', ' ', '[']);
-        if let Some(name) = self.http.host_names.iter().find(is_unusable) {
-            return refuse(
-                "http.host_names",
-                name,
-                "names such as \"phone.example\", without scheme and port",
-            );
-        }
-        if self.media.opus_complexity > 10 {
-            let written = self.media.opus_complexity.to_string();
-            return refuse("media.opus_complexity", &written, "0 to 10");
-        }
-        if self.webrtc.certificate.is_some() != self.webrtc.certificate_key.is_some() {
-            return refuse(
-                "webrtc.certificate",
-                "one of two",
-                "certificate and certificate_key together",
-            );
-        }
-        if self.sip.max_connections < 4 || self.sip.message_timeout == 0 {
-            return refuse(
-                "sip.max_connections, sip.message_timeout",
-                &format!("{}, {}", self.sip.max_connections, self.sip.message_timeout),
-                "at least 4, at least 1",
-            );
-        }
-        if self.sip.certificate.is_some() != self.sip.certificate_key.is_some() {
-            return refuse(
-                "sip.certificate",
-                "one of two",
-                "certificate and certificate_key together",
-            );
-        }
-        if !self.webrtc.advertise.is_empty()
-            && self.webrtc.advertise.len() != self.webrtc.addresses.len()
-        {
-            let written = format!("{:?}", self.webrtc.advertise);
-            return refuse(
-                "webrtc.advertise",
-                &written,
-                "one for each of webrtc.addresses, or none",
-            );
-        }
-        let mut names = HashSet::new();
-        for (index, trunk) in self.trunk.iter().enumerate() {
-            if trunk.name.is_empty()
-                || trunk.name == crate::agent::TRUNK
-                || !names.insert(trunk.name.as_str())
-            {
-                return refuse(
-                    &format!("trunk[{index}].name"),
-                    &trunk.name,
-                    "a name of its own",
-                );
-            }
-            if !matches!(trunk.ptime, 10 | 20 | 30 | 40 | 60) {
-                let written = trunk.ptime.to_string();
-                return refuse(
-                    &format!("trunk[{index}].ptime"),
-                    &written,
-                    "10, 20, 30, 40 or 60",
-                );
-            }
-            if trunk.tls_certificate.is_some() != trunk.tls_certificate_key.is_some() {
-                return refuse(
-                    &format!("trunk[{index}].tls_certificate"),
-                    "one of two",
-                    "tls_certificate and tls_certificate_key together",
-                );
-            }
-            let secret = trunk.password.is_some() || trunk.aka_key.is_some();
-            if trunk.register && (trunk.username.is_none() || !secret) {
-                return refuse(
-                    &format!("trunk[{index}].register"),
-                    "true",
-                    "username and password (or aka_key) beside it",
-                );
-            }
-            if trunk.inbound_username.is_some() != trunk.inbound_password.is_some() {
-                return refuse(
-                    &format!("trunk[{index}].inbound_username"),
-                    "one of two",
-                    "inbound_username and inbound_password together",
-                );
-            }
-            let operators =
-                usize::from(trunk.aka_op.is_some()) + usize::from(trunk.aka_opc.is_some());
-            if operators != usize::from(trunk.aka_key.is_some()) {
-                return refuse(
-                    &format!("trunk[{index}].aka_key"),
-                    "***",
-                    "aka_key and one of aka_op and aka_opc, or none of them",
-                );
-            }
-        }
-        for (index, route) in self.route.iter().enumerate() {
-            if !names.contains(route.trunk.as_str()) {
-                return refuse(
-                    &format!("route[{index}].trunk"),
-                    &route.trunk,
-                    "the name of a [[trunk]]",
-                );
-            }
-            let mut asked = HashSet::from([route.trunk.as_str()]);
-            for trunk in &route.fallback {
-                if !names.contains(trunk.as_str()) || !asked.insert(trunk) {
-                    return refuse(
-                        &format!("route[{index}].fallback"),
-                        trunk,
-                        "names of [[trunk]]s, each once and none that is the route's own trunk",
-                    );
-                }
-            }
-        }
-        for (index, route) in self.inbound.iter().enumerate() {
-            if let Some(trunk) = route.trunk.as_deref().filter(|name| !names.contains(name)) {
-                return refuse(
-                    &format!("inbound[{index}].trunk"),
-                    trunk,
-                    "the name of a [[trunk]]",
-                );
-            }
-        }
-        let mut users = HashSet::new();
-        for (index, user) in self.user.iter().enumerate() {
-            if user.name.is_empty() || !users.insert(user.name.as_str()) {
-                return refuse(
-                    &format!("user[{index}].name"),
-                    &user.name,
-                    "a name of its own",
-                );
-            }
-            if !matches!(
-                user.trunk_register.as_str(),
-                "always" | "signed-in" | "never"
-            ) {
-                return refuse(
-                    &format!("user[{index}].trunk_register"),
-                    &user.trunk_register,
-                    "\"always\", \"signed-in\" or \"never\"",
-                );
-            }
-            if let Some(trunk) = user.trunk.as_deref().filter(|name| !names.contains(name)) {
-                return refuse(
-                    &format!("user[{index}].trunk"),
-                    trunk,
-                    "the name of a [[trunk]]",
-                );
-            }
-        }
-        Ok(())
     }
+}
+
+fn in_order(mut errors: Vec<Error>) -> Errors {
+    errors.sort_by(|one, other| one.origin.cmp(&other.origin));
+    errors.truncate(MOST_ERRORS);
+    Errors(errors)
+}
+
+/// Whether two errors are about one key, or one about a part of the other's.
+fn overlap(one: &str, other: &str) -> bool {
+    let within = |part: &str, whole: &str| {
+        part.strip_prefix(whole)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    within(one, other) || within(other, one)
 }
 
 #[cfg(test)]
@@ -283,7 +188,7 @@ mod tests {
     fn every_key_of_the_settings_is_documented() {
         let text = include_str!("../config/trunkline.toml");
         let full = read(
-            "[sign_in]\njwt_key = 'k'\njwt_audience = 'a'\n[sip]\nadvertise = '192.0.2.1'\ninstance = 'i'\n\
+            "[sign_in]\njwt_key = '0123456789abcdef0123456789abcdef'\njwt_audience = 'a'\n[sip]\nadvertise = '192.0.2.1'\ninstance = 'i'\n\
              certificate = 'c'\ncertificate_key = 'k'\nca = 'a'\nclient_ca = 'a'\n\
              [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
@@ -361,6 +266,206 @@ mod tests {
             for word in words {
                 assert!(error.contains(word), "{error:?} should say {word:?}");
             }
+        }
+    }
+
+    fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!(
+            "trunkline-variables-{}-{}.toml",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).expect("the temporary folder is writable");
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())));
+        let settings = Settings::read(Some(&path), variables, &|_| Vec::new());
+        let _ = std::fs::remove_file(&path);
+        let file = path.display().to_string();
+        settings.map_err(|Errors(errors)| {
+            let lines = errors.iter().map(ToString::to_string);
+            lines.map(|line| line.replace(&file, "FILE")).collect()
+        })
+    }
+
+    #[test]
+    fn variable_is_read_by_the_type_of_its_key() {
+        let settings = read_with(
+            "[[trunk]]\nname = 'a'\npassword = 'old'\n[sip]\ninstance = 'file'\n",
+            &[
+                ("TRUNKLINE_SIP__INSTANCE", "0123"),
+                ("TRUNKLINE_SIP__IDLE_TIMEOUT", "0077"),
+                ("TRUNKLINE_SIP__LISTEN", "['udp:127.0.0.1:5070']"),
+                ("TRUNKLINE_WEBRTC__LITE", "true"),
+                ("TRUNKLINE_MEDIA__RTP_ADDRESS", "192.0.2.1"),
+                (
+                    "TRUNKLINE_MEDIA__RTP_ADVERTISE",
+                    "['192.0.2.2', '2001:db8::1']",
+                ),
+                ("TRUNKLINE_TRUNK__0__PASSWORD", "000"),
+                ("TRUNKLINE_USER", "[{ name = '007', password = '1e3' }]"),
+                ("TRUNKLINE_DEBIAN_MIRROR", "of another program"),
+                ("PATH", "/bin"),
+            ],
+        )
+        .expect("it is usable");
+        assert_eq!(settings.sip.instance.as_deref(), Some("0123"));
+        assert_eq!(settings.sip.idle_timeout, 77);
+        assert_eq!(settings.sip.listen, ["udp:127.0.0.1:5070"]);
+        assert!(settings.webrtc.lite);
+        assert_eq!(settings.media.rtp_address.len(), 1);
+        assert_eq!(settings.media.rtp_advertise.len(), 2);
+        let password = settings.trunk[0].password.as_ref().expect("set");
+        assert_eq!(password.0.reveal(), "000");
+        assert_eq!(settings.user[0].name, "007");
+        assert_eq!(settings.user[0].password.0.reveal(), "1e3");
+    }
+
+    #[test]
+    fn variable_that_is_wrong_is_named_and_hides_no_other_error() {
+        let errors = read_with(
+            "[calls]\nmax = 5\n",
+            &[
+                ("TRUNKLINE_SIP__IDLE_TIMEOUT", "soon"),
+                ("TRUNKLINE_HTTP__ALLOWED_ORIGINS", "['a'"),
+                ("TRUNKLINE_USER", "hunter2"),
+                ("TRUNKLINE_TRUNK", "'hunter2'"),
+                ("TRUNKLINE_HTTP__LISEN", "x"),
+                ("TRUNKLINE_ROUTE__3__TO", "x"),
+                ("TRUNKLINE_SIGN_IN__JWT_KEY", ""),
+            ],
+        )
+        .expect_err("all are wrong");
+        for start in [
+            "TRUNKLINE_SIP__IDLE_TIMEOUT: sip.idle_timeout: \"soon\" is not usable, expected a whole",
+            "TRUNKLINE_HTTP__ALLOWED_ORIGINS: http.allowed_origins: not TOML",
+            "TRUNKLINE_USER: user: not TOML",
+            "TRUNKLINE_TRUNK: trunk: its value is not usable, expected a list",
+            "TRUNKLINE_HTTP__LISEN: http.lisen: unknown key, expected http.listen",
+            "TRUNKLINE_ROUTE__3__TO: route",
+            "TRUNKLINE_SIGN_IN__JWT_KEY: sign_in.jwt_key: ***",
+        ] {
+            let told = errors.iter().any(|line| line.starts_with(start));
+            assert!(told, "{start} in {errors:#?}");
+        }
+        let all = errors.join("\n");
+        assert!(!all.contains("hunter2"), "{all}");
+    }
+
+    #[test]
+    fn errors_are_told_all_at_once_with_their_lines() {
+        let errors = read_with(
+            "[http]\nlisen = '1'\nmax_sockets = 'many'\n\n[log]\nformat = 'xml'\n\
+             [[user]]\nname = 'u'\npasword = 'hunter2'\n[[user]]\nname = 'Guest-1'\npassword = 12345\n\
+             [[route]]\nmatch = 'x'\ntrunk = 'none'\notherwise = 'maybe'\n",
+            &[],
+        )
+        .expect_err("much is wrong");
+        for start in [
+            "FILE:2: http.lisen: unknown key, expected http.listen",
+            "FILE:3: http.max_sockets: \"many\" is not usable, expected a whole number",
+            "FILE:6: log.format: \"xml\" is not usable",
+            "FILE:7: user[0].password: is missing, expected a secret",
+            "FILE:9: user[0].pasword: unknown key, expected user[0].password",
+            "FILE:11: user[1].name: \"Guest-1\" is not usable",
+            "FILE:12: user[1].password: *** is not usable, expected a string",
+            "FILE:15: route[0].trunk: \"none\" is not usable",
+            "FILE:16: route[0].otherwise: \"maybe\" is not usable",
+        ] {
+            let told = errors.iter().any(|line| line.starts_with(start));
+            assert!(told, "{start} in {errors:#?}");
+        }
+        assert_eq!(errors.len(), 9, "{errors:#?}");
+        let all = errors.join("\n");
+        assert!(!all.contains("hunter2") && !all.contains("12345"), "{all}");
+        let syntax = read_with("[http]\nlisten = \n[log\n", &[]).expect_err("no TOML");
+        assert!(syntax[0].starts_with("FILE:2: not TOML"), "{syntax:?}");
+    }
+
+    #[test]
+    fn empty_secrets_are_refused_wherever_they_stand() {
+        let key = "0123456789abcdef0123456789abcdef";
+        for (text, wrong) in [
+            ("[[user]]\nname = 'u'\npassword = ''\n", "user[0].password"),
+            (
+                "[[user]]\nname = 'u'\npassword = '  '\n",
+                "user[0].password",
+            ),
+            (
+                "[[user]]\nname = 'u'\npassword = 'p'\ntrunk_password = ''\n",
+                "user[0].trunk_password",
+            ),
+            (
+                "[[trunk]]\nname = 't'\npassword = ''\n",
+                "trunk[0].password",
+            ),
+            (
+                "[[trunk]]\nname = 't'\ninbound_username = 'u'\ninbound_password = ''\n",
+                "trunk[0].inbound_password",
+            ),
+            (
+                "[webrtc]\nice_servers = [{ urls = ['turn:t'], credential = '' }]\n",
+                "webrtc.ice_servers[0].credential",
+            ),
+            (
+                "[sign_in]\njwt_audience = 'a'\njwt_key = ''\n",
+                "sign_in.jwt_key",
+            ),
+            (
+                "[sign_in]\njwt_audience = 'a'\njwt_key = 'short'\n",
+                "sign_in.jwt_key",
+            ),
+        ] {
+            let errors = read_with(text, &[]).expect_err(text);
+            let line = format!("{wrong}: ***");
+            let told = errors.iter().any(|error| error.contains(&line));
+            assert!(told, "{errors:?}");
+        }
+        let no_audience = format!("[sign_in]\njwt_key = '{key}'\n");
+        let errors = read_with(&no_audience, &[]).expect_err("no audience");
+        assert!(errors[0].contains("sign_in.jwt_audience: is missing"));
+    }
+
+    #[test]
+    fn guests_are_let_in_by_default_only_where_nothing_is_configured() {
+        let takes = |text: &str| read_with(text, &[]).expect(text).takes_guests();
+        let user = "[[user]]\nname = 'u'\npassword = 'p'\n";
+        assert!(takes(""));
+        assert!(!takes(user));
+        assert!(!takes("[[trunk]]\nname = 't'\n"));
+        assert!(!takes(
+            "[sign_in]\njwt_audience = 'a'\njwt_key_file = '/etc/key'\n"
+        ));
+        assert!(takes(&format!("[sign_in]\nanonymous = true\n{user}")));
+        assert!(!takes("[sign_in]\nanonymous = false\n"));
+    }
+
+    #[test]
+    fn names_of_guests_are_refused_wherever_others_stand() {
+        let trunk = "[[trunk]]\nname = 't'\n";
+        for (text, key) in [
+            (
+                "[[user]]\nname = 'GUEST-1'\npassword = 'p'\n",
+                "user[0].name",
+            ),
+            (
+                "[[inbound]]\nmatch = '(.*)'\nuser = 'guest-$1'\n",
+                "inbound[0].user",
+            ),
+            ("from_user = 'guest-1'\n", "trunk[0].from_user"),
+            (
+                "caller_id = [{ match = '(.*)', to = 'Guest-$1' }]\n",
+                "trunk[0].caller_id[0].to",
+            ),
+            (
+                "[[route]]\nmatch = 'x'\ntrunk = 't'\nusers = ['guest-1']\n",
+                "route[0].users",
+            ),
+        ] {
+            let errors = read_with(&format!("{trunk}{text}"), &[]).expect_err(text);
+            assert!(errors[0].contains(key), "{errors:?}");
         }
     }
 

@@ -36,6 +36,18 @@ pub enum Error {
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
+/// The filter of the configuration.
+fn configured(log: &settings::Log) -> Result<EnvFilter, Error> {
+    // rtc_dtls warns of each extension of a TLS 1.3 ClientHello that DTLS 1.2 does not know: one
+    // line per handshake with every browser. A filter that names it still gets it.
+    Ok(EnvFilter::builder().parse(format!("rtc_dtls=error,{}", log.filter))?)
+}
+
+/// Whether [`start_logging`] could use the filter.
+pub fn check_filter(log: &settings::Log) -> Result<(), Error> {
+    configured(log).map(|_| ())
+}
+
 /// Logs that are being written.
 #[derive(Debug)]
 pub struct Logs(LogWriter);
@@ -50,9 +62,7 @@ impl Logs {
 /// Starts logging to standard error. No caller ever waits for it: what cannot be written is lost
 /// and counted.
 pub fn start_logging(log: &settings::Log) -> Result<Logs, Error> {
-    // rtc_dtls warns of each extension of a TLS 1.3 ClientHello that DTLS 1.2 does not know: one
-    // line per handshake with every browser. A filter that names it still gets it.
-    let filter = EnvFilter::builder().parse(format!("rtc_dtls=error,{}", log.filter))?;
+    let filter = configured(log)?;
     let permitted = filter_fn(|metadata| is_permitted(metadata.target(), *metadata.level()))
         .with_max_level_hint(LevelFilter::TRACE);
     let filter = filter.and(permitted);

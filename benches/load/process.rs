@@ -56,6 +56,7 @@ impl Process {
         let configuration = format!(
             "[http]\nlisten = \"127.0.0.1:0\"\nmax_sockets = {room}\n\
              max_sockets_per_address = {room}\nmax_connections_per_address = {room}\n\
+             [sign_in]\nanonymous = true\n\
              [sip]\nlisten = [\"udp:127.0.0.1:0\"]\n\
              [webrtc]\naddresses = [\"127.0.0.1\"]\n\
              [media]\nworkers = 1\nsilence_timeout = 3600\n\
@@ -64,7 +65,7 @@ impl Process {
              [log]\nfilter = \"warn\"\n\
              [[trunk]]\nname = \"pbx\"\ntarget = \"sip:{pbx}\"\ncodecs = [\"PCMU\"]\n\
              passthrough = {passthrough}\nsrtp = \"{srtp}\"\n\
-             [[route]]\nmatch = \"load-\\\\d+\"\ntrunk = \"pbx\"\n"
+             [[route]]\nmatch = \"load-\\\\d+\"\ntrunk = \"pbx\"\nguests = true\n"
         );
         let name = format!("trunkline-load-{}-{}.toml", std::process::id(), pbx.port());
         let file = std::env::temp_dir().join(name);

@@ -14,6 +14,16 @@ pub enum Error {
         #[source]
         source: regex::Error,
     },
+    /// A template refers to a group that its pattern does not have.
+    #[error(
+        "${name} is no group of the pattern, which has {groups}; write ${{1}}x for group 1 before an x"
+    )]
+    Template {
+        /// The group, without `$`.
+        name: String,
+        /// How many there are.
+        groups: usize,
+    },
     /// The call has ended or its task is not taking more.
     #[error("the call is gone")]
     Gone,
@@ -45,7 +55,7 @@ impl Error {
     /// A stable code for pages.
     pub const fn code(&self) -> &'static str {
         match self {
-            Error::Pattern { .. } => "bad-pattern",
+            Error::Pattern { .. } | Error::Template { .. } => "bad-pattern",
             Error::Gone => "unknown-call",
             Error::Ends(reason) => reason.code(),
             Error::HeaderNotAllowed(_) => "header-not-allowed",

@@ -34,6 +34,7 @@ use super::task::{Audience, CallTask};
 use super::transfer::{CallerNames, SIP_QUEUE};
 use super::translate;
 use super::{EndReason, Error};
+use crate::guest::{display_name, is_guest_name};
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::peer::{self, Peer, Role};
 use crate::supervision::{Supervisor, Task};
@@ -66,6 +67,10 @@ impl TrunkRules {
     /// The number or user by which the trunk knows a user of ours.
     pub(super) fn caller(&self, user: &str) -> String {
         let from_user = self.from_user.as_deref().unwrap_or(user);
+        // A pattern that is meant for users must not give a guest a number.
+        if is_guest_name(from_user) {
+            return from_user.to_owned();
+        }
         let rewritten = self
             .caller_id
             .iter()
@@ -180,7 +185,7 @@ impl Exchange {
             .resources
             .routes
             .outbound(&placing.user, &placing.to)
-            .ok_or(EndReason::NotFound)?;
+            .map_err(EndReason::from)?;
         let trunk = self.trunk(&destination.trunk)?;
         let headers = page_headers::permitted(&trunk.page_headers, placing.headers.clone())?;
         let open = self.admit()?;
@@ -272,7 +277,7 @@ impl Exchange {
             to_user: destination.number.clone(),
             uri: None,
             from_user: trunk.caller(&placing.user),
-            from_name: placing.name.clone(),
+            from_name: display_name(&placing.user, placing.name.clone()),
             anonymous: placing.anonymous,
             body: bytes::Bytes::new(),
             headers,
@@ -291,9 +296,9 @@ impl Exchange {
     }
 
     /// Where a page's user gets to by dialling `dialled`, for a transfer.
-    pub fn transfer_target(&self, user: &str, dialled: &str) -> Option<TransferTarget> {
+    pub fn transfer_target(&self, user: &str, dialled: &str) -> Result<TransferTarget, EndReason> {
         let destination = self.resources.routes.outbound(user, dialled)?;
-        Some(TransferTarget::Number {
+        Ok(TransferTarget::Number {
             trunks: [vec![destination.trunk], destination.fallback].concat(),
             number: destination.number,
         })

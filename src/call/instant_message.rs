@@ -9,6 +9,7 @@ use super::EndReason;
 use super::called;
 use super::directory::{Delivery, SocketSender};
 use super::exchange::Exchange;
+use crate::guest::display_name;
 use crate::sip;
 
 /// Most bytes of a text, both ways.
@@ -182,14 +183,14 @@ impl Exchange {
         text: String,
     ) -> Result<sip::OutgoingMessage, EndReason> {
         let routes = &self.resources.routes;
-        let destination = routes.outbound(user, to).ok_or(EndReason::NotFound)?;
+        let destination = routes.outbound(user, to)?;
         let trunks = &self.resources.trunks;
         let trunk = trunks.get(&destination.trunk).ok_or(EndReason::Internal)?;
         Ok(sip::OutgoingMessage {
             to_user: destination.number,
             account: Some(user.to_owned()),
             from_user: trunk.caller(user),
-            from_name: name,
+            from_name: display_name(user, name),
             text,
             trunk: destination.trunk,
         })

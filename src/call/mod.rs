@@ -47,5 +47,5 @@ pub use message::{
     Action, Command, DialogId, Diverted, Event, Notice, Quality, Side, SideQuality, SocketId,
     TransferTarget,
 };
-pub use routing::{Destination, InboundRoute, OutboundRoute, Rewrite, Routes};
+pub use routing::{Destination, InboundRoute, NoRoute, OutboundRoute, Permits, Rewrite, Routes};
 pub use rtp_addresses::{RtpAddress, RtpAddresses};

@@ -5,7 +5,8 @@
 
 use regex::Regex;
 
-use super::Error;
+use super::{EndReason, Error};
+use crate::guest::is_guest_name;
 
 /// The longest dialled string or user name that is looked at.
 const LONGEST_NUMBER: usize = 128;
@@ -25,6 +26,16 @@ impl Rewrite {
             pattern: pattern.to_owned(),
             source,
         })?;
+        let known = |name: &str| match name.parse::<usize>() {
+            Ok(number) => number < pattern.captures_len(),
+            Err(_) => pattern.capture_names().flatten().any(|one| one == name),
+        };
+        if let Some(name) = references(template).find(|name| !known(name)) {
+            return Err(Error::Template {
+                name: name.to_owned(),
+                groups: pattern.captures_len() - 1,
+            });
+        }
         Ok(Rewrite {
             pattern,
             template: template.to_owned(),
@@ -40,17 +51,93 @@ impl Rewrite {
     }
 }
 
+/// The groups that a template refers to: `$1`, `${1}`, `$name`; `$$` is a dollar sign. As the
+/// `regex` crate reads them: `$1a` is the group `1a`, which is nearly always a mistake.
+fn references(template: &str) -> impl Iterator<Item = &str> {
+    let mut rest = template;
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.find('$')?;
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix('$') {
+                rest = after;
+                continue;
+            }
+            if let Some(braced) = rest.strip_prefix('{')
+                && let Some((name, after)) = braced.split_once('}')
+            {
+                rest = after;
+                return Some(name);
+            }
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+            let name;
+            (name, rest) = rest.split_at(end);
+            if !name.is_empty() {
+                return Some(name);
+            }
+        }
+    })
+}
+
 /// From a browser to a trunk.
 #[derive(Clone, Debug)]
 pub struct OutboundRoute {
     /// What is dialled and what the trunk is asked for.
     pub number: Rewrite,
-    /// The users that may take this route; empty means everybody.
-    pub users: Vec<String>,
+    /// Who may take this route.
+    pub permits: Permits,
+    /// Whether a caller who may not take it is passed on to the routes after it. Otherwise the
+    /// route reserves the numbers that it matches.
+    pub passes_on: bool,
     /// The trunk's name.
     pub trunk: String,
     /// Trunks that are asked, one after the other, where that one cannot.
     pub fallback: Vec<String>,
+}
+
+/// Who may take a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permits {
+    /// The users by name; empty: all who have signed in with credentials.
+    pub users: Vec<String>,
+    /// Those who have signed in without.
+    pub guests: bool,
+}
+
+impl Permits {
+    /// A route for everybody, guests too.
+    pub fn everybody() -> Self {
+        Permits {
+            users: Vec::new(),
+            guests: true,
+        }
+    }
+
+    fn permit(&self, user: &str) -> bool {
+        if is_guest_name(user) {
+            return self.guests;
+        }
+        self.users.is_empty() || self.users.iter().any(|name| name == user)
+    }
+}
+
+/// Why a dialled string leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRoute {
+    /// No route matches it.
+    NotFound,
+    /// The one that does is not for this caller.
+    Forbidden,
+}
+
+impl From<NoRoute> for EndReason {
+    fn from(refusal: NoRoute) -> Self {
+        match refusal {
+            NoRoute::NotFound => EndReason::NotFound,
+            NoRoute::Forbidden => EndReason::Forbidden,
+        }
+    }
 }
 
 /// From a trunk to a browser's user.
@@ -60,6 +147,8 @@ pub struct InboundRoute {
     pub user: Rewrite,
     /// The trunk that the call must come from; none means any known trunk.
     pub trunk: Option<String>,
+    /// Whether it leads to guests too.
+    pub guests: bool,
 }
 
 /// Where an outgoing call goes.
@@ -84,21 +173,26 @@ pub struct Routes {
 
 impl Routes {
     /// Where `user` gets to by dialling `dialled`.
-    pub fn outbound(&self, user: &str, dialled: &str) -> Option<Destination> {
-        if !is_number(dialled) {
-            return None;
-        }
-        self.outbound
-            .iter()
-            .filter(|route| route.users.is_empty() || route.users.iter().any(|name| name == user))
-            .find_map(|route| {
-                let number = route.number.apply(dialled)?;
-                Some(Destination {
+    pub fn outbound(&self, user: &str, dialled: &str) -> Result<Destination, NoRoute> {
+        let mut refusal = NoRoute::NotFound;
+        let routes = self.outbound.iter().filter(|_| is_number(dialled));
+        for route in routes {
+            let Some(number) = route.number.apply(dialled) else {
+                continue;
+            };
+            if route.permits.permit(user) {
+                return Ok(Destination {
                     trunk: route.trunk.clone(),
                     fallback: route.fallback.clone(),
                     number,
-                })
-            })
+                });
+            }
+            refusal = NoRoute::Forbidden;
+            if !route.passes_on {
+                break;
+            }
+        }
+        Err(refusal)
     }
 
     /// The user that `number`, called through `trunk`, belongs to.
@@ -109,7 +203,9 @@ impl Routes {
         self.inbound
             .iter()
             .filter(|route| route.trunk.as_deref().is_none_or(|name| name == trunk))
-            .find_map(|route| route.user.apply(number))
+            .filter_map(|route| Some((route, route.user.apply(number)?)))
+            .find(|(route, user)| route.guests || !is_guest_name(user))
+            .map(|(_, user)| user)
     }
 }
 
@@ -125,52 +221,105 @@ fn is_number(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn route(pattern: &str, template: &str, trunk: &str, users: &[&str]) -> OutboundRoute {
+        OutboundRoute {
+            number: Rewrite::new(pattern, template).expect("a valid pattern"),
+            permits: Permits {
+                users: users.iter().map(|name| (*name).to_owned()).collect(),
+                guests: false,
+            },
+            passes_on: false,
+            trunk: trunk.to_owned(),
+            fallback: vec![],
+        }
+    }
+
     fn routes() -> Routes {
+        let world = route(r"\+49(\d+)", "0049$1", "world", &["alice"]);
         Routes {
             outbound: vec![
                 OutboundRoute {
-                    number: Rewrite::new(r"\+49(\d+)", "0049$1").expect("a valid pattern"),
-                    users: vec!["alice".to_owned()],
-                    trunk: "world".to_owned(),
                     fallback: vec!["office".to_owned()],
+                    ..world
                 },
-                OutboundRoute {
-                    number: Rewrite::new(r"6\d\d", "$0").expect("a valid pattern"),
-                    users: vec![],
-                    trunk: "office".to_owned(),
-                    fallback: vec![],
-                },
+                route(r"6\d\d|\+.*", "$0", "office", &[]),
             ],
             inbound: vec![InboundRoute {
                 user: Rewrite::new("web-(.*)", "$1").expect("a valid pattern"),
                 trunk: Some("office".to_owned()),
+                guests: false,
             }],
         }
     }
 
     #[test]
-    fn the_first_route_that_matches_the_whole_number_wins() {
+    fn route_first_match_of_the_whole_number_wins() {
         let routes = routes();
-        let office = routes
-            .outbound("bob", "600")
-            .expect("everybody may dial 6xx");
+        let office = routes.outbound("bob", "600").expect("a route");
         assert_eq!(
             (office.trunk.as_str(), office.number.as_str()),
             ("office", "600")
         );
-        assert_eq!(routes.outbound("bob", "6000"), None);
-        assert_eq!(
-            routes.outbound("bob", "+49301234"),
-            None,
-            "only alice may dial abroad"
-        );
+        let none = routes.outbound("bob", "6000");
+        assert_eq!(none, Err(NoRoute::NotFound));
         let world = routes.outbound("alice", "+49301234").expect("alice may");
         assert_eq!(world.number, "004930".to_owned() + "1234");
         assert_eq!(world.fallback, ["office"]);
     }
 
     #[test]
-    fn an_inbound_number_finds_its_user_only_through_its_trunk() {
+    fn route_for_listed_users_is_reserved_unless_it_passes_on() {
+        let mut routes = routes();
+        let bob = |routes: &Routes| routes.outbound("bob", "+49301234");
+        assert_eq!(bob(&routes), Err(NoRoute::Forbidden));
+        routes.outbound[0].passes_on = true;
+        assert_eq!(bob(&routes).expect("the next").trunk, "office");
+        routes.outbound.truncate(1);
+        assert_eq!(bob(&routes), Err(NoRoute::Forbidden), "no other is left");
+        let case = routes.outbound("Alice", "+49301234");
+        assert_eq!(case, Err(NoRoute::Forbidden), "names are exact");
+    }
+
+    #[test]
+    fn route_takes_guests_only_where_it_says_so() {
+        let mut routes = routes();
+        let to = |routes: &Routes, number| routes.outbound("guest-1", number);
+        assert_eq!(to(&routes, "600"), Err(NoRoute::Forbidden));
+        assert_eq!(to(&routes, "+49301234"), Err(NoRoute::Forbidden));
+        assert_eq!(to(&routes, "7"), Err(NoRoute::NotFound));
+        routes.outbound[1].permits.guests = true;
+        assert_eq!(to(&routes, "600").expect("open").trunk, "office");
+        assert_eq!(to(&routes, "+49301234"), Err(NoRoute::Forbidden));
+        routes.outbound[0].permits.users.push("GUEST-1".to_owned());
+        let listed = routes.outbound("GUEST-1", "+49301234");
+        assert_eq!(listed, Err(NoRoute::Forbidden), "a list is for users");
+    }
+
+    #[test]
+    fn template_with_an_unknown_group_is_refused() {
+        for (pattern, template) in [
+            (r"0(\d+)", "$2"),
+            (r"0(\d+)", "$1x"),
+            (r"\d+", "+49$1"),
+            (r"(?<area>\d)", "${zone}"),
+            ("a", "${}"),
+        ] {
+            let error = Rewrite::new(pattern, template).expect_err(template);
+            assert!(matches!(error, Error::Template { .. }), "{error}");
+        }
+        for (pattern, template, number, rewritten) in [
+            (r"0(\d+)", "${1}x", "05", "5x"),
+            (r"(?<area>\d)", "$area-$1", "3", "3-3"),
+            ("a", "$$1", "a", "$1"),
+            ("a", "b$", "a", "b$"),
+        ] {
+            let rewrite = Rewrite::new(pattern, template).expect(template);
+            assert_eq!(rewrite.apply(number).as_deref(), Some(rewritten));
+        }
+    }
+
+    #[test]
+    fn inbound_number_finds_its_user_through_its_trunk_only() {
         let routes = routes();
         assert_eq!(
             routes.inbound("office", "web-alice").as_deref(),
@@ -180,18 +329,25 @@ mod tests {
     }
 
     #[test]
+    fn inbound_number_leads_to_guests_only_where_it_may() {
+        let mut routes = routes();
+        for number in ["web-guest-1", "web-GUEST-1"] {
+            assert_eq!(routes.inbound("office", number), None, "{number}");
+        }
+        routes.inbound[0].guests = true;
+        let reached = routes.inbound("office", "web-guest-1");
+        assert_eq!(reached.as_deref(), Some("guest-1"));
+    }
+
+    #[test]
     fn hostile_numbers_match_nothing() {
         let all = Routes {
-            outbound: vec![OutboundRoute {
-                number: Rewrite::new("(?s).*", "$0").expect("a valid pattern"),
-                users: vec![],
-                trunk: "any".to_owned(),
-                fallback: vec![],
-            }],
+            outbound: vec![route("(?s).*", "$0", "any", &[])],
             inbound: vec![],
         };
         for number in ["", "1\r\nEvil: header", "a b", &"9".repeat(129)] {
-            assert_eq!(all.outbound("bob", number), None, "{number:?}");
+            let none = all.outbound("bob", number);
+            assert_eq!(none, Err(NoRoute::NotFound), "{number:?}");
         }
     }
 }

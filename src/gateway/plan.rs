@@ -1,6 +1,7 @@
 //! From the configuration as written to what each part is given. No network.
 
 mod addresses;
+mod credentials;
 mod identity;
 mod latching;
 mod registered;
@@ -15,11 +16,12 @@ use std::time::Duration;
 use rtp::RtpPlan;
 
 use crate::agent;
-use crate::call::{DigitsBy, InboundRoute, OutboundRoute, Rewrite, Routes, Rules, TrunkRules};
+use crate::call::{
+    self, DigitsBy, InboundRoute, OutboundRoute, Permits, Rewrite, Routes, Rules, TrunkRules,
+};
 use crate::dscp::Dscp;
-use crate::redacted::Redacted;
-use crate::settings::{self, Error, Settings};
-use crate::signaling::{IceServer, SignIn, StaticUser, TokenVerifier};
+use crate::settings::{self, Collector, Error, Errors, Settings};
+use crate::signaling::{IceServer, SignIn};
 use crate::{media, sdp, sip};
 
 pub(super) use addresses::browser_addresses;
@@ -61,26 +63,40 @@ pub(super) struct Plan {
 
 /// A value that cannot be meant; [`Plan::new`] knows the file.
 fn unusable(key: impl Into<String>, value: &str, expected: &str) -> Error {
-    Error::Value {
-        file: String::new(),
-        key: key.into(),
-        value: format!("{value:?}"),
-        expected: expected.to_owned(),
-    }
+    Error::value(key, value, expected)
+}
+
+/// A pattern with its template, and the keys of both.
+pub(super) fn rewrite(
+    (key, pattern): (String, &str),
+    (template_key, template): (String, &str),
+) -> Result<Rewrite, Error> {
+    Rewrite::new(pattern, template).map_err(|error| match error {
+        call::Error::Pattern { ref source, .. } => {
+            // The message draws a picture of several lines; its last line says what is wrong.
+            let why = source.to_string();
+            let why = why.lines().last().unwrap_or_default().trim().to_owned();
+            unusable(key, pattern, &format!("a regular expression ({why})"))
+        }
+        error => unusable(
+            template_key,
+            template,
+            &format!("references to groups of {pattern:?} only ({error})"),
+        ),
+    })
 }
 
 impl Plan {
     /// Reads the settings.
-    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
-        Plan::read(settings).map_err(|mut error| {
-            if let Error::Value { file, .. } = &mut error {
-                file.clone_from(&settings.file);
-            }
-            error
-        })
+    pub(super) fn new(settings: &Settings) -> Result<Self, Errors> {
+        let mut found = Collector::default();
+        let plan = Plan::read(settings, &mut found);
+        found
+            .finish(plan)
+            .map_err(|Errors(errors)| settings.locate(errors))
     }
 
-    fn read(settings: &Settings) -> Result<Self, Error> {
+    fn listeners(settings: &Settings) -> Result<Vec<sip::Listen>, Error> {
         let listen = settings
             .sip
             .listen
@@ -95,22 +111,49 @@ impl Plan {
         if listen.is_empty() {
             return Err(unusable("sip.listen", "[]", "at least one listener"));
         }
+        Ok(listen)
+    }
+
+    /// Keeps each error and goes on with what does not depend on it.
+    fn read(settings: &Settings, found: &mut Collector) -> Option<Self> {
+        let listen = found.keep(Plan::listeners(settings));
         if let Some(text) = settings.sip.instance.as_deref()
             && text.trim().is_empty()
         {
             let expected = "text that no other gateway has, or no such key";
-            return Err(unusable("sip.instance", text, expected));
+            found.push(unusable("sip.instance", text, expected));
         }
-        let rtp = RtpPlan::read(settings, &listen)?;
+        let rtp = listen
+            .as_ref()
+            .and_then(|listen| found.keep(RtpPlan::read(settings, listen)));
+        let codecs = trunk::codecs("webrtc.codecs", &settings.webrtc.codecs);
         let browser = sdp::BrowserPolicy {
-            codecs: trunk::codecs("webrtc.codecs", &settings.webrtc.codecs)?,
+            codecs: found.keep(codecs).unwrap_or_default(),
             ..sdp::BrowserPolicy::default()
         };
         let mut trunks = Vec::new();
         let mut rules = HashMap::new();
         let mut shows_keys = Vec::new();
         for (index, trunk) in settings.trunk.iter().enumerate() {
-            let policy = trunk::policy(index, trunk)?;
+            let policy = found.keep(trunk::policy(index, trunk));
+            let digits = found.keep(trunk::digits(index, trunk));
+            let caller_id = found.keep(identity::caller_id(index, trunk));
+            let page_headers = found.keep(identity::page_headers(index, trunk));
+            let latching = found.keep(latching::policy(index, trunk));
+            let sip_trunk = found.keep(trunk::sip_trunk(index, trunk));
+            if let Some(sip_trunk) = &sip_trunk
+                && let Some(listen) = &listen
+            {
+                found.keep(fits_listeners(index, trunk, sip_trunk, listen));
+            }
+            let Some(sip_trunk) = sip_trunk else {
+                continue;
+            };
+            let (Some(policy), Some(digits), Some(caller_id), Some(page_headers), Some(latching)) =
+                (policy, digits, caller_id, page_headers, latching)
+            else {
+                continue;
+            };
             if trunk::shows_keys(trunk, &policy) {
                 shows_keys.push(trunk.name.clone());
             }
@@ -118,14 +161,14 @@ impl Plan {
             let of_trunk = TrunkRules {
                 rules: Rules {
                     delayed_offer: trunk.delayed_offer,
-                    digits: trunk::digits(index, trunk)?,
+                    digits,
                     ..call_rules(settings, browser.clone(), policy)
                 },
                 from_user: trunk.from_user.clone().or(registered.map(str::to_owned)),
-                caller_id: identity::caller_id(index, trunk)?,
-                page_headers: identity::page_headers(index, trunk)?,
+                caller_id,
+                page_headers,
                 inband_digits: trunk.inband_digits,
-                latching: latching::policy(index, trunk)?,
+                latching,
             };
             rules.insert(trunk.name.clone(), of_trunk);
             let accounts = settings
@@ -134,20 +177,10 @@ impl Plan {
                 .filter(|user| user.trunk.as_ref() == Some(&trunk.name))
                 .map(|user| registered::account(user, trunk))
                 .collect();
-            let trunk = sip::Trunk {
+            trunks.push(sip::Trunk {
                 accounts,
-                ..trunk::sip_trunk(index, trunk)?
-            };
-            let secure =
-                |target: &sip::TrunkTarget| target.target.transport == Some(sip::Transport::Tls);
-            if trunk.targets.iter().any(secure)
-                && !listen.iter().any(|l| l.transport == sip::Transport::Tls)
-            {
-                let key = format!("trunk[{index}].target");
-                let expected = "a tls: listener in sip.listen beside it";
-                return Err(unusable(key, &settings.trunk[index].target, expected));
-            }
-            trunks.push(trunk);
+                ..sip_trunk
+            });
         }
         if settings.built_in.enabled {
             let of_agent = TrunkRules {
@@ -166,9 +199,16 @@ impl Plan {
             .filter(|account| account.registered == sip::Registered::Present)
             .map(|account| account.user.clone())
             .collect();
-        Ok(Plan {
-            listen,
-            dns_servers: dns_servers(&settings.sip.dns_servers)?,
+        let dns_servers = found.keep(dns_servers(&settings.sip.dns_servers));
+        let sip_dscp = found.keep(dscp("sip.dscp", settings.sip.dscp));
+        let media_dscp = found.keep(dscp("media.dscp", settings.media.dscp));
+        let strangers = found.keep(strangers(&settings.sip.strangers));
+        let rtp_ports = found.keep(parse_ports(&settings.media.rtp_ports));
+        let routes = routes(settings, found);
+        let sign_in = found.keep(credentials::sign_in(settings));
+        Some(Plan {
+            listen: listen?,
+            dns_servers: dns_servers?,
             tls: sip::Tls {
                 certificate: trunk::certificate(
                     &settings.sip.certificate,
@@ -180,7 +220,7 @@ impl Plan {
             sip_limits: sip::Limits {
                 new_calls_per_second: settings.sip.new_calls_per_second,
                 new_calls_per_second_per_source: settings.sip.new_calls_per_second_per_source,
-                strangers: strangers(&settings.sip.strangers)?,
+                strangers: strangers?,
                 connections: settings.sip.max_connections,
                 connections_per_source: settings.sip.max_connections_per_address,
                 idle_timeout: Duration::from_secs(settings.sip.idle_timeout),
@@ -191,16 +231,35 @@ impl Plan {
             followed,
             shows_keys,
             rules,
-            routes: routes(settings)?,
-            sign_in: sign_in(settings)?,
+            routes,
+            sign_in: sign_in?,
             known: settings.user.iter().map(|user| user.name.clone()).collect(),
             ice_servers: settings.webrtc.ice_servers.iter().map(ice_server).collect(),
-            rtp_ports: parse_ports(&settings.media.rtp_ports)?,
-            rtp,
-            sip_dscp: dscp("sip.dscp", settings.sip.dscp)?,
-            media_dscp: dscp("media.dscp", settings.media.dscp)?,
+            rtp_ports: rtp_ports?,
+            rtp: rtp?,
+            sip_dscp: sip_dscp?,
+            media_dscp: media_dscp?,
         })
     }
+}
+
+/// Whether there is a listener for the transport of its targets.
+fn fits_listeners(
+    index: usize,
+    written: &settings::Trunk,
+    trunk: &sip::Trunk,
+    listen: &[sip::Listen],
+) -> Result<(), Error> {
+    let secure = |target: &sip::TrunkTarget| target.target.transport == Some(sip::Transport::Tls);
+    let listens = listen
+        .iter()
+        .any(|listen| listen.transport == sip::Transport::Tls);
+    if trunk.targets.iter().any(secure) && !listens {
+        let key = format!("trunk[{index}].target");
+        let expected = "a tls: listener in sip.listen beside it";
+        return Err(unusable(key, &written.target, expected));
+    }
+    Ok(())
 }
 
 fn strangers(text: &str) -> Result<sip::Strangers, Error> {
@@ -254,74 +313,58 @@ fn parse_transport(text: &str) -> Option<sip::Transport> {
     }
 }
 
-fn routes(settings: &Settings) -> Result<Routes, Error> {
-    let rewrite = |key: String, pattern: &str, template: &str| {
-        Rewrite::new(pattern, template)
-            .map_err(|error| unusable(key, pattern, &format!("a regular expression ({error})")))
-    };
+fn routes(settings: &Settings, found: &mut Collector) -> Routes {
     let mut routes = Routes::default();
     if settings.built_in.enabled {
         for number in agent::Number::ALL {
-            routes.outbound.push(OutboundRoute {
-                number: rewrite("built_in".to_owned(), number.dialled(), "$0")?,
-                users: Vec::new(),
-                trunk: agent::TRUNK.to_owned(),
-                fallback: Vec::new(),
+            let dialled = ("built_in".to_owned(), number.dialled());
+            if let Some(number) = found.keep(rewrite(dialled, (String::new(), "$0"))) {
+                routes.outbound.push(OutboundRoute {
+                    number,
+                    permits: Permits::everybody(),
+                    passes_on: false,
+                    trunk: agent::TRUNK.to_owned(),
+                    fallback: Vec::new(),
+                });
+            }
+        }
+        let called = ("built_in".to_owned(), ".+");
+        if let Some(user) = found.keep(rewrite(called, (String::new(), "$0"))) {
+            routes.inbound.push(InboundRoute {
+                user,
+                trunk: Some(agent::TRUNK.to_owned()),
+                guests: true,
             });
         }
-        routes.inbound.push(InboundRoute {
-            user: rewrite("built_in".to_owned(), ".+", "$0")?,
-            trunk: Some(agent::TRUNK.to_owned()),
-        });
     }
     for (index, route) in settings.route.iter().enumerate() {
-        routes.outbound.push(OutboundRoute {
-            number: rewrite(format!("route[{index}].match"), &route.pattern, &route.to)?,
-            users: route.users.clone(),
-            trunk: route.trunk.clone(),
-            fallback: route.fallback.clone(),
-        });
+        let key = |key: &str| format!("route[{index}].{key}");
+        let pattern = (key("match"), route.pattern.as_str());
+        if let Some(number) = found.keep(rewrite(pattern, (key("to"), &route.to))) {
+            routes.outbound.push(OutboundRoute {
+                number,
+                permits: Permits {
+                    users: route.users.clone(),
+                    guests: route.guests,
+                },
+                passes_on: route.otherwise == "next",
+                trunk: route.trunk.clone(),
+                fallback: route.fallback.clone(),
+            });
+        }
     }
     for (index, route) in settings.inbound.iter().enumerate() {
-        routes.inbound.push(InboundRoute {
-            user: rewrite(
-                format!("inbound[{index}].match"),
-                &route.pattern,
-                &route.user,
-            )?,
-            trunk: route.trunk.clone(),
-        });
+        let key = |key: &str| format!("inbound[{index}].{key}");
+        let pattern = (key("match"), route.pattern.as_str());
+        if let Some(user) = found.keep(rewrite(pattern, (key("user"), &route.user))) {
+            routes.inbound.push(InboundRoute {
+                user,
+                trunk: route.trunk.clone(),
+                guests: false,
+            });
+        }
     }
-    Ok(routes)
-}
-
-fn sign_in(settings: &Settings) -> Result<SignIn, Error> {
-    let users = settings.user.iter().map(|user| {
-        let password: Redacted<String> = user.password.0.clone();
-        let display_name = user.display_name.clone();
-        (
-            user.name.clone(),
-            StaticUser {
-                password,
-                display_name,
-            },
-        )
-    });
-    let tokens = settings
-        .sign_in
-        .jwt_key
-        .as_ref()
-        .map(|key| {
-            let audience = settings.sign_in.jwt_audience.as_deref();
-            TokenVerifier::new(&key.0, &settings.sign_in.jwt_user_claim, audience)
-                .map_err(|error| unusable("sign_in.jwt_key", "***", &error.to_string()))
-        })
-        .transpose()?;
-    Ok(SignIn {
-        anonymous: settings.sign_in.anonymous,
-        users: users.collect(),
-        tokens,
-    })
+    routes
 }
 
 fn ice_server(server: &settings::IceServer) -> IceServer {
@@ -374,7 +417,8 @@ mod tests {
             .outbound("anybody", "echo")
             .expect("echo is built in");
         assert_eq!(echo.trunk, agent::TRUNK);
-        assert!(plan.routes.outbound("anybody", "600").is_none());
+        assert!(plan.routes.outbound("guest-1", "echo").is_ok());
+        assert!(plan.routes.outbound("anybody", "600").is_err());
     }
 
     #[test]
@@ -398,16 +442,39 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_file_the_key_and_what_was_expected() {
-        let mut settings = Settings {
-            file: "house.toml".to_owned(),
-            ..Settings::default()
-        };
+    fn plan_errors_are_told_all_at_once() {
+        let mut settings = Settings::default();
         settings.media.rtp_ports = "9".to_owned();
-        let error = Plan::new(&settings).err().expect("no range").to_string();
-        assert_eq!(
-            error,
-            "house.toml: media.rtp_ports: \"9\" is not usable, expected FIRST-LAST, both from 1024 to 65535"
-        );
+        settings.sip.strangers = "wave".to_owned();
+        settings.trunk = vec![settings::Trunk {
+            name: "office".to_owned(),
+            target: "office".to_owned(),
+            dtmf: "bells".to_owned(),
+            ..settings::Trunk::default()
+        }];
+        settings.route = vec![settings::Route {
+            to: "$2".to_owned(),
+            ..settings::Route::new("0(.*)", "office")
+        }];
+        settings.inbound = vec![settings::Inbound {
+            pattern: "(".to_owned(),
+            user: "$0".to_owned(),
+            trunk: None,
+        }];
+        let errors = Plan::new(&settings).err().expect("nothing is right");
+        let lines: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        for key in [
+            "trunk[0].dtmf: \"bells\"",
+            "trunk[0].target: \"office\"",
+            "sip.strangers: \"wave\"",
+            "media.rtp_ports: \"9\" is not usable, expected FIRST-LAST",
+            "route[0].to: \"$2\"",
+            "inbound[0].match: \"(\"",
+        ] {
+            let told = lines.iter().any(|line| line.starts_with(key));
+            assert!(told, "{key} in {lines:#?}");
+        }
+        assert_eq!(lines.len(), 6, "{lines:#?}");
+        assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:#?}");
     }
 }

@@ -4,17 +4,38 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::typed::SECRET;
 use crate::redacted::Redacted;
 
 /// A credential: read as text, written as `***`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Secret(pub Redacted<String>);
+
+impl Secret {
+    /// Whether nothing is there but blanks.
+    pub fn is_empty(&self) -> bool {
+        self.0.reveal().trim().is_empty()
+    }
+}
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Secret(Redacted::new(text)))
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret(Redacted::new(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_newtype_struct(SECRET, Text)
     }
 }
 
@@ -39,6 +60,11 @@ pub(super) fn one_or_several<'de, D: Deserializer<'de>>(
         Written::Several(addresses) => addresses,
     })
 }
+/// The tables of the file, by their names.
+pub(super) const TABLES: &[&str] = &[
+    "http", "sign_in", "sip", "webrtc", "media", "calls", "built_in", "log", "user", "trunk",
+    "route", "inbound",
+];
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -46,7 +72,7 @@ pub(super) fn one_or_several<'de, D: Deserializer<'de>>(
 pub struct Settings {
     /// Where they were read from, for errors.
     #[serde(skip)]
-    pub file: String,
+    pub source: super::Source,
     /// Who may use the doors, and where they are.
     pub http: Http,
     /// How pages sign in.
@@ -129,10 +155,14 @@ impl Http {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignIn {
-    /// Whether a page may come in without a name.
-    pub anonymous: bool,
-    /// The key that signs JSON Web Tokens: a secret (HS256), or a PEM public key (RS256, ES256).
+    /// Whether a page may sign in without credentials, as a guest; absent: only where there is no
+    /// `[[user]]`, no key for tokens and no `[[trunk]]`.
+    pub anonymous: Option<bool>,
+    /// The key that signs JSON Web Tokens: a secret of 32 bytes or more (HS256), or a PEM public
+    /// key (RS256, ES256).
     pub jwt_key: Option<Secret>,
+    /// A file with that key.
+    pub jwt_key_file: Option<PathBuf>,
     /// The claim that names the user.
     pub jwt_user_claim: String,
     /// The audience that a token must be for.
@@ -142,8 +172,9 @@ pub struct SignIn {
 impl Default for SignIn {
     fn default() -> Self {
         SignIn {
-            anonymous: true,
+            anonymous: None,
             jwt_key: None,
+            jwt_key_file: None,
             jwt_user_claim: "sub".to_owned(),
             jwt_audience: None,
         }
@@ -257,6 +288,7 @@ impl Default for WebRtc {
 #[serde(deny_unknown_fields)]
 pub struct IceServer {
     /// `stun:` and `turn:` URLs.
+    #[serde(default)]
     pub urls: Vec<String>,
     /// For TURN.
     #[serde(default)]
@@ -375,8 +407,10 @@ impl Default for Log {
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// The name, which is also the number that the PBX sees.
+    #[serde(default)]
     pub name: String,
     /// The password.
+    #[serde(default)]
     pub password: Secret,
     /// The name that the called party sees.
     #[serde(default)]
@@ -423,9 +457,10 @@ fn default_trunk_register() -> String {
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// A regular expression that the whole dialled string must match.
-    #[serde(rename = "match")]
+    #[serde(rename = "match", default)]
     pub pattern: String,
     /// The trunk's name.
+    #[serde(default)]
     pub trunk: String,
     /// Trunks that are asked, in this order, where that one cannot.
     #[serde(default)]
@@ -433,9 +468,34 @@ pub struct Route {
     /// The number that the trunk is asked for, with `$0`, `$1`...
     #[serde(default = "default_template")]
     pub to: String,
-    /// Who may take it; empty: everybody.
+    /// The users that may take it; empty: all who have signed in with credentials.
     #[serde(default)]
     pub users: Vec<String>,
+    /// Whether guests, who have signed in without credentials, may take it.
+    #[serde(default)]
+    pub guests: bool,
+    /// What a caller gets who may not take it: `refuse`, or `next` for the routes after it.
+    #[serde(default = "default_otherwise")]
+    pub otherwise: String,
+}
+
+impl Route {
+    /// A route for all users, with nothing else said.
+    pub fn new(pattern: impl Into<String>, trunk: impl Into<String>) -> Self {
+        Route {
+            pattern: pattern.into(),
+            trunk: trunk.into(),
+            fallback: Vec::new(),
+            to: default_template(),
+            users: Vec::new(),
+            guests: false,
+            otherwise: default_otherwise(),
+        }
+    }
+}
+
+fn default_otherwise() -> String {
+    "refuse".to_owned()
 }
 
 fn default_template() -> String {
@@ -447,7 +507,7 @@ fn default_template() -> String {
 #[serde(deny_unknown_fields)]
 pub struct Inbound {
     /// A regular expression that the whole called number must match.
-    #[serde(rename = "match")]
+    #[serde(rename = "match", default)]
     pub pattern: String,
     /// The user, with `$0`, `$1`...
     #[serde(default = "default_template")]

@@ -145,9 +145,10 @@ pub struct Trunk {
 #[serde(deny_unknown_fields)]
 pub struct Renumbering {
     /// For the whole number.
-    #[serde(rename = "match")]
+    #[serde(rename = "match", default)]
     pub pattern: String,
     /// May use the pattern's groups.
+    #[serde(default)]
     pub to: String,
 }
 
@@ -156,6 +157,7 @@ pub struct Renumbering {
 #[serde(deny_unknown_fields)]
 pub struct TrunkTarget {
     /// As `trunk.target`.
+    #[serde(default)]
     pub target: String,
     /// Lower ones are tried first.
     #[serde(default = "one")]

@@ -19,10 +19,12 @@ mod session;
 mod sign_in;
 mod telling;
 mod timed_stream;
+mod tokens;
 
 pub use door::{Door, DoorLimits, router};
 pub use error::Error;
 pub use json::{IceServer, Number};
 pub use listener::{ConnectionLimits, serve};
 pub use refusals::Refusals;
-pub use sign_in::{Credentials, Identity, SignIn, StaticUser, TokenVerifier};
+pub use sign_in::{Credentials, Identity, SignIn, SignedIn, StaticUser};
+pub use tokens::{Bearer, TokenVerifier};

@@ -81,10 +81,7 @@ pub(super) async fn run(
         door: Arc::clone(&door),
         remote,
         id,
-        identity: Identity {
-            user: String::new(),
-            display_name: None,
-        },
+        identity: Identity::default(),
         calls: HashMap::new(),
         sender: sender.clone(),
         allowance: Allowance::new(MESSAGES_PER_SECOND, Instant::now()),
@@ -142,16 +139,19 @@ impl Session {
                 password: password.map(Redacted::new),
                 token: token.map(Redacted::new),
             };
-            let guest = format!("guest-{:08x}", rand::random::<u32>());
-            match self.door.sign_in.identify(&credentials, &guest) {
-                Ok(identity) => {
-                    self.identity = identity;
+            let now = std::time::SystemTime::now();
+            let found = self
+                .door
+                .sign_in
+                .identify(&credentials, rand::random(), now);
+            match found {
+                Ok(signed_in) => {
+                    self.identity = signed_in.identity;
                     return Ok(());
                 }
                 Err(error) => {
                     metrics::counter!("trunkline_sign_in_refused_total").increment(1);
-                    self.refuse("unauthorized", &error.to_string(), None)
-                        .await?;
+                    self.refuse(error.code(), &error.to_string(), None).await?;
                     return Err(Over::Close("error", 1008));
                 }
             }
@@ -331,10 +331,10 @@ impl Session {
             (Some(to), None) => {
                 let exchange = &self.door.exchange;
                 match exchange.transfer_target(&self.identity.user, &to) {
-                    Some(target) => target,
-                    None => {
-                        let text = "no route to this number";
-                        return self.refuse("not-found", text, Some(call)).await;
+                    Ok(target) => target,
+                    Err(reason) => {
+                        let text = "no route to this number for this user";
+                        return self.refuse(reason.code(), text, Some(call)).await;
                     }
                 }
             }

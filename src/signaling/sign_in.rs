@@ -1,11 +1,14 @@
-//! Who a page is: anonymous, a user of the configuration, or the bearer of a JSON Web Token.
+//! Who a page is: a guest, a user of the configuration, or the bearer of a JSON Web Token.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use super::Error;
+use super::tokens::TokenVerifier;
+use crate::guest::{GUEST_PREFIX, is_guest_name};
 use crate::redacted::Redacted;
 
 /// The longest user name, token or password that is looked at.
@@ -25,19 +28,38 @@ pub struct SignIn {
 /// A user of the configuration.
 #[derive(Clone, Debug)]
 pub struct StaticUser {
-    /// The password.
-    pub password: Redacted<String>,
+    /// SHA-256 of the password: passwords of any length are compared in the same time.
+    digest: Redacted<[u8; 32]>,
     /// The name that called parties see.
-    pub display_name: Option<String>,
+    display_name: Option<String>,
+}
+
+impl StaticUser {
+    /// A user with this password.
+    pub fn new(password: &Redacted<String>, display_name: Option<String>) -> Self {
+        StaticUser {
+            digest: Redacted::new(Sha256::digest(password.reveal()).into()),
+            display_name,
+        }
+    }
 }
 
 /// Who signed in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The user's name: what routes go by and what the PBX sees as the caller's number.
     pub user: String,
     /// The name that called parties see.
     pub display_name: Option<String>,
+}
+
+/// Who signed in, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedIn {
+    /// Who.
+    pub identity: Identity,
+    /// When the token ends; none for users and guests.
+    pub expires: Option<SystemTime>,
 }
 
 /// What a page shows.
@@ -51,63 +73,22 @@ pub struct Credentials {
     pub token: Option<Redacted<String>>,
 }
 
-/// Verifies JSON Web Tokens (RFC 7519).
-pub struct TokenVerifier {
-    key: DecodingKey,
-    validation: Validation,
-    user_claim: String,
-}
-
-impl TokenVerifier {
-    /// `key` is a PEM public key (RS256, ES256) or a shared secret (HS256). `exp` is required.
-    pub fn new(
-        key: &Redacted<String>,
-        user_claim: &str,
-        audience: Option<&str>,
-    ) -> Result<Self, Error> {
-        let text = key.reveal().as_str();
-        let (key, algorithm) = if text.contains("-----BEGIN") {
-            DecodingKey::from_ec_pem(text.as_bytes())
-                .map(|key| (key, Algorithm::ES256))
-                .or_else(|_| {
-                    DecodingKey::from_rsa_pem(text.as_bytes()).map(|key| (key, Algorithm::RS256))
-                })
-                .map_err(|source| Error::TokenKey { source })?
-        } else {
-            (DecodingKey::from_secret(text.as_bytes()), Algorithm::HS256)
-        };
-        let mut validation = Validation::new(algorithm);
-        match audience {
-            Some(audience) => validation.set_audience(&[audience]),
-            None => validation.validate_aud = false,
-        }
-        Ok(TokenVerifier {
-            key,
-            validation,
-            user_claim: user_claim.to_owned(),
-        })
-    }
-
-    fn verify(&self, token: &str) -> Option<Identity> {
-        let claims = jsonwebtoken::decode::<serde_json::Value>(token, &self.key, &self.validation)
-            .ok()?
-            .claims;
-        let user = claims.get(&self.user_claim)?.as_str()?;
-        let display_name = claims
-            .get("name")
-            .and_then(|name| name.as_str())
-            .map(str::to_owned);
-        is_user_name(user).then(|| Identity {
-            user: user.to_owned(),
-            display_name,
-        })
+impl Credentials {
+    /// Whether there is something to guess: a password or a token.
+    pub fn is_attempt(&self) -> bool {
+        self.password.is_some() || self.token.is_some()
     }
 }
 
 impl SignIn {
-    /// Who shows `credentials`; `guest` names those who show none. An unknown user and a wrong
-    /// password are told alike, and take the same work.
-    pub fn identify(&self, credentials: &Credentials, guest: &str) -> Result<Identity, Error> {
+    /// Who shows `credentials` at the time `now`; `guest` is the number of those who show none.
+    /// An unknown user and a wrong password are told alike, and take the same work.
+    pub fn identify(
+        &self,
+        credentials: &Credentials,
+        guest: u32,
+        now: SystemTime,
+    ) -> Result<SignedIn, Error> {
         let sizes = [
             credentials.user.as_ref().map(String::len),
             credentials
@@ -125,41 +106,70 @@ impl SignIn {
         }
         if let Some(token) = &credentials.token {
             let verifier = self.tokens.as_ref().ok_or(Error::Unauthorized)?;
-            return verifier.verify(token.reveal()).ok_or(Error::Unauthorized);
+            let bearer = verifier.verify(token.reveal(), now)?;
+            return Ok(SignedIn {
+                identity: bearer.identity,
+                expires: Some(bearer.expires),
+            });
         }
-        if let Some(password) = &credentials.password {
+        let identity = if let Some(password) = &credentials.password {
             let name = credentials.user.as_deref().unwrap_or_default();
-            let user = self.users.get(name);
-            let expected = user.map_or("", |user| user.password.reveal());
-            // Digests are compared, so that the time says nothing about the password.
-            let same = Sha256::digest(expected) == Sha256::digest(password.reveal());
-            return match user {
-                Some(user) if same => Ok(Identity {
-                    user: name.to_owned(),
-                    display_name: user.display_name.clone(),
-                }),
-                _ => Err(Error::Unauthorized),
-            };
+            self.user(name, password)?
+        } else {
+            self.guest(credentials.user.as_deref(), guest)?
+        };
+        Ok(SignedIn {
+            identity,
+            expires: None,
+        })
+    }
+
+    fn user(&self, name: &str, password: &Redacted<String>) -> Result<Identity, Error> {
+        let shown: [u8; 32] = Sha256::digest(password.reveal()).into();
+        let user = self.users.get(name);
+        let nobody = [0; 32];
+        let expected = user.map_or(&nobody, |user| user.digest.reveal());
+        let same = bool::from(shown.ct_eq(expected));
+        match user {
+            Some(user) if same && !password.reveal().is_empty() => Ok(Identity {
+                user: name.to_owned(),
+                display_name: user.display_name.clone(),
+            }),
+            _ => Err(Error::Unauthorized),
         }
+    }
+
+    /// A guest, by a name that it may choose in part.
+    fn guest(&self, chosen: Option<&str>, number: u32) -> Result<Identity, Error> {
         if !self.anonymous {
             return Err(Error::Unauthorized);
         }
-        match &credentials.user {
-            None => Ok(Identity {
-                user: guest.to_owned(),
-                display_name: None,
-            }),
-            Some(name) if is_user_name(name) && !self.users.contains_key(name) => Ok(Identity {
-                user: name.clone(),
-                display_name: None,
-            }),
-            Some(_) => Err(Error::Unauthorized),
+        let user = match chosen {
+            None => format!("{GUEST_PREFIX}{number:08x}"),
+            // Who names a user means that user, and has no password.
+            Some(name) if self.users.contains_key(name) => return Err(Error::Unauthorized),
+            Some(name) if is_guest_name(name) => {
+                format!("{GUEST_PREFIX}{}", &name[GUEST_PREFIX.len()..])
+            }
+            Some(name) => format!("{GUEST_PREFIX}{name}"),
+        };
+        if !is_plain(&user) {
+            return Err(Error::Unauthorized);
         }
+        Ok(Identity {
+            user,
+            display_name: None,
+        })
     }
 }
 
+/// What may name a user, and is no guest's name.
+pub(super) fn is_user_name(name: &str) -> bool {
+    is_plain(name) && !is_guest_name(name)
+}
+
 /// What may stand in the user part of a SIP URI without escaping.
-fn is_user_name(name: &str) -> bool {
+fn is_plain(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name
             .chars()
@@ -170,100 +180,78 @@ fn is_user_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn credentials(user: Option<&str>, password: Option<&str>, token: Option<&str>) -> Credentials {
+    fn credentials(user: Option<&str>, password: Option<&str>) -> Credentials {
         Credentials {
             user: user.map(str::to_owned),
             password: password.map(|password| Redacted::new(password.to_owned())),
-            token: token.map(|token| Redacted::new(token.to_owned())),
+            token: None,
         }
     }
 
     fn sign_in(anonymous: bool) -> SignIn {
-        let alice = StaticUser {
-            password: Redacted::new("wonderland".to_owned()),
-            display_name: Some("Alice".to_owned()),
-        };
-        let tokens = TokenVerifier::new(&Redacted::new("s3cret".to_owned()), "sub", None)
-            .expect("any secret is a key");
+        let password = Redacted::new("wonderland".to_owned());
+        let alice = StaticUser::new(&password, Some("Alice".to_owned()));
+        let empty = StaticUser::new(&Redacted::default(), None);
         SignIn {
             anonymous,
-            users: HashMap::from([("alice".to_owned(), alice)]),
-            tokens: Some(tokens),
+            users: HashMap::from([("alice".to_owned(), alice), ("empty".to_owned(), empty)]),
+            tokens: None,
         }
     }
 
+    fn identify(sign_in: &SignIn, credentials: &Credentials) -> Result<Identity, Error> {
+        sign_in
+            .identify(credentials, 7, SystemTime::UNIX_EPOCH)
+            .map(|signed_in| signed_in.identity)
+    }
+
     #[test]
-    fn a_password_opens_its_own_user_only() {
+    fn password_opens_its_own_user_only() {
         let sign_in = sign_in(false);
-        let alice = sign_in.identify(
-            &credentials(Some("alice"), Some("wonderland"), None),
-            "guest",
-        );
+        let alice = identify(&sign_in, &credentials(Some("alice"), Some("wonderland")));
         assert_eq!(
             alice.expect("the right password").display_name.as_deref(),
             Some("Alice")
         );
         for wrong in [
-            credentials(Some("alice"), Some("Wonderland"), None),
-            credentials(Some("bob"), Some("wonderland"), None),
-            credentials(Some("bob"), Some(""), None),
-            credentials(None, Some(""), None),
-            credentials(Some("alice"), None, None),
-            credentials(None, None, None),
+            credentials(Some("alice"), Some("Wonderland")),
+            credentials(Some("alice"), Some("")),
+            credentials(Some("empty"), Some("")),
+            credentials(Some("bob"), Some("wonderland")),
+            credentials(Some("bob"), Some("")),
+            credentials(None, Some("")),
+            credentials(Some("alice"), None),
+            credentials(None, None),
         ] {
-            assert!(sign_in.identify(&wrong, "guest").is_err(), "{wrong:?}");
+            assert!(identify(&sign_in, &wrong).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
-    fn a_guest_may_choose_a_free_name_only() {
+    fn guest_name_always_begins_with_the_prefix() {
         let sign_in = sign_in(true);
-        let guest = sign_in
-            .identify(&Credentials::default(), "guest-7")
-            .expect("guests may");
-        assert_eq!(guest.user, "guest-7");
-        assert!(
-            sign_in
-                .identify(&credentials(Some("carol"), None, None), "g")
-                .is_ok()
-        );
-        assert!(
-            sign_in
-                .identify(&credentials(Some("alice"), None, None), "g")
-                .is_err()
-        );
-        assert!(
-            sign_in
-                .identify(&credentials(Some("a b"), None, None), "g")
-                .is_err()
-        );
+        for (chosen, user) in [
+            (None, "guest-00000007"),
+            (Some("carol"), "guest-carol"),
+            (Some("+49301234"), "guest-+49301234"),
+            (Some("guest-carol"), "guest-carol"),
+            (Some("GUEST-carol"), "guest-carol"),
+            (Some("Alice"), "guest-Alice"),
+        ] {
+            let guest = identify(&sign_in, &credentials(chosen, None)).expect("guests may");
+            assert_eq!(guest.user, user);
+        }
+        for refused in ["alice", "a b", "a@b", "a\r\nb", &"9".repeat(80)] {
+            let refused = credentials(Some(refused), None);
+            assert!(identify(&sign_in, &refused).is_err(), "{refused:?}");
+        }
     }
 
     #[test]
-    fn a_token_is_believed_if_signed_and_in_date() {
-        let sign_in = sign_in(false);
-        let sign = |secret: &str, exp: u64| {
-            let claims = serde_json::json!({ "sub": "dave", "name": "Dave", "exp": exp });
-            let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
-            jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
-        };
-        let far = 4_000_000_000;
-        let good = sign_in.identify(&credentials(None, None, Some(&sign("s3cret", far))), "g");
-        assert_eq!(good.expect("a good token").user, "dave");
-        assert!(
-            sign_in
-                .identify(&credentials(None, None, Some(&sign("other", far))), "g")
-                .is_err()
-        );
-        assert!(
-            sign_in
-                .identify(&credentials(None, None, Some(&sign("s3cret", 1))), "g")
-                .is_err()
-        );
-        assert!(
-            sign_in
-                .identify(&credentials(None, None, Some("x.y.z")), "g")
-                .is_err()
-        );
+    fn user_name_is_none_that_guests_have() {
+        assert!(is_user_name("alice.1+2"));
+        for name in ["guest-1", "Guest-1", "", "a b"] {
+            assert!(!is_user_name(name), "{name}");
+        }
     }
 }

@@ -73,5 +73,6 @@ pub use network_headers::{
 pub use redirection::RedirectPolicy;
 pub use refer::Referral;
 pub use task::start;
+pub use transport::check_certificates;
 pub use user_agent::{Flow, Happening, Transmit, UserAgent};
 pub use warning::Warning;

@@ -169,7 +169,7 @@ async fn a_frame_of_ten_megabytes_is_refused_and_the_socket_closed() {
                 .expect("the door opens");
         let (mut sink, mut stream) = socket.split();
         if signed_in {
-            let hello = json!({"type": "hello", "version": 1, "user": "mallory"});
+            let hello = json!({"type": "hello", "version": 1});
             sink.send(Message::text(hello.to_string()))
                 .await
                 .expect("sent");

@@ -86,10 +86,14 @@ async fn a_number_without_a_route_reaches_nobody() {
     })
     .await;
     let mut page = world.page("alice").await;
-    // No route at all, and one that is not alice's.
-    for (call, to) in [("c1", "nowhere"), ("c2", "600"), ("c3", "6 00\r\nX: y")] {
+    // No route at all, and one that is reserved for bob.
+    for (call, to, reason) in [
+        ("c1", "nowhere", "not-found"),
+        ("c2", "600", "forbidden"),
+        ("c3", "6 00\r\nX: y", "not-found"),
+    ] {
         let _browser = dial(&mut page, call, to).await;
-        let ended = page.hear_end("not-found").await;
+        let ended = page.hear_end(reason).await;
         assert_eq!(ended["call"], call);
     }
     world

@@ -34,10 +34,11 @@ impl Page {
         }
     }
 
-    /// Opens the socket and signs in as a guest of that name.
-    pub async fn guest(address: SocketAddr, name: &str) -> Self {
+    /// Opens the socket and signs in as that user.
+    pub async fn user(address: SocketAddr, name: &str, password: &str) -> Self {
         let mut page = Page::open(address).await;
-        page.hello(json!({"user": name})).await;
+        page.hello(json!({"user": name, "password": password}))
+            .await;
         page
     }
 

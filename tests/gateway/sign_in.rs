@@ -18,18 +18,22 @@ pub fn user(name: &str, password: &str) -> User {
 }
 
 fn token(secret: &str, expires: u64, user: &str) -> String {
-    let claims = json!({"sub": user, "exp": expires});
+    let claims = json!({"sub": user, "exp": expires, "aud": "trunkline"});
     let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
 }
+
+/// The key of tokens.
+const SECRET: &str = "a secret of thirty-two bytes, yes";
 
 /// A date in 2096.
 const FAR: u64 = 4_000_000_000;
 
 async fn closed_world() -> World {
     World::with(|settings| {
-        settings.sign_in.anonymous = false;
-        settings.sign_in.jwt_key = Some(Secret(Redacted::new("s3cret".to_owned())));
+        settings.sign_in.anonymous = Some(false);
+        settings.sign_in.jwt_key = Some(Secret(Redacted::new(SECRET.to_owned())));
+        settings.sign_in.jwt_audience = Some("trunkline".to_owned());
         settings.user = vec![user("alice", "wonderland")];
     })
     .await
@@ -45,8 +49,7 @@ async fn wrong_credentials_are_refused_and_counted() {
         json!({"user": "alice"}),
         json!({}),
         json!({"token": token("other", FAR, "alice")}),
-        json!({"token": token("s3cret", 1, "alice")}),
-        json!({"token": token("s3cret", FAR, "a b")}),
+        json!({"token": token(SECRET, FAR, "a b")}),
         json!({"token": "x.y.z"}),
         json!({"user": "alice", "password": "x".repeat(9_000)}),
     ];
@@ -69,7 +72,7 @@ async fn the_right_ones_open_the_door_and_name_the_caller() {
             "alice",
             Some("ALICE"),
         ),
-        (json!({"token": token("s3cret", FAR, "dave")}), "dave", None),
+        (json!({"token": token(SECRET, FAR, "dave")}), "dave", None),
     ] {
         let mut page = Page::open(world.http).await;
         let welcome = page.hello(credentials).await;
@@ -104,4 +107,48 @@ async fn nothing_goes_before_hello_and_nothing_but_version_1() {
     newer.say(json!({"type": "hello", "version": 2})).await;
     newer.hear_error("unsupported-version").await;
     newer.hear_goodbye("error").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_token_is_told_from_a_wrong_one() {
+    let world = closed_world().await;
+    let mut page = Page::open(world.http).await;
+    page.ask_in(json!({"token": token(SECRET, 1, "alice")}))
+        .await;
+    page.hear_error("token-expired").await;
+    page.hear_goodbye("error").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guest_reaches_no_route_that_does_not_say_so() {
+    let mut world = World::with(|settings| {
+        let open = trunkline::settings::Route {
+            guests: true,
+            ..trunkline::settings::Route::new("7.*", "pbx")
+        };
+        settings.route.insert(0, open);
+    })
+    .await;
+    let mut page = Page::open(world.http).await;
+    let welcome = page.hello(json!({"user": "carol"})).await;
+    assert_eq!(welcome["user"], "guest-carol");
+    let mut browser = Browser::new(Coding::Opus).await;
+    let offer = browser.offer().await;
+    page.call("c1", "600", &offer).await;
+    page.hear_end("forbidden").await;
+    page.say(json!({"type": "message", "to": "600", "text": "hello"}))
+        .await;
+    let failed = page.hear("message-failed").await;
+    assert_eq!(failed["code"], "forbidden", "{failed}");
+
+    page.say(json!({"type": "call", "call": "c2", "to": "700", "sdp": offer, "name": "Alice"}))
+        .await;
+    let leg = world.pbx.called().await;
+    assert_eq!(
+        (leg.caller.as_str(), leg.caller_name.as_deref()),
+        ("guest-carol", Some("Guest (Alice)"))
+    );
+    page.hear("answer").await;
+    leg.refuse(486).await;
+    page.hear_end("busy").await;
 }

@@ -9,7 +9,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use trunkline::gateway::Gateway;
-use trunkline::settings::{Inbound, Route, Settings, Trunk};
+use trunkline::redacted::Redacted;
+use trunkline::settings::{Inbound, Route, Settings, Trunk, User};
 use trunkline::sip::{Config, Transport};
 use trunkline::telemetry;
 
@@ -20,6 +21,12 @@ use super::sound::{Coding, PATIENCE};
 
 /// Ports that each world has: the first for SIP, most for RTP, the last for its claim.
 const PORTS: u16 = 60;
+
+/// Users that each world has.
+const USERS: &[&str] = &["alice", "bob", "mallory", "victim", "102"];
+
+/// The password of each.
+const PASSWORD: &str = "through the looking-glass";
 
 /// A gateway and its PBX.
 pub struct World {
@@ -118,19 +125,20 @@ impl World {
         settings.media.rtp_ports = format!("{first}-{last}");
         settings.built_in.enabled = false;
         settings.trunk = vec![trunk(pbx_address, transport)];
-        settings.route = vec![Route {
-            pattern: r"\d+".to_owned(),
-            trunk: "pbx".to_owned(),
-            fallback: Vec::new(),
-            to: "$0".to_owned(),
-            users: Vec::new(),
-        }];
+        settings.route = vec![Route::new(r"\d+", "pbx")];
+        settings.sign_in.anonymous = Some(true);
         settings.inbound = vec![Inbound {
             pattern: ".+".to_owned(),
             user: "$0".to_owned(),
             trunk: None,
         }];
         change(&mut settings);
+        for name in USERS {
+            if settings.user.iter().all(|user| user.name != *name) {
+                let password = Redacted::new(PASSWORD.to_owned());
+                settings.user.push(User::new(*name, password));
+            }
+        }
         let gateway = Gateway::start(settings, Box::new(|| metrics.render()))
             .await
             .expect("the gateway starts");
@@ -144,7 +152,7 @@ impl World {
     }
 
     pub async fn page(&self, name: &str) -> Page {
-        Page::guest(self.http, name).await
+        Page::user(self.http, name, PASSWORD).await
     }
 
     /// A call from a page that the PBX has answered; nobody has been heard yet.

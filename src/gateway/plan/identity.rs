@@ -1,6 +1,6 @@
 //! What one `[[trunk]]` says of callers and of the headers that pages see and set.
 
-use super::unusable;
+use super::{rewrite, unusable};
 use crate::call::Rewrite;
 use crate::settings::{self, Error};
 use crate::sip::{
@@ -92,16 +92,16 @@ pub(super) fn page_headers(index: usize, trunk: &settings::Trunk) -> Result<Vec<
 
 /// The rewrites of our caller's number.
 pub(super) fn caller_id(index: usize, trunk: &settings::Trunk) -> Result<Vec<Rewrite>, Error> {
-    let key = |row: usize| format!("trunk[{index}].caller_id[{row}].match");
+    let key = |row: usize, key: &str| format!("trunk[{index}].caller_id[{row}].{key}");
     trunk
         .caller_id
         .iter()
         .enumerate()
-        .map(|(row, rewrite)| {
-            Rewrite::new(&rewrite.pattern, &rewrite.to).map_err(|error| {
-                let expected = format!("a regular expression ({error})");
-                unusable(key(row), &rewrite.pattern, &expected)
-            })
+        .map(|(row, written)| {
+            rewrite(
+                (key(row, "match"), &written.pattern),
+                (key(row, "to"), &written.to),
+            )
         })
         .collect()
 }

@@ -145,6 +145,15 @@ impl Sources {
     }
 }
 
+/// Whether the files could be used: those of the user agent, and of one trunk.
+pub fn check(tls: &Tls, trunk: Option<&TrunkTls>) -> Result<(), Error> {
+    let sources = Sources {
+        tls: tls.clone(),
+        trunks: trunk.cloned().into_iter().collect(),
+    };
+    sources.load().map(|_| ())
+}
+
 /// Reads the files again when they change, or when `asked`; what is broken is said once and
 /// changes nothing.
 pub async fn watch(sources: Sources, asked: Arc<Notify>, inbound: mpsc::Sender<Inbound>) {

@@ -7,5 +7,6 @@ mod datagrams;
 mod icmp;
 mod sockets;
 
+pub use credentials::check as check_certificates;
 pub use datagrams::is_keep_alive;
 pub use sockets::{Inbound, Transports, Unsent};

@@ -1,0 +1,39 @@
+//! Who may sign in, from the settings: users, and the key of JSON Web Tokens.
+
+use super::unusable;
+use crate::redacted::Redacted;
+use crate::settings::{Error, Settings};
+use crate::signaling::{SignIn, StaticUser, TokenVerifier};
+
+/// Reads `sign_in.jwt_key_file` too.
+pub(super) fn sign_in(settings: &Settings) -> Result<SignIn, Error> {
+    let users = settings.user.iter().map(|user| {
+        let found = StaticUser::new(&user.password.0, user.display_name.clone());
+        (user.name.clone(), found)
+    });
+    Ok(SignIn {
+        anonymous: settings.takes_guests(),
+        users: users.collect(),
+        tokens: tokens(settings)?,
+    })
+}
+
+fn tokens(settings: &Settings) -> Result<Option<TokenVerifier>, Error> {
+    let written = &settings.sign_in;
+    let (key, bytes) = match (&written.jwt_key, &written.jwt_key_file) {
+        (Some(key), _) => ("sign_in.jwt_key", key.0.reveal().as_bytes().to_vec()),
+        (None, Some(path)) => {
+            let key = "sign_in.jwt_key_file";
+            let bytes = std::fs::read(path).map_err(|error| {
+                let expected = format!("a file that can be read ({error})");
+                unusable(key, &path.display().to_string(), &expected)
+            })?;
+            (key, bytes)
+        }
+        (None, None) => return Ok(None),
+    };
+    let audience = written.jwt_audience.as_deref().unwrap_or_default();
+    TokenVerifier::new(&Redacted::new(bytes), &written.jwt_user_claim, audience)
+        .map(Some)
+        .map_err(|error| Error::secret(key, error.to_string()))
+}
