@@ -193,7 +193,7 @@ mod tests {
              [webrtc]\ncertificate = 'c'\ncertificate_key = 'k'\n\
              [media]\nrtp_address = '192.0.2.1'\nrtp_advertise = '192.0.2.1'\n\
              [[user]]\nname = 'u'\npassword = 'p'\ndisplay_name = 'd'\ntrunk = 't'\ntrunk_username = 'u'\ntrunk_auth_username = 'a'\ntrunk_password = 'p'\n\
-             [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\nauth_username = 'a'\ncalled_number = 'to'\npassword = 'p'\nfrom_user = 'f'\nhealth_check = 30\noutbound_proxy = 'sip:p;lr'\n\
+             [[trunk]]\nname = 't'\ntarget = 'sip:h'\ndomain = 'd'\nusername = 'u'\nauth_username = 'a'\ncalled_number = 'to'\ncontact_user = 'c'\npassword = 'p'\nfrom_user = 'f'\nhealth_check = 30\noutbound_proxy = 'sip:p;lr'\n\
              advertise = '192.0.2.1'\ntls_name = 'n'\ntls_certificate = 'c'\ntls_certificate_key = 'k'\n\
              inbound_username = 'i'\ninbound_password = 'p'\naka_key = 'k'\naka_opc = 'o'\n\
              [[route]]\nmatch = 'x'\ntrunk = 't'\n[[inbound]]\nmatch = 'x'\ntrunk = 't'\n",

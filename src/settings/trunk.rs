@@ -40,6 +40,9 @@ pub struct Trunk {
     pub register: bool,
     /// Seconds that a registration is asked for.
     pub register_expires: u32,
+    /// The user part of the registered Contact; absent: `username`, with a token where several
+    /// registrations have the same user.
+    pub contact_user: Option<String>,
     /// Register with Outbound (RFC 5626).
     pub register_outbound: bool,
     /// What the trunk's own calls must prove by digest.
@@ -188,6 +191,7 @@ impl Default for Trunk {
             password: None,
             register: false,
             register_expires: 300,
+            contact_user: None,
             register_outbound: true,
             inbound_username: None,
             inbound_password: None,

@@ -169,6 +169,9 @@ pub struct Trunk {
     pub accept_from: Vec<IpNet>,
     /// Registration to hold at the trunk.
     pub registration: Option<Registration>,
+    /// User part of the Contact of that registration; `None`: the registered user, with a token
+    /// where several registrations have that user.
+    pub contact_user: Option<String>,
     /// What the trunk's own requests that begin something must prove.
     pub inbound: Option<Credentials>,
     /// Key of a subscriber, for trunks that challenge by AKA.
@@ -263,6 +266,7 @@ impl Trunk {
             credentials: None,
             accept_from: Vec::new(),
             registration: None,
+            contact_user: None,
             inbound: None,
             aka: None,
             accounts: Vec::new(),

@@ -18,6 +18,17 @@ pub(super) fn digest_name(trunk: &settings::Trunk) -> Option<&String> {
     trunk.auth_username.as_ref().or(trunk.username.as_ref())
 }
 
+/// The user part of its registered Contact, where it is given.
+pub(super) fn contact_user(index: usize, trunk: &settings::Trunk) -> Result<Option<String>, Error> {
+    match trunk.contact_user.as_deref() {
+        Some("") => {
+            let key = format!("trunk[{index}].contact_user");
+            Err(unusable(key, "", "a user part, or no such key"))
+        }
+        named => Ok(named.map(str::to_owned)),
+    }
+}
+
 /// The line that a user has at that trunk.
 pub(super) fn account(user: &settings::User, trunk: &settings::Trunk) -> sip::Account {
     let name = user.trunk_username.as_ref().unwrap_or(&user.name);
@@ -136,6 +147,12 @@ mod tests {
             let read = called(0, &with(number, party)).expect("usable");
             assert_eq!(read, expected, "{number:?}");
         }
+        let trunk = settings::Trunk {
+            contact_user: Some(String::new()),
+            ..settings::Trunk::default()
+        };
+        let error = contact_user(1, &trunk).expect_err("empty").to_string();
+        assert!(error.contains("trunk[1].contact_user"), "{error}");
         for (number, party) in [("contact", false), ("to", true)] {
             let error = called(2, &with(Some(number), party)).expect_err(number);
             let error = error.to_string();

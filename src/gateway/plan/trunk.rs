@@ -196,6 +196,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         aka: aka(index, trunk)?,
         accept_from,
         registration,
+        contact_user: registered::contact_user(index, trunk)?,
         dialogs: dialogs(index, trunk)?,
         sips,
         tls: sip::TrunkTls {

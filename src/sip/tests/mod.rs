@@ -6,6 +6,7 @@ mod bad_input;
 mod called;
 mod calling;
 mod closed_ports;
+mod contacts;
 mod digest;
 mod early;
 mod failover;

@@ -54,9 +54,20 @@ fn accept(wire: &mut Wire, register: &Request, more: &str) {
     wire.answer(register, 200, "r", &format!("Contact: {contact}\r\n{more}"));
 }
 
-fn contact_user(request: &Request) -> String {
+fn contact_uri(request: &Request) -> String {
     let contact = Address::parse(value(&request.headers, "Contact")).expect("readable");
-    user_of(&contact.uri)
+    contact.uri
+}
+
+fn contact_user(request: &Request) -> String {
+    user_of(&contact_uri(request))
+}
+
+/// A request outside of dialogs with this request URI.
+fn to_contact(method: &str, uri: &str, body: &str) -> String {
+    let text = request(method, 1, "inv1", "", body);
+    let line = text.lines().next().expect("a request line").to_owned();
+    text.replacen(&line, &format!("{method} {uri} SIP/2.0"), 1)
 }
 
 fn place(wire: &mut Wire, account: Option<&str>) -> Request {
@@ -109,9 +120,7 @@ fn each_user_registers_a_line_calls_under_it_and_is_called_by_it() {
     let of_nobody = place(&mut wire, Some("carol"));
     assert!(value(&of_nobody.headers, "From").contains("<sip:somebody@pbx.example>"));
 
-    let called = contact_user(&first);
-    let text = request("INVITE", 1, "inv1", "", SDP)
-        .replace("INVITE sip:alice@", &format!("INVITE sip:{called}@"));
+    let text = to_contact("INVITE", &contact_uri(&first), SDP);
     wire.receive(&text);
     wire.sent_status(100);
     let incoming = wire.incoming();
@@ -144,10 +153,8 @@ fn texts_go_and_come_by_a_users_line_as_calls_do() {
     let again = wire.sent_request("MESSAGE");
     assert!(value(&again.headers, "Authorization").contains("username=\"1001\""));
 
-    let called = contact_user(&register);
-    let text = request("MESSAGE", 1, "m1", "", "hello")
-        .replace("application/sdp", "text/plain")
-        .replace("MESSAGE sip:alice@", &format!("MESSAGE sip:{called}@"));
+    let text = to_contact("MESSAGE", &contact_uri(&register), "hello")
+        .replace("application/sdp", "text/plain");
     wire.receive(&text);
     let arrived = std::iter::from_fn(|| wire.agent.poll_event());
     let arrived = arrived.filter_map(|happening| match happening {
@@ -407,7 +414,8 @@ fn a_dialog_on_an_outbound_flow_comes_back_on_it() {
     for granted in ["Require: outbound\r\n", "Supported: path, Outbound\r\n"] {
         let (mut wire, invite) = contact_of_call(granted);
         let contact = value(&invite.headers, "Contact");
-        assert!(contact.ends_with("@192.0.2.1:5060;ob>"), "{contact}");
+        assert!(contact.contains("@192.0.2.1:5060;line="), "{contact}");
+        assert!(contact.ends_with(";ob>"), "{contact}");
         // Its target stays what it is when it is told again.
         wire.answer_with(&invite, 200, "b1", OK_EXTRA, SDP);
         wire.sent_request("ACK");

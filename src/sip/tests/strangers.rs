@@ -212,14 +212,8 @@ fn a_source_that_only_knows_our_contact_has_a_limit_of_its_own() {
     wire.agent.start(wire.now);
     let register = wire.sent_request("REGISTER");
     let contact = value(&register.headers, "Contact").to_owned();
-    let user = user_of(
-        contact
-            .trim_start_matches('<')
-            .split('>')
-            .next()
-            .expect("a URI"),
-    );
-    let call = |number| fresh("INVITE", number).replacen("sip:alice", &format!("sip:{user}"), 1);
+    let uri = Address::parse(&contact).expect("readable").uri;
+    let call = |number| fresh("INVITE", number).replacen("sip:alice@192.0.2.1", &uri, 1);
     let mut taken = 0;
     for number in 0..200 {
         wire.receive_from("198.51.100.7:5060", call(number).as_bytes());

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::flow::Flow;
-use crate::sip::address::user_of;
 use crate::sip::config::Strangers;
 use crate::sip::envelope::Envelope;
 use crate::sip::message::{Name, Request};
@@ -26,7 +25,7 @@ impl UserAgent {
         length: usize,
         now: Instant,
     ) -> bool {
-        let known = self.trunk_of(source.ip(), &user_of(&request.uri)).is_some();
+        let known = self.trunk_of(source.ip(), &request.uri).is_some();
         if known || self.concerns_us(envelope, &request.method) {
             return false;
         }
@@ -48,7 +47,7 @@ impl UserAgent {
     ) -> bool {
         if self.first_look_ups.is_empty()
             || request.headers.contains(&Name::AUTHORIZATION)
-            || self.trunk_of(source.ip(), &user_of(&request.uri)).is_some()
+            || self.trunk_of(source.ip(), &request.uri).is_some()
             || self.concerns_us(envelope, &request.method)
         {
             return false;

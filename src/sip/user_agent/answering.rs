@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
+use super::contact::ContactUser;
 use super::flow::Flow;
 use super::leg::{Established, Ringing, State, Unacknowledged};
 use crate::sip::envelope::sequence;
@@ -126,7 +127,7 @@ impl UserAgent {
     pub(super) fn finish_success(
         &mut self,
         response: &mut Response,
-        user: &str,
+        user: &ContactUser,
         flow: Flow,
         timer: Option<SessionTimer>,
         body: Bytes,
@@ -144,7 +145,7 @@ impl UserAgent {
         put_sdp(response, body);
     }
 
-    pub(super) fn put_contact(&self, response: &mut Response, user: &str, flow: Flow) {
+    pub(super) fn put_contact(&self, response: &mut Response, user: &ContactUser, flow: Flow) {
         if let Some(uri) = self.contact_uri(user, flow.transport, flow.remote, flow.sips) {
             response.headers.insert(Name::CONTACT, format!("<{uri}>"));
         }

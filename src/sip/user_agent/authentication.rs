@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::flow::Flow;
-use crate::sip::address::user_of;
 use crate::sip::config::{Transport, Trunk};
 use crate::sip::digest::{Answer, Subject, Verdict};
 use crate::sip::envelope::Envelope;
@@ -44,7 +43,7 @@ impl UserAgent {
         {
             return Ok(None);
         }
-        let by_source = self.trunk_of(source.ip(), &user_of(&request.uri));
+        let by_source = self.trunk_of(source.ip(), &request.uri);
         let answers: Vec<Answer> = request
             .headers
             .get_raw(&Name::AUTHORIZATION)

@@ -84,8 +84,8 @@ impl UserAgent {
         // A registered trunk knows us by the contact that we registered.
         let contact_user = match registration {
             Some(entry) if entry.registered != Registered::Never => entry.contact_user.clone(),
-            _ if outgoing.anonymous => identity::ANONYMOUS.to_owned(),
-            _ => from_user,
+            _ if outgoing.anonymous => identity::ANONYMOUS.to_owned().into(),
+            _ => from_user.into(),
         };
         let subscriber = (account.is_none() && trunk.aka.is_some()).then_some(index);
         let credentials = match account {

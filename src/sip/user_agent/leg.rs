@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::contact::ContactUser;
 use super::dialog_messages::Texting;
 use super::flow::Flow;
 use super::informing::Informing;
@@ -42,8 +43,8 @@ pub struct Leg {
     pub authorizer: Option<Authorizer>,
     pub redirection: Redirection,
     pub transfers: Transfers,
-    /// User part of our Contact.
-    pub contact_user: String,
+    /// Our Contact.
+    pub contact_user: ContactUser,
     pub call_id: String,
     pub local_tag: String,
     /// What our requests in its dialog tell of networks.

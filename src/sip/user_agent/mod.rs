@@ -9,6 +9,7 @@ mod authentication;
 mod client_side;
 mod commands;
 mod connections;
+mod contact;
 mod dialog_messages;
 mod domains;
 mod early;

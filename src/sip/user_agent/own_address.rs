@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::agent::UserAgent;
+use super::contact::{ContactUser, LINE};
 use super::flow::Flow;
 use crate::sip::address::{escape_user, split_list};
 use crate::sip::config::{Transport, serves};
@@ -72,7 +73,7 @@ impl UserAgent {
     /// Our Contact URI for one peer.
     pub(super) fn contact_uri(
         &self,
-        user: &str,
+        contact: &ContactUser,
         transport: Transport,
         remote: SocketAddr,
         sips: bool,
@@ -89,11 +90,11 @@ impl UserAgent {
             Some(seen) => *seen,
             None => self.reachable(listener, remote),
         };
+        let user = escape_user(&contact.user);
         let at = if user.is_empty() { "" } else { "@" };
-        Some(format!(
-            "{scheme}:{}{at}{address}{suffix}",
-            escape_user(user)
-        ))
+        let line = contact.line.as_deref();
+        let line = line.map_or(String::new(), |line| format!(";{LINE}={line}"));
+        Some(format!("{scheme}:{user}{at}{address}{suffix}{line}"))
     }
 
     /// Learns from `received` and `rport` of a response how the peer sees us: behind NAT that is

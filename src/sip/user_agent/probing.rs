@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
+use super::contact::ContactUser;
 use super::health::{SOON, Watched};
 use super::sending::{Outbound, Owner};
 use super::targets::put_routes;
@@ -35,7 +36,7 @@ impl UserAgent {
         headers.insert(Name::ACCEPT, "application/sdp");
         put_routes(&mut request, &config.routes);
         let outbound = Outbound {
-            contact: Some((String::new(), String::new())),
+            contact: Some((ContactUser::default(), String::new())),
             give_up: PROBE_LIMIT,
             ..Outbound::new(request, self.way_to_watched(of), Owner::Probe(of))
         };

@@ -7,9 +7,9 @@ use super::flow::{Flow, Happening};
 use super::registrations::{IN_FLIGHT, RegistrationId};
 use super::sending::{Outbound, Owner};
 use super::targets::put_routes;
-use crate::sip::address::{Address, is_route, user_of};
+use crate::sip::address::{Address, is_route};
 use crate::sip::config::Registered;
-use crate::sip::message::{Headers, Name, Request, Response, elements, header};
+use crate::sip::message::{Name, Request, Response, elements, header};
 use crate::sip::method::Method;
 use crate::sip::network_headers::{NetworkHeaders, wants_security_agreement};
 use crate::sip::registration::{Outcome, Registering};
@@ -96,7 +96,10 @@ impl UserAgent {
         }
         let outcome = Outcome {
             status: response.status,
-            granted: granted(headers, &entry.contact_user).or_else(|| seconds(Name::EXPIRES)),
+            granted: entry
+                .contact_user
+                .granted(headers)
+                .or_else(|| seconds(Name::EXPIRES)),
             minimum: seconds(Name::MIN_EXPIRES),
             retry_after: seconds(Name::RETRY_AFTER),
         };
@@ -271,13 +274,4 @@ impl UserAgent {
         };
         self.send(outbound, now);
     }
-}
-
-/// Seconds granted to our own Contact among those listed.
-fn granted(headers: &Headers, contact_user: &str) -> Option<u32> {
-    elements(headers, &Name::CONTACT)
-        .into_iter()
-        .filter_map(|element| Address::parse(element).ok())
-        .find(|address| user_of(&address.uri) == contact_user)
-        .and_then(|address| address.param("expires")?.parse().ok())
 }

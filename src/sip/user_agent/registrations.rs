@@ -8,11 +8,14 @@ use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 
 use super::agent::random_token;
+use super::contact::{ContactUser, LINE};
 use super::keep_alives::Way;
+use crate::sip::address::user_of;
 use crate::sip::config::{Account, Config, Credentials, Registered, Registration, Transport};
 use crate::sip::digest::Authorizer;
 use crate::sip::event::{RegistrationState, RegistrationStatus};
 use crate::sip::registration::Registering;
+use crate::sip::uri::Uri;
 
 /// Names one registration as long as the user agent lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,9 +39,9 @@ pub struct RegistrationEntry {
     pub authorizer: Option<Authorizer>,
     /// User part of the address of record.
     pub user: String,
-    /// User part of our Contact: the user with a token that nobody guesses, so that a call to it
-    /// must come from the registrar.
-    pub contact_user: String,
+    /// Our Contact: with a token that cannot be guessed, so that a call to it must come from the
+    /// registrar.
+    pub contact_user: ContactUser,
     /// `urn:uuid` of RFC 5626 section 4.1; `None` where Outbound is not wanted or was refused.
     pub instance: Option<String>,
     pub sequence: u32,
@@ -74,7 +77,12 @@ pub struct Registrations {
     entries: Vec<RegistrationEntry>,
     by_trunk: HashMap<usize, RegistrationId>,
     by_account: HashMap<String, Vec<RegistrationId>>,
-    by_contact: HashMap<String, RegistrationId>,
+    /// By the user part with its token.
+    by_user: HashMap<String, RegistrationId>,
+    /// By the token alone.
+    by_line: HashMap<String, RegistrationId>,
+    /// By trunk and user, where the user has no token.
+    by_plain: HashMap<(usize, String), RegistrationId>,
     pub lanes: HashMap<usize, Lane>,
 }
 
@@ -82,6 +90,13 @@ impl Registrations {
     /// What the trunks of `config` ask for.
     pub fn new(config: &Config, random: &mut StdRng) -> Self {
         let mut all = Registrations::default();
+        let mut users: HashMap<&str, usize> = HashMap::new();
+        for trunk in &config.trunks {
+            let accounts = trunk.accounts.iter().map(|account| &account.registration);
+            for registration in trunk.registration.iter().chain(accounts) {
+                *users.entry(&registration.user).or_default() += 1;
+            }
+        }
         for (index, trunk) in config.trunks.iter().enumerate() {
             let own = trunk.registration.iter().map(|registration| {
                 let credentials = trunk.credentials.clone();
@@ -102,7 +117,11 @@ impl Registrations {
                 // Accounts have passwords: the key is the trunk's.
                 let keyed = account.is_none() && trunk.aka.is_some();
                 let subscriber = keyed.then_some(index);
-                let token = random_token(random, 4);
+                let token = random_token(random, 8);
+                let named = trunk.contact_user.as_deref();
+                let named = named.filter(|_| account.is_none());
+                let plain = named.is_some() || users.get(registration.user.as_str()) == Some(&1);
+                let contact_user = named.unwrap_or(&registration.user);
                 all.add(RegistrationEntry {
                     trunk: index,
                     account,
@@ -113,7 +132,7 @@ impl Registrations {
                         .map(|own| Authorizer::new(own).with_subscriber(subscriber)),
                     credentials,
                     user: registration.user.clone(),
-                    contact_user: format!("{}-{token}", registration.user),
+                    contact_user: ContactUser::of_registration(contact_user, plain, token),
                     instance,
                     sequence: 0,
                     call_id: random_token(random, 16),
@@ -139,7 +158,16 @@ impl Registrations {
             Some(user) => self.by_account.entry(user.clone()).or_default().push(id),
         }
         if entry.registered != Registered::Never {
-            self.by_contact.insert(entry.contact_user.clone(), id);
+            match &entry.contact_user.line {
+                Some(line) => {
+                    self.by_line.insert(line.clone(), id);
+                    let plain = (entry.trunk, entry.contact_user.user.clone());
+                    self.by_plain.insert(plain, id);
+                }
+                None => {
+                    self.by_user.insert(entry.contact_user.user.clone(), id);
+                }
+            }
         }
         self.entries.push(entry);
     }
@@ -164,9 +192,30 @@ impl Registrations {
         self.entries.get(id.0)
     }
 
-    /// The one whose Contact has this user part.
-    pub fn of_contact(&self, user: &str) -> Option<&RegistrationEntry> {
-        self.entries.get(self.by_contact.get(user)?.0)
+    /// The one whose Contact a request URI is, by its token.
+    pub fn of_contact(&self, uri: &str) -> Option<&RegistrationEntry> {
+        let line = Uri::read(uri).param(LINE);
+        let by_line = line.and_then(|line| self.by_line.get(line));
+        let id = by_line.or_else(|| self.by_user.get(&user_of(uri)))?;
+        self.entries.get(id.0)
+    }
+
+    /// The one that a request of this trunk is for: by its token, or by its user where the
+    /// registrar has dropped the token.
+    pub fn called(&self, uri: &str, trunk: Option<usize>) -> Option<&RegistrationEntry> {
+        self.of_contact(uri).or_else(|| {
+            let id = self.by_plain.get(&(trunk?, user_of(uri)))?;
+            self.entries.get(id.0)
+        })
+    }
+
+    /// The one that has this Contact.
+    pub fn with_contact(&self, contact: &ContactUser) -> Option<&RegistrationEntry> {
+        let id = match &contact.line {
+            Some(line) => self.by_line.get(line),
+            None => self.by_user.get(&contact.user),
+        };
+        self.entries.get(id?.0)
     }
 
     /// The accounts of `user` that are registered while it is there.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::agent::{Timer, UserAgent};
+use super::contact::ContactUser;
 use super::flow::{Flow, Ready};
 use super::health::Watched;
 use super::leg::{LIFETIME, State};
@@ -31,8 +32,8 @@ pub struct Outbound {
     pub request: Request,
     pub way: Way,
     pub owner: Owner,
-    /// User part and header parameters of our Contact, when the request has one.
-    pub contact: Option<(String, String)>,
+    /// Our Contact and its header parameters, when the request has one.
+    pub contact: Option<(ContactUser, String)>,
     /// Timers B and F.
     pub give_up: Duration,
     /// Challenges answered so far.
@@ -560,7 +561,7 @@ impl UserAgent {
                 let uri = self.contact_uri(user, ordinary, address, sips)?;
                 // RFC 5626 section 4.3: the dialog's requests come back on this very flow.
                 let is_register = outbound.request.method == Method::Register;
-                let entry = self.registrations.of_contact(user);
+                let entry = self.registrations.with_contact(user);
                 let returns = entry.is_some_and(|entry| entry.is_outbound(transport, address));
                 let ob = if returns && !is_register { ";ob" } else { "" };
                 Some(format!("<{uri}{ob}>{params}"))

@@ -205,9 +205,8 @@ impl UserAgent {
             };
             return self.respond_refusal(&key, &request, &refusal, now);
         }
-        let called = user_of(&request.uri);
         let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
-        let trunk = proven.or_else(|| self.trunk_of(source.ip(), &called));
+        let trunk = proven.or_else(|| self.trunk_of(source.ip(), &request.uri));
         let rules = trunk.map_or(DialogRules::default(), |index| {
             self.config.trunks[index].dialogs
         });
@@ -231,7 +230,7 @@ impl UserAgent {
         let trying = request.respond(100, None, None);
         self.respond(&key, &trying, now);
 
-        let registration = self.registrations.of_contact(&called);
+        let registration = self.registrations.called(&request.uri, trunk);
         let account = registration.and_then(|entry| entry.account.clone());
         let trunk_config: Option<&Trunk> = trunk.map(|index| &self.config.trunks[index]);
         let policy = trunk_config.map(|trunk| &trunk.identity);
@@ -244,7 +243,7 @@ impl UserAgent {
         };
         // In the dialog we stay who we registered as.
         let contact_user = registration.map(|entry| entry.contact_user.clone());
-        let requested = self.requested(&request.uri);
+        let requested = self.requested(&request.uri, trunk);
         let by = policy.map_or(CalledNumber::default(), |policy| policy.network.called);
         let own = registration.is_some_and(|entry| entry.account.is_none());
         let (to, headers_of) = (&envelope.to.uri, &request.headers);
@@ -285,7 +284,7 @@ impl UserAgent {
                 authorizer: credentials.map(Authorizer::new),
                 redirection: Redirection::default(),
                 transfers: Transfers::default(),
-                contact_user: contact_user.unwrap_or(requested),
+                contact_user: contact_user.unwrap_or_else(|| requested.into()),
                 call_id: envelope.call_id.to_string(),
                 local_tag,
                 network: network.unwrap_or_default().of_dialog(),
@@ -321,8 +320,8 @@ impl UserAgent {
     }
 
     /// What a request URI says who is called: of a Contact that we registered the registered user.
-    pub(super) fn requested(&self, uri: &str) -> String {
-        match self.registrations.of_contact(&user_of(uri)) {
+    pub(super) fn requested(&self, uri: &str, trunk: Option<usize>) -> String {
+        match self.registrations.called(uri, trunk) {
             Some(entry) => entry.user.clone(),
             None => identity::number_of(uri),
         }

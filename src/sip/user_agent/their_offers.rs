@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
+use super::contact::ContactUser;
 use super::flow::Flow;
 use super::leg::{Asked, Established, Goodbye, Leg, State, Unacknowledged};
 use super::refreshing::screen_timer;
@@ -39,7 +40,7 @@ impl UserAgent {
         let user = self
             .legs
             .get(&id)
-            .map_or(String::new(), |leg| leg.contact_user.clone());
+            .map_or(ContactUser::default(), |leg| leg.contact_user.clone());
         let body = sdp_body(&request.headers, &request.body);
         let Some(leg) = self.legs.get_mut(&id) else {
             return self.respond_refusal(key, &request, &Refusal::plain(481), now);
