@@ -18,7 +18,8 @@ use tokio::sync::{Semaphore, mpsc};
 use super::called;
 use super::directory::{Directory, SocketSender};
 use super::fallback::Attempt;
-use super::handle::{CallHandle, QUEUE};
+use super::handle::CallHandle;
+use super::inbox::inbox;
 use super::incoming::Invitation;
 use super::leg::PeerLeg;
 use super::machine::{Call, Local, Rules};
@@ -480,7 +481,7 @@ impl Exchange {
         trunk: String,
         user: String,
     ) -> Result<CallHandle, EndReason> {
-        let (commands, command_queue) = mpsc::channel(QUEUE);
+        let (commands, command_queue) = inbox();
         let (media_sender, media_events) = mpsc::channel(MEDIA_QUEUE);
         let handle = CallHandle::new(commands);
         parts

@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use tokio::sync::mpsc;
+use std::time::Duration;
 
 use super::Error;
+use super::inbox::{NotPut, Outlet};
 use super::message::{Command, DialogId};
 
-/// Commands that may wait for a call's task; a page that asks faster is told so.
-pub(super) const QUEUE: usize = 64;
+/// How long a client's connection waits for a call whose task does not keep up; then the call ends.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A cheap handle to one call.
 #[derive(Clone, Debug)]
 pub struct CallHandle {
-    commands: mpsc::Sender<Command>,
+    commands: Outlet,
     /// The answered SIP leg; 0 while there is none.
     dialog: Arc<AtomicU64>,
 }
 
 impl CallHandle {
-    pub(super) fn new(commands: mpsc::Sender<Command>) -> Self {
+    pub(super) fn new(commands: Outlet) -> Self {
         CallHandle {
             commands,
             dialog: Arc::default(),
@@ -40,8 +40,25 @@ impl CallHandle {
         self.dialog.store(leg, Ordering::Release);
     }
 
-    /// Asks something of the call. Fails when the call is over or does not keep up.
-    pub fn ask(&self, command: Command) -> Result<(), Error> {
-        self.commands.try_send(command).map_err(|_| Error::Gone)
+    /// Asks something of the call. Where commands wait in the queue this waits for room, so that the
+    /// client is read no faster than its call takes what it says; a call that gives no room for 2 s
+    /// ends with `overload`. Fails when the call is over.
+    pub async fn ask(&self, command: Command) -> Result<(), Error> {
+        let command = match self.commands.put(command) {
+            Ok(()) => return Ok(()),
+            Err(NotPut::Gone) => return Err(Error::Gone),
+            Err(NotPut::Full(command)) => command,
+        };
+        let room = self.commands.put_when_there_is_room(command);
+        match tokio::time::timeout(PATIENCE, room).await {
+            Ok(put) => put.map_err(|_| Error::Gone),
+            Err(_) => self.end(Command::Overrun),
+        }
+    }
+
+    /// Says that a client has gone, or ends the call: takes effect whatever waits. Fails when the
+    /// call is over.
+    pub fn end(&self, command: Command) -> Result<(), Error> {
+        self.commands.put(command).map_err(|_| Error::Gone)
     }
 }

@@ -183,6 +183,7 @@ impl Call {
             }
             (_, Command::HangUp { .. }) => Step::End(EndReason::HangupLocal, None),
             (_, Command::LoseSignaling) => Step::End(EndReason::SignalingLost, None),
+            (_, Command::Overrun) => Step::End(EndReason::Overload, None),
             (_, Command::ShutDown) => Step::End(EndReason::Shutdown, None),
             (State::Established(mut established), Command::Transfer { to }) => {
                 established.ask_for_transfer(self, to);
@@ -469,6 +470,7 @@ impl Command {
             Command::SendText { .. } => "message",
             Command::HangUp { .. } => "hangup",
             Command::LosePage { .. } | Command::LoseSignaling => "loss of signalling",
+            Command::Overrun => "overrun",
             Command::ShutDown => "shutdown",
         }
     }

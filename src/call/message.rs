@@ -89,6 +89,8 @@ pub enum Command {
     },
     /// The last page that could hear of this call has gone.
     LoseSignaling,
+    /// The call's task did not take what clients asked.
+    Overrun,
     /// The gateway is stopping.
     ShutDown,
 }

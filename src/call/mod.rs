@@ -14,6 +14,7 @@ mod established;
 mod exchange;
 mod fallback;
 mod handle;
+mod inbox;
 mod incoming;
 mod instant_message;
 mod leg;

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use super::EndReason;
 use super::directory::{Delivery, SocketSender};
 use super::handle::CallHandle;
+use super::inbox::Inbox;
 use super::instant_message::MessageNotice;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
 use super::machine::Call;
@@ -63,7 +64,7 @@ pub(super) struct CallTask {
     pub(super) audience: Audience,
     pub(super) side: SipSide,
     pub(super) worker: WorkerHandle<PeerLeg>,
-    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) commands: Inbox,
     pub(super) sip_events: mpsc::Receiver<sip::Event>,
     /// The other leg of a transfer.
     pub(super) second: Option<SecondLeg>,
@@ -96,7 +97,8 @@ impl CallTask {
                     if let Command::LosePage { socket } = command {
                         self.audience.pages.retain(|(id, _)| *id != socket);
                     }
-                    let refused = self.leaves_to_others(&command)
+                    let refused = self.is_of_lost_page(&command)
+                        || self.leaves_to_others(&command)
                         || matches!(&command, Command::Transfer { to } if self.leaves_trunk(to));
                     if !refused {
                         self.call.handle_command(command, Instant::now());
@@ -130,13 +132,21 @@ impl CallTask {
         self.record();
     }
 
+    /// The loss of a page may overtake what it said before.
+    fn is_of_lost_page(&self, command: &Command) -> bool {
+        let (Command::Accept { socket, .. } | Command::Reject { socket, .. }) = command else {
+            return false;
+        };
+        !self.audience.pages.iter().any(|(id, _)| id == socket)
+    }
+
     /// Waits for whatever comes first.
     async fn next(&mut self) -> Stimulus {
         let deadline = self.call.poll_timeout();
         // The events of a leg are taken in their order.
         let waits = self.looking_up.is_some();
         tokio::select! {
-            Some(command) = self.commands.recv() => Stimulus::Asked(command),
+            command = self.commands.next() => Stimulus::Asked(command),
             (second, event) = looked_up(&mut self.looking_up) => Stimulus::LookedUp(second, event),
             Some(event) = self.sip_events.recv(), if !waits => Stimulus::Sip(event),
             event = second_event(&mut self.second), if !waits => Stimulus::Second(event),

@@ -406,15 +406,14 @@ impl Session {
     }
 
     async fn ask(&mut self, call: String, command: Command) -> Result<(), Over> {
-        match self.calls.get(&call).map(|handle| handle.ask(command)) {
-            Some(Ok(())) => Ok(()),
-            // Its end is on the way to the page.
-            Some(Err(_)) => Ok(()),
-            None => {
-                self.refuse("unknown-call", "there is no such call", Some(call))
-                    .await
-            }
-        }
+        let Some(handle) = self.calls.get(&call) else {
+            return self
+                .refuse("unknown-call", "there is no such call", Some(call))
+                .await;
+        };
+        // Where it fails the end of the call is on the way to the page.
+        let _ = handle.ask(command).await;
+        Ok(())
     }
 
     async fn deliver(&mut self, delivery: Delivery) -> Result<(), Over> {
@@ -576,7 +575,7 @@ impl Session {
 
     async fn leave(mut self, over: Over) {
         for handle in self.calls.values() {
-            let _ = handle.ask(Command::LosePage { socket: self.id });
+            let _ = handle.end(Command::LosePage { socket: self.id });
         }
         if let Over::Close(reason, code) = over {
             let _ = self

@@ -17,6 +17,7 @@ mod bad_descriptions;
 mod bad_messages;
 mod bad_sip;
 mod built_in;
+mod bursts;
 mod call_in;
 mod call_out;
 mod delayed_offer;
