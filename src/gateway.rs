@@ -318,7 +318,7 @@ async fn tell_presence(directory: Arc<Directory>, sip: sip::Handle) {
     loop {
         for (user, present) in directory.changes().await {
             if sip.present(user, present).await.is_err() {
-                return;
+                return intake::after_the_end_of_sip().await;
             }
         }
     }

@@ -37,6 +37,7 @@ impl Takers {
                 let _ = self.sip.command(leg, refusal).await;
             }
         }
+        after_the_end_of_sip().await;
     }
 
     /// Likewise messages.
@@ -49,5 +50,12 @@ impl Takers {
                 self.sip.answer_message(id, INTERNAL).await;
             }
         }
+        after_the_end_of_sip().await;
     }
+}
+
+/// Nothing more can come. The fault is that of the SIP side, which is noted after its channels have
+/// closed: to end here would put the blame on who reads them.
+pub(super) async fn after_the_end_of_sip() {
+    std::future::pending().await
 }
