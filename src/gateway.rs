@@ -395,7 +395,11 @@ async fn start_agent(
     let agent = Agent::bind(gateway.address, supervisor.named(Task::BuiltIn)).await?;
     if let Some(address) = agent.address() {
         let target = sip::Target::at(address, sip::Transport::Udp);
-        trunks.push(sip::Trunk::new(agent::TRUNK, target));
+        // Other programs of this machine send from the same address.
+        trunks.push(sip::Trunk {
+            exact_source: true,
+            ..sip::Trunk::new(agent::TRUNK, target)
+        });
     }
     Ok(Some(agent))
 }

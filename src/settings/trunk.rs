@@ -128,6 +128,8 @@ pub struct Trunk {
     pub headers_from_page: Vec<String>,
     /// What becomes of a 3xx: `pass` or `follow`.
     pub redirect: String,
+    /// Hosts beside its own that a followed 3xx may take keys of SRTP and headers of pages to.
+    pub redirect_hosts: Vec<String>,
     /// Follow its REFERs, let its INVITEs replace its calls.
     pub transfer: bool,
     /// P-Access-Network-Info of our requests: `pass`, `remove` or a value.
@@ -239,6 +241,7 @@ impl Default for Trunk {
             headers_to_page: Vec::new(),
             headers_from_page: Vec::new(),
             redirect: "pass".to_owned(),
+            redirect_hosts: Vec::new(),
             transfer: true,
             access_network_info: "remove".to_owned(),
             visited_network_id: "remove".to_owned(),

@@ -167,6 +167,9 @@ pub struct Trunk {
     pub credentials: Option<Credentials>,
     /// Sources whose calls belong to this trunk, beside the target's own address.
     pub accept_from: Vec<IpNet>,
+    /// Its requests come from the address and the port of a target, which is an IP address: at a
+    /// host that it shares with other programs the address alone says nothing.
+    pub exact_source: bool,
     /// Registration to hold at the trunk.
     pub registration: Option<Registration>,
     /// User part of the Contact of that registration; `None`: the registered user, with a token
@@ -204,6 +207,11 @@ pub struct Trunk {
     pub identity: IdentityPolicy,
     /// What becomes of a 3xx.
     pub redirect: RedirectPolicy,
+    /// Hosts beside its own that a followed 3xx may take keys of SRTP (RFC 4568) and headers of
+    /// pages to.
+    pub redirect_hosts: Vec<String>,
+    /// Its RTP must be encrypted: a 3xx to a host that may not have keys is not followed.
+    pub srtp_required: bool,
     /// Its REFERs are followed, and its INVITEs may replace calls of its own.
     pub transfer: bool,
 }
@@ -265,6 +273,7 @@ impl Trunk {
             targets,
             credentials: None,
             accept_from: Vec::new(),
+            exact_source: false,
             registration: None,
             contact_user: None,
             inbound: None,
@@ -281,6 +290,8 @@ impl Trunk {
             keep_alive: Duration::from_secs(25),
             identity: IdentityPolicy::default(),
             redirect: RedirectPolicy::default(),
+            redirect_hosts: Vec::new(),
+            srtp_required: false,
             transfer: true,
         }
     }

@@ -1,9 +1,13 @@
 //! Redirections (RFC 3261 sections 8.1.3.4 and 19.1.5): which of the addresses of a 3xx are tried,
 //! in which order, and when it is enough.
 
+use bytes::Bytes;
+
 use super::address::{Address, NextHop, sip_uri};
 use super::config::Trunk;
 use super::identity::number_of;
+use super::message::{Name, Request};
+use super::network_headers::remove_network_headers;
 
 /// Most addresses that one call is sent on to.
 const MOST_TARGETS: usize = 5;
@@ -25,6 +29,8 @@ pub struct NewTarget {
     pub uri: String,
     /// It is the trunk's own: the request goes the trunk's way, with the trunk's credentials.
     pub home: bool,
+    /// It may have what our first INVITE says of keys, and the headers of pages.
+    pub allowed: bool,
 }
 
 /// What one call has tried and may still try.
@@ -36,6 +42,14 @@ pub struct Redirection {
     secure: bool,
     hosts: Vec<String>,
     tried: Vec<String>,
+    /// Hosts beside the trunk's that may have keys of SRTP and headers of pages.
+    allowed: Vec<String>,
+    /// Only a host that may have our keys is called: RTP must be encrypted.
+    keyed: bool,
+    /// Our first INVITE, from which each further one is made.
+    first: Option<Box<Request>>,
+    /// The headers of it that the trunk alone was meant to see.
+    page_headers: Vec<Name>,
     /// The last address tried is not the trunk's.
     abroad: bool,
     /// With their q, the best last.
@@ -43,15 +57,20 @@ pub struct Redirection {
 }
 
 impl Redirection {
-    /// A call through `trunk` to `uri`.
-    pub fn new(trunk: &Trunk, uri: &str) -> Self {
+    /// A call through `trunk` by this INVITE, in which a page has set these headers.
+    pub fn new(trunk: &Trunk, invite: &Request, page_headers: Vec<Name>) -> Self {
+        let follows = trunk.redirect == RedirectPolicy::Follow;
         let hosts = trunk.targets.iter().map(|entry| entry.target.host.clone());
         Redirection {
             policy: trunk.redirect,
             domain: trunk.domain.clone(),
             secure: trunk.sips,
             hosts: hosts.chain([trunk.domain.clone()]).collect(),
-            tried: vec![sameness(uri)],
+            allowed: trunk.redirect_hosts.clone(),
+            keyed: trunk.srtp_required,
+            first: follows.then(|| Box::new(invite.clone())),
+            page_headers,
+            tried: vec![sameness(&invite.uri)],
             abroad: false,
             waiting: Vec::new(),
         }
@@ -67,8 +86,10 @@ impl Redirection {
         self.policy == RedirectPolicy::Follow
     }
 
-    /// Takes the Contacts of a 3xx.
-    pub fn add(&mut self, contacts: &[&str]) {
+    /// Takes the Contacts of a 3xx. Returns how many are not called because RTP must be encrypted
+    /// and their hosts may not have our keys.
+    pub fn add(&mut self, contacts: &[&str]) -> usize {
+        let mut withheld = 0;
         for contact in contacts.iter().take(MOST_TARGETS * 2) {
             let Some(address) = Address::parse_lenient(contact) else {
                 continue;
@@ -77,6 +98,10 @@ impl Redirection {
             let Some(target) = self.usable(&address.uri) else {
                 continue;
             };
+            if self.keyed && !target.allowed {
+                withheld += 1;
+                continue;
+            }
             let known = sameness(&target.uri);
             let waits = |(_, other): &(f32, NewTarget)| sameness(&other.uri) == known;
             if self.tried.contains(&known) || self.waiting.iter().any(waits) {
@@ -87,6 +112,7 @@ impl Redirection {
             self.waiting
                 .insert(at.unwrap_or(self.waiting.len()), (q, target));
         }
+        withheld
     }
 
     /// The address to try next.
@@ -108,6 +134,7 @@ impl Redirection {
             return (!number.is_empty()).then(|| NewTarget {
                 uri: sip_uri(&number, &self.domain),
                 home: true,
+                allowed: true,
             });
         }
         if !scheme.eq_ignore_ascii_case("sip") && !scheme.eq_ignore_ascii_case("sips") {
@@ -119,8 +146,48 @@ impl Redirection {
         let sips = scheme.eq_ignore_ascii_case("sips");
         // The trunk's way is not secure enough for `sips:` unless the trunk is so itself.
         let home = self.hosts.iter().any(is_host) && (self.secure || !sips);
-        (home || sips || !self.secure).then_some(NewTarget { uri, home })
+        let allowed = home || self.allowed.iter().any(is_host);
+        (home || sips || !self.secure).then_some(NewTarget { uri, home, allowed })
     }
+
+    /// Our first INVITE as this target may see it; none before there was one.
+    pub fn invite_for(&self, target: &NewTarget) -> Option<Request> {
+        let mut request = Request::clone(self.first.as_ref()?);
+        request.uri.clone_from(&target.uri);
+        if !target.home {
+            // What only the trunk is trusted with (RFC 3325 section 7), and its routes.
+            for name in [
+                "P-Asserted-Identity",
+                "P-Preferred-Identity",
+                "Remote-Party-ID",
+            ] {
+                request.headers.remove(&Name::from(name));
+            }
+            remove_network_headers(&mut request.headers);
+            request.headers.remove(&Name::ROUTE);
+        }
+        if !target.allowed {
+            for name in &self.page_headers {
+                request.headers.remove(name);
+            }
+            request.body = without_keys(&request.body);
+        }
+        Some(request)
+    }
+}
+
+/// A description without the keys of its streams (RFC 4568 section 9.1).
+fn without_keys(body: &Bytes) -> Bytes {
+    let is_key = |line: &&[u8]| {
+        let start = line.get(..9);
+        start.is_some_and(|start| start.eq_ignore_ascii_case(b"a=crypto:"))
+    };
+    let lines = || body.split_inclusive(|octet| *octet == b'\n');
+    if !lines().any(|line| is_key(&line)) {
+        return body.clone();
+    }
+    let kept = lines().filter(|line| !is_key(line));
+    kept.flatten().copied().collect()
 }
 
 /// The URI of the Contact with the highest q, of equal ones the first (RFC 3261 section 20.10).

@@ -78,6 +78,28 @@ pub(super) fn redirect(index: usize, trunk: &settings::Trunk) -> Result<Redirect
     }
 }
 
+/// Hosts as a Contact names them: names or IP addresses, without a port.
+pub(super) fn redirect_hosts(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
+    let is_host = |host: &str| {
+        host.parse::<std::net::IpAddr>().is_ok()
+            || !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|octet| octet.is_ascii_alphanumeric() || b".-_".contains(&octet))
+    };
+    match trunk.redirect_hosts.iter().find(|host| !is_host(host)) {
+        Some(wrong) => {
+            let key = format!("trunk[{index}].redirect_hosts");
+            Err(unusable(
+                key,
+                wrong,
+                "host names or IP addresses, without a port",
+            ))
+        }
+        None => Ok(trunk.redirect_hosts.clone()),
+    }
+}
+
 /// The headers that a page may set.
 pub(super) fn page_headers(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
     let key = format!("trunk[{index}].headers_from_page");

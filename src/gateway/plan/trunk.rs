@@ -206,6 +206,8 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         },
         identity: identity::policy(index, trunk)?,
         redirect: identity::redirect(index, trunk)?,
+        redirect_hosts: identity::redirect_hosts(index, trunk)?,
+        srtp_required: trunk.srtp == "required",
         transfer: trunk.transfer,
         advertised: trunk.advertise,
         keep_alive: Duration::from_secs(trunk.keep_alive),

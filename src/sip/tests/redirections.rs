@@ -159,3 +159,125 @@ fn a_call_that_was_given_up_or_refused_everywhere_is_not_sent_on() {
     assert_eq!(refused(&mut wire), Some(603));
     wire.quiet();
 }
+
+const KEYS: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n\
+    m=audio 4000 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\na=sendrecv\r\n\
+    a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR\r\n\
+    A=CRYPTO:2 AES_CM_128_HMAC_SHA1_32 inline:NzB4d1BINUAvLEw6UzF3WSJ+PSdFcGdUJShpX1Zj\r\n\
+    a=ptime:20\r\n";
+
+/// A call with keys and a page's header, refused by a 3xx to these Contacts.
+fn moved_with_keys(change: impl FnOnce(&mut Trunk), contacts: &str) -> Wire {
+    let mut own = Trunk {
+        redirect: RedirectPolicy::Follow,
+        ..trunk("pbx")
+    };
+    change(&mut own);
+    let mut wire = Wire::new(own);
+    let outgoing = Outgoing {
+        body: KEYS.into(),
+        headers: vec![("X-Account".to_owned(), "7".to_owned())],
+        ..call_to("pbx")
+    };
+    wire.agent.invite(outgoing, wire.now).expect("trunk exists");
+    let invite = wire.sent_request("INVITE");
+    assert_eq!(&invite.body[..], KEYS.as_bytes());
+    move_to(&mut wire, &invite, contacts);
+    wire
+}
+
+/// Whether an INVITE has all or nothing of what the trunk alone was meant to see.
+fn is_whole(invite: &message::Request) -> bool {
+    let body = String::from_utf8(invite.body.to_vec()).expect("text");
+    let has_keys = body.to_ascii_lowercase().contains("crypto") || body.contains("inline");
+    assert_eq!(has_keys, value(&invite.headers, "X-Account") == "7");
+    assert!(body.ends_with("a=ptime:20\r\n") && body.contains("a=sendrecv\r\n"));
+    has_keys
+}
+
+#[test]
+fn redirection_to_another_host_takes_no_keys_and_no_page_headers_along() {
+    for contact in [
+        "<sip:700@198.51.100.9>",
+        "<sip:700@pbx.example;maddr=198.51.100.9>",
+        "<sip:pbx.example@198.51.100.9:5070>",
+        "<SIP:700@198.51.100.9;transport=UDP;x=pbx.example>",
+    ] {
+        let mut wire = moved_with_keys(|_| {}, contact);
+        let invite = wire.agent.poll_transmit().expect("it is followed");
+        assert_eq!(invite.flow.remote.ip().to_string(), "198.51.100.9");
+        let text = String::from_utf8(invite.bytes.to_vec()).expect("text");
+        assert!(text.starts_with("INVITE ") && text.contains("m=audio"));
+        assert!(!text.contains("inline:"), "{contact}: {text}");
+        assert!(!text.contains("X-Account"), "{contact}: {text}");
+    }
+}
+
+#[test]
+fn session_refresh_at_another_host_takes_no_keys_along() {
+    let refreshing = |trunk: &mut Trunk| trunk.dialogs.session_expires = 600;
+    let mut wire = moved_with_keys(refreshing, "<sip:700@198.51.100.9>");
+    let abroad = wire.sent_request("INVITE");
+    let extra = "Contact: <sip:700@198.51.100.9>\r\nContent-Type: application/sdp\r\n\
+        Require: timer\r\nSession-Expires: 600;refresher=uac\r\nAllow: INVITE, ACK, BYE\r\n";
+    wire.answer_with(&abroad, 200, "b2", extra, SDP);
+    wire.sent_request("ACK");
+    wire.advance(std::time::Duration::from_secs(301));
+    let refresh = wire.sent_request("INVITE");
+    let text = String::from_utf8(refresh.body.to_vec()).expect("text");
+    assert!(
+        text.contains("m=audio") && !text.contains("inline:"),
+        "{text}"
+    );
+}
+
+#[test]
+fn redirection_back_to_the_trunk_has_keys_and_page_headers_again() {
+    let contacts = "<sip:700@198.51.100.9>, <sip:701@pbx.example>;q=0.1";
+    let mut wire = moved_with_keys(|_| {}, contacts);
+    let abroad = wire.sent_request("INVITE");
+    assert!(!is_whole(&abroad));
+    wire.answer(&abroad, 486, "b2", "");
+    wire.sent_request("ACK");
+    let home = wire.sent_request("INVITE");
+    assert_eq!(home.uri, "sip:701@pbx.example");
+    assert!(is_whole(&home));
+    assert_eq!(value(&home.headers, "CSeq"), "3 INVITE");
+}
+
+#[test]
+fn redirection_to_an_allowed_host_takes_keys_and_page_headers_along() {
+    for (allowed, whole) in [
+        ("198.51.100.9", true),
+        ("198.51.100.8", false),
+        ("198.51.100", false),
+    ] {
+        let hosts = |trunk: &mut Trunk| trunk.redirect_hosts = vec![allowed.to_owned()];
+        let mut wire = moved_with_keys(hosts, "<sip:700@198.51.100.9>");
+        assert_eq!(is_whole(&wire.sent_request("INVITE")), whole, "{allowed}");
+    }
+}
+
+#[test]
+fn redirection_where_srtp_is_required_is_followed_to_allowed_hosts_only() {
+    let required = |trunk: &mut Trunk| {
+        trunk.srtp_required = true;
+        trunk.redirect_hosts = vec!["198.51.100.8".to_owned()];
+    };
+    let contacts = "<sip:700@198.51.100.9>, <sip:701@198.51.100.8>;q=0.5, <tel:702>;q=0.1";
+    let mut wire = moved_with_keys(required, contacts);
+    for uri in ["sip:701@198.51.100.8", "sip:702@pbx.example"] {
+        let invite = wire.sent_request("INVITE");
+        assert_eq!(invite.uri, uri);
+        assert!(is_whole(&invite));
+        wire.answer(&invite, 486, "b2", "");
+        wire.sent_request("ACK");
+    }
+    assert_eq!(refused(&mut wire), Some(486));
+
+    let mut wire = moved_with_keys(required, "<sip:700@198.51.100.9>");
+    let to = "sip:700@198.51.100.9".to_owned();
+    assert_eq!(wire.event(), Some(Event::Redirected { to }));
+    assert_eq!(refused(&mut wire), Some(302));
+    wire.quiet();
+}

@@ -25,7 +25,7 @@ impl UserAgent {
         length: usize,
         now: Instant,
     ) -> bool {
-        let known = self.trunk_of(source.ip(), &request.uri).is_some();
+        let known = self.trunk_of(source, &request.uri).is_some();
         if known || self.concerns_us(envelope, &request.method) {
             return false;
         }
@@ -47,7 +47,7 @@ impl UserAgent {
     ) -> bool {
         if self.first_look_ups.is_empty()
             || request.headers.contains(&Name::AUTHORIZATION)
-            || self.trunk_of(source.ip(), &request.uri).is_some()
+            || self.trunk_of(source, &request.uri).is_some()
             || self.concerns_us(envelope, &request.method)
         {
             return false;
@@ -74,7 +74,7 @@ impl UserAgent {
         if request.method != Method::Invite || envelope.to.tag().is_some() {
             return false;
         }
-        let trusted = self.is_trunk_address(source.ip());
+        let trusted = self.is_trunk_address(source);
         let Err(turned) = self.admission.admit(source.ip(), trusted, now) else {
             return false;
         };
@@ -129,7 +129,7 @@ impl UserAgent {
         now: Instant,
     ) {
         let source = flow.remote;
-        let forgeable = flow.connection.is_none() && !self.is_trunk_address(source.ip());
+        let forgeable = flow.connection.is_none() && !self.is_trunk_address(source);
         if forgeable && !self.admission.answers_stranger(source.ip(), now) {
             return self.reject("stranger_rate", source);
         }

@@ -43,7 +43,7 @@ impl UserAgent {
         {
             return Ok(None);
         }
-        let by_source = self.trunk_of(source.ip(), &request.uri);
+        let by_source = self.trunk_of(source, &request.uri);
         let answers: Vec<Answer> = request
             .headers
             .get_raw(&Name::AUTHORIZATION)

@@ -115,8 +115,11 @@ impl UserAgent {
         for (name, value) in presented.headers {
             headers.insert(Name::from(name), value);
         }
+        let mut page_headers = Vec::new();
         for (name, value) in outgoing.headers {
-            headers.insert(Name::from(name), value);
+            let name = Name::from(name);
+            page_headers.push(name.clone());
+            headers.insert(name, value);
         }
         network.put(headers);
         put_routes(&mut request, &routes);
@@ -129,7 +132,8 @@ impl UserAgent {
                 id,
                 authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
                 trunk: Some(index),
-                redirection: Redirection::new(trunk, &request.uri),
+                verified: true,
+                redirection: Redirection::new(trunk, &request, page_headers),
                 transfers: Transfers::default(),
                 contact_user: contact_user.clone(),
                 call_id,

@@ -66,7 +66,7 @@ impl UserAgent {
     pub(super) fn domain_of(&mut self, hop: &NextHop, owner: Owner) -> DomainId {
         let mut trunk = self.trunk_of_owner(owner);
         let leg = owner.leg().and_then(|leg| self.legs.get(&leg));
-        let abroad = leg.is_some_and(|leg| leg.redirection.is_abroad());
+        let abroad = leg.is_some_and(|leg| leg.redirection.is_abroad() || !leg.verified);
         let others = if abroad {
             0..0
         } else {

@@ -39,6 +39,9 @@ pub struct Leg {
     pub id: LegId,
     /// Index of its trunk.
     pub trunk: Option<usize>,
+    /// Its peer is the trunk, or whom the trunk sent us to: not only somebody who knows a Contact
+    /// that we registered there.
+    pub verified: bool,
     /// Credentials and challenges met, when its trunk has some.
     pub authorizer: Option<Authorizer>,
     pub redirection: Redirection,

@@ -199,13 +199,15 @@ impl UserAgent {
             }
         };
         let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
-        let trunk = proven.or_else(|| self.trunk_of(source.ip(), &request.uri));
+        let origin = self.origin_of(proven, source, &request.uri);
+        let trunk = origin.map(|origin| origin.trunk);
         let registration = self.registrations.called(&request.uri, trunk);
         let account = registration.and_then(|entry| entry.account.clone());
         let own = registration.is_some_and(|entry| entry.account.is_none());
         let requested = self.requested(&request.uri, trunk);
         let trunk = trunk.map(|index| &self.config.trunks[index]);
-        let policy = trunk.map(|trunk| &trunk.identity);
+        let verified = origin.is_some_and(|origin| origin.verified);
+        let policy = trunk.filter(|_| verified).map(|trunk| &trunk.identity);
         let sender = identity::caller(policy, &envelope.from, &request.headers);
         let by = policy.map_or(CalledNumber::default(), |policy| policy.network.called);
         let called = called(by, requested, own, &envelope.to.uri, &request.headers);

@@ -24,6 +24,7 @@ mod keep_alives;
 mod leg;
 mod leg_timers;
 mod messaging;
+mod origin;
 mod own_address;
 mod probing;
 mod redirecting;

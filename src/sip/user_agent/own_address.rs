@@ -8,7 +8,6 @@ use super::contact::{ContactUser, LINE};
 use super::flow::Flow;
 use crate::sip::address::{escape_user, split_list};
 use crate::sip::config::{Transport, serves};
-use crate::sip::envelope::canonical;
 use crate::sip::message::{Name, Response};
 
 /// Peers whose view of us is kept.
@@ -48,7 +47,7 @@ impl UserAgent {
         let of_trunk = || {
             let mut trunks = self.config.trunks.iter().enumerate();
             let (_, trunk) = trunks.find(|(index, trunk)| {
-                trunk.advertised.is_some() && self.is_of_trunk(*index, remote.ip())
+                trunk.advertised.is_some() && self.comes_from(*index, remote)
             })?;
             trunk.advertised
         };
@@ -59,15 +58,6 @@ impl UserAgent {
                 .advertised
                 .filter(|_| !remote.ip().is_loopback()))
             .filter(|ip| ip.is_ipv4() == remote.is_ipv4())
-    }
-
-    /// True for an address that this trunk has, by its ranges or its targets.
-    fn is_of_trunk(&self, index: usize, ip: IpAddr) -> bool {
-        let ip = canonical(ip);
-        let Some(trunk) = self.config.trunks.get(index) else {
-            return false;
-        };
-        trunk.accept_from.iter().any(|net| net.contains(&ip)) || self.is_target(index, ip)
     }
 
     /// Our Contact URI for one peer.

@@ -9,8 +9,8 @@ use super::targets::Way;
 use crate::sip::address::NextHop;
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Response, elements, set};
-use crate::sip::network_headers::{NetworkHeaders, remove_network_headers};
-use crate::sip::redirection::{NewTarget, preferred};
+use crate::sip::network_headers::NetworkHeaders;
+use crate::sip::redirection::preferred;
 
 impl UserAgent {
     /// Tries the next address after a refusal of our INVITE; true when one is tried. A 6xx speaks
@@ -28,7 +28,14 @@ impl UserAgent {
         };
         let moved = (300..400).contains(&response.status);
         if moved && leg.redirection.follows() {
-            leg.redirection.add(&contacts);
+            let withheld = leg.redirection.add(&contacts);
+            if withheld > 0 {
+                tracing::warn!(
+                    leg = %id,
+                    contacts = withheld,
+                    "redirection not followed: srtp is required and redirect_hosts has not its host"
+                );
+            }
         }
         if response.status < 600 && self.try_next_address(id, outbound, now) {
             return true;
@@ -76,6 +83,19 @@ impl UserAgent {
         if !target.home {
             leg.network = NetworkHeaders::default();
         }
+        let Some(mut request) = leg.redirection.invite_for(&target) else {
+            return false;
+        };
+        // To, From and Call-ID stay (RFC 3261 section 8.1.3.4).
+        set(
+            &mut request.headers,
+            Name::CSEQ,
+            format!("{sequence} INVITE"),
+        );
+        if let State::Calling(calling) = &mut leg.state {
+            // What a refresh of the session says again.
+            calling.body = request.body.clone();
+        }
         let way = match leg.trunk {
             Some(trunk) if target.home => Some(self.way_to_trunk(trunk)),
             _ => NextHop::of_uri(&target.uri).map(Way::from),
@@ -85,7 +105,7 @@ impl UserAgent {
         };
         tracing::debug!(leg = %id, home = target.home, "call sent on by a redirection");
         let mut outbound = outbound.clone();
-        readdress(&mut outbound, &target, sequence);
+        outbound.request = request;
         outbound.way = way;
         outbound.failure = 503;
         outbound.owner = Owner::Invite(id);
@@ -93,27 +113,5 @@ impl UserAgent {
         outbound.may_upgrade = true;
         self.send(outbound, now);
         true
-    }
-}
-
-/// The same INVITE for another address: To, From and Call-ID stay (RFC 3261 section 8.1.3.4).
-fn readdress(outbound: &mut Outbound, target: &NewTarget, sequence: u32) {
-    let request = &mut outbound.request;
-    request.uri.clone_from(&target.uri);
-    let headers = &mut request.headers;
-    set(headers, Name::CSEQ, format!("{sequence} INVITE"));
-    headers.remove(&Name::AUTHORIZATION);
-    headers.remove(&Name::PROXY_AUTHORIZATION);
-    if !target.home {
-        // What only the trunk is trusted with (RFC 3325 section 7), and its routes.
-        for name in [
-            "P-Asserted-Identity",
-            "P-Preferred-Identity",
-            "Remote-Party-ID",
-        ] {
-            headers.remove(&Name::from(name));
-        }
-        remove_network_headers(headers);
-        headers.remove(&Name::ROUTE);
     }
 }

@@ -1,7 +1,7 @@
 //! Requests that arrive: matched to their transaction, screened, and given to a dialog or made
 //! into a new leg.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use crate::sip::called::CalledNumber;
 use crate::sip::config::{DialogRules, Trunk};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
-use crate::sip::envelope::{Envelope, canonical, sdp_body};
+use crate::sip::envelope::{Envelope, sdp_body};
 use crate::sip::event::{Event, Incoming, LegId};
 use crate::sip::identity;
 use crate::sip::message::{Name, Request, Response, header};
@@ -206,7 +206,9 @@ impl UserAgent {
             return self.respond_refusal(&key, &request, &refusal, now);
         }
         let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
-        let trunk = proven.or_else(|| self.trunk_of(source.ip(), &request.uri));
+        let origin = self.origin_of(proven, source, &request.uri);
+        let trunk = origin.map(|origin| origin.trunk);
+        let verified = origin.filter(|origin| origin.verified);
         let rules = trunk.map_or(DialogRules::default(), |index| {
             self.config.trunks[index].dialogs
         });
@@ -220,7 +222,7 @@ impl UserAgent {
                 return self.respond_refusal(&key, &request, &refusal, now);
             }
         };
-        let replaced = match self.replaced_leg(&request, trunk) {
+        let replaced = match self.replaced_leg(&request, verified.map(|origin| origin.trunk)) {
             Ok(replaced) => replaced,
             Err(status) => {
                 self.reject("replaces", source);
@@ -233,11 +235,16 @@ impl UserAgent {
         let registration = self.registrations.called(&request.uri, trunk);
         let account = registration.and_then(|entry| entry.account.clone());
         let trunk_config: Option<&Trunk> = trunk.map(|index| &self.config.trunks[index]);
-        let policy = trunk_config.map(|trunk| &trunk.identity);
+        // What only the trunk itself may say and have.
+        let policy = trunk_config
+            .filter(|_| verified.is_some())
+            .map(|trunk| &trunk.identity);
         let caller = identity::caller(policy, &envelope.from, &request.headers);
         let headers = policy.map_or(Vec::new(), |policy| identity::passed(policy, &request));
+        let diverted = policy.and_then(|_| identity::diversion(&request.headers));
         let trunk_name = trunk_config.map(|trunk| trunk.name.clone());
         let credentials = match registration {
+            _ if verified.is_none() => None,
             Some(entry) => entry.credentials.clone(),
             None => trunk_config.and_then(|trunk| trunk.credentials.clone()),
         };
@@ -262,7 +269,7 @@ impl UserAgent {
             to_user: user_of(&envelope.to.uri),
             from_user: caller.user,
             from_name: caller.name,
-            diverted: identity::diversion(&request.headers),
+            diverted,
             headers,
             call_id: envelope.call_id.to_string(),
             source,
@@ -281,6 +288,7 @@ impl UserAgent {
             Leg {
                 id,
                 trunk,
+                verified: verified.is_some(),
                 authorizer: credentials.map(Authorizer::new),
                 redirection: Redirection::default(),
                 transfers: Transfers::default(),
@@ -325,29 +333,6 @@ impl UserAgent {
             Some(entry) => entry.user.clone(),
             None => identity::number_of(uri),
         }
-    }
-
-    /// The trunk that a call belongs to: by the contact we registered, by the ranges it is
-    /// configured with, by its target's own address.
-    pub(super) fn trunk_of(&self, source: IpAddr, called: &str) -> Option<usize> {
-        self.registrations
-            .of_contact(called)
-            .map(|entry| entry.trunk)
-            .or_else(|| self.trunk_at(source))
-    }
-
-    /// The trunk that an address belongs to.
-    fn trunk_at(&self, source: IpAddr) -> Option<usize> {
-        let source = canonical(source);
-        let trunks = || self.config.trunks.iter();
-        trunks()
-            .position(|trunk| trunk.accept_from.iter().any(|net| net.contains(&source)))
-            .or_else(|| (0..self.config.trunks.len()).find(|trunk| self.is_target(*trunk, source)))
-    }
-
-    /// True when an address belongs to a trunk, whoever it calls.
-    pub(super) fn is_trunk_address(&self, source: IpAddr) -> bool {
-        self.trunk_at(source).is_some()
     }
 
     fn handle_cancel(

@@ -11,6 +11,7 @@ use super::health::Watched;
 use super::sending::Outbound;
 use crate::sip::address::{NextHop, is_loose, is_sips};
 use crate::sip::dialog::Dialog;
+use crate::sip::envelope::canonical;
 use crate::sip::locating::{Answer, Located, Place, Question, arrange};
 use crate::sip::message::{Name, Request};
 
@@ -459,8 +460,16 @@ impl UserAgent {
     }
 
     /// True when a trunk's target or proxy is at this address.
-    pub(super) fn is_target(&self, trunk: usize, source: IpAddr) -> bool {
+    pub(super) fn is_target(&self, trunk: usize, source: SocketAddr) -> bool {
         let config = &self.config.trunks[trunk];
+        let (source, port) = (canonical(source.ip()), source.port());
+        if config.exact_source {
+            let mut targets = config.targets.iter().map(|of| &of.target);
+            return targets.any(|target| {
+                let address = target.host.parse::<IpAddr>();
+                address.is_ok_and(|ip| canonical(ip) == source) && target.port == Some(port)
+            });
+        }
         let is_at = |hop: &NextHop| self.locator.is_at(hop, source);
         let mut targets = config.targets.iter().map(|of| &of.target);
         // For each request that comes: an address is compared without making anything.

@@ -284,7 +284,7 @@ impl UserAgent {
     ) {
         let allowed = self.legs.get(&id).is_some_and(|leg| {
             let trunk = leg.trunk.and_then(|index| self.config.trunks.get(index));
-            is_talking(leg) && trunk.is_some_and(|trunk| trunk.transfer)
+            is_talking(leg) && leg.verified && trunk.is_some_and(|trunk| trunk.transfer)
         });
         let referral = match Referral::read(&request.headers) {
             Ok(referral) if allowed => referral,

@@ -34,7 +34,7 @@ impl UserAgent {
         flow.connection?;
         let host = &*envelope.sent_by_host;
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        if is_address || !self.is_trunk_address(source.ip()) {
+        if is_address || !self.is_trunk_address(source) {
             return None;
         }
         let hop = NextHop {
