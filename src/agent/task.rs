@@ -114,6 +114,8 @@ impl Agent {
                 }
             });
         }
+        // Its SIP side has ended, which is noted after its channels have closed: the fault is not here.
+        std::future::pending().await
     }
 }
 
