@@ -133,10 +133,11 @@ impl Directory {
         }
     }
 
-    /// The pages of `user`.
+    /// The pages of `user`, the latest first: connections whose network died stay until their pings
+    /// fail, and must not keep the one that has just come from ringing.
     pub fn look_up(&self, user: &str) -> LookUp {
         match self.pages().get(user) {
-            Some(pages) => LookUp::Pages(pages.iter().take(MOST_PAGES).cloned().collect()),
+            Some(pages) => LookUp::Pages(pages.iter().rev().take(MOST_PAGES).cloned().collect()),
             None if self.known.contains(user) => LookUp::Absent,
             None => LookUp::Unknown,
         }
@@ -179,6 +180,21 @@ mod tests {
         assert!(matches!(directory.look_up("alice"), LookUp::Pages(pages) if pages.len() == 1));
         directory.sign_out("alice", SocketId(2));
         assert!(matches!(directory.look_up("alice"), LookUp::Absent));
+    }
+
+    #[test]
+    fn the_latest_pages_ring_where_more_are_signed_in_than_may() {
+        let directory = Directory::new(HashSet::new());
+        let (sender, _receiver) = mpsc::channel(1);
+        for socket in 1..=40 {
+            directory.sign_in("alice", SocketId(socket), sender.clone());
+        }
+        let LookUp::Pages(pages) = directory.look_up("alice") else {
+            panic!("alice is signed in");
+        };
+        let ringing: Vec<u64> = pages.iter().map(|(socket, _)| socket.0).collect();
+        let latest: Vec<u64> = (25..=40).rev().collect();
+        assert_eq!(ringing, latest);
     }
 
     #[tokio::test]
