@@ -61,8 +61,12 @@ async function behaviour(name, trace, { browser = true, user } = {}) {
   try {
     if (browser) {
       page = await openChromium({ url: URL, microphone });
-      if (user) await page.signIn(user.name, user.password);
-      await page.signedIn();
+      if (user) {
+        await page.signIn(user.name, user.password);
+        await page.signedInAs(user.name);
+      } else {
+        await page.signedIn();
+      }
     }
     await trace(page);
     passed += 1;

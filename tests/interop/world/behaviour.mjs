@@ -112,8 +112,12 @@ class World {
     const page = await open({ microphone: this.audio.microphone, ...options, url });
     this.pages.push(page);
     if (!options.url) {
-      if (options.user) await page.signIn(options.user.name, options.user.password);
-      await page.signedIn();
+      if (options.user) {
+        await page.signIn(options.user.name, options.user.password);
+        await page.signedInAs(options.user.name);
+      } else {
+        await page.signedIn();
+      }
     }
     return page;
   }

@@ -36,6 +36,14 @@ export class Page {
     await this.evaluate(([name, word]) => globalThis.trunkline.phone.signIn({ user: name, password: word }), [user, password]);
   }
 
+  /** Signed in under this name: the session before it stays until then. */
+  async signedInAs(user) {
+    await until(() => this.evaluate((name) => {
+      const { phone } = globalThis.trunkline;
+      return phone.connection === "signed-in" && phone.user === name;
+    }, user), `${this.name}: the page is signed in as ${user}`, 15000);
+  }
+
   connection() {
     return this.evaluate(() => globalThis.trunkline.phone.connection);
   }
