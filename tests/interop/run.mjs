@@ -24,7 +24,7 @@ const ALONE = [
   // PESQ
   "asterisk_calls_the_page", "chromium_calls_asterisk", "chromium_opus_trunk", "chromium_pcmu", "equipment", "loss", "srtp_speech",
   // milliseconds
-  "digits", "port_change", "set_up_time",
+  "digits", "digits_as_tones", "port_change", "set_up_time",
 ];
 /** Long and mostly waiting: all of them beside each other, and before the rest. */
 const WAITING = ["outbound_stun", "pbx_matrix_16_plain", "pbx_matrix_16_secure", "pbx_matrix_22_plain", "pbx_matrix_22_secure", "session_refresh", "session_refreshed_by_asterisk_16", "session_refreshed_by_asterisk_22"];
