@@ -6,7 +6,8 @@ use std::process::{Command, Stdio, exit};
 use std::{env, fs};
 
 /// Programs that the build of libopus runs (docs/decisions/0003-opus.md), and the Debian package of
-/// each. Without them its own build script ends in a panic of fifty lines.
+/// each. cargo may run the build script of libopus before this one: then its panic of fifty lines
+/// comes first, and only ./start, which looks before it builds, spares that.
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("CMAKE", "cmake", "cmake"),
     ("CC", "cc", "build-essential"),
