@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Network } from "./world/network.mjs";
+import { sleep } from "./world/process.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const repository = join(here, "../..");
@@ -26,8 +27,12 @@ const ALONE = [
   // milliseconds
   "digits", "digits_as_tones", "port_change", "set_up_time",
 ];
-/** Long and mostly waiting: all of them beside each other, and before the rest. */
+/**
+ * Long and mostly waiting: all of them beside each other, and before the rest. Each begins a browser
+ * and a PBX, which is work: some seconds apart.
+ */
 const WAITING = ["outbound_stun", "pbx_matrix_16_plain", "pbx_matrix_16_secure", "pbx_matrix_22_plain", "pbx_matrix_22_secure", "session_refresh", "session_refreshed_by_asterisk_16", "session_refreshed_by_asterisk_22"];
+const BEGIN_APART_MILLISECONDS = 3000;
 /** The longest of the rest: they begin first, so that none of them is waited for alone. */
 const LONG = ["srtp_sdes", "in_dialog", "hold_from_the_pbx", "phones_direct", "failover"];
 
@@ -130,7 +135,10 @@ for (const name of files.filter(among(ALONE))) {
   if (!stopping) await runFile(name, true);
 }
 const waiting = files.filter(among(WAITING));
-await Promise.all(waiting.map((name) => runFile(name, waiting.length === 1)));
+await Promise.all(waiting.map(async (name, index) => {
+  await sleep(index * BEGIN_APART_MILLISECONDS);
+  if (!stopping) await runFile(name, waiting.length === 1);
+}));
 const others = files.filter((name) => !among(ALONE)(name) && !among(WAITING)(name))
   .sort((one, other) => among(LONG)(other) - among(LONG)(one));
 const direct = others.length === 1 || BESIDE_EACH_OTHER === 1;

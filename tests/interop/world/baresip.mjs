@@ -6,7 +6,7 @@ import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSy
 import { join } from "node:path";
 import { addresses } from "./network.mjs";
 import { Process, until } from "./process.mjs";
-import { shareOf, untilHeard, wav } from "./recording.mjs";
+import { listening, untilHeard, wav } from "./recording.mjs";
 
 /** What the phones say, in Hz. */
 export const PHONE_TONE = 620;
@@ -116,10 +116,12 @@ export class Baresip {
 
   /** Waits until the phone hears that frequency (Hz), or hears it no longer, in mid-call. */
   hears(frequency, wanted = true, milliseconds = 8000) {
-    return untilHeard(() => {
-      const newest = readdirSync(this.outside).filter((one) => /dec.*\.wav$/.test(one)).sort().at(-1);
-      return newest === undefined ? null : shareOf(join(this.outside, newest), frequency);
-    }, frequency, wanted, milliseconds);
+    return untilHeard(listening(() => this.#newestRecording(), frequency), frequency, wanted, milliseconds);
+  }
+
+  #newestRecording() {
+    const newest = readdirSync(this.outside).filter((one) => /dec.*\.wav$/.test(one)).sort().at(-1);
+    return newest === undefined ? undefined : join(this.outside, newest);
   }
 
   /** Waits until the phone has answered. */
@@ -130,9 +132,7 @@ export class Baresip {
 
   /** What the phone heard, once its call is over. */
   async recording() {
-    return join(this.outside, await until(
-      () => readdirSync(this.outside).filter((one) => /dec.*\.wav$/.test(one)).sort().at(-1),
-      "baresip's recording"));
+    return until(() => this.#newestRecording(), "baresip's recording");
   }
 
   async stop() {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { toneFile } from "./baresip.mjs";
 import { addresses } from "./network.mjs";
 import { Process, sleep } from "./process.mjs";
-import { shareOf, untilHeard } from "./recording.mjs";
+import { listening, untilHeard } from "./recording.mjs";
 
 /** What it says, in Hz. */
 export const LINPHONE_TONE = 860;
@@ -64,7 +64,7 @@ export class Linphone {
   /** Waits until it hears that frequency (Hz), in mid-call. */
   hears(frequency) {
     const heard = join(this.outside, "heard.wav");
-    return untilHeard(() => (existsSync(heard) ? shareOf(heard, frequency) : null), frequency);
+    return untilHeard(listening(() => (existsSync(heard) ? heard : undefined), frequency), frequency);
   }
 
   call(uri) {

@@ -1,7 +1,7 @@
 // WAVs of 16 bit, mono: those that the tests say, and what a phone has written of what it hears,
 // while it still writes.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { until } from "./process.mjs";
 
 const HEADER_BYTES = 44;
@@ -49,6 +49,26 @@ export function shareOf(path, frequency, seconds = 0.5) {
   // Quieter than -60 dBFS is nothing.
   if (power / count < 1e-6) return 0;
   return (2 * (real * real + imaginary * imaginary)) / count / power;
+}
+
+/** A recording that has not grown for so long is one of a phone that receives nothing. */
+const SILENT_AFTER_MILLISECONDS = 2000;
+
+/**
+ * What to ask again and again for the share of a frequency in the recording at the path that `find`
+ * gives (undefined: there is none yet). A phone writes what it receives only: when nothing arrives
+ * the end of its file stays what it heard last, and what it hears is nothing.
+ */
+export function listening(find, frequency) {
+  let size = -1;
+  let since = Date.now();
+  return () => {
+    const path = find();
+    if (path === undefined) return null;
+    const now = statSync(path).size;
+    if (now !== size) [size, since] = [now, Date.now()];
+    return Date.now() - since > SILENT_AFTER_MILLISECONDS ? 0 : shareOf(path, frequency);
+  };
 }
 
 /** Waits until what `share` gives says that the frequency is heard, or no longer. */
