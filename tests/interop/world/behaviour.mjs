@@ -73,6 +73,18 @@ class World {
     return this.#only(`gateway ${options.name}`, () => Gateway.startDefault(this.place, options));
   }
 
+  /** A TlsProxy of tls_proxy.mjs, started. */
+  proxy(made) {
+    return this.#only("proxy", async () => {
+      await made.start();
+      return made;
+    });
+  }
+
+  stopProxy() {
+    return this.#stop("proxy");
+  }
+
   /** Ends one of the parts that are started at most once, so that another can be. */
   async #stop(part) {
     const made = this.#once.get(part);

@@ -8,23 +8,26 @@ import { Page, onlyCodecs } from "./page.mjs";
 
 /**
  * @param {object} options url of the page; microphone: WAV that is played in a loop (absent:
- *   Chromium's own beeps); codecs: the only ones of this browser
+ *   Chromium's own beeps); codecs: the only ones of this browser; flags: more of its command line;
+ *   insecure: true leaves a page of http: what it is; without: arguments of playwright's own to leave out
  */
-export async function openChromium({ url, microphone, codecs }) {
+export async function openChromium({ url, microphone, codecs, flags = [], insecure = false, without = [] }) {
   const profile = mkdtempSync(join(tmpdir(), "trunkline-chromium-"));
   const origin = new URL(url).origin;
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.INTEROP_CHROMIUM ?? "/usr/bin/chromium",
     headless: true,
+    ignoreDefaultArgs: without,
     args: [
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
       "--disable-background-networking", "--disable-component-update", "--disable-sync",
       "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests,PrivateNetworkAccessChecks,WebRtcHideLocalIpsWithMdns",
       // The page is not at localhost in these namespaces, and getUserMedia wants a secure place.
-      `--unsafely-treat-insecure-origin-as-secure=${origin}`,
+      ...(insecure ? [] : [`--unsafely-treat-insecure-origin-as-secure=${origin}`]),
       "--autoplay-policy=no-user-gesture-required",
       "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
       ...(microphone ? [`--use-file-for-fake-audio-capture=${microphone}`] : []),
+      ...flags,
     ],
   });
   const tab = context.pages()[0] ?? await context.newPage();

@@ -1,9 +1,11 @@
 // The gateway under test: its configuration, its process, what it says. The only place of the
 // tests that knows its configuration file.
 
+import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { addresses } from "./network.mjs";
 import { Process } from "./process.mjs";
 
@@ -83,12 +85,25 @@ export function configuration({ sipAddress = addresses.gateway, trunks: lines, r
   ].join("\n");
 }
 
+const execute = promisify(execFile);
+
+/** What `fetch` does, as a program of its own: the gateway may listen where only its namespace reaches. */
+const FETCH_INSIDE = `
+  require("node:http").get(process.argv[1], (response) => {
+    let body = "";
+    response.setEncoding("utf8");
+    response.on("data", (text) => { body += text; });
+    response.on("end", () => console.log(JSON.stringify({ status: response.statusCode, body })));
+  });`;
+
 export class Gateway {
   /**
    * @param {object} place { repository, network, logs }
-   * @param {object} options what configuration() takes
+   * @param {object} options what configuration() takes; or text: the configuration file itself, of
+   *   a gateway whose HTTP is at 127.0.0.1 in its namespace
    */
   static start(place, options = {}) {
+    if (options.text) return Gateway.#launch(place, options.text, { loopback: true });
     return Gateway.#launch(place, configuration({
       trunks: [trunks.asterisk()], routes: [routes.asterisk, routes.unknown], ...options,
     }));
@@ -109,11 +124,12 @@ export class Gateway {
     return Gateway.#launch(place, text, { name, binary, port });
   }
 
-  static async #launch(place, text, { name = "gateway", port = HTTP_PORT, binary } = {}) {
+  static async #launch(place, text, { name = "gateway", port = HTTP_PORT, binary, loopback = false } = {}) {
     const gateway = new Gateway();
     const file = join(place.logs, name === "gateway" ? "trunkline.toml" : `${name}.toml`);
     writeFileSync(file, text);
-    gateway.url = `http://${addresses.gatewayForBrowser}:${port}/`;
+    gateway.url = `http://${loopback ? "127.0.0.1" : addresses.gatewayForBrowser}:${port}/`;
+    if (loopback) gateway.inside = (...command) => place.network.inside(place.network.gateway, ...command);
     binary ??= process.env.INTEROP_GATEWAY ?? join(place.repository, "target/debug/trunkline");
     gateway.process = new Process(
       place.network.inside(place.network.gateway, binary, "--config", file),
@@ -129,7 +145,11 @@ export class Gateway {
   }
 
   /** GET of a path: { status, body }. */
-  fetch(path) {
+  async fetch(path) {
+    if (this.inside) {
+      const [command, ...words] = this.inside(process.execPath, "-e", FETCH_INSIDE, String(new URL(path, this.url)));
+      return JSON.parse((await execute(command, words, { timeout: 3000 })).stdout);
+    }
     return new Promise((resolve, reject) => {
       get(new URL(path, this.url), (response) => {
         let body = "";
