@@ -33,6 +33,7 @@ mod task;
 mod transfer;
 mod transferring;
 mod translate;
+mod unexpected_source;
 
 pub use directory::{Delivery, Directory, LookUp, SocketSender};
 pub use end_reason::{EndReason, Ending, Fault};

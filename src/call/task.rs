@@ -20,7 +20,7 @@ use super::open_calls::OpenCall;
 use super::record::{CallRecord, Names, Outcome};
 use super::sip_side::{SipSide, Stage, refusal, written};
 use super::transfer::{SIP_QUEUE, SecondLeg, second_event};
-use super::translate;
+use super::{translate, unexpected_source};
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::sip;
 
@@ -230,12 +230,10 @@ impl CallTask {
                 tracing::info!(call = self.key.0, trunk = %self.trunk, %rtp, "RTP latched");
             }
             media::MediaEvent::UnexpectedSource { rtp } => {
-                tracing::warn!(
-                    call = self.key.0,
-                    trunk = %self.trunk,
-                    %rtp,
-                    "RTP from an unexpected source is dropped (see rtp_sources of the trunk)"
-                );
+                unexpected_source::is_dropped(self.key, &self.trunk, *rtp);
+            }
+            media::MediaEvent::UnexpectedSourceHeard { rtp, signalled } => {
+                unexpected_source::is_heard(self.key, &self.trunk, *rtp, *signalled);
             }
             _ => {}
         }

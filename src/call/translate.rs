@@ -137,6 +137,7 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
         media::MediaEvent::Silent { .. }
         | media::MediaEvent::DigitsRefused(_)
         | media::MediaEvent::UnexpectedSource { .. }
+        | media::MediaEvent::UnexpectedSourceHeard { .. }
         | media::MediaEvent::RemoteLatched { .. } => return None,
     })
 }

@@ -14,14 +14,20 @@
 //!   proves it; every other source only after nothing has come from the address of the SDP for
 //!   [`Latching::after`]; RTCP from there counts, since equipment that is not symmetric sends it.
 //! - The address of the SDP takes both back as soon as it has settled.
+//! - Where [`Latching`] allows it, one source with an address of neither SDP nor SIP is heard while
+//!   nothing comes from those ([`Observation`]). Audio never follows it, nor does RTCP, and the first
+//!   packet from an address of SDP or SIP takes its place.
 //! - A *new* address from signalling starts over; the same address again changes nothing.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+mod observation;
+
 use super::latching::{Candidate, Latching, Rank};
 #[cfg(doc)]
 use super::latching::{SETTLE_PACKETS, SETTLE_TIME};
+use observation::Observation;
 
 /// RTCP reports come every five seconds and up to half as much later (RFC 3550 section 6.2): for
 /// so long one of them says that the address of the SDP is in use.
@@ -62,6 +68,14 @@ pub enum Arrival {
     /// It is the PBX's, and from now on audio goes to its source, which is another address
     /// than before.
     Latched(SocketAddr),
+    /// It is of another source, which is heard from now on, since nothing comes from the addresses
+    /// of SDP and SIP; audio goes where it went.
+    Heard {
+        /// The address of the SDP.
+        signalled: SocketAddr,
+    },
+    /// It is not taken; its source may be heard soon.
+    Observed,
     /// It is somebody else's.
     Stranger,
 }
@@ -78,6 +92,10 @@ pub struct Endpoint {
     /// RTCP came last from the address of the SDP.
     sdp_reported: Option<Instant>,
     latch: Latch,
+    /// The source that may be heard while those of SDP and SIP are silent.
+    observation: Observation,
+    /// Whether the negotiated direction has the PBX send.
+    receiving: bool,
     /// Where audio goes in place of the address of the SDP.
     followed: Option<SocketAddr>,
     rtcp_source: Option<SocketAddr>,
@@ -99,6 +117,8 @@ impl Endpoint {
             sdp_silent_since: None,
             sdp_reported: None,
             latch: Latch::Open,
+            observation: Observation::new(),
+            receiving: true,
             followed: None,
             rtcp_source: None,
         }
@@ -107,6 +127,16 @@ impl Endpoint {
     /// Takes the IP address that the SIP messages of the PBX come from.
     pub fn set_peer(&mut self, peer: IpAddr) {
         self.peer = Some(peer);
+    }
+
+    /// Takes whether the negotiated direction has the PBX send: else no further source is heard.
+    pub fn set_receiving(&mut self, receiving: bool) {
+        self.receiving = receiving;
+    }
+
+    /// Whether the negotiated direction has the PBX send.
+    pub const fn is_receiving(&self) -> bool {
+        self.receiving
     }
 
     /// Takes the addresses of the PBX's SDP. Without `rtcp` it is the port above RTP's
@@ -120,6 +150,7 @@ impl Endpoint {
         };
         if moved {
             self.latch = Latch::Open;
+            self.observation.clear();
             self.followed = None;
             self.sdp_silent_since = None;
             self.sdp_reported = None;
@@ -149,6 +180,13 @@ impl Endpoint {
         let Some(rank) = self.latching.rank(source, signalled, self.peer, authentic) else {
             return Arrival::Stranger;
         };
+        if rank == Rank::Heard {
+            return self.handle_unexpected(source, ssrc, sequence, now);
+        }
+        self.observation.clear();
+        if self.hears_unexpected_source() {
+            self.latch = Latch::Open;
+        }
         if signalled.is_some() && (rank == Rank::Sdp || self.sdp_silent_since.is_none()) {
             self.sdp_silent_since = Some(now);
         }
@@ -208,6 +246,61 @@ impl Endpoint {
         }
     }
 
+    /// Takes an RTP packet from an address of neither SDP nor SIP, where such a source may be heard.
+    fn handle_unexpected(
+        &mut self,
+        source: SocketAddr,
+        ssrc: u32,
+        sequence: u16,
+        now: Instant,
+    ) -> Arrival {
+        let quiet = self.latching.after.max(LEAST_SILENCE);
+        let taken = match &mut self.latch {
+            Latch::Locked {
+                source: locked,
+                rank: Rank::Heard,
+                heard,
+                ..
+            } if *locked == source => {
+                *heard = now;
+                return Arrival::Accepted;
+            }
+            Latch::Locked { heard, .. } => now.saturating_duration_since(*heard) < quiet,
+            Latch::Open | Latch::Settling(_) => false,
+        };
+        let Some(signalled) = self.signalled.filter(|_| self.receiving && !taken) else {
+            self.observation.clear();
+            return Arrival::Stranger;
+        };
+        let after = self.latching.heard_after;
+        match self.observation.count(source, ssrc, sequence, after, now) {
+            observation::Outcome::Proved => {
+                self.latch = Latch::Locked {
+                    source,
+                    rank: Rank::Heard,
+                    heard: now,
+                    rival: None,
+                };
+                Arrival::Heard {
+                    signalled: signalled.rtp,
+                }
+            }
+            observation::Outcome::Goes => Arrival::Observed,
+            observation::Outcome::Begun => Arrival::Stranger,
+        }
+    }
+
+    /// Whether the source that is heard has an address of neither SDP nor SIP.
+    const fn hears_unexpected_source(&self) -> bool {
+        matches!(
+            self.latch,
+            Latch::Locked {
+                rank: Rank::Heard,
+                ..
+            }
+        )
+    }
+
     /// Whether RTP from `source` has been accepted last: it is settling, or settled.
     pub fn is_source(&self, source: SocketAddr) -> bool {
         match self.latch {
@@ -232,6 +325,10 @@ impl Endpoint {
             return Arrival::Accepted;
         }
         let beside_rtp = match self.latch {
+            // Reports would go to a source that must get nothing.
+            Latch::Locked {
+                rank: Rank::Heard, ..
+            } => false,
             Latch::Locked { source: locked, .. } => locked.ip() == source.ip(),
             Latch::Open | Latch::Settling(_) => false,
         };
@@ -302,6 +399,7 @@ impl Endpoint {
         };
         match rank {
             Rank::Sdp => self.followed = None,
+            Rank::Heard => {}
             _ if !self.latching.symmetric || self.followed == Some(source) => {}
             Rank::Peer => self.followed = Some(source),
             Rank::SdpHost | Rank::Allowed => {

@@ -205,6 +205,15 @@ pub enum MediaEvent<E> {
         /// The source.
         rtp: SocketAddr,
     },
+    /// RTP from an address of neither SDP nor SIP is played to the browser from now on, since
+    /// nothing came from those ([`Latching::heard_after`]). Audio goes where it went. Told once a
+    /// leg to a PBX.
+    UnexpectedSourceHeard {
+        /// The source.
+        rtp: SocketAddr,
+        /// The address of the SDP.
+        signalled: SocketAddr,
+    },
     /// Digits that cannot be sent. The call goes on.
     DigitsRefused(Error),
     /// How the call is doing, in regular intervals. Counts are totals: when the channel is full

@@ -20,8 +20,11 @@ pub enum RtpSources {
     Sdp,
     /// That, and the IP address that the SIP messages come from: a PBX behind a NAT writes an
     /// address that nobody else reaches (RFC 7362 section 4).
-    #[default]
     Peer,
+    /// The same; while nothing comes from there, one other source is played to the browser, and
+    /// our RTP and RTCP never go to it (docs/decisions/0016-unexpected-rtp-sources.md).
+    #[default]
+    Heard,
     /// All of them: the media of the PBX comes through a NAT of its own.
     Any,
 }
@@ -37,6 +40,9 @@ pub struct Latching {
     /// How long nothing must have come from the address of the SDP until audio follows another
     /// source. The SIP peer's IP address is followed at once where the SDP names another one.
     pub after: Duration,
+    /// How long nothing must have come from the addresses of SDP and SIP until another source is
+    /// heard, where [`RtpSources::Heard`] allows it.
+    pub heard_after: Duration,
 }
 
 impl Default for Latching {
@@ -45,6 +51,7 @@ impl Default for Latching {
             symmetric: true,
             sources: RtpSources::default(),
             after: Duration::from_secs(5),
+            heard_after: Duration::from_secs(1),
         }
     }
 }
@@ -52,6 +59,8 @@ impl Default for Latching {
 /// How much speaks for a source; the greater wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rank {
+    /// No address of SDP or SIP: it may be heard, and gets nothing.
+    Heard,
     /// Nothing but the trunk's option.
     Allowed,
     /// The IP address of the SDP, another port: a NAT, or equipment that is not symmetric.
@@ -80,7 +89,11 @@ impl Latching {
         } else if authentic || self.sources != RtpSources::Sdp && peer == Some(source.ip()) {
             Some(Rank::Peer)
         } else {
-            (self.sources == RtpSources::Any).then_some(Rank::Allowed)
+            match self.sources {
+                RtpSources::Sdp | RtpSources::Peer => None,
+                RtpSources::Heard => Some(Rank::Heard),
+                RtpSources::Any => Some(Rank::Allowed),
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::codec::{
     AudioFormat, Codec, Direction, EventFormat, OpusParameters, ReceiveFormat, SendFormat,
 };
 
+use super::events;
 use super::opus;
 use super::section::{Section, attribute, flag, values};
 
@@ -34,7 +35,8 @@ impl OfferedCodec {
 pub(super) struct Formats {
     /// The codecs that we know, in order.
     pub(super) codecs: Vec<OfferedCodec>,
-    /// The telephone events, in order.
+    /// The telephone events, in order. A payload type that is mapped to several clocks stands there
+    /// with each: [`events::mapped_once`].
     pub(super) events: Vec<EventFormat>,
     /// Every format as a reader of an error should see it: `opus/48000/2, 18`.
     pub(super) listed: String,
@@ -81,12 +83,21 @@ impl<'a> Encoding<'a> {
     }
 }
 
-/// The rest of an attribute whose value starts with this payload type.
-fn of_payload_type<'a>(media: &'a Media, name: &str, payload_type: u8) -> Option<&'a str> {
-    values(&media.attributes, name).find_map(|value| {
+/// The rest of each attribute whose value starts with this payload type.
+fn all_of_payload_type<'a>(
+    media: &'a Media,
+    name: &str,
+    payload_type: u8,
+) -> impl Iterator<Item = &'a str> {
+    values(&media.attributes, name).filter_map(move |value| {
         let (number, rest) = value.trim().split_once(' ')?;
         (number.parse() == Ok(payload_type)).then_some(rest)
     })
+}
+
+/// The rest of the first of them.
+fn of_payload_type<'a>(media: &'a Media, name: &str, payload_type: u8) -> Option<&'a str> {
+    all_of_payload_type(media, name, payload_type).next()
 }
 
 /// Reads the formats of an audio line. A payload type listed twice counts once; an unknown or
@@ -94,6 +105,8 @@ fn of_payload_type<'a>(media: &'a Media, name: &str, payload_type: u8) -> Option
 pub(super) fn read(section: &Section<'_>) -> Formats {
     /// An error message need not repeat a long list.
     const LISTED: usize = 200;
+    /// A payload type that is mapped more often is not read further.
+    const MAPPED: usize = 4;
 
     let media = section.media;
     let mut formats = Formats::default();
@@ -130,11 +143,15 @@ pub(super) fn read(section: &Section<'_>) -> Formats {
                 payload_type,
                 opus: parameters.map(opus::read).unwrap_or_default(),
             });
-        } else if let Some(encoding) = encoding.filter(Encoding::is_event) {
-            formats.events.push(EventFormat {
+        } else if encoding.is_some_and(|encoding| encoding.is_event()) {
+            let mapped = all_of_payload_type(media, "rtpmap", payload_type)
+                .filter_map(Encoding::parse)
+                .filter(Encoding::is_event)
+                .take(MAPPED);
+            formats.events.extend(mapped.map(|encoding| EventFormat {
                 payload_type,
                 clock_rate: encoding.clock_rate,
-            });
+            }));
         }
     }
     formats
@@ -218,41 +235,6 @@ impl PacketTime {
     }
 }
 
-/// How we send digits: on the codec's clock where the other end has one (RFC 4733 section
-/// 2.2), else on whichever it has.
-pub(super) fn events_for(events: &[EventFormat], codec: Codec) -> Option<EventFormat> {
-    events
-        .iter()
-        .find(|event| event.clock_rate == codec.clock_rate())
-        .or(events.first())
-        .copied()
-}
-
-/// The same towards a PBX: on 8000 where it has that and the trunk does not ask for another.
-pub(super) fn events_to_pbx(
-    events: &[EventFormat],
-    codec: Codec,
-    clocks: &[u32],
-) -> Option<EventFormat> {
-    events
-        .iter()
-        .find(|event| event.clock_rate == 8_000 && clocks.contains(&8_000))
-        .copied()
-        .or_else(|| events_for(events, codec))
-}
-
-/// What is agreed on with a browser: the event on the clock of the audio alone, where the browser
-/// has it. Beside Opus with both clocks agreed on, Chromium sends on 8000 and counts on 48000.
-pub(super) fn events_to_browser(events: &[EventFormat], codec: Codec) -> Vec<EventFormat> {
-    let of_audio = events
-        .iter()
-        .find(|event| event.clock_rate == codec.clock_rate());
-    match of_audio {
-        Some(event) => vec![*event],
-        None => events.to_vec(),
-    }
-}
-
 /// What holds after we answered an offer: `usable` are the offered codecs that we accept, the
 /// one that we send first.
 pub(super) fn answered(
@@ -265,7 +247,7 @@ pub(super) fn answered(
     AudioFormat {
         send: send(first, packet_time),
         receive: usable.iter().map(OfferedCodec::receive).collect(),
-        send_events: events_for(events, first.codec),
+        send_events: events::events_for(events, first.codec),
         receive_events: events.to_vec(),
         direction,
     }
@@ -288,6 +270,7 @@ pub(super) fn accepted(
         .codecs
         .iter()
         .find(|answered| codecs.iter().any(|offered| offered.codec == answered.codec))?;
+    let answered_events = events::mapped_once(&formats.events, first.codec);
     let mut receive = codecs.to_vec();
     let mut receive_events = events.to_vec();
     let ours = |payload_type: u8| {
@@ -304,7 +287,7 @@ pub(super) fn accepted(
             receive.push(answered.receive());
         }
     }
-    for answered in &formats.events {
+    for answered in &answered_events {
         if !events.is_empty() && !ours(answered.payload_type) {
             receive_events.push(*answered);
         }
@@ -317,7 +300,7 @@ pub(super) fn accepted(
     }
     let send_events = match events.is_empty() {
         true => None,
-        false => events_for(&formats.events, first.codec),
+        false => events::events_for(&answered_events, first.codec),
     };
     Some(AudioFormat {
         send: send(first, packet_time),

@@ -14,6 +14,7 @@ mod cleaning;
 mod connection;
 mod crypto;
 mod error;
+mod events;
 mod format;
 mod opus;
 mod policy;

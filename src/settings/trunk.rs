@@ -88,10 +88,12 @@ pub struct Trunk {
     pub inband_digits: bool,
     /// Send RTP where RTP comes from (RFC 4961).
     pub symmetric_rtp: bool,
-    /// `sdp`, `peer` or `any`: which IP addresses RTP is taken from.
+    /// `sdp`, `peer`, `heard` or `any`: which IP addresses RTP is taken from.
     pub rtp_sources: String,
     /// Seconds of silence at the address of the SDP until another source gets our RTP.
     pub rtp_latch_after: u64,
+    /// Seconds of silence at the addresses of SDP and SIP until another source is heard.
+    pub rtp_heard_after: u64,
     /// The address to write into Via and Contact towards it, instead of `sip.advertise`.
     pub advertise: Option<IpAddr>,
     /// The local addresses of RTP to it, one of each family at most; empty: those of `[media]`.
@@ -216,8 +218,9 @@ impl Default for Trunk {
             dtmf: "rfc4733".to_owned(),
             inband_digits: false,
             symmetric_rtp: true,
-            rtp_sources: "peer".to_owned(),
+            rtp_sources: "heard".to_owned(),
             rtp_latch_after: 5,
+            rtp_heard_after: 1,
             advertise: None,
             rtp_address: Vec::new(),
             rtp_advertise: Vec::new(),

@@ -52,4 +52,5 @@ mod supervision;
 mod third_party_candidates;
 mod transfer;
 mod transfer_endings;
+mod unexpected_sources;
 mod user_lines;

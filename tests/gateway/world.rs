@@ -157,6 +157,13 @@ impl World {
 
     /// A call from a page that the PBX has answered; nobody has been heard yet.
     pub async fn call_out(&mut self, coding: Coding) -> Talk {
+        let talk = self.call_out_in_silence(coding).await;
+        talk.telephone.speak_to(talk.leg.gateway_rtp());
+        talk
+    }
+
+    /// The same with a PBX that sends no RTP until its `telephone` is told where to.
+    pub async fn call_out_in_silence(&mut self, coding: Coding) -> Talk {
         let mut page = self.page("alice").await;
         let mut browser = Browser::new(coding).await;
         page.call("c1", "600", &browser.offer().await).await;
@@ -170,7 +177,6 @@ impl World {
             .await;
         page.hear("answered").await;
         browser.connected().await;
-        telephone.speak_to(leg.gateway_rtp());
         Talk {
             page,
             browser,

@@ -11,16 +11,18 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<media::Lat
     let sources = match trunk.rtp_sources.as_str() {
         "sdp" => media::RtpSources::Sdp,
         "peer" => media::RtpSources::Peer,
+        "heard" => media::RtpSources::Heard,
         "any" => media::RtpSources::Any,
         other => {
             let key = format!("trunk[{index}].rtp_sources");
-            return Err(unusable(key, other, "sdp, peer or any"));
+            return Err(unusable(key, other, "sdp, peer, heard or any"));
         }
     };
     Ok(media::Latching {
         symmetric: trunk.symmetric_rtp,
         sources,
         after: Duration::from_secs(trunk.rtp_latch_after),
+        heard_after: Duration::from_secs(trunk.rtp_heard_after),
     })
 }
 

@@ -5,6 +5,8 @@
     reason = "tests begin their virtual time somewhere"
 )]
 
+mod heard;
+
 use super::*;
 use crate::media::{RtpSources, SETTLE_TIME};
 
@@ -100,6 +102,7 @@ fn a_source_with_long_packets_settles_by_time() {
 fn a_stranger_never_moves_a_settled_source() {
     let now = Instant::now();
     let mut endpoint = behind_nat();
+    endpoint.latching.sources = RtpSources::Peer;
     endpoint.set_remote(at(NAMED), None);
     packets(&mut endpoint, NAMED, 5, now);
     let later = now + Duration::from_secs(60);
@@ -230,7 +233,10 @@ fn an_unexpected_source_before_the_pbx_has_sent_moves_nothing() {
     let now = Instant::now();
     for peer in [None, Some(at(BEHIND_NAT).ip()), Some(at(NAMED).ip())] {
         for signalled in [false, true] {
-            let mut endpoint = Endpoint::default();
+            let mut endpoint = Endpoint::new(Latching {
+                sources: RtpSources::Peer,
+                ..Latching::default()
+            });
             if let Some(peer) = peer {
                 endpoint.set_peer(peer);
             }
@@ -289,6 +295,7 @@ fn without_symmetric_rtp_audio_stays_at_the_address_of_the_sdp() {
             symmetric: false,
             sources: RtpSources::Any,
             after: Duration::ZERO,
+            ..Latching::default()
         });
         endpoint.set_peer(at(BEHIND_NAT).ip());
         endpoint.set_remote(at(NAMED), None);

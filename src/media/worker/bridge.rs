@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::paths::Paths;
-use super::pbx_end::{Channel, PbxEnd};
+use super::pbx_end::{Change, Channel, PbxEnd};
 use super::reporter::{Reporter, WallClock};
 use super::watch::{Silence, Watch};
 use crate::codec::AudioFormat;
@@ -222,6 +222,7 @@ impl<L: SecureLeg> Bridge<L> {
             paths.to_pbx.keep_alive(interval, now);
         }
         self.reporter.start(now);
+        self.pbx_end.set_receiving(pbx.direction.receives());
         let browser = self.browser.watch.expect(browser.direction.receives(), now);
         // Before the SDP of the PBX audio may come, and need not.
         let expected = pbx.direction.receives() && self.pbx_end.is_signalled();
@@ -346,14 +347,19 @@ impl<L: SecureLeg> Bridge<L> {
             .pbx_end
             .take_rtp(channel, source, datagram, plain, negotiated, now);
         let packet = match taken {
-            Ok((packet, moved)) => {
-                self.events
-                    .extend(moved.map(|rtp| MediaEvent::RemoteLatched { rtp }));
+            Ok((packet, change)) => {
+                self.events.extend(change.map(|change| match change {
+                    Change::Latched(rtp) => MediaEvent::RemoteLatched { rtp },
+                    Change::Heard { source, signalled } => MediaEvent::UnexpectedSourceHeard {
+                        rtp: source,
+                        signalled,
+                    },
+                }));
                 packet
             }
             Err(reason) => {
                 drops.count(reason);
-                let unexpected = self.pbx_end.poll_unexpected();
+                let unexpected = self.pbx_end.poll_unexpected(now);
                 self.events
                     .extend(unexpected.map(|rtp| MediaEvent::UnexpectedSource { rtp }));
                 return;
@@ -400,6 +406,9 @@ impl<L: SecureLeg> Bridge<L> {
                 self.touched.to_browser = true;
             }
         }
+        let unexpected = self.pbx_end.poll_unexpected(now);
+        self.events
+            .extend(unexpected.map(|rtp| MediaEvent::UnexpectedSource { rtp }));
         if self.reporter.handle_timeout(now) {
             self.report(now, false);
         }

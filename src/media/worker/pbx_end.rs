@@ -1,7 +1,7 @@
 //! The PBX's end of a call: where it is, and what protects the packets to and from it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::media::{Arrival, Endpoint, Latching};
 use crate::protection::Protection;
@@ -15,6 +15,24 @@ pub enum Channel {
     Rtp,
     /// The odd port above.
     Rtcp,
+}
+
+/// After how long without a packet a source that was not taken is told, though it might have been
+/// heard had it gone on.
+const GIVEN_UP: Duration = Duration::from_secs(1);
+
+/// What a packet has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Audio goes to its source from now on, another address than before.
+    Latched(SocketAddr),
+    /// Its source, of neither SDP nor SIP, is heard from now on, and gets nothing: once a leg.
+    Heard {
+        /// The source.
+        source: SocketAddr,
+        /// The address of the SDP.
+        signalled: SocketAddr,
+    },
 }
 
 /// What SDP agreed on.
@@ -37,6 +55,8 @@ pub struct PbxEnd {
     protected: Protected,
     /// An unexpected source that nobody was told of.
     unexpected: Unexpected,
+    /// That an unexpected source is heard was told.
+    heard_told: bool,
 }
 
 /// An address that RTP came from in vain: told once.
@@ -44,6 +64,11 @@ pub struct PbxEnd {
 enum Unexpected {
     #[default]
     None,
+    /// It may be heard soon.
+    Observed {
+        source: SocketAddr,
+        last: Instant,
+    },
     New(SocketAddr),
     Told,
 }
@@ -52,7 +77,15 @@ impl PbxEnd {
     /// A leg to a PBX begins: addresses of a leg before it are forgotten, its keys are not, since
     /// no key may begin anew.
     pub fn expect(&mut self, latching: Latching) {
+        let receiving = self.endpoint.is_receiving();
         self.endpoint = Endpoint::new(latching);
+        self.endpoint.set_receiving(receiving);
+        self.heard_told = false;
+    }
+
+    /// See [`Endpoint::set_receiving`].
+    pub fn set_receiving(&mut self, receiving: bool) {
+        self.endpoint.set_receiving(receiving);
     }
 
     /// See [`Endpoint::set_peer`].
@@ -66,14 +99,18 @@ impl PbxEnd {
     }
 
     /// The first source that was not taken, once.
-    pub fn poll_unexpected(&mut self) -> Option<SocketAddr> {
-        match std::mem::replace(&mut self.unexpected, Unexpected::Told) {
-            Unexpected::New(source) => Some(source),
-            other => {
-                self.unexpected = other;
-                None
+    pub fn poll_unexpected(&mut self, now: Instant) -> Option<SocketAddr> {
+        let source = match self.unexpected {
+            Unexpected::New(source) => source,
+            Unexpected::Observed { source, last }
+                if now.saturating_duration_since(last) >= GIVEN_UP =>
+            {
+                source
             }
-        }
+            Unexpected::None | Unexpected::Observed { .. } | Unexpected::Told => return None,
+        };
+        self.unexpected = Unexpected::Told;
+        Some(source)
     }
 
     /// Takes the addresses and keys of the PBX's SDP, which belong together.
@@ -112,13 +149,13 @@ impl PbxEnd {
     ) -> Result<&'a [u8], &'static str> {
         let packet = self.unprotect(srtp::Packet::Rtcp, datagram, plain)?;
         match self.endpoint.handle_rtcp(source, now) {
-            Arrival::Stranger => Err("stranger_rtcp"),
-            Arrival::Accepted | Arrival::Latched(_) => Ok(packet),
+            Arrival::Stranger | Arrival::Observed => Err("stranger_rtcp"),
+            Arrival::Accepted | Arrival::Latched(_) | Arrival::Heard { .. } => Ok(packet),
         }
     }
 
-    /// The plain RTP packet of a datagram, itself or in `plain`, and whether audio goes to
-    /// another address than before from now on. Why not, where it is to be dropped.
+    /// The plain RTP packet of a datagram, itself or in `plain`, and what it has changed. Why not,
+    /// where it is to be dropped.
     ///
     /// Authenticity comes before the address: with SRTP nobody else moves it.
     pub fn take_rtp<'a>(
@@ -129,7 +166,7 @@ impl PbxEnd {
         plain: &'a mut Vec<u8>,
         negotiated: u128,
         now: Instant,
-    ) -> Result<(&'a [u8], Option<SocketAddr>), &'static str> {
+    ) -> Result<(&'a [u8], Option<Change>), &'static str> {
         // STUN, T.38, a port scanner: not RTP.
         if datagram.len() < crate::rtp::HEADER_LENGTH || datagram[0] >> 6 != 2 {
             return Err("not_rtp");
@@ -149,14 +186,29 @@ impl PbxEnd {
         } else {
             Arrival::Stranger
         };
+        let told = matches!(self.unexpected, Unexpected::New(_) | Unexpected::Told);
         match arrival {
             Arrival::Stranger => {
-                if matches!(self.unexpected, Unexpected::None) {
+                if !told {
                     self.unexpected = Unexpected::New(source);
                 }
                 Err("stranger")
             }
-            Arrival::Latched(rtp) => Ok((bytes, Some(rtp))),
+            Arrival::Observed => {
+                if !told {
+                    self.unexpected = Unexpected::Observed { source, last: now };
+                }
+                Err("stranger")
+            }
+            Arrival::Heard { signalled } => {
+                if !told {
+                    self.unexpected = Unexpected::None;
+                }
+                let first = !std::mem::replace(&mut self.heard_told, true);
+                let change = first.then_some(Change::Heard { source, signalled });
+                Ok((bytes, change))
+            }
+            Arrival::Latched(rtp) => Ok((bytes, Some(Change::Latched(rtp)))),
             Arrival::Accepted => Ok((bytes, None)),
         }
     }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use sdp_types::{Attribute, Connection, Media, Session};
 
 use crate::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat};
+use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::opus;
 use crate::sdp::policy::distinct;
@@ -56,7 +57,7 @@ pub fn answer(
         return Err(Error::no_common_codec(&offer.codecs));
     };
     let events = match policy.telephone_event {
-        true => format::events_to_browser(&offer.events, first.codec),
+        true => events::events_to_browser(&offer.events, first.codec),
         false => Vec::new(),
     };
     let events = events.as_slice();

@@ -8,6 +8,7 @@ use crate::codec::{AudioFormat, Codec, Direction, EventFormat};
 use crate::protection::Protection;
 use crate::sdp::connection;
 use crate::sdp::crypto::{self, CryptoLine};
+use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::section::{MediaLines, Section};
 use crate::sdp::{
@@ -186,7 +187,9 @@ fn read_answered(
         // Where both clocks are answered, 8000 is used.
         let offered = |event: &EventFormat| event.clock_rate == 8_000;
         if offer.events.iter().any(offered)
-            && let Some(event) = formats.events.iter().copied().find(|event| offered(event))
+            && let Some(event) = events::mapped_once(&formats.events, format.send.codec)
+                .into_iter()
+                .find(offered)
         {
             format.send_events = Some(event);
         }

@@ -6,6 +6,7 @@ use crate::codec::{
     AudioFormat, Codec, Direction, EventFormat, OpusParameters, ReceiveFormat, SendFormat,
 };
 use crate::sdp::crypto::CryptoLine;
+use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::opus;
 use crate::sdp::policy::distinct;
@@ -212,8 +213,8 @@ pub fn answer(
         return Err(Error::no_common_codec(&offer.codecs));
     };
     let events = match policy.telephone_event {
-        true => offer.events.as_slice(),
-        false => &[],
+        true => events::mapped_once(&offer.events, first.codec),
+        false => Vec::new(),
     };
     let packet_time = PacketTime {
         asked: offer.ptime,
@@ -222,8 +223,8 @@ pub fn answer(
     };
     let direction = offer.direction.intersect(direction);
     let format = AudioFormat {
-        send_events: format::events_to_pbx(events, first.codec, &policy.event_clocks),
-        ..format::answered(first, &usable, events, packet_time, direction)
+        send_events: events::events_to_pbx(&events, first.codec, &policy.event_clocks),
+        ..format::answered(first, &usable, &events, packet_time, direction)
     };
 
     let crypto = match &offer.crypto {
