@@ -69,12 +69,12 @@ async function killInMidInvite(world, gateway, { first, second }, seen) {
 }
 
 // The second PBX shares the machine of the first: its RTP leaves from the first one's address, which
-// its SDP does not name (rtp_sources).
+// neither its SDP nor its SIP names, and is heard all the same (rtp_sources, by default).
 for (const [transport, seen] of [["tcp", /sip connection ended.*10\.77\.2\.2:5060/], ["udp", /sip target changed.*10\.77\.2\.2:5060.*is_up=false/]]) {
   behaviour(`targets by ${transport}: the first is killed in mid-INVITE, the second rings`, async (world) => {
     const both = await pbxs(world);
     const target = (address, priority) => ({ target: `sip:${address}:5060;transport=${transport}`, priority });
-    const { target: _, ...trunk } = trunks.asterisk({ ...accepted, try_timeout: 1, rtp_sources: "any" });
+    const { target: _, ...trunk } = trunks.asterisk({ ...accepted, try_timeout: 1 });
     const targets = [target(addresses.asterisk, 1), target(addresses.second, 2)];
     const gateway = await world.gateway({ trunks: [{ ...trunk, targets }], routes: [routes.asterisk] });
     await killInMidInvite(world, gateway, both, seen);
@@ -85,7 +85,7 @@ behaviour("a name with NAPTR and SRV records: its first host is killed in mid-IN
   const both = await pbxs(world);
   const names = await world.nameServer(records);
   const gateway = await world.gateway({
-    trunks: [trunks.asterisk({ ...accepted, target: `sip:${DOMAIN}`, rtp_sources: "any" })], routes: [routes.asterisk],
+    trunks: [trunks.asterisk({ ...accepted, target: `sip:${DOMAIN}` })], routes: [routes.asterisk],
     more: { sip: { dns_servers: [names.address] } },
   });
   await killInMidInvite(world, gateway, both, /sip connection ended.*10\.77\.2\.2:5060/);
@@ -99,7 +99,7 @@ behaviour("a name with two addresses by udp: the dead one is left out of the ord
   const both = await pbxs(world);
   const names = await world.nameServer(records);
   const gateway = await world.gateway({
-    trunks: [trunks.asterisk({ ...accepted, target: `sip:${DOMAIN};transport=udp`, try_timeout: 1, rtp_sources: "any" })],
+    trunks: [trunks.asterisk({ ...accepted, target: `sip:${DOMAIN};transport=udp`, try_timeout: 1 })],
     routes: [routes.asterisk], more: { sip: { dns_servers: [names.address] } },
   });
   const changed = (state) => new RegExp(`sip address of a target changed.*10\\.77\\.2\\.2:5060.*is_up=${state}`);

@@ -48,8 +48,8 @@ for (const transport of ["udp", "tcp"]) {
     const phone = await world.linphone({ transport });
     await world.gateway({
       // By TCP it calls from the first address of its machine; its RTP always comes from there, which
-      // neither its SDP nor, by UDP, its SIP says.
-      trunks: [trunks.phone({ target: `sip:${phone.address};transport=${transport}`, accept_from: [`${addresses.asterisk}/32`], rtp_sources: "any" })],
+      // neither its SDP nor, by UDP, its SIP says: it is heard by default (rtp_sources).
+      trunks: [trunks.phone({ target: `sip:${phone.address};transport=${transport}`, accept_from: [`${addresses.asterisk}/32`] })],
       routes: [{ match: "^5\\d+$", trunk: "phone" }],
     });
     const page = await world.chromium({ user: alice });

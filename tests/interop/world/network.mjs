@@ -120,6 +120,21 @@ export class Network {
     this.#filter(this.gateway, "delete table inet moved");
   }
 
+  /** Drops the RTP that comes to Asterisk (asterisk/rtp.conf), until `letRtpToPbx`. */
+  dropRtpToPbx() {
+    this.#filter(this.pbx, `
+      table inet rtp {
+        chain arriving {
+          type filter hook input priority 0
+          iifname "${LINK_TO_GATEWAY}" udp dport 30000-30999 counter drop
+        }
+      }`);
+  }
+
+  letRtpToPbx() {
+    this.#filter(this.pbx, "delete table inet rtp");
+  }
+
   #movePort(name, port, newPort) {
     this.#filter(name, `
       table inet moved {

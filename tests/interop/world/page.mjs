@@ -138,6 +138,22 @@ export class Page {
     }));
   }
 
+  /** Leaves the call's sender without a track: the browser sends no RTP, and nothing is negotiated. */
+  takeMicrophoneAway() {
+    return this.evaluate(async () => {
+      const [sender] = globalThis.trunkline.phone.call.peerConnection.getSenders();
+      globalThis.takenTrack = sender.track;
+      await sender.replaceTrack(null);
+    });
+  }
+
+  giveMicrophoneBack() {
+    return this.evaluate(async () => {
+      const [sender] = globalThis.trunkline.phone.call.peerConnection.getSenders();
+      await sender.replaceTrack(globalThis.takenTrack);
+    });
+  }
+
   sendDigits(digits) {
     return this.evaluate((keys) => globalThis.trunkline.phone.sendDigits(keys), digits);
   }
