@@ -179,6 +179,7 @@ impl Gateway {
             exchange: Arc::clone(&exchange),
             directory: Arc::clone(&directory),
             sign_in: plan.sign_in,
+            attempts: plan::attempts(&settings),
             ice_servers: plan.ice_servers,
             numbers: built_in_numbers(&settings),
             limits: DoorLimits {

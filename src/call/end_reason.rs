@@ -128,6 +128,8 @@ endings! {
     Shutdown = "shutdown", 503, 503, 41, Gateway, "the gateway is shutting down";
     /// The page's connection went away.
     SignalingLost = "signaling-lost", 480, 410, 27, Browser, "the page's connection was lost";
+    /// The token that opened the page's session expired.
+    TokenExpired = "token-expired", 480, 401, 31, Browser, "the token of the page's session expired";
     /// A fault of ours.
     Internal = "internal", 500, 500, 41, Gateway, "the gateway failed";
 }

@@ -32,7 +32,7 @@ impl Endings {
             Command::HangUp { .. } => {
                 self.hang_up.get_or_insert(command);
             }
-            Command::Reject { socket, .. } | Command::LosePage { socket } => {
+            Command::Reject { socket, .. } | Command::LosePage { socket, .. } => {
                 let known = |(id, kept): &(SocketId, Command)| {
                     *id == socket
                         && std::mem::discriminant(kept) == std::mem::discriminant(&command)
@@ -41,7 +41,9 @@ impl Endings {
                     self.of_clients.push_back((socket, command));
                 }
             }
-            Command::LoseSignaling | Command::ShutDown | Command::Overrun => self.overrun = true,
+            Command::LoseSignaling { .. } | Command::ShutDown | Command::Overrun => {
+                self.overrun = true
+            }
             other => return Some(other),
         }
         None
@@ -164,6 +166,13 @@ mod tests {
 
     const FIRST: SocketId = SocketId(1);
 
+    fn lost(socket: SocketId) -> Command {
+        Command::LosePage {
+            socket,
+            reason: EndReason::SignalingLost,
+        }
+    }
+
     fn candidate() -> Command {
         Command::Trickle { candidate: None }
     }
@@ -189,7 +198,7 @@ mod tests {
                 socket: FIRST,
                 reason: EndReason::Busy,
             },
-            Command::LosePage { socket: FIRST },
+            lost(FIRST),
             Command::Overrun,
         ] {
             let (outlet, mut inbox) = full();
@@ -204,16 +213,14 @@ mod tests {
         let (outlet, mut inbox) = full();
         for _ in 0..1_000 {
             outlet.put(Command::HangUp { reason: None }).expect("kept");
-            outlet
-                .put(Command::LosePage { socket: FIRST })
-                .expect("kept");
+            outlet.put(lost(FIRST)).expect("kept");
         }
         for client in 0..1_000 {
             let socket = SocketId(client);
-            outlet.put(Command::LosePage { socket }).expect("bounded");
+            outlet.put(lost(socket)).expect("bounded");
         }
         assert_eq!(inbox.next().await, Command::HangUp { reason: None });
-        assert_eq!(inbox.next().await, Command::LosePage { socket: FIRST });
+        assert_eq!(inbox.next().await, lost(FIRST));
         let mut others = 0;
         while let Command::LosePage { .. } = inbox.next().await {
             others += 1;

@@ -182,7 +182,7 @@ impl Call {
                 Step::End(EndReason::IceFailed, None)
             }
             (_, Command::HangUp { .. }) => Step::End(EndReason::HangupLocal, None),
-            (_, Command::LoseSignaling) => Step::End(EndReason::SignalingLost, None),
+            (_, Command::LoseSignaling { reason }) => Step::End(reason, None),
             (_, Command::Overrun) => Step::End(EndReason::Overload, None),
             (_, Command::ShutDown) => Step::End(EndReason::Shutdown, None),
             (State::Established(mut established), Command::Transfer { to }) => {
@@ -469,7 +469,7 @@ impl Command {
             Command::Transfer { .. } => "transfer",
             Command::SendText { .. } => "message",
             Command::HangUp { .. } => "hangup",
-            Command::LosePage { .. } | Command::LoseSignaling => "loss of signalling",
+            Command::LosePage { .. } | Command::LoseSignaling { .. } => "loss of signalling",
             Command::Overrun => "overrun",
             Command::ShutDown => "shutdown",
         }

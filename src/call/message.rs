@@ -86,9 +86,14 @@ pub enum Command {
     LosePage {
         /// Which.
         socket: SocketId,
+        /// Why.
+        reason: EndReason,
     },
     /// The last page that could hear of this call has gone.
-    LoseSignaling,
+    LoseSignaling {
+        /// Why.
+        reason: EndReason,
+    },
     /// The call's task did not take what clients asked.
     Overrun,
     /// The gateway is stopping.

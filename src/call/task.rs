@@ -91,10 +91,12 @@ impl CallTask {
         self.tell_worker(media::Command::AttachRtp(rtp));
         self.act().await;
         self.record.write_start(self.names());
+        let mut lost = EndReason::SignalingLost;
         while !self.call.is_ended() {
             match self.next().await {
                 Stimulus::Asked(command) => {
-                    if let Command::LosePage { socket } = command {
+                    if let Command::LosePage { socket, reason } = command {
+                        lost = reason;
                         self.audience.pages.retain(|(id, _)| *id != socket);
                     }
                     let refused = self.is_of_lost_page(&command)
@@ -123,8 +125,8 @@ impl CallTask {
             }
             self.act().await;
             if self.audience.pages.is_empty() && !self.call.is_ended() {
-                self.call
-                    .handle_command(Command::LoseSignaling, Instant::now());
+                let command = Command::LoseSignaling { reason: lost };
+                self.call.handle_command(command, Instant::now());
                 self.act().await;
             }
         }

@@ -25,6 +25,7 @@ use crate::signaling::{IceServer, SignIn};
 use crate::{media, sdp, sip};
 
 pub(super) use addresses::browser_addresses;
+pub(super) use credentials::attempts;
 
 /// What the settings mean.
 pub(super) struct Plan {

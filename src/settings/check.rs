@@ -131,6 +131,33 @@ impl Settings {
             let expected = "the name of a claim";
             found.push(Error::value("sign_in.jwt_user_claim", "", expected));
         }
+        let failures = 1..=u64::from(u32::MAX);
+        for (key, written, expected) in [
+            (
+                "max_failures_per_address",
+                sign_in.max_failures_per_address.into(),
+                failures.clone(),
+            ),
+            (
+                "max_failures_per_user_and_address",
+                sign_in.max_failures_per_user_and_address.into(),
+                failures.clone(),
+            ),
+            (
+                "max_failures_per_user",
+                sign_in.max_failures_per_user.into(),
+                failures,
+            ),
+            ("failure_window", sign_in.failure_window, 1..=86_400),
+            // Clients give up a sign-in that is not answered within 10 s.
+            ("refusal_delay", sign_in.refusal_delay, 0..=8),
+        ] {
+            if !expected.contains(&written) {
+                let expected = format!("{} to {}", expected.start(), expected.end());
+                let key = format!("sign_in.{key}");
+                found.push(Error::shown(key, written.to_string(), expected));
+            }
+        }
     }
 
     fn check_routes(&self, names: &HashSet<&str>, found: &mut Collector) {

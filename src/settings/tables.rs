@@ -167,6 +167,16 @@ pub struct SignIn {
     pub jwt_user_claim: String,
     /// The audience that a token must be for.
     pub jwt_audience: Option<String>,
+    /// Wrong passwords and tokens of one address (in IPv6 of one /64) within `failure_window`.
+    pub max_failures_per_address: u32,
+    /// Those of one user from one such address.
+    pub max_failures_per_user_and_address: u32,
+    /// Those of one user from all addresses; beyond it an address that has some waits longer.
+    pub max_failures_per_user: u32,
+    /// Seconds until as many failures as a limit has are forgotten.
+    pub failure_window: u64,
+    /// Seconds that the answer to a wrong password or token is held back.
+    pub refusal_delay: u64,
 }
 
 impl Default for SignIn {
@@ -177,6 +187,11 @@ impl Default for SignIn {
             jwt_key_file: None,
             jwt_user_claim: "sub".to_owned(),
             jwt_audience: None,
+            max_failures_per_address: 20,
+            max_failures_per_user_and_address: 5,
+            max_failures_per_user: 50,
+            failure_window: 150,
+            refusal_delay: 2,
         }
     }
 }

@@ -13,6 +13,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use ipnet::IpNet;
 
+use super::attempts::SignInAttempts;
 use super::forwarded::{self, Client};
 use super::host::{self, BadHost};
 use super::json::{IceServer, Number};
@@ -54,6 +55,8 @@ pub struct Door {
     pub directory: Arc<Directory>,
     /// Who may.
     pub sign_in: SignIn,
+    /// Counts who tried to.
+    pub attempts: SignInAttempts,
     /// For pages.
     pub ice_servers: Vec<IceServer>,
     /// The built-in numbers.
@@ -209,5 +212,5 @@ async fn open_socket(
         .read_buffer_size(READ_BUFFER)
         .max_message_size(LONGEST_MESSAGE)
         .max_frame_size(LONGEST_MESSAGE)
-        .on_upgrade(move |socket| session::run(socket, door, admitted, remote))
+        .on_upgrade(move |socket| session::run(socket, door, admitted, client))
 }

@@ -9,6 +9,15 @@ pub enum Error {
     /// The token was right once.
     #[error("the token has expired")]
     TokenExpired,
+    /// A good token, but not of the user whose session it was to renew.
+    #[error("the token is another user's")]
+    WrongUser,
+    /// The credentials were not looked at, since too many before them were wrong.
+    #[error("too many wrong passwords or tokens; wait before the next one")]
+    TooManyAttempts {
+        /// How long.
+        retry_after: std::time::Duration,
+    },
     /// A secret for tokens that could be guessed.
     #[error(
         "a secret of at least 32 bytes (HS256, RFC 7518 section 3.2) or a PEM public key; this \
@@ -35,7 +44,18 @@ impl Error {
     pub const fn code(&self) -> &'static str {
         match self {
             Error::TokenExpired => "token-expired",
+            Error::WrongUser => "wrong-user",
+            Error::TooManyAttempts { .. } => "too-many-attempts",
             _ => "unauthorized",
         }
+    }
+
+    /// Seconds until another attempt is looked at, at least 1; none where that is no matter of time.
+    pub fn retry_after(&self) -> Option<u64> {
+        let Error::TooManyAttempts { retry_after } = self else {
+            return None;
+        };
+        let begun = u64::from(retry_after.subsec_nanos() > 0);
+        Some(retry_after.as_secs().saturating_add(begun).max(1))
     }
 }

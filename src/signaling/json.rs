@@ -108,6 +108,11 @@ pub enum FromPage {
         #[serde(default)]
         reason: Option<serde_json::Value>,
     },
+    /// Go on with this session by a new token.
+    Renew {
+        /// A JSON Web Token for the same user.
+        token: String,
+    },
     /// Are you there?
     Ping {},
 }
@@ -207,6 +212,16 @@ pub enum ToPage {
     Answered {
         /// Which call.
         call: String,
+    },
+    /// The token that opened the session expires soon, and the session with it.
+    TokenExpiring {
+        /// Until then.
+        seconds: u64,
+    },
+    /// The page's new token was taken.
+    TokenRenewed {
+        /// Until the session ends.
+        seconds: u64,
     },
     /// The gateway takes no new calls; open ones may go on.
     Draining {
@@ -337,12 +352,19 @@ pub enum ToPage {
         /// Which call, where it concerns one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
+        /// How pages may sign in here, after credentials that were not right: `password`,
+        /// `token`, `guest`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        methods: Vec<String>,
+        /// Seconds until another attempt is looked at, after too many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
     },
     /// I am.
     Pong {},
     /// The gateway closes the connection.
     Goodbye {
-        /// `shutdown`, `idle`, `error`.
+        /// `shutdown`, `idle`, `error`, `token-expired`.
         reason: String,
     },
 }
@@ -450,6 +472,7 @@ mod tests {
             "page hangup",
             "page transfer",
             "page message",
+            "page renew",
             "page ping",
             "gateway welcome",
             "gateway incoming",
@@ -460,6 +483,8 @@ mod tests {
             "gateway candidate",
             "gateway held",
             "gateway media",
+            "gateway token-expiring",
+            "gateway token-renewed",
             "gateway draining",
             "gateway dtmf",
             "gateway transferring",

@@ -5,6 +5,9 @@
 //! `/metrics`.
 
 mod allowance;
+mod attempts;
+mod authentication;
+mod connection;
 mod door;
 mod error;
 mod forwarded;
@@ -15,16 +18,21 @@ mod occupancy;
 mod page;
 mod reading;
 mod refusals;
+mod renewal;
 mod session;
+mod session_lifetime;
 mod sign_in;
 mod telling;
+mod throttle;
 mod timed_stream;
 mod tokens;
 
+pub use attempts::SignInAttempts;
 pub use door::{Door, DoorLimits, router};
 pub use error::Error;
 pub use json::{IceServer, Number};
 pub use listener::{ConnectionLimits, serve};
 pub use refusals::Refusals;
 pub use sign_in::{Credentials, Identity, SignIn, SignedIn, StaticUser};
+pub use throttle::AttemptLimits;
 pub use tokens::{Bearer, TokenVerifier};

@@ -1,22 +1,23 @@
-//! One page's connection to `/rtc`: its hello, its calls, its goodbye.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a driver: reads the clock and names guests"
-)]
+//! One signed-in page: its calls, until it leaves or its token ends.
+#![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{Message, WebSocket};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::allowance::Allowance;
+use super::attempts::Refused;
+use super::authentication::authenticate;
+use super::connection::{Connection, Over};
 use super::door::{Admitted, Door};
+use super::forwarded::Client;
 use super::json::{FromPage, Rejection, ToPage, VERSION};
-use super::reading::{call_named, hang_up_reason, is_name};
+use super::reading::{hang_up_reason, is_name};
+use super::renewal::{Renewal, Step};
 use super::sign_in::{Credentials, Identity};
 use super::telling::{message_to_page, to_page};
 use crate::call::{
@@ -28,17 +29,7 @@ use crate::redacted::Redacted;
 /// Deliveries that may wait for a page that reads slowly; with more it loses its calls.
 const QUEUE: usize = 256;
 
-/// How long one message may take to go out.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a connection that we close stays open for what the page still sends: to close with
-/// input unread resets it, and our last words are lost on the way.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// Messages that a page may send in a burst, and per second after it.
-const MESSAGES_PER_SECOND: u32 = 100;
-
-/// Texts likewise.
+/// Texts that a client may send in a burst, and per second after it.
 const TEXTS_PER_SECOND: u32 = 5;
 
 /// Milliseconds of a digit that does not say.
@@ -47,153 +38,85 @@ const DIGIT_DURATION: u32 = 100;
 /// Digits of one message.
 const MOST_DIGITS: usize = 64;
 
-/// Why a connection ends.
-enum Over {
-    /// The page closed it, or it broke.
-    Gone,
-    /// We close it: reason for `goodbye` and the WebSocket close code (RFC 6455 section 7.4).
-    Close(&'static str, u16),
-}
-
 struct Session {
-    socket: WebSocket,
-    door: Arc<Door>,
-    remote: SocketAddr,
-    id: SocketId,
+    connection: Connection,
     identity: Identity,
     calls: HashMap<String, CallHandle>,
     sender: SocketSender,
-    allowance: Allowance,
     texts: Allowance,
+    renewal: Renewal,
 }
 
 /// Runs a connection to its end.
-pub(super) async fn run(
-    socket: WebSocket,
-    door: Arc<Door>,
-    admitted: Admitted,
-    remote: SocketAddr,
-) {
+pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, client: Client) {
     let id = SocketId(admitted.number);
-    let (sender, deliveries) = mpsc::channel(QUEUE);
+    let remote = client.address;
+    let mut connection = Connection::new(socket, Arc::clone(&door), client, id);
+    let signed_in = match authenticate(&mut connection).await {
+        Ok(signed_in) => signed_in,
+        Err(Over::Close(reason, code)) => return connection.close(reason, code).await,
+        Err(Over::Gone | Over::TokenExpired) => return,
+    };
+    let user = signed_in.identity.user.clone();
+    tracing::info!(session = %id, %remote, %user, "page signed in");
+    let (sender, mut deliveries) = mpsc::channel(QUEUE);
     let mut session = Session {
-        socket,
-        door: Arc::clone(&door),
-        remote,
-        id,
-        identity: Identity::default(),
+        connection,
+        identity: signed_in.identity,
         calls: HashMap::new(),
         sender: sender.clone(),
-        allowance: Allowance::new(MESSAGES_PER_SECOND, Instant::now()),
         texts: Allowance::new(TEXTS_PER_SECOND, Instant::now()),
+        renewal: Renewal::new(signed_in.expires),
     };
-    let hello = timeout(door.limits.hello, session.sign_in()).await;
-    let over = match hello {
-        Err(_) => {
-            metrics::counter!("trunkline_sockets_refused_total", "reason" => "silent").increment(1);
-            session.note("silent", "");
-            Over::Close("idle", 1008)
-        }
-        Ok(Err(over)) => over,
-        Ok(Ok(())) => {
-            let user = session.identity.user.clone();
-            tracing::info!(session = %id, %remote, %user, "page signed in");
-            door.directory.sign_in(&user, id, sender);
-            let over = match session.welcome().await {
-                Ok(()) => session.serve(deliveries).await,
-                Err(over) => over,
-            };
-            door.directory.sign_out(&user, id);
-            tracing::info!(session = %id, %remote, %user, calls = session.calls.len(), "page left");
-            over
-        }
+    door.directory.sign_in(&user, id, sender);
+    let over = match session.welcome().await {
+        Ok(()) => session.serve(&mut deliveries).await,
+        Err(over) => over,
     };
+    door.directory.sign_out(&user, id);
+    tracing::info!(session = %id, %remote, %user, calls = session.calls.len(), "page left");
     // Tells every call that this page has gone.
     session.leave(over).await;
 }
 
 impl Session {
-    async fn sign_in(&mut self) -> Result<(), Over> {
-        loop {
-            let Some(message) = self.read().await? else {
-                continue;
-            };
-            let FromPage::Hello {
-                version,
-                user,
-                password,
-                token,
-            } = message
-            else {
-                self.refuse("not-signed-in", "the first message is hello", None)
-                    .await?;
-                continue;
-            };
-            if version != VERSION {
-                self.refuse("unsupported-version", "this gateway speaks version 1", None)
-                    .await?;
-                return Err(Over::Close("error", 1002));
-            }
-            let credentials = Credentials {
-                user,
-                password: password.map(Redacted::new),
-                token: token.map(Redacted::new),
-            };
-            let now = std::time::SystemTime::now();
-            let found = self
-                .door
-                .sign_in
-                .identify(&credentials, rand::random(), now);
-            match found {
-                Ok(signed_in) => {
-                    self.identity = signed_in.identity;
-                    return Ok(());
-                }
-                Err(error) => {
-                    metrics::counter!("trunkline_sign_in_refused_total").increment(1);
-                    self.refuse(error.code(), &error.to_string(), None).await?;
-                    return Err(Over::Close("error", 1008));
-                }
-            }
-        }
-    }
-
     /// Said once the page can be called: who hears it and has a telephone ring at once must not
     /// find that nobody is there.
     async fn welcome(&mut self) -> Result<(), Over> {
         let welcome = ToPage::Welcome {
             version: VERSION,
             user: self.identity.user.clone(),
-            session: self.id.to_string(),
-            ice_servers: self.door.ice_servers.clone(),
-            numbers: self.door.numbers.clone(),
+            session: self.connection.id.to_string(),
+            ice_servers: self.connection.door.ice_servers.clone(),
+            numbers: self.connection.door.numbers.clone(),
         };
-        self.write(&welcome).await
+        self.connection.write(&welcome).await
     }
 
-    async fn serve(&mut self, mut deliveries: mpsc::Receiver<Delivery>) -> Over {
-        let idle = self.door.limits.idle;
+    async fn serve(&mut self, deliveries: &mut mpsc::Receiver<Delivery>) -> Over {
+        let idle = self.connection.door.limits.idle;
         let mut heard = Instant::now();
         let mut pinged = false;
         loop {
             let quiet_until = heard + if pinged { idle } else { idle / 2 };
             let result = tokio::select! {
-                message = self.socket.recv() => {
+                message = self.connection.socket.recv() => {
                     heard = Instant::now();
                     pinged = false;
-                    match self.understand(message).await {
+                    match self.connection.understand(message).await {
                         Ok(Some(message)) => self.take(message).await,
                         Ok(None) => Ok(()),
                         Err(over) => Err(over),
                     }
                 }
                 Some(delivery) = deliveries.recv() => self.deliver(delivery).await,
+                step = self.renewal.next() => self.follow_token(step).await,
                 () = tokio::time::sleep_until(quiet_until) => {
                     if pinged {
                         Err(Over::Close("idle", 1001))
                     } else {
                         pinged = true;
-                        self.send(Message::Ping(Default::default())).await
+                        self.connection.send(Message::Ping(Default::default())).await
                     }
                 }
             };
@@ -206,10 +129,12 @@ impl Session {
     async fn take(&mut self, message: FromPage) -> Result<(), Over> {
         match message {
             FromPage::Hello { .. } => {
-                self.refuse("bad-message", "hello was said already", None)
+                self.connection
+                    .refuse("bad-message", "hello was said already", None)
                     .await
             }
-            FromPage::Ping {} => self.write(&ToPage::Pong {}).await,
+            FromPage::Renew { token } => self.renew(token).await,
+            FromPage::Ping {} => self.connection.write(&ToPage::Pong {}).await,
             FromPage::Call {
                 call,
                 to,
@@ -221,9 +146,9 @@ impl Session {
                 let placing = Placing {
                     user: self.identity.user.clone(),
                     name: name.or_else(|| self.identity.display_name.clone()),
-                    socket: self.id,
+                    socket: self.connection.id,
                     sender: self.sender.clone(),
-                    remote: self.remote,
+                    remote: self.connection.client.address,
                     call,
                     to,
                     sdp,
@@ -239,7 +164,7 @@ impl Session {
                 self.ask(call, Command::Trickle { candidate }).await
             }
             FromPage::Accept { call, sdp } => {
-                let socket = self.id;
+                let socket = self.connection.id;
                 self.ask(call, Command::Accept { socket, sdp }).await
             }
             FromPage::Reject { call, reason } => {
@@ -247,7 +172,7 @@ impl Session {
                     Some(Rejection::Busy) => EndReason::Busy,
                     Some(Rejection::Declined) | None => EndReason::Declined,
                 };
-                let socket = self.id;
+                let socket = self.connection.id;
                 self.ask(call, Command::Reject { socket, reason }).await
             }
             FromPage::Dtmf {
@@ -260,7 +185,10 @@ impl Session {
                 let few = (1..=MOST_DIGITS).contains(&digits.chars().count());
                 if !few || !digits.chars().all(known) || !(40..=6_000).contains(&duration) {
                     let text = "dtmf takes 1 to 64 digits of 0-9*#A-D, and 40 to 6000 milliseconds";
-                    return self.refuse("bad-message", text, Some(call)).await;
+                    return self
+                        .connection
+                        .refuse("bad-message", text, Some(call))
+                        .await;
                 }
                 let duration = Duration::from_millis(duration.into());
                 let digits = digits.to_ascii_uppercase();
@@ -282,19 +210,21 @@ impl Session {
         let dialled = placing.to.clone();
         if !is_name(&call) {
             let text = "call is 1 to 64 characters of A-Z, a-z, 0-9, - and _";
-            return self.refuse("bad-message", text, None).await;
+            return self.connection.refuse("bad-message", text, None).await;
         }
         if self.calls.contains_key(&call) {
+            let text = "there is a call of that name";
             return self
-                .refuse("duplicate-call", "there is a call of that name", Some(call))
+                .connection
+                .refuse("duplicate-call", text, Some(call))
                 .await;
         }
-        if self.calls.len() >= self.door.limits.calls_per_socket {
-            return self
-                .refuse("too-many-calls", "this page has too many calls", Some(call))
-                .await;
+        if self.calls.len() >= self.connection.door.limits.calls_per_socket {
+            let (code, text) = ("too-many-calls", "this page has too many calls");
+            self.connection.note(code, &self.identity.user, "");
+            return self.connection.refuse(code, text, Some(call)).await;
         }
-        match self.door.exchange.place(placing).await {
+        match self.connection.door.exchange.place(placing).await {
             Ok(handle) => {
                 self.calls.insert(call, handle);
                 Ok(())
@@ -304,19 +234,20 @@ impl Session {
                     call::Error::Ends(reason) => reason,
                     error => {
                         return self
+                            .connection
                             .refuse(error.code(), &error.to_string(), Some(call))
                             .await;
                     }
                 };
                 let code = reason.code();
-                self.note(code, &dialled);
+                self.connection.note(code, &self.identity.user, &dialled);
                 metrics::counter!("trunkline_calls_total", "direction" => "outgoing", "reason" => code)
                     .increment(1);
                 let ended = Notice::Ended {
                     reason,
                     status: None,
                 };
-                self.write(&to_page(call, ended)).await
+                self.connection.write(&to_page(call, ended)).await
             }
         }
     }
@@ -329,12 +260,15 @@ impl Session {
     ) -> Result<(), Over> {
         let target = match (to, replaces) {
             (Some(to), None) => {
-                let exchange = &self.door.exchange;
+                let exchange = &self.connection.door.exchange;
                 match exchange.transfer_target(&self.identity.user, &to) {
                     Ok(target) => target,
                     Err(reason) => {
                         let text = "no route to this number for this user";
-                        return self.refuse(reason.code(), text, Some(call)).await;
+                        return self
+                            .connection
+                            .refuse(reason.code(), text, Some(call))
+                            .await;
                     }
                 }
             }
@@ -343,17 +277,23 @@ impl Session {
                     Some(Some(dialog)) => TransferTarget::Dialog(dialog),
                     Some(None) => {
                         let text = "the other call is not answered";
-                        return self.refuse("bad-state", text, Some(call)).await;
+                        return self.connection.refuse("bad-state", text, Some(call)).await;
                     }
                     None => {
                         let text = "there is no such other call";
-                        return self.refuse("unknown-call", text, Some(call)).await;
+                        return self
+                            .connection
+                            .refuse("unknown-call", text, Some(call))
+                            .await;
                     }
                 }
             }
             _ => {
                 let text = "transfer takes either to or replaces, another call";
-                return self.refuse("bad-message", text, Some(call)).await;
+                return self
+                    .connection
+                    .refuse("bad-message", text, Some(call))
+                    .await;
             }
         };
         self.ask(call, Command::Transfer { to: target }).await
@@ -368,7 +308,7 @@ impl Session {
     ) -> Result<(), Over> {
         if text.is_empty() || id.as_deref().is_some_and(|id| !is_name(id)) {
             let text = "message takes a text, and an id of 1 to 64 of A-Z, a-z, 0-9, - and _";
-            return self.refuse("bad-message", text, call).await;
+            return self.connection.refuse("bad-message", text, call).await;
         }
         let (code, why) = if text.len() > LONGEST_TEXT {
             ("text-too-long", "a text has at most 4096 bytes")
@@ -385,13 +325,13 @@ impl Session {
                         to,
                         text,
                     };
-                    self.door.exchange.send_message(texting).await;
+                    self.connection.door.exchange.send_message(texting).await;
                     return Ok(());
                 }
                 (None, Some(call)) => return self.ask(call, Command::SendText { id, text }).await,
                 (_, call) => {
                     let text = "message takes either to or call";
-                    return self.refuse("bad-message", text, call).await;
+                    return self.connection.refuse("bad-message", text, call).await;
                 }
             }
         };
@@ -402,13 +342,15 @@ impl Session {
             status: None,
             text: why,
         };
-        self.write(&message_to_page(call, failed)).await
+        self.connection.write(&message_to_page(call, failed)).await
     }
 
     async fn ask(&mut self, call: String, command: Command) -> Result<(), Over> {
         let Some(handle) = self.calls.get(&call) else {
+            let text = "there is no such call";
             return self
-                .refuse("unknown-call", "there is no such call", Some(call))
+                .connection
+                .refuse("unknown-call", text, Some(call))
                 .await;
         };
         // Where it fails the end of the call is on the way to the page.
@@ -424,12 +366,15 @@ impl Session {
                 notice,
             } => {
                 self.calls.insert(call.clone(), handle);
-                self.write(&to_page(call.clone(), notice)).await?;
-                self.write(&ToPage::Candidate {
-                    call,
-                    candidate: None,
-                })
-                .await
+                self.connection
+                    .write(&to_page(call.clone(), notice))
+                    .await?;
+                self.connection
+                    .write(&ToPage::Candidate {
+                        call,
+                        candidate: None,
+                    })
+                    .await
             }
             // The end of a call that never got so far as to ring here is no news.
             Delivery::Notice { call, .. } if !self.calls.contains_key(&call) => Ok(()),
@@ -439,9 +384,12 @@ impl Session {
                 if ended {
                     self.calls.remove(&call);
                 }
-                self.write(&to_page(call.clone(), notice)).await?;
+                self.connection
+                    .write(&to_page(call.clone(), notice))
+                    .await?;
                 if answer {
                     return self
+                        .connection
                         .write(&ToPage::Candidate {
                             call,
                             candidate: None,
@@ -450,145 +398,92 @@ impl Session {
                 }
                 Ok(())
             }
-            Delivery::Message(notice) => self.write(&message_to_page(None, notice)).await,
+            Delivery::Message(notice) => {
+                self.connection.write(&message_to_page(None, notice)).await
+            }
             Delivery::Draining { remaining } => {
                 let seconds = remaining.as_secs();
-                self.write(&ToPage::Draining { seconds }).await
+                self.connection.write(&ToPage::Draining { seconds }).await
             }
             Delivery::ShutDown => Err(Over::Close("shutdown", 1001)),
         }
     }
 
-    /// The next message that says something; none for pings and what was refused.
-    async fn read(&mut self) -> Result<Option<FromPage>, Over> {
-        let message = self.socket.recv().await;
-        self.understand(message).await
-    }
-
-    async fn understand(
-        &mut self,
-        message: Option<Result<Message, axum::Error>>,
-    ) -> Result<Option<FromPage>, Over> {
-        // Pings and binary frames cost an answer each: every frame counts.
-        if matches!(message, Some(Ok(_))) && !self.allowance.take(Instant::now()) {
-            self.refuse("rate-limited", "more than 100 messages a second", None)
-                .await?;
-            return Err(Over::Close("error", 1008));
+    /// A new token for this session. The session stays as it was where the token is not taken.
+    async fn renew(&mut self, token: String) -> Result<(), Over> {
+        if !self.renewal.is_by_token() {
+            let text = "no token opened this session";
+            return self.connection.refuse("bad-state", text, None).await;
         }
-        let text = match message {
-            None => return Err(Over::Gone),
-            Some(Err(error)) => {
-                let text = error.to_string();
-                // What came is over the limit, or not WebSocket, or the connection was reset;
-                // either way the stream is lost.
-                tracing::debug!(session = %self.id, error = %text, "connection broke");
-                if text.to_ascii_lowercase().contains("too long") || text.contains("too large") {
-                    self.refuse("too-large", "a message has at most 64 KiB", None)
-                        .await?;
-                    return Err(Over::Close("error", 1009));
+        let door = Arc::clone(&self.connection.door);
+        let credentials = Credentials {
+            token: Some(Redacted::new(token)),
+            ..Credentials::default()
+        };
+        let user = &self.identity.user;
+        let client = &self.connection.client;
+        let found = if self.renewal.is_holding() {
+            // One at a time: whoever asks on does not learn more for it.
+            Err(Refused::too_soon(door.attempts.delay()))
+        } else {
+            door.attempts
+                .identify_again(&door.sign_in, &credentials, user, client)
+        };
+        match found {
+            Ok(renewed) => {
+                self.identity = renewed.identity;
+                let expires = renewed.expires.unwrap_or(SystemTime::UNIX_EPOCH);
+                let seconds = self.renewal.renew(expires);
+                let user = &self.identity.user;
+                tracing::info!(session = %self.connection.id, user, seconds, "session renewed");
+                self.connection
+                    .write(&ToPage::TokenRenewed { seconds })
+                    .await
+            }
+            Err(refused) => {
+                self.connection.note_refusal(&refused, user);
+                if refused.is_guess && !self.renewal.is_holding() {
+                    self.renewal.hold(refused.error, door.attempts.delay());
+                    return Ok(());
                 }
-                return Err(Over::Gone);
-            }
-            Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Close(_))) => return Err(Over::Gone),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
-            Some(Ok(Message::Binary(_))) => {
-                self.refuse("bad-message", "messages are text", None)
-                    .await?;
-                return Ok(None);
-            }
-        };
-        match serde_json::from_str(&text) {
-            Ok(message) => Ok(Some(message)),
-            Err(error) if error.is_data() => {
-                let call = call_named(&text);
-                self.refuse("bad-message", &error.to_string(), call).await?;
-                Ok(None)
-            }
-            Err(error) => {
-                self.refuse("bad-json", &error.to_string(), None).await?;
-                Ok(None)
+                self.connection.refuse_credentials(&refused.error).await
             }
         }
     }
 
-    async fn refuse(
-        &mut self,
-        code: &'static str,
-        message: &str,
-        call: Option<String>,
-    ) -> Result<(), Over> {
-        metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
-        // Without the message: what a parser says of a hello that it does not take quotes it.
-        tracing::debug!(session = %self.id, code, call, "message refused");
-        if matches!(
-            code,
-            "unauthorized" | "rate-limited" | "too-many-calls" | "too-large"
-        ) {
-            self.note(code, "");
-        }
-        let error = ToPage::Error {
-            code: code.to_owned(),
-            message: message.to_owned(),
-            call,
-        };
-        self.write(&error).await
-    }
-
-    async fn write(&mut self, message: &ToPage) -> Result<(), Over> {
-        let text = serde_json::to_string(message).expect("messages have only string keys");
-        self.send(Message::text(text)).await
-    }
-
-    async fn send(&mut self, message: Message) -> Result<(), Over> {
-        match timeout(WRITE_TIMEOUT, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Over::Gone),
-        }
-    }
-
-    /// Something that an operator wants to know: with the address, at WARN.
-    fn note(&self, reason: &str, detail: &str) {
-        let user = self.identity.user.as_str();
-        let refusals = &self.door.refusals;
-        refusals.note(self.remote, reason, user, detail);
-    }
-
-    /// Lets the page hear our close and close in its turn.
-    async fn linger(&mut self) {
-        let deadline = Instant::now() + LINGER;
-        let until_it_closes = async {
-            loop {
-                match self.socket.recv().await {
-                    None => return true,
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) => return false,
-                }
+    async fn follow_token(&mut self, step: Step) -> Result<(), Over> {
+        match step {
+            Step::Announce { seconds } => {
+                self.connection
+                    .write(&ToPage::TokenExpiring { seconds })
+                    .await
             }
-        };
-        let closed = tokio::time::timeout_at(deadline, until_it_closes).await;
-        // After a message over the limit nothing more can be read: then time alone helps.
-        if closed == Ok(false) {
-            tokio::time::sleep_until(deadline).await;
+            Step::Refuse(error) => self.connection.refuse_credentials(&error).await,
+            Step::End => Err(Over::TokenExpired),
         }
     }
 
     async fn leave(mut self, over: Over) {
+        let socket = self.connection.id;
+        let reason = match over {
+            Over::TokenExpired => EndReason::TokenExpired,
+            Over::Gone | Over::Close(..) => EndReason::SignalingLost,
+        };
         for handle in self.calls.values() {
-            let _ = handle.end(Command::LosePage { socket: self.id });
+            let _ = handle.end(Command::LosePage { socket, reason });
         }
-        if let Over::Close(reason, code) = over {
-            let _ = self
-                .write(&ToPage::Goodbye {
-                    reason: reason.to_owned(),
-                })
-                .await;
-            let frame = CloseFrame {
-                code,
-                reason: reason.into(),
-            };
-            if self.send(Message::Close(Some(frame))).await.is_ok() {
-                self.linger().await;
+        match over {
+            Over::Gone => {}
+            Over::Close(reason, code) => self.connection.close(reason, code).await,
+            Over::TokenExpired => {
+                for call in std::mem::take(&mut self.calls).into_keys() {
+                    let ended = Notice::Ended {
+                        reason,
+                        status: None,
+                    };
+                    let _ = self.connection.write(&to_page(call, ended)).await;
+                }
+                self.connection.close(reason.code(), 1008).await;
             }
         }
     }

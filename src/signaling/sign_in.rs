@@ -73,14 +73,20 @@ pub struct Credentials {
     pub token: Option<Redacted<String>>,
 }
 
-impl Credentials {
-    /// Whether there is something to guess: a password or a token.
-    pub fn is_attempt(&self) -> bool {
-        self.password.is_some() || self.token.is_some()
-    }
-}
-
 impl SignIn {
+    /// How pages may sign in: `password`, `token`, `guest`. A matter of the configuration alone,
+    /// whoever asks.
+    pub(super) fn methods(&self) -> Vec<&'static str> {
+        [
+            (!self.users.is_empty()).then_some("password"),
+            self.tokens.is_some().then_some("token"),
+            self.anonymous.then_some("guest"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
     /// Who shows `credentials` at the time `now`; `guest` is the number of those who show none.
     /// An unknown user and a wrong password are told alike, and take the same work.
     pub fn identify(

@@ -57,6 +57,8 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
             code: code.to_owned(),
             message,
             call: Some(call),
+            methods: Vec::new(),
+            retry_after: None,
         },
         Notice::Ended { reason, status } => ToPage::Ended {
             call,

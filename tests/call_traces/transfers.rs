@@ -51,7 +51,9 @@ fn endings() -> [(Input, EndReason); 6] {
             EndReason::HangupLocal,
         ),
         (
-            Input::Asked(Command::LoseSignaling),
+            Input::Asked(Command::LoseSignaling {
+                reason: EndReason::SignalingLost,
+            }),
             EndReason::SignalingLost,
         ),
         (Input::Asked(Command::ShutDown), EndReason::Shutdown),

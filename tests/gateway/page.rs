@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -27,6 +28,21 @@ impl Page {
         let (socket, _) = connect_async(format!("ws://{address}/rtc"))
             .await
             .expect("the door opens");
+        Page {
+            socket,
+            user: String::new(),
+            statistics: Vec::new(),
+        }
+    }
+
+    /// The same by a proxy, which says that it is for `client`.
+    pub async fn open_for(address: SocketAddr, client: &str) -> Self {
+        let mut request = format!("ws://{address}/rtc")
+            .into_client_request()
+            .expect("a URL");
+        let client = client.parse().expect("a header value");
+        request.headers_mut().insert("X-Forwarded-For", client);
+        let (socket, _) = connect_async(request).await.expect("the door opens");
         Page {
             socket,
             user: String::new(),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use trunkline::redacted::Redacted;
-use trunkline::settings::{Secret, User};
+use trunkline::settings::{Secret, Settings, User};
 
 use crate::browser::Browser;
 use crate::page::Page;
@@ -17,26 +17,29 @@ pub fn user(name: &str, password: &str) -> User {
     }
 }
 
-fn token(secret: &str, expires: u64, user: &str) -> String {
+pub fn token(secret: &str, expires: u64, user: &str) -> String {
     let claims = json!({"sub": user, "exp": expires, "aud": "trunkline"});
     let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
     jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).expect("a token")
 }
 
 /// The key of tokens.
-const SECRET: &str = "a secret of thirty-two bytes, yes";
+pub const SECRET: &str = "a secret of thirty-two bytes, yes";
 
 /// A date in 2096.
-const FAR: u64 = 4_000_000_000;
+pub const FAR: u64 = 4_000_000_000;
+
+/// Users and tokens, no guests.
+pub fn close(settings: &mut Settings) {
+    settings.sign_in.anonymous = Some(false);
+    settings.sign_in.jwt_key = Some(Secret(Redacted::new(SECRET.to_owned())));
+    settings.sign_in.jwt_audience = Some("trunkline".to_owned());
+    settings.sign_in.refusal_delay = 0;
+    settings.user = vec![user("alice", "wonderland")];
+}
 
 async fn closed_world() -> World {
-    World::with(|settings| {
-        settings.sign_in.anonymous = Some(false);
-        settings.sign_in.jwt_key = Some(Secret(Redacted::new(SECRET.to_owned())));
-        settings.sign_in.jwt_audience = Some("trunkline".to_owned());
-        settings.user = vec![user("alice", "wonderland")];
-    })
-    .await
+    World::with(close).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,7 +59,9 @@ async fn wrong_credentials_are_refused_and_counted() {
     for credentials in &wrong {
         let mut page = Page::open(world.http).await;
         page.ask_in(credentials.clone()).await;
-        page.hear_error("unauthorized").await;
+        let error = page.hear_error("unauthorized").await;
+        // Alike for users that exist and those that do not.
+        assert_eq!(error["methods"], json!(["password", "token"]));
         page.hear_goodbye("error").await;
     }
     let name = "trunkline_sign_in_refused_total";
@@ -117,6 +122,21 @@ async fn expired_token_is_told_from_a_wrong_one() {
         .await;
     page.hear_error("token-expired").await;
     page.hear_goodbye("error").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusal_names_the_methods_of_the_configuration() {
+    let world = World::with(|settings| settings.sign_in.refusal_delay = 0).await;
+    for credentials in [
+        json!({"user": "alice", "password": "wrong"}),
+        json!({"user": "no-such-user", "password": "wrong"}),
+        json!({"token": "x.y.z"}),
+    ] {
+        let mut page = Page::open(world.http).await;
+        page.ask_in(credentials).await;
+        let error = page.hear_error("unauthorized").await;
+        assert_eq!(error["methods"], json!(["password", "guest"]), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

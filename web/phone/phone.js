@@ -42,6 +42,8 @@ export class Phone extends EventTarget {
   browserStatistics = null;
   /** Seconds that open calls may go on, while the gateway is about to stop; else null. */
   draining = null;
+  /** Seconds until the session ends with its token, once the gateway has said so; else null. */
+  expiring = null;
   settings = { microphone: "", speaker: "", processing: true };
 
   /** @param {{url: string, element: HTMLAudioElement}} options */
@@ -59,6 +61,12 @@ export class Phone extends EventTarget {
       this.draining = detail.seconds;
       this.#changed();
     });
+    for (const type of ["token-expiring", "token-renewed"]) {
+      this.signaling.addEventListener(type, ({ detail }) => {
+        this.expiring = type === "token-expiring" ? detail.seconds : null;
+        this.#changed();
+      });
+    }
     this.signaling.addEventListener("incoming", ({ detail }) => this.#onIncoming(detail));
     this.signaling.addEventListener("error", ({ detail }) => this.#onError(detail));
     for (const type of [
@@ -118,12 +126,18 @@ export class Phone extends EventTarget {
     this.signaling.connect(credentials);
   }
 
-  /** Why the gateway did not let this person in, as a person would say it. */
-  get refusalText() {
-    return this.#refusalOf("unauthorized");
+  /** A new token: for the session that one opened, otherwise for a new session. */
+  useToken(token) {
+    if (this.connection === "signed-in" && this.#credentials.token) this.signaling.renew(token);
+    else this.signIn({ token });
   }
 
-  /** The gateway refused a sign-in without any name: it lets no guests in. */
+  /** Why the gateway did not let this person in, as a person would say it. */
+  refusalText(code) {
+    return this.#refusalOf(code);
+  }
+
+  /** The gateway said that it lets no guests in. */
   guestsRefused = false;
 
   #refusalOf(code) {
@@ -241,8 +255,9 @@ export class Phone extends EventTarget {
     if (detail.state === "signed-in") this.#credentials = this.#tried;
     if (detail.state !== "signed-in") {
       // A gateway that stopped, or another sign-in, is the reason that people should read.
-      const reason = ["shutdown", "session-replaced"].includes(detail.reason) ? detail.reason : "signaling-lost";
+      const reason = ["shutdown", "session-replaced", "token-expired"].includes(detail.reason) ? detail.reason : "signaling-lost";
       this.draining = null;
+      this.expiring = null;
       this.waiting?.end(reason);
       this.call?.end(reason);
     }
@@ -285,6 +300,7 @@ export class Phone extends EventTarget {
   }
 
   #onError(error) {
+    if (error.methods) this.guestsRefused = !error.methods.includes("guest");
     const call = error.call !== undefined && error.call === this.call?.id ? this.call : null;
     const settingUp = call && (call.state === "calling" || call.state === "accepting");
     if (call && (FATAL_CALL_ERRORS.has(error.code) || (settingUp && FATAL_SETUP_ERRORS.has(error.code)))) {

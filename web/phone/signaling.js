@@ -34,7 +34,7 @@ const FIRST_RETRY_MILLISECONDS = 500;
 const LONGEST_RETRY_MILLISECONDS = 30_000;
 
 /** Errors before `welcome` that no second attempt with the same credentials can cure. */
-const FINAL_ERRORS = new Set(["unauthorized", "unsupported-version"]);
+const FINAL_ERRORS = new Set(["unauthorized", "token-expired", "unsupported-version"]);
 
 /** A random id for an outgoing call: 32 characters that satisfy [A-Za-z0-9_-]{1,64}. */
 export function newCallId() {
@@ -59,6 +59,8 @@ export class Trunkline extends EventTarget {
   #pingTimer = 0;
   #lastHeard = 0;
   #pingSentAt = 0;
+  /** A token that `renew` has sent and that is not yet taken. */
+  #renewing = null;
   /** A second sign-in under way beside the session: {socket, credentials, timer}. */
   #candidate = null;
   #onOnline = () => this.tryNow();
@@ -145,6 +147,12 @@ export class Trunkline extends EventTarget {
   }
   hangup(call) {
     return this.send({ type: "hangup", call });
+  }
+
+  /** Goes on with this session by a new token; `token-renewed` or `error` follows. */
+  renew(token) {
+    this.#renewing = token;
+    return this.send({ type: "renew", token });
   }
 
   /** Makes the attempt that `waiting` would make later. */
@@ -247,6 +255,8 @@ export class Trunkline extends EventTarget {
       this.welcome = message;
       this.#schedulePing();
       this.#setState("signed-in");
+    } else if (message.type === "token-renewed") {
+      this.#credentials = { ...this.#credentials, token: this.#renewing };
     }
     const beforeWelcome = this.state === "connecting";
     this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
@@ -254,6 +264,11 @@ export class Trunkline extends EventTarget {
 
     if (message.type === "error" && beforeWelcome && FINAL_ERRORS.has(message.code)) {
       this.#stop("refused", message.code);
+    } else if (message.type === "error" && beforeWelcome && message.retryAfter) {
+      this.#broken(socket, message.code, message.retryAfter * 1000);
+    } else if (message.type === "goodbye" && message.reason === "token-expired") {
+      // The same token opens nothing any more.
+      this.#stop("refused", message.reason);
     } else if (message.type === "goodbye") {
       this.#broken(socket, message.reason);
     }
@@ -273,10 +288,10 @@ export class Trunkline extends EventTarget {
   }
 
   /** The connection is gone without anyone having asked for it: wait, then try again. */
-  #broken(socket, reason) {
+  #broken(socket, reason, least = 0) {
     if (socket !== this.#socket) return;
     this.#dropSocket();
-    const retryInMilliseconds = retryDelay(this.#attempt);
+    const retryInMilliseconds = Math.max(least, retryDelay(this.#attempt));
     this.#attempt += 1;
     this.#retryTimer = setTimeout(() => this.#open(), retryInMilliseconds);
     this.#setState("waiting", { reason, retryInMilliseconds });

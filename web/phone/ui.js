@@ -3,7 +3,7 @@
  *
  * Query parameters: `call=echo` fills in a number, `user=alice` signs in by this
  * name, `processing=off` leaves the microphone's sound alone. A JWT comes as
- * `#token=...`, since a fragment is never sent to a server.
+ * `#token=...`, since a fragment is never sent to a server; a new one renews the session.
  * Tests find the telephone as `window.trunkline.phone`.
  */
 
@@ -11,7 +11,7 @@ import { fillNumbers, fillQuality, SoundPanel } from "./panels.js";
 import { Phone } from "./phone.js";
 import { SignInDialog } from "./sign_in.js";
 import {
-  connectionText, drainingText, endingText, insecureText, isOrdinaryEnding, retryText, silenceText,
+  connectionText, drainingText, endingText, expiringText, insecureText, isOrdinaryEnding, retryText, silenceText,
 } from "./words.js";
 
 const KEYS = [
@@ -22,6 +22,8 @@ const KEYS = [
 ];
 const SPOKEN = { "*": "* star", "#": "# pound" };
 const LONG_PRESS_MILLISECONDS = 600;
+/** What only other credentials can cure. */
+const SIGN_IN_REFUSALS = ["unauthorized", "token-expired"];
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -196,14 +198,14 @@ function showConnection({ state, reason, retryInMilliseconds }) {
   } else if (state === "waiting") {
     failed = connectionText(reason);
     text.textContent = failed;
-  } else if (reason === "unauthorized") {
+  } else if (SIGN_IN_REFUSALS.includes(reason)) {
     text.textContent = "Not signed in";
   } else {
     text.textContent = reason === "closed" ? "Not connected" : connectionText(reason);
   }
   const button = byId("sign-in-open");
   button.textContent = state === "signed-in" && !phone.isGuest ? "Account" : "Sign in";
-  if (state === "refused" && reason === "unauthorized") signIn.open(phone.refusalText);
+  if (state === "refused" && SIGN_IN_REFUSALS.includes(reason)) signIn.open(phone.refusalText(reason));
   else if (state === "signed-in") signIn.close();
 }
 
@@ -297,8 +299,10 @@ function render() {
   const redirectedTo = talking ? null : phone.lastEnding?.redirectedTo;
   byId("redirect").hidden = !redirectedTo;
   if (redirectedTo) setText("redirect", `Call ${redirectedTo}`);
-  byId("notice").hidden = phone.draining === null;
-  setText("notice", phone.draining === null ? "" : drainingText(phone.draining, talking));
+  const { draining, expiring } = phone;
+  byId("notice").hidden = draining === null && expiring === null;
+  const expires = expiring === null ? "" : expiringText(expiring);
+  setText("notice", draining === null ? expires : drainingText(draining, talking));
 
   byId("call").disabled = phone.draining !== null || phone.connection !== "signed-in" || state === "incoming";
   byId("erase").disabled = byId("number").value === "";
@@ -344,6 +348,13 @@ if (!isSecureContext) {
 }
 byId("number").value = query.get("call") ?? "";
 const token = fragment.get("token");
+// A new link, opened in this tab, renews the session.
+addEventListener("hashchange", () => {
+  const renewed = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!renewed) return;
+  history.replaceState(null, "", location.pathname + location.search);
+  phone.useToken(renewed);
+});
 if (token) history.replaceState(null, "", location.pathname + location.search);
 phone.signIn({ ...(token && { token }), ...(query.get("user") && { user: query.get("user") }) });
 render();

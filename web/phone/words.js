@@ -27,6 +27,7 @@ const ENDINGS = {
   overload: "All lines are in use. Try again in a moment.",
   shutdown: "The gateway is being restarted.",
   "signaling-lost": "The connection to the gateway was lost.",
+  "token-expired": "The call ended because your sign-in has expired.",
   // The page's own: the problem itself is already on the screen.
   "no-microphone": "",
   internal: "Something went wrong inside the gateway.",
@@ -38,6 +39,9 @@ const ERRORS = {
   "too-large": "What this page sent was too large for the gateway.",
   "not-signed-in": "You are not signed in.",
   unauthorized: "The user name, password or token is wrong.",
+  "token-expired": "Your sign-in has expired. Open the page by a new link, or sign in again.",
+  "too-many-attempts": "Too many wrong sign-ins. Wait a moment before the next one.",
+  "wrong-user": "The new link is for another user. This session was not changed.",
   "unknown-call": "The gateway does not know this call any more.",
   "duplicate-call": "This call exists already.",
   "bad-state": "That is not possible at this moment of the call.",
@@ -90,6 +94,11 @@ export function transferFailedText(status) {
 export function drainingText(seconds, inCall) {
   const rest = inCall ? `this call may go on for up to ${seconds} s` : "calls are possible again in a moment";
   return `The gateway is being restarted: no new calls; ${rest}.`;
+}
+
+/** Of a session that ends with its token. */
+export function expiringText(seconds) {
+  return `Your sign-in ends in ${seconds} s, and your calls with it. Open a new link in this tab to go on.`;
 }
 
 export function retryText(milliseconds) {

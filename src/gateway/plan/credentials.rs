@@ -1,9 +1,11 @@
 //! Who may sign in, from the settings: users, and the key of JSON Web Tokens.
 
+use std::time::Duration;
+
 use super::unusable;
 use crate::redacted::Redacted;
 use crate::settings::{Error, Settings};
-use crate::signaling::{SignIn, StaticUser, TokenVerifier};
+use crate::signaling::{AttemptLimits, SignIn, SignInAttempts, StaticUser, TokenVerifier};
 
 /// Reads `sign_in.jwt_key_file` too.
 pub(super) fn sign_in(settings: &Settings) -> Result<SignIn, Error> {
@@ -16,6 +18,18 @@ pub(super) fn sign_in(settings: &Settings) -> Result<SignIn, Error> {
         users: users.collect(),
         tokens: tokens(settings)?,
     })
+}
+
+/// How often wrong credentials may be tried.
+pub(in crate::gateway) fn attempts(settings: &Settings) -> SignInAttempts {
+    let written = &settings.sign_in;
+    let limits = AttemptLimits {
+        per_address: written.max_failures_per_address,
+        per_user_and_address: written.max_failures_per_user_and_address,
+        per_user: written.max_failures_per_user,
+        window: Duration::from_secs(written.failure_window),
+    };
+    SignInAttempts::new(limits, Duration::from_secs(written.refusal_delay))
 }
 
 fn tokens(settings: &Settings) -> Result<Option<TokenVerifier>, Error> {

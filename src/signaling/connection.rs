@@ -1,0 +1,222 @@
+//! The WebSocket of one client: messages in, messages out, and its close.
+#![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use tokio::time::{Instant, timeout};
+
+use super::Error;
+use super::allowance::Allowance;
+use super::attempts::Refused;
+use super::door::Door;
+use super::forwarded::Client;
+use super::json::{FromPage, ToPage};
+use super::reading::call_named;
+use crate::call::SocketId;
+
+/// How long one message may take to go out.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection that we close stays open for what the client still sends: to close with
+/// input unread resets it, and our last messages are lost on the way.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Messages that a client may send in a burst, and per second after it.
+const MESSAGES_PER_SECOND: u32 = 100;
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub(super) enum Over {
+    /// The client closed it, or it broke.
+    Gone,
+    /// We close it: reason for `goodbye` and the WebSocket close code (RFC 6455 section 7.4).
+    Close(&'static str, u16),
+    /// The token that opened the session has expired.
+    TokenExpired,
+}
+
+/// A client's connection.
+pub(super) struct Connection {
+    pub(super) socket: WebSocket,
+    pub(super) door: Arc<Door>,
+    pub(super) client: Client,
+    pub(super) id: SocketId,
+    allowance: Allowance,
+}
+
+impl Connection {
+    pub(super) fn new(socket: WebSocket, door: Arc<Door>, client: Client, id: SocketId) -> Self {
+        Connection {
+            socket,
+            door,
+            client,
+            id,
+            allowance: Allowance::new(MESSAGES_PER_SECOND, Instant::now()),
+        }
+    }
+
+    /// The next message that says something; none for pings and what was refused.
+    pub(super) async fn read(&mut self) -> Result<Option<FromPage>, Over> {
+        let message = self.socket.recv().await;
+        self.understand(message).await
+    }
+
+    pub(super) async fn understand(
+        &mut self,
+        message: Option<Result<Message, axum::Error>>,
+    ) -> Result<Option<FromPage>, Over> {
+        // Pings and binary frames cost an answer each: every frame counts.
+        if matches!(message, Some(Ok(_))) && !self.allowance.take(Instant::now()) {
+            self.refuse("rate-limited", "more than 100 messages a second", None)
+                .await?;
+            return Err(Over::Close("error", 1008));
+        }
+        let text = match message {
+            None => return Err(Over::Gone),
+            Some(Err(error)) => {
+                let text = error.to_string();
+                // What came is over the limit, or not WebSocket, or the connection was reset;
+                // either way the stream is lost.
+                tracing::debug!(session = %self.id, error = %text, "connection broke");
+                if text.to_ascii_lowercase().contains("too long") || text.contains("too large") {
+                    self.refuse("too-large", "a message has at most 64 KiB", None)
+                        .await?;
+                    return Err(Over::Close("error", 1009));
+                }
+                return Err(Over::Gone);
+            }
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Close(_))) => return Err(Over::Gone),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
+            Some(Ok(Message::Binary(_))) => {
+                self.refuse("bad-message", "messages are text", None)
+                    .await?;
+                return Ok(None);
+            }
+        };
+        match serde_json::from_str(&text) {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.is_data() => {
+                let call = call_named(&text);
+                self.refuse("bad-message", &error.to_string(), call).await?;
+                Ok(None)
+            }
+            Err(error) => {
+                self.refuse("bad-json", &error.to_string(), None).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) async fn refuse(
+        &mut self,
+        code: &'static str,
+        message: &str,
+        call: Option<String>,
+    ) -> Result<(), Over> {
+        metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
+        // Without the message: what a parser says of a hello that it does not take quotes it.
+        tracing::debug!(session = %self.id, code, call, "message refused");
+        if matches!(code, "rate-limited" | "too-large") {
+            self.note(code, "", "");
+        }
+        let error = ToPage::Error {
+            code: code.to_owned(),
+            message: message.to_owned(),
+            call,
+            methods: Vec::new(),
+            retry_after: None,
+        };
+        self.write(&error).await
+    }
+
+    /// `error` for credentials that were not taken, with what the client may do instead.
+    pub(super) async fn refuse_credentials(&mut self, error: &Error) -> Result<(), Over> {
+        let code = error.code();
+        metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
+        let (methods, retry_after) = match error {
+            Error::TooManyAttempts { .. } => (Vec::new(), error.retry_after()),
+            // The same for everybody: it does not depend on the credentials.
+            Error::Unauthorized | Error::TokenExpired => (self.door.sign_in.methods(), None),
+            _ => (Vec::new(), None),
+        };
+        let error = ToPage::Error {
+            code: code.to_owned(),
+            message: error.to_string(),
+            call: None,
+            methods: methods.into_iter().map(str::to_owned).collect(),
+            retry_after,
+        };
+        self.write(&error).await
+    }
+
+    /// Counts credentials that were not taken, and tells the operator. `user` is empty where it
+    /// says nothing.
+    pub(super) fn note_refusal(&self, refused: &Refused, user: &str) {
+        let reason = match refused.error {
+            Error::TooManyAttempts { .. } => "too_many_attempts",
+            Error::TokenExpired => "token_expired",
+            Error::WrongUser => "wrong_user",
+            _ => "unauthorized",
+        };
+        metrics::counter!("trunkline_sign_in_refused_total", "reason" => reason).increment(1);
+        // Whoever goes on though there were too many attempts gets one line, not ten a second.
+        if refused.is_news {
+            self.note(refused.error.code(), user, "");
+        }
+    }
+
+    pub(super) async fn write(&mut self, message: &ToPage) -> Result<(), Over> {
+        let text = serde_json::to_string(message).expect("messages have only string keys");
+        self.send(Message::text(text)).await
+    }
+
+    pub(super) async fn send(&mut self, message: Message) -> Result<(), Over> {
+        match timeout(WRITE_TIMEOUT, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Over::Gone),
+        }
+    }
+
+    /// Something that an operator wants to know: with the address, at WARN.
+    pub(super) fn note(&self, reason: &str, user: &str, detail: &str) {
+        let refusals = &self.door.refusals;
+        refusals.note(self.client.address, reason, user, detail);
+    }
+
+    /// Says goodbye and closes.
+    pub(super) async fn close(mut self, reason: &'static str, code: u16) {
+        let goodbye = ToPage::Goodbye {
+            reason: reason.to_owned(),
+        };
+        let _ = self.write(&goodbye).await;
+        let frame = CloseFrame {
+            code,
+            reason: reason.into(),
+        };
+        if self.send(Message::Close(Some(frame))).await.is_ok() {
+            self.linger().await;
+        }
+    }
+
+    /// Lets the client receive our close and close in its turn.
+    async fn linger(&mut self) {
+        let deadline = Instant::now() + LINGER;
+        let until_it_closes = async {
+            loop {
+                match self.socket.recv().await {
+                    None => return true,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => return false,
+                }
+            }
+        };
+        let closed = tokio::time::timeout_at(deadline, until_it_closes).await;
+        // After a message over the limit nothing more can be read: then time alone helps.
+        if closed == Ok(false) {
+            tokio::time::sleep_until(deadline).await;
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Many wrong passwords and tokens: few are looked at, and nobody else waits for them.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use trunkline::settings::Settings;
+
+use crate::page::Page;
+use crate::sign_in::{FAR, SECRET, close, token};
+use crate::world::World;
+
+const REFUSED: &str = "trunkline_sign_in_refused_total";
+
+/// A proxy on this machine tells where clients are.
+async fn proxied_world(change: impl FnOnce(&mut Settings)) -> World {
+    World::with(|settings| {
+        close(settings);
+        settings.http.trusted_proxies = vec!["127.0.0.1".to_owned()];
+        change(settings);
+    })
+    .await
+}
+
+fn password(text: &str) -> Value {
+    json!({"user": "alice", "password": text})
+}
+
+/// What becomes of these credentials from that address: the code of the error, or `welcome`.
+async fn outcome(world: &World, from: &str, credentials: Value) -> (Page, Value) {
+    let mut page = Page::open_for(world.http, from).await;
+    page.ask_in(credentials).await;
+    let answer = page.next().await;
+    (page, answer)
+}
+
+/// Tries credentials `n` times; how many were looked at.
+async fn tried(
+    world: &World,
+    n: usize,
+    from: impl Fn(usize) -> String,
+    wrong: impl Fn(usize) -> Value,
+) -> usize {
+    let mut looked_at = 0;
+    for turn in 0..n {
+        let (mut page, answer) = outcome(world, &from(turn), wrong(turn)).await;
+        match answer["code"].as_str() {
+            Some("unauthorized") => looked_at += 1,
+            Some("too-many-attempts") => {
+                let seconds = answer["retryAfter"].as_u64().expect("seconds");
+                assert!((1..=150).contains(&seconds), "{answer}");
+                assert_eq!(answer.get("methods"), None, "{answer}");
+            }
+            _ => panic!("{answer}"),
+        }
+        page.hear_goodbye("error").await;
+    }
+    looked_at
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_from_one_address_leave_the_user_in_from_another() {
+    let world = proxied_world(|_| {}).await;
+    let before = world
+        .counter(REFUSED, &[("reason", "too_many_attempts")])
+        .await;
+    let from = |_| "192.0.2.1".to_owned();
+    let looked_at = tried(&world, 30, from, |n| password(&format!("guess {n}"))).await;
+    assert_eq!(looked_at, 5);
+    world
+        .counted(REFUSED, &[("reason", "too_many_attempts")], before, 25.0)
+        .await;
+    let (_, answer) = outcome(&world, "192.0.2.1", password("wonderland")).await;
+    assert_eq!(answer["code"], "too-many-attempts", "not looked at either");
+    let (_page, answer) = outcome(&world, "192.0.2.2", password("wonderland")).await;
+    assert_eq!(answer["type"], "welcome", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_of_an_ipv6_64_are_one_address_and_users_share_its_budget() {
+    let world = proxied_world(|_| {}).await;
+    let from = |n: usize| format!("2001:db8:0:7::{n:x}");
+    let looked_at = tried(
+        &world,
+        40,
+        from,
+        |n| json!({"user": format!("user-{n}"), "password": "guess"}),
+    )
+    .await;
+    assert_eq!(looked_at, 20);
+    let (_page, answer) = outcome(&world, "2001:db8:0:8::1", password("wonderland")).await;
+    assert_eq!(answer["type"], "welcome", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forged_tokens_are_limited_as_passwords_are() {
+    let world = proxied_world(|_| {}).await;
+    let from = |_| "192.0.2.1".to_owned();
+    let forged = |n: usize| {
+        let secret = format!("not the secret of this gateway: {n:04}");
+        json!({"token": token(&secret, FAR, "alice")})
+    };
+    assert_eq!(tried(&world, 10, from, forged).await, 5);
+    let unreadable = |n: usize| json!({"token": format!("x.y.{n}")});
+    assert_eq!(tried(&world, 10, from, unreadable).await, 5);
+    // An expired one is no guess, however often its page comes.
+    for _ in 0..10 {
+        let expired = json!({"token": token(SECRET, 1, "dave")});
+        let (_, answer) = outcome(&world, "192.0.2.1", expired).await;
+        assert_eq!(answer["code"], "token-expired", "{answer}");
+    }
+    let good = json!({"token": token(SECRET, FAR, "dave")});
+    let (_page, answer) = outcome(&world, "192.0.2.1", good).await;
+    assert_eq!(answer["type"], "welcome", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_and_their_refusals_are_no_guesses() {
+    let world = proxied_world(|_| {}).await;
+    for _ in 0..30 {
+        let (_, answer) = outcome(&world, "192.0.2.1", json!({})).await;
+        assert_eq!(answer["code"], "unauthorized", "{answer}");
+    }
+    let (_page, answer) = outcome(&world, "192.0.2.1", password("wonderland")).await;
+    assert_eq!(answer["type"], "welcome", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_are_held_back_and_hold_nothing_else() {
+    let world = proxied_world(|settings| settings.sign_in.refusal_delay = 3).await;
+    let began = Instant::now();
+    let mut guesses = Vec::new();
+    for n in 0..10 {
+        let mut page = Page::open_for(world.http, "192.0.2.1").await;
+        page.ask_in(password(&format!("guess {n}"))).await;
+        guesses.push(page);
+    }
+    let (_page, answer) = outcome(&world, "192.0.2.2", password("wonderland")).await;
+    assert_eq!(answer["type"], "welcome", "{answer}");
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    for page in &mut guesses {
+        assert_eq!(page.next().await["type"], "error");
+    }
+    assert!(
+        began.elapsed() >= Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+}
