@@ -175,6 +175,11 @@ export class Call extends EventTarget {
     this.#packetsReceived = packetsReceived;
   }
 
+  /** Whether the last reading brought packets: before that, and on hold, there is nothing to judge. */
+  get hears() {
+    return this.#packetsReceived > 0 && this.#readingsWithoutPackets === 0 && !this.holding;
+  }
+
   setMuted(muted) {
     this.muted = muted;
     this.#applyMicrophone();

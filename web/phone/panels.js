@@ -51,7 +51,7 @@ export function fillQuality(phone) {
   // Figures of a path that carries nothing look perfect: silence and interruption come first.
   const silences = phone.call?.silences ?? [];
   const interrupted = ["disconnected", "failed"].includes(phone.peerConnection?.connectionState);
-  const grade = interrupted || silences.length > 0 ? "silent" : any ? verdict(sides.browser, sides.pbx) : null;
+  const grade = interrupted || silences.length > 0 ? "silent" : any && phone.call.hears ? verdict(sides.browser, sides.pbx) : null;
   const badge = document.getElementById("verdict");
   badge.dataset.grade = grade ?? "none";
   badge.textContent = grade === "silent" ? (interrupted ? "Interrupted" : silenceBadge(silences)) : (GRADES[grade] ?? "");

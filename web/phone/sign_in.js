@@ -34,6 +34,7 @@ export class SignInDialog {
     this.#hint.textContent = guestsRefused
       ? "A user name and its password are needed: this gateway admits no guests."
       : "Users sign in with name and password. Guests need neither, where the gateway admits them.";
+    if (this.#phone.call) this.#hint.textContent += " Another sign-in ends the present call.";
     this.#problem.textContent = problem;
     this.#problem.hidden = !problem;
     if (!this.#dialog.open) this.#dialog.showModal();

@@ -167,10 +167,24 @@ export class Gateway {
       .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
   }
 
+  /** Ends it without a word to anybody. */
+  async kill() {
+    this.killed = true;
+    await this.process.stop("SIGKILL");
+  }
+
+  /** Asks it to end, as an operator does; `stop` then waits for that. */
+  drain() {
+    this.draining = true;
+    this.process.child.kill("SIGTERM");
+  }
+
   /** Ends it by SIGTERM; throws when it had ended before, or does not end well. */
   async stop() {
-    if (this.process.ended) throw new Error(`the gateway had ended by itself: ${JSON.stringify(this.process.ended)}\n${this.process.output.slice(-3000)}`);
-    const exit = await this.process.stop("SIGTERM", 15000);
+    if (this.killed) return;
+    if (this.process.ended && !this.draining) throw new Error(`the gateway had ended by itself: ${JSON.stringify(this.process.ended)}\n${this.process.output.slice(-3000)}`);
+    // A second signal would not wait for calls: 0 is none.
+    const exit = await this.process.stop(this.draining ? 0 : "SIGTERM", this.draining ? 30000 : 15000);
     if (exit.code !== 0) throw new Error(`the gateway ended with ${JSON.stringify(exit)}\n${this.process.output.slice(-3000)}`);
     if (/ERROR.* panic: /.test(this.process.output)) throw new Error(`the gateway panicked:\n${this.process.output.slice(-3000)}`);
   }

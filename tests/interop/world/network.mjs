@@ -96,10 +96,40 @@ export class Network {
         table inet loss {
           chain arriving {
             type filter hook input priority 0
-            iifname "${device}" meta l4proto udp numgen random mod 1000 < ${Math.round(fraction * 1000)} counter drop
+            iifname "${device}" meta l4proto udp ${fraction < 1 ? `numgen random mod 1000 < ${Math.round(fraction * 1000)}` : ""} counter drop
           }
         }`);
     }
+  }
+
+  /**
+   * Drops RTP and RTCP, secured or not, by their first octet (RFC 7983), and nothing else:
+   * connectivity checks and SIP go on. from: "gateway" (what arrives at the browser), "browser", "both" of
+   * them, "pbx", or null, which ends it.
+   */
+  dropMedia(from) {
+    const links = [[this.browser, LINK_TO_GATEWAY, "gateway"], [this.gateway, LINK_TO_BROWSER, "browser"], [this.gateway, LINK_TO_PBX, "pbx"]];
+    for (const [name, device, source] of links) {
+      this.#dropArriving(name, `media_of_${source}`, from === source || (from === "both" && source !== "pbx"),
+        `iifname "${device}" meta l4proto udp @th,64,8 128-191`);
+    }
+  }
+
+  /** Drops what the gateway writes to the page by TCP; it is sent again once that ends. */
+  dropSignalling(on) {
+    this.#dropArriving(this.browser, "signalling", on, `iifname "${LINK_TO_GATEWAY}" meta l4proto tcp`);
+  }
+
+  #dropArriving(name, table, on, which) {
+    spawnSync("ip", ["netns", "exec", name, "nft", "delete", "table", "inet", table]);
+    if (!on) return;
+    this.#filter(name, `
+      table inet ${table} {
+        chain arriving {
+          type filter hook input priority 0
+          ${which} counter drop
+        }
+      }`);
   }
 
   /**
