@@ -38,3 +38,49 @@ pub(super) fn event_clocks(index: usize, clocks: &[u32]) -> Result<Vec<u32>, Err
     }
     Ok(clocks.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rtp_sources_are_read_and_what_is_none_is_named() {
+        let trunk = |sources: &str| settings::Trunk {
+            rtp_sources: sources.to_owned(),
+            rtp_heard_after: 3,
+            ..settings::Trunk::default()
+        };
+        for (text, sources) in [
+            ("sdp", media::RtpSources::Sdp),
+            ("peer", media::RtpSources::Peer),
+            ("heard", media::RtpSources::Heard),
+            ("any", media::RtpSources::Any),
+        ] {
+            let policy = policy(0, &trunk(text)).expect("it is one");
+            assert_eq!(policy.sources, sources);
+            assert_eq!(policy.heard_after, Duration::from_secs(3));
+        }
+        let error = policy(1, &trunk("all"))
+            .expect_err("it is none")
+            .to_string();
+        assert!(error.contains("trunk[1].rtp_sources"), "{error}");
+        assert!(error.contains("sdp, peer, heard or any"), "{error}");
+    }
+
+    #[test]
+    fn default_of_a_trunk_is_the_default_of_the_media() {
+        let policy = policy(0, &settings::Trunk::default()).expect("usable");
+        assert_eq!(policy, media::Latching::default());
+    }
+
+    #[test]
+    fn event_clocks_are_8000_and_48000_in_any_order() {
+        for clocks in [&[8_000][..], &[48_000], &[8_000, 48_000], &[48_000, 8_000]] {
+            assert_eq!(event_clocks(0, clocks).expect("usable"), clocks);
+        }
+        for clocks in [&[][..], &[16_000], &[8_000, 0]] {
+            let error = event_clocks(2, clocks).expect_err("unusable").to_string();
+            assert!(error.contains("trunk[2].telephone_event_clocks"), "{error}");
+        }
+    }
+}

@@ -259,3 +259,6 @@ impl PbxEnd {
         Some((from, to))
     }
 }
+
+#[cfg(test)]
+mod tests;
