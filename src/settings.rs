@@ -429,6 +429,26 @@ mod tests {
     }
 
     #[test]
+    fn limits_of_sign_ins_are_checked() {
+        for (key, wrong, expected) in [
+            ("max_failures_per_address", "0", "1 to 4294967295"),
+            ("max_failures_per_user_and_address", "0", "1 to 4294967295"),
+            ("max_failures_per_user", "0", "1 to 4294967295"),
+            ("failure_window", "0", "1 to 86400"),
+            ("failure_window", "86401", "1 to 86400"),
+            ("refusal_delay", "9", "0 to 8"),
+        ] {
+            let text = format!("[sign_in]\n{key} = {wrong}\n");
+            let errors = read_with(&text, &[]).expect_err(&text);
+            let line = format!("sign_in.{key}: {wrong}");
+            let told = |error: &String| error.contains(&line) && error.contains(expected);
+            assert!(errors.iter().any(told), "{errors:?}");
+        }
+        let most = "[sign_in]\nrefusal_delay = 0\nfailure_window = 86400\n";
+        assert!(read_with(most, &[]).is_ok());
+    }
+
+    #[test]
     fn guests_are_let_in_by_default_only_where_nothing_is_configured() {
         let takes = |text: &str| read_with(text, &[]).expect(text).takes_guests();
         let user = "[[user]]\nname = 'u'\npassword = 'p'\n";

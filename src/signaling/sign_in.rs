@@ -234,6 +234,13 @@ mod tests {
     }
 
     #[test]
+    fn methods_are_those_of_the_configuration() {
+        assert_eq!(sign_in(false).methods(), ["password"]);
+        assert_eq!(sign_in(true).methods(), ["password", "guest"]);
+        assert!(SignIn::default().methods().is_empty());
+    }
+
+    #[test]
     fn guest_name_always_begins_with_the_prefix() {
         let sign_in = sign_in(true);
         for (chosen, user) in [

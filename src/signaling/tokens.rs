@@ -202,6 +202,23 @@ mod tests {
     }
 
     #[test]
+    fn claimed_user_is_read_from_any_token_and_is_a_name() {
+        let verifier = verifier(SECRET).expect("a key");
+        let claimed = |sub: serde_json::Value| {
+            let claims = serde_json::json!({ "sub": sub });
+            verifier.claimed_user(&signed(&hs256(), &claims, "another secret"))
+        };
+        assert_eq!(claimed("dave".into()).as_deref(), Some("dave"));
+        for no_name in ["", "guest-1", "a b", &"x".repeat(65)] {
+            assert_eq!(claimed(no_name.into()), None, "{no_name}");
+        }
+        assert_eq!(claimed(7.into()), None);
+        for no_token in ["", "x", "x.y.z", "..", "x.bm90IEpTT04.z"] {
+            assert_eq!(verifier.claimed_user(no_token), None, "{no_token}");
+        }
+    }
+
+    #[test]
     fn token_without_its_claims_is_refused() {
         let exp = seconds() + 600;
         let later = seconds() + 300;
