@@ -1,4 +1,4 @@
-//! `docs/sip-conformance.md` promises tests by name: each of them is there.
+//! `docs/sip-conformance.md` and `docs/security.md` promise tests by name: each of them is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,10 +45,20 @@ fn promised(page: &str) -> Vec<String> {
 
 #[test]
 fn every_test_that_the_conformance_page_names_exists() {
+    assert_promises_are_kept("docs/sip-conformance.md", 20);
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    assert_promises_are_kept("docs/security.md", 10);
+}
+
+/// More than `fewest` tests are named on that page, and all of them are there.
+fn assert_promises_are_kept(page: &str, fewest: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/sip-conformance.md")).expect("the page is there");
+    let page = fs::read_to_string(root.join(page)).expect("the page is there");
     let names = promised(&page);
-    assert!(names.len() > 20, "only {} tests are named", names.len());
+    assert!(names.len() > fewest, "only {} tests are named", names.len());
     let mut paths = Vec::new();
     for folder in ["src", "tests"] {
         files(&root.join(folder), &mut paths);
