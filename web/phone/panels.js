@@ -45,7 +45,7 @@ function percent(fraction) {
 /** Both sides of the call; the browser's own numbers, the gateway's for the telephone side. */
 export function fillQuality(phone) {
   const sides = { browser: phone.browserStatistics, pbx: phone.call?.gatewayStatistics?.pbx };
-  const any = phone.call !== null && (sides.browser || sides.pbx);
+  const any = phone.call !== null && phone.state !== "incoming" && (sides.browser || sides.pbx);
   document.getElementById("quality").hidden = !any;
   document.getElementById("quality-empty").hidden = Boolean(any);
   // Figures of a path that carries nothing look perfect: silence and interruption come first.

@@ -215,6 +215,7 @@ async function runAll() {
       console.log(world.diary().replace(/^/gm, "    "));
     }
     await world.closePages();
+    world.network.restore();
     if (freshGateway) await world.stopGateway().catch((error) => report(false, `${name}: the gateway ends well`, started, error));
   }
   const started = Date.now();

@@ -35,6 +35,9 @@ export function run(command, ...args) {
 }
 
 export class Network {
+  /** Tables that drop something: [namespace, table] by both. */
+  #dropping = new Map();
+
   /** @param {string} id at most 20 characters, one network each */
   constructor(id) {
     this.browser = `${id}-browser`;
@@ -88,17 +91,9 @@ export class Network {
    * Each side drops what it receives: a packet dropped on output would be an error of sendto.
    */
   setLoss(fraction) {
-    for (const name of [this.browser, this.gateway]) {
-      spawnSync("ip", ["netns", "exec", name, "nft", "delete", "table", "inet", "loss"]);
-      if (fraction === 0) continue;
-      const device = name === this.browser ? LINK_TO_GATEWAY : LINK_TO_BROWSER;
-      this.#filter(name, `
-        table inet loss {
-          chain arriving {
-            type filter hook input priority 0
-            iifname "${device}" meta l4proto udp ${fraction < 1 ? `numgen random mod 1000 < ${Math.round(fraction * 1000)}` : ""} counter drop
-          }
-        }`);
+    const which = fraction < 1 ? `numgen random mod 1000 < ${Math.round(fraction * 1000)}` : "";
+    for (const [name, device] of [[this.browser, LINK_TO_GATEWAY], [this.gateway, LINK_TO_BROWSER]]) {
+      this.#dropArriving(name, "loss", fraction > 0, `iifname "${device}" meta l4proto udp ${which}`);
     }
   }
 
@@ -120,9 +115,16 @@ export class Network {
     this.#dropArriving(this.browser, "signalling", on, `iifname "${LINK_TO_GATEWAY}" meta l4proto tcp`);
   }
 
+  /** Ends what was dropped, for the next behaviour. */
+  restore() {
+    for (const [name, table] of this.#dropping.values()) this.#dropArriving(name, table, false);
+  }
+
   #dropArriving(name, table, on, which) {
-    spawnSync("ip", ["netns", "exec", name, "nft", "delete", "table", "inet", table]);
+    const key = `${name} ${table}`;
+    if (this.#dropping.delete(key)) spawnSync("ip", ["netns", "exec", name, "nft", "delete", "table", "inet", table]);
     if (!on) return;
+    this.#dropping.set(key, [name, table]);
     this.#filter(name, `
       table inet ${table} {
         chain arriving {
