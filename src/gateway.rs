@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::agent::{self, Agent};
-use crate::call::{Delivery, Directory, Exchange, PeerLeg, Resources};
+use crate::call::{Delivery, Directory, Exchange, IncomingLimits, PeerLeg, Resources};
 use crate::dscp::Dscp;
 use crate::media::{WorkerConfig, WorkerHandle};
 use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
@@ -158,6 +158,10 @@ impl Gateway {
             routes: plan.routes,
             trunks: plan.rules,
             max_calls: settings.calls.max,
+            incoming_limits: IncomingLimits {
+                ringing: settings.calls.max_ringing_per_client,
+                answered: settings.calls.max_per_socket,
+            },
             supervisor: supervisor.clone(),
         }));
         let (message_sender, messages) = mpsc::channel(MESSAGE_QUEUE);
@@ -195,6 +199,7 @@ impl Gateway {
             trusted_proxies: trusted_proxies.clone(),
             metrics,
             health: Box::new(move || health(&registrations, faults.fault())),
+            started: tokio::time::Instant::now(),
             open: Arc::default(),
         };
         let stop = watch::Sender::new(false);

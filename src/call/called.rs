@@ -1,8 +1,8 @@
 //! Which user of ours a call or a text is for.
 
 use super::EndReason;
-use super::directory::{Directory, LookUp, SocketSender};
-use super::message::SocketId;
+use super::directory::{Directory, LookUp};
+use super::endpoint::ClientEndpoint;
 use super::routing::Routes;
 
 /// A user who was found.
@@ -12,8 +12,8 @@ pub(super) struct Found {
     pub number: String,
     /// The user's name.
     pub user: String,
-    /// The user's pages.
-    pub pages: Vec<(SocketId, SocketSender)>,
+    /// The user's connections, the one last heard first.
+    pub pages: Vec<ClientEndpoint>,
 }
 
 /// Finds the user that the first of `numbers` leads to which leads to one at all. A request to a

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
+use super::endpoint::ClientEndpoint;
 use super::handle::CallHandle;
 use super::instant_message::MessageNotice;
 use super::message::{Notice, SocketId};
-
-/// Pages of one user that ring at once; further ones are signed in but do not ring.
-const MOST_PAGES: usize = 16;
 
 /// What a page's connection is given.
 #[derive(Clone, Debug)]
@@ -32,6 +30,8 @@ pub enum Delivery {
         /// What.
         notice: Notice,
     },
+    /// A call rings at other connections of the user: a dead one is to be found soon.
+    Probe,
     /// News of messages outside calls.
     Message(MessageNotice),
     /// The gateway takes no new calls; open ones go on until they end, or the deadline.
@@ -55,7 +55,7 @@ pub struct Directory {
     /// Those of them that came or went since [`Directory::changes`] was last asked.
     changed: Mutex<HashSet<String>>,
     news: Notify,
-    pages: Mutex<HashMap<String, Vec<(SocketId, SocketSender)>>>,
+    pages: Mutex<HashMap<String, Vec<ClientEndpoint>>>,
 }
 
 /// What the directory says of a user.
@@ -65,8 +65,8 @@ pub enum LookUp {
     Unknown,
     /// The user exists, no page is signed in.
     Absent,
-    /// The user's pages.
-    Pages(Vec<(SocketId, SocketSender)>),
+    /// The user's connections, the one last heard first.
+    Pages(Vec<ClientEndpoint>),
 }
 
 impl Directory {
@@ -105,11 +105,11 @@ impl Directory {
     }
 
     /// A page has signed in.
-    pub fn sign_in(&self, user: &str, socket: SocketId, sender: SocketSender) {
+    pub fn sign_in(&self, user: &str, connection: ClientEndpoint) {
         self.pages()
             .entry(user.to_owned())
             .or_default()
-            .push((socket, sender));
+            .push(connection);
         self.tell(user);
     }
 
@@ -117,7 +117,7 @@ impl Directory {
     pub fn sign_out(&self, user: &str, socket: SocketId) {
         let mut pages = self.pages();
         if let Some(of_user) = pages.get_mut(user) {
-            of_user.retain(|(id, _)| *id != socket);
+            of_user.retain(|connection| connection.id != socket);
             if of_user.is_empty() {
                 pages.remove(user);
             }
@@ -133,11 +133,16 @@ impl Directory {
         }
     }
 
-    /// The pages of `user`, the latest first: connections whose network died stay until their pings
-    /// fail, and must not keep the one that has just come from ringing.
+    /// The connections of `user`, the one last heard first, of several the one that came last:
+    /// connections whose network died stay until their pings fail, and must not keep others from
+    /// ringing.
     pub fn look_up(&self, user: &str) -> LookUp {
         match self.pages().get(user) {
-            Some(pages) => LookUp::Pages(pages.iter().rev().take(MOST_PAGES).cloned().collect()),
+            Some(pages) => {
+                let mut pages: Vec<ClientEndpoint> = pages.iter().rev().cloned().collect();
+                pages.sort_by_key(|page| std::cmp::Reverse(page.state.last_heard()));
+                LookUp::Pages(pages)
+            }
             None if self.known.contains(user) => LookUp::Absent,
             None => LookUp::Unknown,
         }
@@ -149,11 +154,11 @@ impl Directory {
         pages
             .values()
             .flatten()
-            .map(|(_, sender)| sender.clone())
+            .map(|connection| connection.sender.clone())
             .collect()
     }
 
-    fn pages(&self) -> MutexGuard<'_, HashMap<String, Vec<(SocketId, SocketSender)>>> {
+    fn pages(&self) -> MutexGuard<'_, HashMap<String, Vec<ClientEndpoint>>> {
         lock(&self.pages)
     }
 }
@@ -173,8 +178,8 @@ mod tests {
         assert!(matches!(directory.look_up("bob"), LookUp::Unknown));
         assert!(matches!(directory.look_up("alice"), LookUp::Absent));
         let (sender, _receiver) = mpsc::channel(1);
-        directory.sign_in("alice", SocketId(1), sender.clone());
-        directory.sign_in("alice", SocketId(2), sender);
+        directory.sign_in("alice", ClientEndpoint::new(SocketId(1), sender.clone()));
+        directory.sign_in("alice", ClientEndpoint::new(SocketId(2), sender));
         assert!(matches!(directory.look_up("alice"), LookUp::Pages(pages) if pages.len() == 2));
         directory.sign_out("alice", SocketId(1));
         assert!(matches!(directory.look_up("alice"), LookUp::Pages(pages) if pages.len() == 1));
@@ -183,18 +188,26 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_pages_ring_where_more_are_signed_in_than_may() {
+    fn connection_last_heard_rings_first() {
         let directory = Directory::new(HashSet::new());
         let (sender, _receiver) = mpsc::channel(1);
-        for socket in 1..=40 {
-            directory.sign_in("alice", SocketId(socket), sender.clone());
+        for (socket, heard) in [(1, 900), (2, 100), (3, 500), (4, 100), (5, 501)] {
+            let connection = ClientEndpoint::new(SocketId(socket), sender.clone());
+            connection.state.set_last_heard(heard);
+            directory.sign_in("alice", connection);
         }
-        let LookUp::Pages(pages) = directory.look_up("alice") else {
-            panic!("alice is signed in");
+        let order = || {
+            let LookUp::Pages(pages) = directory.look_up("alice") else {
+                panic!("alice is signed in");
+            };
+            let order: Vec<u64> = pages.iter().map(|page| page.id.0).collect();
+            (order, pages)
         };
-        let ringing: Vec<u64> = pages.iter().map(|(socket, _)| socket.0).collect();
-        let latest: Vec<u64> = (25..=40).rev().collect();
-        assert_eq!(ringing, latest);
+        let (first, pages) = order();
+        assert_eq!(first, [1, 5, 3, 4, 2]);
+        // What is heard later counts at the next call.
+        pages[4].state.set_last_heard(1_000);
+        assert_eq!(order().0, [2, 1, 5, 3, 4]);
     }
 
     #[tokio::test]
@@ -202,10 +215,10 @@ mod tests {
         let directory = Directory::new(HashSet::new())
             .following(HashSet::from(["alice".to_owned(), "bob".to_owned()]));
         let (sender, _receiver) = mpsc::channel(1);
-        directory.sign_in("carol", SocketId(1), sender.clone());
-        directory.sign_in("alice", SocketId(2), sender.clone());
+        directory.sign_in("carol", ClientEndpoint::new(SocketId(1), sender.clone()));
+        directory.sign_in("alice", ClientEndpoint::new(SocketId(2), sender.clone()));
         assert_eq!(directory.changes().await, [("alice".to_owned(), true)]);
-        directory.sign_in("alice", SocketId(3), sender.clone());
+        directory.sign_in("alice", ClientEndpoint::new(SocketId(3), sender.clone()));
         directory.sign_out("alice", SocketId(2));
         assert_eq!(directory.changes().await, [("alice".to_owned(), true)]);
         directory.sign_out("alice", SocketId(3));

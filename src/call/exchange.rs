@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 
+use super::audience::Audience;
 use super::called;
 use super::directory::{Directory, SocketSender};
+use super::endpoint::IncomingLimits;
 use super::fallback::Attempt;
 use super::handle::CallHandle;
 use super::inbox::inbox;
@@ -28,10 +30,11 @@ use super::names;
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
 use super::record::CallRecord;
+use super::ringing_refusals::RingingRefusals;
 use super::routing::{Destination, Rewrite, Routes};
 use super::rtp_addresses::{RtpAddress, RtpAddresses};
 use super::sip_side::{Placement, SipSide, refusal};
-use super::task::{Audience, CallTask};
+use super::task::CallTask;
 use super::transfer::{CallerNames, SIP_QUEUE};
 use super::translate;
 use super::{EndReason, Error};
@@ -96,6 +99,8 @@ pub struct Resources {
     pub trunks: HashMap<String, TrunkRules>,
     /// Calls at once.
     pub max_calls: usize,
+    /// Incoming calls of one connection.
+    pub incoming_limits: IncomingLimits,
     /// Counts calls whose task panics.
     pub supervisor: Supervisor,
 }
@@ -104,6 +109,7 @@ pub struct Resources {
 pub struct Exchange {
     pub(super) resources: Resources,
     open: OpenCalls,
+    ringing_refusals: RingingRefusals,
     next: AtomicU64,
     draining: AtomicBool,
     /// Places for calls whose description waits for addresses of names.
@@ -152,6 +158,7 @@ impl Exchange {
         Exchange {
             resources,
             open: OpenCalls::default(),
+            ringing_refusals: RingingRefusals::default(),
             next: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             look_ups: Arc::new(Semaphore::new(MOST_LOOK_UPS)),
@@ -232,7 +239,7 @@ impl Exchange {
             Instant::now(),
         )
         .with_fallback(attempts);
-        let audience = Audience::new(placing.call, vec![(placing.socket, placing.sender)]);
+        let audience = Audience::outgoing(placing.call, placing.socket, placing.sender);
         let from = trunk.caller(&placing.user);
         let record = CallRecord::outgoing(from, placing.to, placing.remote);
         let side = SipSide::outgoing(self.resources.sip.clone(), ahead);
@@ -327,7 +334,12 @@ impl Exchange {
             let row = reason.ending();
             metrics::counter!("trunkline_calls_total", "direction" => "incoming", "reason" => row.code)
                 .increment(1);
-            let refusal = refusal(reason, None);
+            // Nothing but the bound on calls of a client is busy before it rings.
+            let warning = (reason == EndReason::Busy).then(|| sdp::Warning {
+                code: 399,
+                text: "the called client has as many calls as it may".to_owned(),
+            });
+            let refusal = refusal(reason, warning);
             if let Err(error) = self.resources.sip.command(leg, refusal).await {
                 tracing::debug!(%error, "refusal of an incoming call not sent");
             }
@@ -367,7 +379,14 @@ impl Exchange {
             &numbers,
         )
         .map_err(&refuse)?;
-        let (called, user, pages) = (found.number, found.user, found.pages);
+        let (called, user) = (found.number, found.user);
+        // Before anything is made for the call.
+        let Some(mut audience) = Audience::incoming(found.pages, self.resources.incoming_limits)
+        else {
+            self.ringing_refusals
+                .note(incoming.source, &user, &name, Instant::now());
+            return Err(refuse(EndReason::Busy));
+        };
         let open = self.admit().map_err(&refuse)?;
         let offer = incoming.body.clone().map(translate::text);
         // The end that the offer names decides; a call without one answers in the family of SIP.
@@ -399,7 +418,7 @@ impl Exchange {
             invitation,
             Instant::now(),
         );
-        let audience = Audience::new(format!("in-{}", parts.key.0), pages);
+        audience.call = format!("in-{}", parts.key.0);
         let (sip_sender, sip_events) = mpsc::channel(SIP_QUEUE);
         let sip = self.resources.sip.clone();
         sip.attach(incoming.leg, sip_sender).await;

@@ -6,6 +6,7 @@
 )]
 
 use super::EndReason;
+use super::audience::MOST_RINGING;
 use super::called;
 use super::directory::{Delivery, SocketSender};
 use super::exchange::Exchange;
@@ -234,7 +235,8 @@ impl Exchange {
             text: message.text,
         };
         let mut reached = false;
-        for (_, page) in pages {
+        for page in pages.into_iter().take(MOST_RINGING) {
+            let page = page.sender;
             // The other half of a page's queue is for its calls, which a full one would end.
             let has_room = page.capacity() * 2 > page.max_capacity();
             reached |= has_room && page.try_send(Delivery::Message(notice.clone())).is_ok();

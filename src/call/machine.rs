@@ -265,6 +265,13 @@ impl Call {
                     state => state,
                 })
             }
+            // Nothing travels while a call only rings.
+            (state @ State::Offering(_), Event::Measured(_)) => Step::Stay(state),
+            (state @ State::Calling(_), Event::Measured(quality))
+                if quality.pbx.packets_in == 0 =>
+            {
+                Step::Stay(state)
+            }
             (state, Event::Measured(quality)) => {
                 let step = match state {
                     State::Established(established) => established.measured(self, &quality, now),

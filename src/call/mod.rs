@@ -6,9 +6,11 @@
 
 pub mod message;
 
+mod audience;
 mod called;
 mod directory;
 mod end_reason;
+mod endpoint;
 mod error;
 mod established;
 mod exchange;
@@ -26,6 +28,7 @@ mod outgoing;
 mod page_headers;
 mod record;
 mod ringback;
+mod ringing_refusals;
 mod routing;
 mod rtp_addresses;
 mod sip_side;
@@ -37,6 +40,7 @@ mod unexpected_source;
 
 pub use directory::{Delivery, Directory, LookUp, SocketSender};
 pub use end_reason::{EndReason, Ending, Fault};
+pub use endpoint::{ClientEndpoint, EndpointState, IncomingLimits};
 pub use error::Error;
 pub use exchange::{Exchange, Placing, Resources, TrunkRules};
 pub use fallback::Attempt;

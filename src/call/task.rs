@@ -8,13 +8,14 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::EndReason;
-use super::directory::{Delivery, SocketSender};
+use super::audience::Audience;
+use super::directory::Delivery;
 use super::handle::CallHandle;
 use super::inbox::Inbox;
 use super::instant_message::MessageNotice;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
 use super::machine::Call;
-use super::message::{Action, Command, Event, Notice, Quality, Side, SocketId};
+use super::message::{Action, Command, Event, Notice, Quality, Side};
 use super::names::{LookingUp, looked_up};
 use super::open_calls::OpenCall;
 use super::record::{CallRecord, Names, Outcome};
@@ -23,26 +24,6 @@ use super::transfer::{SIP_QUEUE, SecondLeg, second_event};
 use super::{translate, unexpected_source};
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::sip;
-
-/// The pages that hear of the call.
-pub(super) struct Audience {
-    /// The call's name towards the pages.
-    call: String,
-    pages: Vec<(SocketId, SocketSender)>,
-}
-
-impl Audience {
-    pub(super) fn new(call: String, pages: Vec<(SocketId, SocketSender)>) -> Self {
-        Audience { call, pages }
-    }
-
-    /// Tells all pages. A page that does not take what it is told is dropped: it is gone, or
-    /// too slow to be of use.
-    fn tell(&mut self, delivery: &Delivery) {
-        self.pages
-            .retain(|(_, sender)| sender.try_send(delivery.clone()).is_ok());
-    }
-}
 
 /// All that can wake a call's task.
 enum Stimulus {
@@ -97,7 +78,7 @@ impl CallTask {
                 Stimulus::Asked(command) => {
                     if let Command::LosePage { socket, reason } = command {
                         lost = reason;
-                        self.audience.pages.retain(|(id, _)| *id != socket);
+                        self.audience.lose(socket);
                     }
                     let refused = self.is_of_lost_page(&command)
                         || self.leaves_to_others(&command)
@@ -124,7 +105,7 @@ impl CallTask {
                 Stimulus::Time => self.call.handle_timeout(Instant::now()),
             }
             self.act().await;
-            if self.audience.pages.is_empty() && !self.call.is_ended() {
+            if self.audience.is_empty() && !self.call.is_ended() {
                 let command = Command::LoseSignaling { reason: lost };
                 self.call.handle_command(command, Instant::now());
                 self.act().await;
@@ -139,7 +120,7 @@ impl CallTask {
         let (Command::Accept { socket, .. } | Command::Reject { socket, .. }) = command else {
             return false;
         };
-        !self.audience.pages.iter().any(|(id, _)| id == socket)
+        !self.audience.has(*socket)
     }
 
     /// Waits for whatever comes first.
@@ -387,7 +368,7 @@ impl CallTask {
             }
             Action::SendText { id, text } => self.send_text(id, text).await,
             Action::Notify(notice) => self.notify(notice),
-            Action::Keep(socket) => self.keep(socket),
+            Action::Keep(socket) => self.audience.keep(socket),
             Action::Finish { reason, status } => self.finish(reason, status),
         }
     }
@@ -473,44 +454,11 @@ impl CallTask {
         else {
             return false;
         };
-        if self.audience.pages.iter().all(|(id, _)| *id == socket) {
+        if self.audience.has_only(socket) {
             return false;
         }
-        let busy = Delivery::Notice {
-            call: self.audience.call.clone(),
-            notice: Notice::Ended {
-                reason: EndReason::Busy,
-                status: None,
-            },
-        };
-        self.audience.pages.retain(|(id, sender)| {
-            let stays = *id != socket;
-            if !stays {
-                // It asked for it; what it does not read is its own loss.
-                let _ = sender.try_send(busy.clone());
-            }
-            stays
-        });
+        self.audience.dismiss(socket, EndReason::Busy);
         true
-    }
-
-    /// One page has taken the call: the others stop ringing.
-    fn keep(&mut self, socket: SocketId) {
-        let elsewhere = Delivery::Notice {
-            call: self.audience.call.clone(),
-            notice: Notice::Ended {
-                reason: EndReason::AnsweredElsewhere,
-                status: None,
-            },
-        };
-        self.audience.pages.retain(|(id, sender)| {
-            let keeps = *id == socket;
-            if !keeps {
-                // A full queue is that page's loss: it has nothing of this call to lose.
-                let _ = sender.try_send(elsewhere.clone());
-            }
-            keeps
-        });
     }
 
     fn finish(&mut self, reason: EndReason, status: Option<u16>) {

@@ -86,6 +86,14 @@ impl Settings {
                 expected,
             ));
         }
+        if self.calls.max_ringing_per_client == 0 {
+            let expected = "at least 1";
+            found.push(Error::shown(
+                "calls.max_ringing_per_client",
+                "0".to_owned(),
+                expected,
+            ));
+        }
         if !self.webrtc.advertise.is_empty()
             && self.webrtc.advertise.len() != self.webrtc.addresses.len()
         {

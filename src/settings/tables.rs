@@ -358,8 +358,10 @@ impl Default for Media {
 pub struct Calls {
     /// At once.
     pub max: usize,
-    /// At once from one page.
+    /// At once that one client makes; as many again that it has answered.
     pub max_per_socket: usize,
+    /// At once that ring at one client; further ones are refused with 486.
+    pub max_ringing_per_client: usize,
     /// Seconds that a call may ring.
     pub ring_timeout: u64,
     /// Seconds that ICE and DTLS may take.
@@ -376,6 +378,7 @@ impl Default for Calls {
         Calls {
             max: 5_000,
             max_per_socket: 8,
+            max_ringing_per_client: 8,
             ring_timeout: 120,
             connect_timeout: 30,
             media_timeout: 0,

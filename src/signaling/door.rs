@@ -39,7 +39,7 @@ pub struct DoorLimits {
     pub sockets: usize,
     /// Open sockets of one address.
     pub sockets_per_address: usize,
-    /// Calls of one socket.
+    /// Calls that one socket makes.
     pub calls_per_socket: usize,
     /// Until a socket that says nothing is closed.
     pub idle: Duration,
@@ -75,6 +75,8 @@ pub struct Door {
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// Says whether the SIP side is well, for `/health`.
     pub health: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// Zero of the clock by which connections were last heard.
+    pub started: tokio::time::Instant,
     /// Open sockets by address.
     pub open: Arc<OpenSockets>,
 }

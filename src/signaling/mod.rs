@@ -7,6 +7,7 @@
 mod allowance;
 mod attempts;
 mod authentication;
+mod calls;
 mod connection;
 mod door;
 mod error;
@@ -14,6 +15,7 @@ mod forwarded;
 mod host;
 mod json;
 mod listener;
+mod liveness;
 mod occupancy;
 mod page;
 mod reading;

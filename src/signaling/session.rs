@@ -1,7 +1,6 @@
 //! One signed-in page: its calls, until it leaves or its token ends.
 #![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,17 +11,19 @@ use tokio::time::Instant;
 use super::allowance::Allowance;
 use super::attempts::Refused;
 use super::authentication::authenticate;
+use super::calls::CallBook;
 use super::connection::{Connection, Over};
 use super::door::{Admitted, Door};
 use super::forwarded::Client;
 use super::json::{FromPage, Rejection, ToPage, VERSION};
+use super::liveness::{Due, Liveness};
 use super::reading::{hang_up_reason, is_name};
 use super::renewal::{Renewal, Step};
 use super::sign_in::{Credentials, Identity};
 use super::telling::{message_to_page, to_page};
 use crate::call::{
-    self, CallHandle, Command, Delivery, EndReason, LONGEST_TEXT, MessageNotice, Notice, Placing,
-    SocketId, SocketSender, Texting, TransferTarget,
+    self, CallHandle, ClientEndpoint, Command, Delivery, EndReason, LONGEST_TEXT, MessageNotice,
+    Notice, Placing, SocketId, Texting, TransferTarget,
 };
 use crate::redacted::Redacted;
 
@@ -41,8 +42,9 @@ const MOST_DIGITS: usize = 64;
 struct Session {
     connection: Connection,
     identity: Identity,
-    calls: HashMap<String, CallHandle>,
-    sender: SocketSender,
+    calls: CallBook,
+    /// As call control knows it.
+    endpoint: ClientEndpoint,
     texts: Allowance,
     renewal: Renewal,
 }
@@ -63,12 +65,14 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
     let mut session = Session {
         connection,
         identity: signed_in.identity,
-        calls: HashMap::new(),
-        sender: sender.clone(),
+        calls: CallBook::default(),
+        endpoint: ClientEndpoint::new(id, sender),
         texts: Allowance::new(TEXTS_PER_SECOND, Instant::now()),
         renewal: Renewal::new(signed_in.expires),
     };
-    door.directory.sign_in(&user, id, sender);
+    session.note_heard();
+    let endpoint = session.endpoint.clone();
+    door.directory.sign_in(&user, endpoint);
     let over = match session.welcome().await {
         Ok(()) => session.serve(&mut deliveries).await,
         Err(over) => over,
@@ -95,28 +99,34 @@ impl Session {
 
     async fn serve(&mut self, deliveries: &mut mpsc::Receiver<Delivery>) -> Over {
         let idle = self.connection.door.limits.idle;
-        let mut heard = Instant::now();
-        let mut pinged = false;
+        let mut liveness = Liveness::new(idle, Instant::now());
         loop {
-            let quiet_until = heard + if pinged { idle } else { idle / 2 };
             let result = tokio::select! {
                 message = self.connection.socket.recv() => {
-                    heard = Instant::now();
-                    pinged = false;
+                    liveness.hear(Instant::now());
+                    self.note_heard();
                     match self.connection.understand(message).await {
                         Ok(Some(message)) => self.take(message).await,
                         Ok(None) => Ok(()),
                         Err(over) => Err(over),
                     }
                 }
-                Some(delivery) = deliveries.recv() => self.deliver(delivery).await,
+                Some(delivery) = deliveries.recv() => {
+                    let rings = matches!(delivery, Delivery::Begin { .. } | Delivery::Probe);
+                    let has_calls = self.calls.len() > 0;
+                    let delivered = self.deliver(delivery).await;
+                    let pings = rings && liveness.call_comes(has_calls, Instant::now());
+                    match (delivered, pings) {
+                        (Ok(()), true) => self.ping().await,
+                        (delivered, _) => delivered,
+                    }
+                }
                 step = self.renewal.next() => self.follow_token(step).await,
-                () = tokio::time::sleep_until(quiet_until) => {
-                    if pinged {
-                        Err(Over::Close("idle", 1001))
-                    } else {
-                        pinged = true;
-                        self.connection.send(Message::Ping(Default::default())).await
+                () = tokio::time::sleep_until(liveness.poll_timeout()) => {
+                    match liveness.handle_timeout(Instant::now()) {
+                        Some(Due::Close) => Err(Over::Close("idle", 1001)),
+                        Some(Due::Ping) => self.ping().await,
+                        None => Ok(()),
                     }
                 }
             };
@@ -124,6 +134,19 @@ impl Session {
                 return over;
             }
         }
+    }
+
+    async fn ping(&mut self) -> Result<(), Over> {
+        self.connection
+            .send(Message::Ping(Default::default()))
+            .await
+    }
+
+    /// Something came: call control prefers connections that were heard lately.
+    fn note_heard(&self) {
+        let at = self.connection.door.started.elapsed().as_millis();
+        let state = &self.endpoint.state;
+        state.set_last_heard(u64::try_from(at).unwrap_or(u64::MAX));
     }
 
     async fn take(&mut self, message: FromPage) -> Result<(), Over> {
@@ -147,7 +170,7 @@ impl Session {
                     user: self.identity.user.clone(),
                     name: name.or_else(|| self.identity.display_name.clone()),
                     socket: self.connection.id,
-                    sender: self.sender.clone(),
+                    sender: self.endpoint.sender.clone(),
                     remote: self.connection.client.address,
                     call,
                     to,
@@ -212,21 +235,21 @@ impl Session {
             let text = "call is 1 to 64 characters of A-Z, a-z, 0-9, - and _";
             return self.connection.refuse("bad-message", text, None).await;
         }
-        if self.calls.contains_key(&call) {
+        if self.calls.has(&call) {
             let text = "there is a call of that name";
             return self
                 .connection
                 .refuse("duplicate-call", text, Some(call))
                 .await;
         }
-        if self.calls.len() >= self.connection.door.limits.calls_per_socket {
+        if self.calls.outgoing() >= self.connection.door.limits.calls_per_socket {
             let (code, text) = ("too-many-calls", "this page has too many calls");
             self.connection.note(code, &self.identity.user, "");
             return self.connection.refuse(code, text, Some(call)).await;
         }
         match self.connection.door.exchange.place(placing).await {
             Ok(handle) => {
-                self.calls.insert(call, handle);
+                self.calls.insert_outgoing(call, handle);
                 Ok(())
             }
             Err(error) => {
@@ -320,7 +343,7 @@ impl Session {
                     let texting = Texting {
                         user: self.identity.user.clone(),
                         name: self.identity.display_name.clone(),
-                        sender: self.sender.clone(),
+                        sender: self.endpoint.sender.clone(),
                         id,
                         to,
                         text,
@@ -365,7 +388,7 @@ impl Session {
                 handle,
                 notice,
             } => {
-                self.calls.insert(call.clone(), handle);
+                self.calls.insert_incoming(call.clone(), handle);
                 self.connection
                     .write(&to_page(call.clone(), notice))
                     .await?;
@@ -377,7 +400,7 @@ impl Session {
                     .await
             }
             // The end of a call that never got so far as to ring here is no news.
-            Delivery::Notice { call, .. } if !self.calls.contains_key(&call) => Ok(()),
+            Delivery::Notice { call, .. } if !self.calls.has(&call) => Ok(()),
             Delivery::Notice { call, notice } => {
                 let ended = matches!(notice, Notice::Ended { .. });
                 let answer = matches!(notice, Notice::Answer { .. });
@@ -398,6 +421,7 @@ impl Session {
                 }
                 Ok(())
             }
+            Delivery::Probe => Ok(()),
             Delivery::Message(notice) => {
                 self.connection.write(&message_to_page(None, notice)).await
             }
@@ -469,14 +493,14 @@ impl Session {
             Over::TokenExpired => EndReason::TokenExpired,
             Over::Gone | Over::Close(..) => EndReason::SignalingLost,
         };
-        for handle in self.calls.values() {
+        for handle in self.calls.handles() {
             let _ = handle.end(Command::LosePage { socket, reason });
         }
         match over {
             Over::Gone => {}
             Over::Close(reason, code) => self.connection.close(reason, code).await,
             Over::TokenExpired => {
-                for call in std::mem::take(&mut self.calls).into_keys() {
+                for call in std::mem::take(&mut self.calls).into_names() {
                     let ended = Notice::Ended {
                         reason,
                         status: None,

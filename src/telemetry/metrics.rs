@@ -56,6 +56,12 @@ const METRICS: &[Metric] = &[
         labels: &[("direction", DIRECTIONS), ("reason", EndReasons)],
     },
     Metric {
+        name: "trunkline_ringing_limited_total",
+        kind: Counter,
+        help: "Incoming calls refused with 486 because each client of the user has as many calls as it may",
+        labels: &[],
+    },
+    Metric {
         name: "trunkline_calls_open",
         kind: Gauge,
         help: "Calls open now",

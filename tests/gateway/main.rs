@@ -42,6 +42,7 @@ mod lost_connection;
 mod media_silence;
 mod network_errors;
 mod registration;
+mod ringing_limits;
 mod secure_sip;
 mod session_end;
 mod set_up_time;

@@ -1,0 +1,251 @@
+//! The connections that hear of a call, and those that ring when one of the first is lost.
+
+use std::collections::VecDeque;
+
+use super::EndReason;
+use super::directory::{Delivery, SocketSender};
+use super::endpoint::{ClientEndpoint, IncomingLimits, IncomingPlace};
+use super::message::{Notice, SocketId};
+
+/// Connections of one user that ring at once; further ones ring when one of these is lost.
+pub(super) const MOST_RINGING: usize = 16;
+
+/// One connection that hears of the call.
+#[derive(Debug)]
+struct Listener {
+    id: SocketId,
+    sender: SocketSender,
+    /// Of incoming calls.
+    place: Option<IncomingPlace>,
+}
+
+/// The connections that hear of the call.
+#[derive(Debug)]
+pub(super) struct Audience {
+    /// The call's name towards the clients.
+    pub call: String,
+    listeners: Vec<Listener>,
+    waiting: VecDeque<ClientEndpoint>,
+    limits: IncomingLimits,
+    /// What the waiting ones are told when their turn comes.
+    incoming: Option<Delivery>,
+}
+
+impl Audience {
+    /// Of a call that a client makes.
+    pub fn outgoing(call: String, id: SocketId, sender: SocketSender) -> Self {
+        Audience {
+            call,
+            listeners: vec![Listener {
+                id,
+                sender,
+                place: None,
+            }],
+            waiting: VecDeque::new(),
+            limits: IncomingLimits {
+                ringing: 0,
+                answered: 0,
+            },
+            incoming: None,
+        }
+    }
+
+    /// Of a call to a user with `connections`, in the order in which they are to ring; the call is
+    /// named later. None where each has as many calls as it may.
+    pub fn incoming(connections: Vec<ClientEndpoint>, limits: IncomingLimits) -> Option<Self> {
+        let mut audience = Audience {
+            call: String::new(),
+            listeners: Vec::new(),
+            waiting: connections.into(),
+            limits,
+            incoming: None,
+        };
+        while audience.listeners.len() < MOST_RINGING && audience.admit_next() {}
+        for connection in &audience.waiting {
+            // One that is behind with its events is alive, or ends by itself.
+            let _ = connection.sender.try_send(Delivery::Probe);
+        }
+        (!audience.listeners.is_empty()).then_some(audience)
+    }
+
+    /// The next waiting connection with a place for the call.
+    fn admit_next(&mut self) -> bool {
+        while let Some(connection) = self.waiting.pop_front() {
+            if let Some(place) = connection.state.ring(self.limits) {
+                self.listeners.push(Listener {
+                    id: connection.id,
+                    sender: connection.sender,
+                    place: Some(place),
+                });
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether no connection hears of the call.
+    pub fn is_empty(&self) -> bool {
+        self.listeners.is_empty()
+    }
+
+    pub fn has(&self, id: SocketId) -> bool {
+        self.listeners.iter().any(|listener| listener.id == id)
+    }
+
+    /// Whether `id` is the only one that hears of the call.
+    pub fn has_only(&self, id: SocketId) -> bool {
+        self.listeners.iter().all(|listener| listener.id == id)
+    }
+
+    /// Tells all. A connection that does not take what it is told is dropped: it is gone, or too
+    /// slow to be of use.
+    pub fn tell(&mut self, delivery: &Delivery) {
+        if matches!(delivery, Delivery::Begin { .. }) {
+            self.incoming = Some(delivery.clone());
+        }
+        self.listeners
+            .retain(|listener| listener.sender.try_send(delivery.clone()).is_ok());
+        self.ring_next();
+    }
+
+    /// A connection has gone: where the call still rings the next one does.
+    pub fn lose(&mut self, id: SocketId) {
+        self.listeners.retain(|listener| listener.id != id);
+        self.ring_next();
+    }
+
+    fn ring_next(&mut self) {
+        let Some(incoming) = self.incoming.clone() else {
+            return;
+        };
+        while self.listeners.len() < MOST_RINGING && self.admit_next() {
+            let told = self
+                .listeners
+                .last()
+                .is_some_and(|listener| listener.sender.try_send(incoming.clone()).is_ok());
+            if !told {
+                self.listeners.pop();
+            }
+        }
+    }
+
+    /// A connection leaves the call to the others; it is told that the call has ended there.
+    pub fn dismiss(&mut self, id: SocketId, reason: EndReason) {
+        let ended = self.ended(reason);
+        self.listeners.retain(|listener| {
+            let stays = listener.id != id;
+            if !stays {
+                // It asked for it; what it does not read is its own loss.
+                let _ = listener.sender.try_send(ended.clone());
+            }
+            stays
+        });
+    }
+
+    /// One connection has taken the call: the others stop ringing.
+    pub fn keep(&mut self, id: SocketId) {
+        self.waiting.clear();
+        self.incoming = None;
+        let elsewhere = self.ended(EndReason::AnsweredElsewhere);
+        self.listeners.retain_mut(|listener| {
+            let keeps = listener.id == id;
+            match (&mut listener.place, keeps) {
+                (Some(place), true) => place.answer(),
+                (None, true) => {}
+                // A full queue is that connection's loss: it has nothing of this call to lose.
+                (_, false) => drop(listener.sender.try_send(elsewhere.clone())),
+            }
+            keeps
+        });
+    }
+
+    fn ended(&self, reason: EndReason) -> Delivery {
+        Delivery::Notice {
+            call: self.call.clone(),
+            notice: Notice::Ended {
+                reason,
+                status: None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const LIMITS: IncomingLimits = IncomingLimits {
+        ringing: 1,
+        answered: 1,
+    };
+
+    type Events = mpsc::Receiver<Delivery>;
+
+    fn connections(count: u64) -> (Vec<ClientEndpoint>, Vec<Events>) {
+        let one = |id| {
+            let (sender, events) = mpsc::channel(8);
+            (ClientEndpoint::new(SocketId(id), sender), events)
+        };
+        (1..=count).map(one).unzip()
+    }
+
+    /// Stands for the first event, which only a call's task can make.
+    fn announce(audience: &mut Audience) {
+        audience.call = "in-1".to_owned();
+        let ringing = audience.ended(EndReason::Busy);
+        audience.incoming = Some(ringing.clone());
+        audience.tell(&ringing);
+    }
+
+    #[test]
+    fn seventeenth_connection_is_probed_and_rings_when_one_is_lost() {
+        let (connections, mut events) = connections(18);
+        let mut audience = Audience::incoming(connections, LIMITS).expect("they ring");
+        announce(&mut audience);
+        assert!(matches!(events[15].try_recv(), Ok(Delivery::Notice { .. })));
+        assert!(matches!(events[16].try_recv(), Ok(Delivery::Probe)));
+        assert!(events[16].try_recv().is_err(), "it does not ring yet");
+        audience.lose(SocketId(3));
+        assert!(matches!(events[16].try_recv(), Ok(Delivery::Notice { .. })));
+        assert!(audience.has(SocketId(17)) && !audience.has(SocketId(18)));
+    }
+
+    #[test]
+    fn waiting_connection_does_not_ring_after_the_answer() {
+        let (connections, mut events) = connections(17);
+        let mut audience = Audience::incoming(connections, LIMITS).expect("they ring");
+        announce(&mut audience);
+        audience.keep(SocketId(2));
+        audience.lose(SocketId(1));
+        assert!(matches!(events[16].try_recv(), Ok(Delivery::Probe)));
+        assert!(events[16].try_recv().is_err());
+        assert!(audience.has_only(SocketId(2)));
+    }
+
+    #[test]
+    fn connection_with_its_calls_is_passed_over() {
+        let (connections, _events) = connections(2);
+        let busy = connections[0].state.ring(LIMITS).expect("it rings");
+        let audience = Audience::incoming(connections.clone(), LIMITS).expect("one rings");
+        assert!(!audience.has(SocketId(1)) && audience.has(SocketId(2)));
+        assert!(Audience::incoming(connections.clone(), LIMITS).is_none());
+        drop((busy, audience));
+        let audience = Audience::incoming(connections, LIMITS).expect("both are free");
+        assert!(audience.has(SocketId(1)) && audience.has(SocketId(2)));
+    }
+
+    #[test]
+    fn answer_and_refusal_give_places_back() {
+        let (connections, _events) = connections(3);
+        let mut audience = Audience::incoming(connections.clone(), LIMITS).expect("they ring");
+        announce(&mut audience);
+        audience.dismiss(SocketId(1), EndReason::Busy);
+        audience.keep(SocketId(2));
+        let free = |at: usize| connections[at].state.ring(LIMITS).is_some();
+        assert!(free(0) && !free(1) && free(2));
+        drop(audience);
+        assert!(free(1));
+    }
+}
