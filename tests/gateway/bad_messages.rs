@@ -152,6 +152,36 @@ async fn more_than_a_hundred_messages_a_second_close_the_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pings_and_binary_frames_count_as_messages() {
+    let world = World::start().await;
+    let frames = [
+        Message::Ping(vec![7; 8].into()),
+        Message::Pong(vec![7; 8].into()),
+        Message::Binary(vec![7; 8].into()),
+    ];
+    for frame in frames {
+        let before = world.counter(REFUSED, &[("code", "rate-limited")]).await;
+        let mut page = world.page("mallory").await;
+        for _ in 0..1_000 {
+            if page.send(frame.clone()).await.is_err() {
+                break;
+            }
+        }
+        let error = loop {
+            let message = page.next().await;
+            if message["code"] != "bad-message" {
+                break message;
+            }
+        };
+        assert_eq!(error["code"], "rate-limited", "{frame:?}: {error}");
+        page.hear_goodbye("error").await;
+        world
+            .counted(REFUSED, &[("code", "rate-limited")], before, 1.0)
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_of_ten_megabytes_is_refused_and_the_socket_closed() {
     let mut world = World::start().await;
     let talk = world.call_out(Coding::Opus).await;

@@ -204,6 +204,31 @@ mod tests {
     }
 
     #[test]
+    fn redirect_hosts_are_names_and_addresses_alone() {
+        let hosts = |written: &[&str]| {
+            let trunk = settings::Trunk {
+                redirect_hosts: written.iter().map(|&host| host.to_owned()).collect(),
+                ..settings::Trunk::default()
+            };
+            redirect_hosts(3, &trunk)
+        };
+        let usable = ["pbx.example", "edge_2.example", "192.0.2.7", "2001:db8::7"];
+        assert_eq!(hosts(&usable).expect("usable"), usable);
+        for wrong in [
+            "",
+            "192.0.2.7:5060",
+            "sip:pbx.example",
+            "a b",
+            "*.example",
+            "a\r\nb",
+        ] {
+            let error = hosts(&["pbx.example", wrong]).expect_err("unusable");
+            let error = error.to_string();
+            assert!(error.contains("trunk[3].redirect_hosts"), "{error}");
+        }
+    }
+
+    #[test]
     fn networks_are_told_to_trusted_trunks_only_and_pages_may_say_what_is_passed() {
         for value in ["pass", "icid-generated-at=192.0.2.1"] {
             let untrusted = refused(|trunk| trunk.charging_vector = value.to_owned());

@@ -25,6 +25,7 @@ mod multipart;
 mod must_get_right;
 mod network_headers;
 mod numbers;
+mod odd_uris;
 mod origins;
 mod own_address;
 mod probed_by_default;

@@ -1,0 +1,158 @@
+//! Dialogs whose URIs no grammar allows, or that lead nowhere: each ACK, PRACK and BYE goes out, its
+//! URI as it came (RFC 3261 section 12.2.1.1).
+
+use super::wire::*;
+use crate::sip::*;
+
+/// The next request of that method, its URI and where it goes to.
+fn sent(wire: &mut Wire, method: &str) -> (String, String, Request) {
+    loop {
+        let transmit = wire.agent.poll_transmit().expect("something is sent");
+        let text = String::from_utf8(transmit.bytes.to_vec()).expect("text");
+        let Some(rest) = text.strip_prefix(&format!("{method} ")) else {
+            continue;
+        };
+        let (uri, _) = rest.split_once(" SIP/2.0").expect("a request line");
+        let uri = uri.to_owned();
+        let received = Message::read(&transmit.bytes).expect("we write readable messages");
+        let Message::Request(request) = received.message else {
+            panic!("a request: {text}");
+        };
+        return (uri, transmit.flow.remote.to_string(), request);
+    }
+}
+
+const AUDIO: &str = "Content-Type: application/sdp\r\n";
+
+#[test]
+fn contact_out_of_grammar_is_kept_byte_for_byte_by_ack_and_bye() {
+    for (contact, destination) in [
+        ("sip:6#00@192.0.2.7:5070", "192.0.2.7:5070"),
+        ("sip:a|b@192.0.2.7", "192.0.2.7:5060"),
+        ("sip:u:p:q@192.0.2.7:5070", "192.0.2.7:5070"),
+        ("sip:100%zz@192.0.2.7", "192.0.2.7:5060"),
+        ("sip:6 00@192.0.2.7", "192.0.2.7:5060"),
+        ("sip:600@192.0.2.7:", "192.0.2.7:5060"),
+        (
+            "sip:600@192.0.2.7;Transport=UDP;x=\"a<b\"",
+            "192.0.2.7:5060",
+        ),
+        ("sip:600@unknown.invalid;MADDR=192.0.2.9", "192.0.2.9:5060"),
+        ("sip:600@192.0.2.7;ob;+sip.x=%%;=", "192.0.2.7:5060"),
+        ("SIP:600@192.0.2.7", "192.0.2.7:5060"),
+    ] {
+        let mut wire = Wire::new(trunk("pbx"));
+        let (leg, invite) = wire.call();
+        let extra = format!("Contact: <{contact}>\r\n{AUDIO}");
+        wire.answer_with(&invite, 200, "b1", &extra, SDP);
+        let (uri, remote, _) = sent(&mut wire, "ACK");
+        assert_eq!((uri.as_str(), remote.as_str()), (contact, destination));
+        wire.command(leg, Command::Hangup { cause: None });
+        let (uri, remote, bye) = sent(&mut wire, "BYE");
+        assert_eq!((uri.as_str(), remote.as_str()), (contact, destination));
+        wire.answer(&bye, 200, "b1", "");
+        assert_eq!(wire.agent.legs(), 0, "{contact}");
+    }
+}
+
+#[test]
+fn record_route_out_of_grammar_is_routed_by_its_host_and_kept() {
+    for (route, destination) in [
+        ("sip:p|1@192.0.2.8:5080;lr", "192.0.2.8:5080"),
+        ("sip:192.0.2.8;LR;ftag=a#b", "192.0.2.8:5060"),
+        ("sip:192.0.2.8:;lr=on;did=x.%1", "192.0.2.8:5060"),
+        ("sip:edge_1.invalid;lr;maddr=192.0.2.8", "192.0.2.8:5060"),
+    ] {
+        let mut wire = Wire::new(trunk("pbx"));
+        let (leg, invite) = wire.call();
+        let extra = format!("Record-Route: <{route}>\r\n{OK_EXTRA}");
+        wire.answer_with(&invite, 200, "b1", &extra, SDP);
+        for method in ["ACK", "BYE"] {
+            let (uri, remote, request) = sent(&mut wire, method);
+            assert_eq!(uri, "sip:600@192.0.2.2:5060", "{route}");
+            assert_eq!(remote, destination, "{route}");
+            assert_eq!(value(&request.headers, "Route"), format!("<{route}>"));
+            if method == "ACK" {
+                wire.command(leg, Command::Hangup { cause: None });
+            }
+        }
+    }
+}
+
+#[test]
+fn prack_goes_to_a_contact_out_of_grammar() {
+    for contact in [
+        "sip:6#00@192.0.2.7",
+        "sip:a:b:c@192.0.2.7",
+        "sip:6|0@192.0.2.7",
+    ] {
+        let mut wire = Wire::new(trunk("pbx"));
+        let (_, invite) = wire.call();
+        let extra = format!("Contact: <{contact}>\r\nRequire: 100rel\r\nRSeq: 7\r\n");
+        wire.answer(&invite, 180, "b1", &extra);
+        let (uri, remote, prack) = sent(&mut wire, "PRACK");
+        assert_eq!((uri.as_str(), remote.as_str()), (contact, "192.0.2.7:5060"));
+        assert_eq!(value(&prack.headers, "RAck"), "7 1 INVITE");
+    }
+}
+
+#[test]
+fn contact_that_leads_nowhere_has_requests_go_where_the_last_message_came_from() {
+    for contact in [
+        "tel:+4930123",
+        "sip:600@host_of_no_dns",
+        "sip:",
+        "urn:service:sos",
+        "sip:600@[fe80::1%eth0",
+    ] {
+        let mut wire = Wire::new(trunk("pbx"));
+        let (leg, invite) = wire.call();
+        let extra = format!("Contact: <{contact}>\r\n{AUDIO}");
+        wire.answer_with(&invite, 200, "b1", &extra, SDP);
+        unresolved(&mut wire);
+        let (uri, remote, _) = sent(&mut wire, "ACK");
+        assert_eq!((uri.as_str(), remote.as_str()), (contact, PEER));
+        wire.command(leg, Command::Hangup { cause: None });
+        unresolved(&mut wire);
+        let (uri, remote, _) = sent(&mut wire, "BYE");
+        assert_eq!((uri.as_str(), remote.as_str()), (contact, PEER));
+    }
+}
+
+/// No name that is asked for exists.
+fn unresolved(wire: &mut Wire) {
+    let none = Answer::Failed {
+        why: "no such name".to_owned(),
+    };
+    while let Some(happening) = wire.agent.poll_event() {
+        if let Happening::Resolve { question } = happening {
+            wire.agent
+                .handle_resolved(&question, none.clone(), wire.now);
+        }
+    }
+}
+
+#[test]
+fn response_with_the_sent_by_of_another_is_dropped() {
+    for (ours, theirs) in [
+        ("192.0.2.1:5060", "192.0.2.66:5060"),
+        ("192.0.2.1:5060", "192.0.2.1:5090"),
+        ("192.0.2.1:5060", "pbx.example:5060"),
+    ] {
+        let mut wire = Wire::new(trunk("pbx"));
+        let (_, invite) = wire.call();
+        let text = |status| {
+            let response = invite.respond(status, None, Some("b1"));
+            String::from_utf8(response.write().to_vec()).expect("text")
+        };
+        let foreign = text(486).replacen(ours, theirs, 1);
+        assert_ne!(foreign, text(486), "our Via has {ours}");
+        wire.receive(&foreign);
+        assert_eq!(wire.rejections(), ["response_sent_by"], "{theirs}");
+        wire.quiet();
+        // The real one still counts.
+        wire.receive(&text(486));
+        wire.sent_request("ACK");
+        assert!(wire.event().is_some());
+    }
+}
