@@ -209,9 +209,19 @@ impl Call {
             (state @ State::Established(_), Command::SendDigits { digits, duration })
                 if self.rules.digits != DigitsBy::Media =>
             {
-                for digit in digits.chars() {
-                    if let Some((content_type, body)) = self.rules.digits.info(digit, duration) {
-                        self.push(Action::SendInfo { content_type, body });
+                if digits.contains(',') {
+                    self.notify(Notice::Refused {
+                        code: "dtmf-refused",
+                        message: "digits go to this trunk by INFO, without pauses: send what is \
+                                  after a comma in a message of its own"
+                            .to_owned(),
+                    });
+                } else {
+                    for digit in digits.chars() {
+                        if let Some((content_type, body)) = self.rules.digits.info(digit, duration)
+                        {
+                            self.push(Action::SendInfo { content_type, body });
+                        }
                     }
                 }
                 Step::Stay(state)
@@ -291,6 +301,13 @@ impl Call {
                 if from == Side::Pbx {
                     self.notify(Notice::Digit { digit, duration });
                 }
+                Step::Stay(state)
+            }
+            (state, Event::DigitsRefused { message }) => {
+                self.notify(Notice::Refused {
+                    code: "dtmf-refused",
+                    message,
+                });
                 Step::Stay(state)
             }
             (state, Event::TextReceived { text }) => {

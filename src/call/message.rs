@@ -238,6 +238,11 @@ pub enum Event {
         /// How long it was pressed.
         duration: Duration,
     },
+    /// Digits that were to be sent are not: none of that message.
+    DigitsRefused {
+        /// Why, for people.
+        message: String,
+    },
     /// A side that should send has been without audio for 3 s, or sends again.
     AudioChanged {
         /// Which side.

@@ -130,12 +130,14 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
         media::MediaEvent::Statistics(statistics) => {
             Event::Measured(Box::new(quality(&statistics)))
         }
+        media::MediaEvent::DigitsRefused(error) => Event::DigitsRefused {
+            message: error.to_string(),
+        },
         media::MediaEvent::Closed { .. } => Event::MediaLost,
         media::MediaEvent::FirstAudio { from } => Event::AudioBegan {
             from: side_of(from),
         },
         media::MediaEvent::Silent { .. }
-        | media::MediaEvent::DigitsRefused(_)
         | media::MediaEvent::UnexpectedSource { .. }
         | media::MediaEvent::UnexpectedSourceHeard { .. }
         | media::MediaEvent::RemoteLatched { .. } => return None,

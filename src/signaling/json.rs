@@ -67,7 +67,7 @@ pub enum FromPage {
     Dtmf {
         /// Which call.
         call: String,
-        /// Of 0-9, *, # and A-D.
+        /// Of 0-9, *, # and A-D; a comma is a pause.
         digits: String,
         /// Milliseconds each; 100 where absent.
         duration: Option<u32>,

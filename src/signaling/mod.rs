@@ -9,6 +9,7 @@ mod attempts;
 mod authentication;
 mod calls;
 mod connection;
+mod digits;
 mod door;
 mod error;
 mod forwarded;

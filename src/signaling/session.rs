@@ -13,6 +13,7 @@ use super::attempts::Refused;
 use super::authentication::authenticate;
 use super::calls::CallBook;
 use super::connection::{Connection, Over};
+use super::digits::are_digits;
 use super::door::{Admitted, Door};
 use super::forwarded::Client;
 use super::json::{FromPage, Rejection, ToPage, VERSION};
@@ -35,9 +36,6 @@ const TEXTS_PER_SECOND: u32 = 5;
 
 /// Milliseconds of a digit that does not say.
 const DIGIT_DURATION: u32 = 100;
-
-/// Digits of one message.
-const MOST_DIGITS: usize = 64;
 
 struct Session {
     connection: Connection,
@@ -204,10 +202,9 @@ impl Session {
                 duration,
             } => {
                 let duration = duration.unwrap_or(DIGIT_DURATION);
-                let known = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D' | 'a'..='d');
-                let few = (1..=MOST_DIGITS).contains(&digits.chars().count());
-                if !few || !digits.chars().all(known) || !(40..=6_000).contains(&duration) {
-                    let text = "dtmf takes 1 to 64 digits of 0-9*#A-D, and 40 to 6000 milliseconds";
+                if !are_digits(&digits) || !(40..=6_000).contains(&duration) {
+                    let text = "dtmf takes 1 to 64 digits of 0-9*#A-D with up to 10 commas \
+                                (2 seconds of pause each), and 40 to 6000 milliseconds";
                     return self
                         .connection
                         .refuse("bad-message", text, Some(call))

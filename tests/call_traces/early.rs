@@ -248,7 +248,29 @@ fn digits_go_out_as_the_trunk_wants_them() {
             body: body.to_owned(),
         };
         assert_eq!(actions.last(), Some(&last));
+        // INFO has no pauses.
+        let actions = trace.asked(Command::SendDigits {
+            digits: "5,#".to_owned(),
+            duration: Duration::from_millis(120),
+        });
+        assert!(
+            matches!(&actions[..], [Action::Notify(Notice::Refused { code, .. })] if *code == "dtmf-refused"),
+            "{actions:?}"
+        );
     }
+}
+
+#[test]
+fn digits_that_the_media_refuses_are_told_to_the_page() {
+    let mut trace = Trace::established();
+    let actions = trace.happens(Event::DigitsRefused {
+        message: "65 digits would wait".to_owned(),
+    });
+    let refused = Notice::Refused {
+        code: "dtmf-refused",
+        message: "65 digits would wait".to_owned(),
+    };
+    assert!(told(&actions, &refused));
 }
 
 #[test]

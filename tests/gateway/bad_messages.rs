@@ -48,6 +48,10 @@ async fn malformed_messages_are_refused_one_by_one() {
             "bad-message",
         ),
         (
+            r#"{"type": "dtmf", "call": "c1", "digits": "1,,,,,,,,,,,2"}"#,
+            "bad-message",
+        ),
+        (
             r#"{"type": "dtmf", "call": "c1", "digits": "1", "duration": 9999}"#,
             "bad-message",
         ),

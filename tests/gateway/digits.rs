@@ -53,6 +53,21 @@ async fn digits_cross_a_call_that_is_passed_through() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comma_is_a_pause_and_more_digits_than_can_wait_are_refused() {
+    let mut world = World::start().await;
+    let mut talk = world.call_out(Coding::Opus).await;
+    talk.witness();
+    let dtmf =
+        |digits: &str| json!({"type": "dtmf", "call": "c1", "digits": digits, "duration": 40});
+    talk.page.say(dtmf("4,7")).await;
+    talk.telephone.ear.hears_keys("47").await;
+    talk.page.say(dtmf(&"1".repeat(60))).await;
+    talk.page.say(dtmf(&"2".repeat(60))).await;
+    talk.page.hear_error("dtmf-refused").await;
+    talk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn digits_come_by_info_too() {
     let mut world = World::start().await;
     let mut talk = world.call_out(Coding::Opus).await;

@@ -25,7 +25,7 @@ const ALONE = [
   // PESQ
   "asterisk_calls_the_page", "chromium_calls_asterisk", "chromium_opus_trunk", "chromium_pcmu", "equipment", "loss", "srtp_speech",
   // milliseconds
-  "digits", "digits_as_tones", "port_change", "set_up_time",
+  "digits", "digits_as_tones", "keys_in_full", "port_change", "set_up_time",
 ];
 /**
  * Long and mostly waiting: all of them beside each other, and before the rest. Each begins a browser

@@ -45,6 +45,7 @@ const ERRORS = {
   "unknown-call": "The gateway does not know this call any more.",
   "duplicate-call": "This call exists already.",
   "bad-state": "That is not possible at this moment of the call.",
+  "dtmf-refused": "The digits were not sent: too many at once, or the call is on hold.",
   "hold-refused": "The phone system refused to change the hold.",
   "too-many-calls": "You have too many calls at once.",
   "unsupported-version": "This page is too old or too new for the gateway. Reload it.",

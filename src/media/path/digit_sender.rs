@@ -66,9 +66,13 @@ enum State {
         quiet: Duration,
         next: Instant,
     },
-    /// Nothing is sent for a while.
+    /// No digit is sent for a while.
     Pause {
         until: Instant,
+        /// When silence as audio separates the key before from one that waits.
+        separate: Option<Instant>,
+        /// A comma: long enough for the source's audio to go on.
+        comma: bool,
     },
 }
 
@@ -160,6 +164,7 @@ impl DigitSender {
     /// Whether digits are being sent: audio is held back until they are done.
     pub(super) fn is_busy(&self) -> bool {
         match self.state {
+            State::Pause { comma: true, .. } => false,
             State::Idle | State::Pause { .. } => !self.queue.is_empty(),
             State::Event { .. } | State::Tone { .. } => true,
         }
@@ -175,7 +180,9 @@ impl DigitSender {
         match self.state {
             State::Idle => None,
             State::Event { next, .. } | State::Tone { next, .. } => Some(next),
-            State::Pause { until } => (!self.queue.is_empty()).then_some(until),
+            State::Pause {
+                until, separate, ..
+            } => (!self.queue.is_empty()).then_some(separate.unwrap_or(until)),
         }
     }
 
@@ -190,7 +197,15 @@ impl DigitSender {
                     };
                     self.begin(queued, now, events, output);
                 }
-                State::Pause { until } if *until <= now => self.state = State::Idle,
+                State::Pause {
+                    until, separate, ..
+                } if !self.queue.is_empty() && separate.is_some_and(|at| at <= now) => {
+                    *separate = None;
+                    if output.separate_events(now) {
+                        *until = (*until).max(now + output.packet_time());
+                    }
+                }
+                State::Pause { until, .. } if *until <= now => self.state = State::Idle,
                 State::Event { next, .. } | State::Tone { next, .. } if *next <= now => {
                     made += 1;
                     if made > CATCH_UP {
@@ -212,11 +227,23 @@ impl DigitSender {
         output: &mut Output,
     ) {
         let Some(digit) = queued.digit else {
-            let until = now + queued.length.unwrap_or(COMMA);
-            self.state = State::Pause { until };
+            self.state = State::Pause {
+                until: now + queued.length.unwrap_or(COMMA),
+                separate: None,
+                comma: true,
+            };
             return;
         };
         output.flush(now);
+        if events.is_some() && output.separate_events(now) {
+            self.queue.push_front(queued);
+            self.state = State::Pause {
+                until: now + output.packet_time(),
+                separate: None,
+                comma: false,
+            };
+            return;
+        }
         let timestamp = output.timeline().digits_begin(now);
         let event = event_of_digit(digit);
         self.state = match (events, queued.length, event, digit_frequencies(digit)) {
@@ -272,7 +299,12 @@ impl DigitSender {
                     // The pause runs from the end of the key, not from its last report.
                     let reported = step * u32::from(ENDS - 1);
                     let until = *next + pause.saturating_sub(reported);
-                    self.state = State::Pause { until };
+                    let separate = until.checked_sub(step).unwrap_or(*next).max(*next);
+                    self.state = State::Pause {
+                        until: until.max(separate + step),
+                        separate: Some(separate),
+                        comma: false,
+                    };
                 }
             }
             State::Tone {

@@ -67,6 +67,8 @@ pub(super) struct Output {
     filled: i64,
     outbox: Outbox,
     sent: Sent,
+    /// The packet sent last was of a telephone event.
+    after_event: bool,
     loss: f32,
     opus_complexity: u8,
 }
@@ -86,6 +88,7 @@ impl Output {
             filled: 0,
             outbox: Outbox::new(),
             sent: Sent::default(),
+            after_event: false,
             loss: 0.0,
             opus_complexity: config.opus_complexity,
         };
@@ -348,6 +351,18 @@ impl Output {
         header.write(&mut packet);
         event.write(&mut packet);
         self.queue(packet);
+        self.after_event = true;
+    }
+
+    /// Sends one packet of silence where the last packet was of an event: two keys are never
+    /// without audio between them. There are receivers that take the first packet after another
+    /// payload type as the key, and nothing after it (baresip 1.1).
+    pub(super) fn separate_events(&mut self, now: Instant) -> bool {
+        let needed = self.after_event;
+        if needed {
+            self.send_silence(now);
+        }
+        needed
     }
 
     /// Sends one packet of `tone` at `timestamp`; returns the timestamp after it.
@@ -418,6 +433,7 @@ impl Output {
     }
 
     fn queue(&mut self, packet: Vec<u8>) {
+        self.after_event = false;
         self.sent.packets += 1;
         self.sent.octets += packet.len().saturating_sub(crate::rtp::HEADER_LENGTH) as u64;
         self.sent.overflow += u64::from(self.outbox.push(packet));

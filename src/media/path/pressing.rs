@@ -78,6 +78,7 @@ impl Path {
         now: Instant,
     ) -> EventStream {
         self.output.flush(now);
+        self.output.separate_events(now);
         let gap = self.gap_before(timestamp, clock_rate, now);
         let timeline = self.output.timeline();
         let begin = timeline.position().wrapping_add(gap as u32);

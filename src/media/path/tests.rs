@@ -5,6 +5,7 @@ mod digits;
 mod inband;
 mod loss;
 mod robustness;
+mod separate_keys;
 mod stream;
 mod support;
 mod transcoding;

@@ -56,6 +56,7 @@ export class Baresip {
     rmSync(phone.outside, { recursive: true, force: true });
     mkdirSync(phone.outside, { recursive: true });
     const rtp = 33000 + 200 * number;
+    phone.rtpPorts = [rtp, rtp + 100];
     if (certificates) {
       const own = certificates.sign("phone.test", host);
       writeFileSync(join(phone.outside, "own.pem"), Buffer.concat([own.certificate, own.key].map((file) => readFileSync(file))));
@@ -114,6 +115,21 @@ export class Baresip {
     }
   }
 
+  /** From now on keeps the keys that the phone hears, for `digits`. A command ends that. */
+  async keepDigits() {
+    await this.listener?.stop("SIGKILL");
+    this.listener = new Process(this.network.inside(this.network.pbx, process.execPath, "-e", `
+      const socket = require("node:net").connect(${this.controlPort}, "127.0.0.1", () => console.log("listening"));
+      socket.on("data", (data) => process.stdout.write(data));
+    `));
+    await this.listener.says(/listening/);
+  }
+
+  /** The keys that it heard since then. */
+  digits() {
+    return [...this.listener.output.matchAll(/\{[^{}]*"type":"CALL_DTMF_START"[^{}]*\}/g)].map(([text]) => JSON.parse(text).param).join("");
+  }
+
   /** Waits until the phone hears that frequency (Hz), or hears it no longer, in mid-call. */
   hears(frequency, wanted = true, milliseconds = 8000) {
     return untilHeard(listening(() => this.#newestRecording(), frequency), frequency, wanted, milliseconds);
@@ -136,6 +152,7 @@ export class Baresip {
   }
 
   async stop() {
+    await this.listener?.stop("SIGKILL");
     await this.process.stop();
     rmSync(this.outside, { recursive: true, force: true });
   }

@@ -14,6 +14,7 @@ import { Kamailio } from "./kamailio.mjs";
 import { Linphone } from "./linphone.mjs";
 import { Network, addresses } from "./network.mjs";
 import { sipp } from "./sipp.mjs";
+import { TelephoneEvents } from "./telephone_events.mjs";
 
 /** Everything a behaviour can have. Each is started at most once a file, except browsers. */
 class World {
@@ -57,6 +58,11 @@ class World {
 
   linphone(options) {
     return this.#only("linphone", () => Linphone.start(this.place, options));
+  }
+
+  /** What is told of keys on the wire to the PBX and the phones. */
+  telephoneEvents() {
+    return this.#only("telephoneEvents", () => TelephoneEvents.start(this.place));
   }
 
   /** A name server that knows those records. */

@@ -10,6 +10,8 @@ import { listening, untilHeard } from "./recording.mjs";
 /** What it says, in Hz. */
 export const LINPHONE_TONE = 860;
 
+const RTP_PORT = 34000;
+
 export class Linphone {
   /**
    * @param {object} place { roots, id, network, logs }
@@ -19,6 +21,7 @@ export class Linphone {
    */
   static async start(place, { registrar, user = "5001", transport = "udp", srtp = false, authority } = {}) {
     const phone = new Linphone();
+    phone.rtpPorts = [RTP_PORT, RTP_PORT];
     const root = place.roots.bullseye;
     const inside = `/run/trunkline-interop/${place.id}-linphone`;
     phone.outside = join(root, inside);
@@ -35,7 +38,7 @@ export class Linphone {
       ...(srtp ? ["media_encryption=srtp", "media_encryption_mandatory=1"] : []),
       // It is called by address: the certificate bears that too, which this version does not look for.
       ...(authority ? [`root_ca=${inside}/ca.pem`, "verify_server_certs=1", "verify_server_cn=0"] : []),
-      "[rtp]", "audio_rtp_port=34000",
+      "[rtp]", `audio_rtp_port=${RTP_PORT}`,
       // Without a sound card this is what it says.
       "[sound]", `hold_music=${inside}/tone.wav`,
       "[net]", "dns_srv_enabled=0",
@@ -65,6 +68,11 @@ export class Linphone {
   hears(frequency) {
     const heard = join(this.outside, "heard.wav");
     return untilHeard(listening(() => (existsSync(heard) ? heard : undefined), frequency), frequency);
+  }
+
+  /** The keys that it heard since it started. */
+  digits() {
+    return [...this.process.output.matchAll(/Receiving tone (.) from/g)].map(([, digit]) => digit).join("");
   }
 
   call(uri) {

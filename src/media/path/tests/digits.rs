@@ -394,7 +394,8 @@ fn digits_of_our_own_are_events_with_pauses_and_three_ends() {
             .all(|pair| pair[1].wrapping_sub(pair[0]) == 180 * 8),
         "{begins:?}"
     );
-    // No audio between the first event and the last, and none of it out of place after.
+    // Between the keys one packet of silence each, no audio of the source, and none of it out of
+    // place after.
     let first = packets
         .iter()
         .position(|packet| packet.payload_type == EVENT_8);
@@ -402,11 +403,14 @@ fn digits_of_our_own_are_events_with_pauses_and_three_ends() {
         .iter()
         .rposition(|packet| packet.payload_type == EVENT_8);
     let (first, last) = (first.expect("events"), last.expect("events"));
-    assert!(
-        packets[first..=last]
-            .iter()
-            .all(|packet| packet.payload_type == EVENT_8)
-    );
+    let between: Vec<_> = packets[first..=last]
+        .iter()
+        .filter(|packet| packet.payload_type != EVENT_8)
+        .collect();
+    let silence = between
+        .iter()
+        .all(|packet| packet.payload.iter().all(|octet| *octet == 0xff));
+    assert!(between.len() == 2 && silence, "{between:?}");
     let after = packets[last + 1];
     assert!(after.marker);
     assert_eq!(after.timestamp.wrapping_sub(FIRST_TIMESTAMP) % 160, 0);
