@@ -548,10 +548,24 @@ fn what_does_not_fit_is_refused_and_the_call_goes_on() {
         ));
     }
     assert!(!trace.call.is_ended());
-    let quality = Box::new(Quality::default());
+}
+
+#[test]
+fn call_that_only_rings_has_no_statistics_and_early_media_has() {
+    let (mut trace, _) = Trace::outgoing(false, CHROMIUM_OFFER);
+    let quality = |packets_in| {
+        let mut quality = Box::<Quality>::default();
+        quality.pbx.packets_in = packets_in;
+        quality
+    };
+    let nothing_heard = trace.happens(Event::Measured(quality(0)));
+    assert!(nothing_heard.is_empty(), "{nothing_heard:?}");
+    let (mut rings, _) = Trace::incoming(None);
+    let actions = rings.happens(Event::Measured(quality(0)));
+    assert!(actions.is_empty(), "{actions:?}");
     assert!(told(
-        &trace.happens(Event::Measured(quality.clone())),
-        &Notice::Quality(quality)
+        &trace.happens(Event::Measured(quality(1))),
+        &Notice::Quality(quality(1))
     ));
 }
 
