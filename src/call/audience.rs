@@ -100,8 +100,18 @@ impl Audience {
     /// Tells all. A connection that does not take what it is told is dropped: it is gone, or too
     /// slow to be of use.
     pub fn tell(&mut self, delivery: &Delivery) {
-        if matches!(delivery, Delivery::Begin { .. }) {
-            self.incoming = Some(delivery.clone());
+        match delivery {
+            Delivery::Begin { .. } => self.incoming = Some(delivery.clone()),
+            // Who hears of the end may be called again at once.
+            Delivery::Notice {
+                notice: Notice::Ended { .. },
+                ..
+            } => {
+                for listener in &mut self.listeners {
+                    listener.place = None;
+                }
+            }
+            _ => {}
         }
         self.listeners
             .retain(|listener| listener.sender.try_send(delivery.clone()).is_ok());
@@ -132,9 +142,10 @@ impl Audience {
     /// A connection leaves the call to the others; it is told that the call has ended there.
     pub fn dismiss(&mut self, id: SocketId, reason: EndReason) {
         let ended = self.ended(reason);
-        self.listeners.retain(|listener| {
+        self.listeners.retain_mut(|listener| {
             let stays = listener.id != id;
             if !stays {
+                listener.place = None;
                 // It asked for it; what it does not read is its own loss.
                 let _ = listener.sender.try_send(ended.clone());
             }
@@ -153,7 +164,10 @@ impl Audience {
                 (Some(place), true) => place.answer(),
                 (None, true) => {}
                 // A full queue is that connection's loss: it has nothing of this call to lose.
-                (_, false) => drop(listener.sender.try_send(elsewhere.clone())),
+                (place, false) => {
+                    *place = None;
+                    drop(listener.sender.try_send(elsewhere.clone()));
+                }
             }
             keeps
         });
@@ -194,7 +208,13 @@ mod tests {
     /// Stands for the first event, which only a call's task can make.
     fn announce(audience: &mut Audience) {
         audience.call = "in-1".to_owned();
-        let ringing = audience.ended(EndReason::Busy);
+        let ringing = Delivery::Notice {
+            call: audience.call.clone(),
+            notice: Notice::Digit {
+                digit: '1',
+                duration: std::time::Duration::ZERO,
+            },
+        };
         audience.incoming = Some(ringing.clone());
         audience.tell(&ringing);
     }
@@ -245,7 +265,8 @@ mod tests {
         audience.keep(SocketId(2));
         let free = |at: usize| connections[at].state.ring(LIMITS).is_some();
         assert!(free(0) && !free(1) && free(2));
-        drop(audience);
-        assert!(free(1));
+        let ended = audience.ended(EndReason::HangupRemote);
+        audience.tell(&ended);
+        assert!(free(1), "before the call's task has ended");
     }
 }
