@@ -9,7 +9,7 @@ use super::Error;
 use super::forwarded::Client;
 use super::occupancy::Occupancy;
 use super::sign_in::{Credentials, SignIn, SignedIn};
-use super::throttle::{AttemptLimits, Subject, Throttle};
+use super::throttle::{Attempt, AttemptLimits, Subject, Throttle, Wait};
 
 /// Answers that are held back at a time, in all and of one source. Further ones leave at once.
 const MOST_HELD: usize = 2_048;
@@ -63,25 +63,22 @@ impl SignInAttempts {
         client: &Client,
     ) -> Result<SignedIn, Refused> {
         let user = credentials.user.as_deref().unwrap_or_default();
-        match &credentials.token {
+        let claimed;
+        let subject = match &credentials.token {
             Some(token) => {
-                let tokens = sign_in.tokens.as_ref();
-                let claimed = tokens.and_then(|tokens| tokens.claimed_user(token.reveal()));
-                let subject = Subject::Token(claimed.as_deref().unwrap_or_default());
-                self.try_as(subject, sign_in, credentials, client)
+                claimed = sign_in.claimed_user(token.reveal());
+                Subject::Token(claimed.as_deref().unwrap_or_default())
             }
-            None if credentials.password.is_some() => {
-                self.try_as(Subject::Password(user), sign_in, credentials, client)
-            }
-            None => {
-                let guest = sign_in.identify(credentials, rand::random(), SystemTime::now());
-                guest.map_err(|error| Refused {
-                    error,
-                    is_news: true,
-                    is_guess: false,
-                })
-            }
-        }
+            None if credentials.password.is_some() => Subject::Password(user),
+            None => return self.identify_guest(sign_in, credentials, client),
+        };
+        let address = client.address.ip();
+        let mut throttle = self.throttle();
+        let attempt = throttle.attempt(subject, address, client.is_proxy, Instant::now());
+        drop(throttle);
+        let (attempt, signed_in) = self.look_at(attempt, sign_in, credentials)?;
+        self.throttle().succeeded(attempt);
+        Ok(signed_in)
     }
 
     /// The same for a token in the session of `user`.
@@ -92,7 +89,15 @@ impl SignInAttempts {
         user: &str,
         client: &Client,
     ) -> Result<SignedIn, Refused> {
-        let found = self.try_as(Subject::Token(user), sign_in, credentials, client)?;
+        let token = credentials.token.as_ref();
+        let claimed = token.and_then(|token| sign_in.claimed_user(token.reveal()));
+        let claimed = claimed.unwrap_or_default();
+        let address = client.address.ip();
+        let mut throttle = self.throttle();
+        let attempt = throttle.renewal(user, &claimed, address, client.is_proxy, Instant::now());
+        drop(throttle);
+        let (attempt, found) = self.look_at(attempt, sign_in, credentials)?;
+        self.throttle().was_no_guess(attempt);
         if found.identity.user == user {
             return Ok(found);
         }
@@ -104,30 +109,50 @@ impl SignInAttempts {
         })
     }
 
-    fn try_as(
+    /// A guest, who may have chosen a name. A name that is a user's is refused, which tells that
+    /// there is such a user: names are limited where there are users.
+    fn identify_guest(
         &self,
-        subject: Subject<'_>,
         sign_in: &SignIn,
         credentials: &Credentials,
         client: &Client,
     ) -> Result<SignedIn, Refused> {
+        let find = || sign_in.identify(credentials, rand::random(), SystemTime::now());
+        let name = credentials.user.as_ref();
+        let Some(name) = name.filter(|_| sign_in.anonymous && !sign_in.users.is_empty()) else {
+            return find().map_err(|error| Refused {
+                error,
+                is_news: true,
+                is_guess: false,
+            });
+        };
         let address = client.address.ip();
         let attempt = self
             .throttle()
-            .attempt(subject, address, client.is_proxy, Instant::now());
-        let attempt = attempt.map_err(|wait| Refused {
-            error: Error::TooManyAttempts {
-                retry_after: wait.retry_after,
-            },
-            is_news: wait.is_first,
-            is_guess: true,
-        })?;
-        let found = sign_in.identify(credentials, rand::random(), SystemTime::now());
-        match found {
-            Ok(signed_in) => {
-                self.throttle().succeeded(attempt);
-                Ok(signed_in)
-            }
+            .name(address, client.is_proxy, Instant::now());
+        let attempt = attempt.map_err(too_many)?;
+        let is_guess = sign_in.users.contains_key(name);
+        if !is_guess {
+            self.throttle().was_no_guess(attempt);
+        }
+        find().map_err(|error| Refused {
+            error,
+            is_news: true,
+            is_guess,
+        })
+    }
+
+    /// Looks at `credentials` where they may be looked at. What is wrong with them stays counted,
+    /// unless nobody guessed.
+    fn look_at(
+        &self,
+        attempt: Result<Attempt, Wait>,
+        sign_in: &SignIn,
+        credentials: &Credentials,
+    ) -> Result<(Attempt, SignedIn), Refused> {
+        let attempt = attempt.map_err(too_many)?;
+        match sign_in.identify(credentials, rand::random(), SystemTime::now()) {
+            Ok(signed_in) => Ok((attempt, signed_in)),
             Err(error) => {
                 // Its signature was right.
                 let is_guess = !matches!(error, Error::TokenExpired);
@@ -158,5 +183,15 @@ impl SignInAttempts {
 
     fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn too_many(wait: Wait) -> Refused {
+    Refused {
+        error: Error::TooManyAttempts {
+            retry_after: wait.retry_after,
+        },
+        is_news: wait.is_first,
+        is_guess: true,
     }
 }

@@ -139,7 +139,9 @@ impl Connection {
         let (methods, retry_after) = match error {
             Error::TooManyAttempts { .. } => (Vec::new(), error.retry_after()),
             // The same for everybody: it does not depend on the credentials.
-            Error::Unauthorized | Error::TokenExpired => (self.door.sign_in.methods(), None),
+            Error::Unauthorized | Error::NoCredentials | Error::TokenExpired => {
+                (self.door.sign_in.methods(), None)
+            }
             _ => (Vec::new(), None),
         };
         let error = ToPage::Error {
@@ -159,9 +161,16 @@ impl Connection {
             Error::TooManyAttempts { .. } => "too_many_attempts",
             Error::TokenExpired => "token_expired",
             Error::WrongUser => "wrong_user",
+            Error::NoCredentials => "no_credentials",
             _ => "unauthorized",
         };
         metrics::counter!("trunkline_sign_in_refused_total", "reason" => reason).increment(1);
+        if matches!(refused.error, Error::NoCredentials) {
+            // A visitor whose page asks how to sign in: no fault, and no line of the operator's ten.
+            let remote = self.client.address;
+            tracing::debug!(session = %self.id, %remote, reason = "no-credentials", "client refused");
+            return;
+        }
         // Whoever goes on though there were too many attempts gets one line, not ten a second.
         if refused.is_news {
             self.note(refused.error.code(), user, "");

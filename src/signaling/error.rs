@@ -6,6 +6,10 @@ pub enum Error {
     /// No identity for what the page showed.
     #[error("the credentials are not right")]
     Unauthorized,
+    /// Neither password nor token, where no guests are admitted: what a page asks that wants to
+    /// know how to sign in.
+    #[error("a password or a token is needed: this gateway admits no guests")]
+    NoCredentials,
     /// The token was right once.
     #[error("the token has expired")]
     TokenExpired,

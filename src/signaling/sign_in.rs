@@ -87,6 +87,15 @@ impl SignIn {
         .collect()
     }
 
+    /// The user whom `token` names, true or not: for counting attempts, nothing else.
+    pub(super) fn claimed_user(&self, token: &str) -> Option<String> {
+        // What is too long is not looked at for this either.
+        let tokens = self.tokens.as_ref()?;
+        (token.len() <= LONGEST_CREDENTIAL)
+            .then(|| tokens.claimed_user(token))
+            .flatten()
+    }
+
     /// Who shows `credentials` at the time `now`; `guest` is the number of those who show none.
     /// An unknown user and a wrong password are told alike, and take the same work.
     pub fn identify(
@@ -148,7 +157,7 @@ impl SignIn {
     /// A guest, by a name that it may choose in part.
     fn guest(&self, chosen: Option<&str>, number: u32) -> Result<Identity, Error> {
         if !self.anonymous {
-            return Err(Error::Unauthorized);
+            return Err(Error::NoCredentials);
         }
         let user = match chosen {
             None => format!("{GUEST_PREFIX}{number:08x}"),
@@ -231,6 +240,17 @@ mod tests {
         ] {
             assert!(identify(&sign_in, &wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn no_credentials_are_told_from_wrong_ones_where_guests_are_refused() {
+        for user in [None, Some("alice"), Some("bob"), Some("a b")] {
+            let found = identify(&sign_in(false), &credentials(user, None));
+            assert!(matches!(found, Err(Error::NoCredentials)), "{user:?}");
+        }
+        let found = identify(&sign_in(false), &credentials(Some("alice"), Some("")));
+        assert!(matches!(found, Err(Error::Unauthorized)), "{found:?}");
+        assert_eq!(Error::NoCredentials.code(), "unauthorized");
     }
 
     #[test]

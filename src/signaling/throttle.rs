@@ -6,22 +6,22 @@
 //! never refuses a source that has no failures for this user, so that nobody can shut a user out:
 //! while it is exceeded, a source that has some waits until all of them are forgotten.
 //!
-//! A user that has signed in at a source before is not refused there for what others guess at that
-//! source (several users behind one NAT).
+//! A user that has signed in at a source before is not refused there for the passwords and tokens
+//! of other users that are guessed at that source (several users behind one NAT).
+//!
+//! Renewals of sessions have a budget of their own, of one user at one source: only who has a
+//! session of that user can use it up, so that no sign-in of others ends a session. Names of users
+//! without a password, where guests have names too, have one of each source.
 
-use std::collections::HashMap;
+mod failures;
+
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use self::failures::{Ageing, Budget, Failures};
 use super::occupancy::source_of;
-
-/// Entries of one generation of a table; a table has two.
-const GENERATION: usize = 16_384;
-
-/// Failures that are as good as none: what a division leaves.
-const NEGLIGIBLE: f64 = 1e-6;
 
 /// How many failures are let pass, and for how long they count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +46,25 @@ pub(super) enum Subject<'a> {
 }
 
 /// An attempt that may be looked at. It counts as a failure until the table is told otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub(super) struct Attempt {
     user: u64,
     source: IpAddr,
-    /// Whether the budget of the source is charged.
-    charges_source: bool,
+    charged: Charged,
+    /// Whether a success forgives the user's earlier failures at this source. Not where the
+    /// secret is that of all users: one's own token would pay for guesses of the key.
+    forgives: bool,
+}
+
+/// What an attempt added to each budget, at most one failure each: less where it was used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Charged {
+    source: f64,
+    pair: f64,
+    user: f64,
+    renewals: f64,
+    names: f64,
 }
 
 /// An attempt that must not be looked at.
@@ -73,6 +85,10 @@ pub(super) struct Throttle {
     sources: Ageing<IpAddr, Failures>,
     pairs: Ageing<(u64, IpAddr), Failures>,
     users: Ageing<u64, Failures>,
+    /// Of renewals that name the session's own user.
+    renewals: Ageing<(u64, IpAddr), Failures>,
+    /// Of names without a password.
+    names: Ageing<IpAddr, Failures>,
     /// Users and the sources at which they have signed in.
     signed_in: Ageing<(u64, IpAddr), ()>,
     aged: Instant,
@@ -86,6 +102,8 @@ impl Throttle {
             sources: Ageing::new(),
             pairs: Ageing::new(),
             users: Ageing::new(),
+            renewals: Ageing::new(),
+            names: Ageing::new(),
             signed_in: Ageing::new(),
             aged: now,
         }
@@ -136,37 +154,135 @@ impl Throttle {
             }
         }
         let none = Failures::none(now);
-        self.pairs.entry(pair, none).add(of_pair, now);
-        self.users.entry(user, none).add(of_user, now);
+        let mut charged = Charged {
+            pair: self.pairs.entry(pair, none).add(of_pair, of_pair.most, now),
+            user: self.charge_user(user, of_user, now),
+            ..Charged::default()
+        };
         if charges_source {
-            self.sources.entry(source, none).add(of_source, now);
+            charged.source = self.charge_source(source, of_source, now);
         }
         Ok(Attempt {
             user,
             source,
-            charges_source,
+            charged,
+            forgives: matches!(subject, Subject::Password(_)),
         })
     }
 
-    /// The credentials were right.
+    /// The same for a token that is to renew a session of `user`; `claimed` is whom it names, empty
+    /// where it names none. A token of another user cannot renew it: it is an attempt like any
+    /// other. One that names `user` is looked at whatever others try at this source.
+    pub(super) fn renewal(
+        &mut self,
+        user: &str,
+        claimed: &str,
+        address: IpAddr,
+        is_shared: bool,
+        now: Instant,
+    ) -> Result<Attempt, Wait> {
+        if claimed != user {
+            return self.attempt(Subject::Token(claimed), address, is_shared, now);
+        }
+        self.age(now);
+        let [of_source, of_pair, of_user] = self.budgets();
+        let user = self.hashes.hash_one(Subject::Token(user));
+        let source = source_of(address);
+        let failures = self.renewals.entry((user, source), Failures::none(now));
+        let retry_after = failures.wait(of_pair, now);
+        if !retry_after.is_zero() {
+            return Err(failures.refuse(retry_after));
+        }
+        let mut charged = Charged {
+            renewals: failures.add(of_pair, of_pair.most, now),
+            user: self.charge_user(user, of_user, now),
+            ..Charged::default()
+        };
+        if !is_shared {
+            charged.source = self.charge_source(source, of_source, now);
+        }
+        Ok(Attempt {
+            user,
+            source,
+            charged,
+            forgives: false,
+        })
+    }
+
+    /// Whether a name without a password may be looked at, where an answer would tell whether it is
+    /// a user's. Names have a budget apart, as large as that of the source: a page that asks for
+    /// the password only then is no guess, and must not use up what its neighbours have.
+    pub(super) fn name(
+        &mut self,
+        address: IpAddr,
+        is_shared: bool,
+        now: Instant,
+    ) -> Result<Attempt, Wait> {
+        self.age(now);
+        let [of_source, ..] = self.budgets();
+        let source = source_of(address);
+        let mut charged = Charged::default();
+        if !is_shared {
+            let failures = self.names.entry(source, Failures::none(now));
+            let retry_after = failures.wait(of_source, now);
+            if !retry_after.is_zero() {
+                return Err(failures.refuse(retry_after));
+            }
+            charged.names = failures.add(of_source, of_source.most, now);
+        }
+        Ok(Attempt {
+            user: 0,
+            source,
+            charged,
+            forgives: false,
+        })
+    }
+
+    /// The credentials were right, and opened a session.
     pub(super) fn succeeded(&mut self, attempt: Attempt) {
         self.was_no_guess(attempt);
         let pair = (attempt.user, attempt.source);
-        if let Some(failures) = self.pairs.find(&pair) {
-            failures.count = 0.0;
+        if attempt.forgives
+            && let Some(failures) = self.pairs.find(&pair)
+        {
+            failures.clear();
         }
         self.signed_in.entry(pair, ());
     }
 
-    /// The credentials were not right, but nobody guessed: a token that has expired.
+    /// Nobody guessed: a token that has expired, or that is right but another user's; a renewal; a
+    /// guest's name.
     pub(super) fn was_no_guess(&mut self, attempt: Attempt) {
-        let pair = self.pairs.find(&(attempt.user, attempt.source));
-        let user = self.users.find(&attempt.user);
-        let source = attempt.charges_source.then_some(&attempt.source);
-        let source = source.and_then(|source| self.sources.find(source));
-        for failures in [pair, user, source].into_iter().flatten() {
-            failures.count = (failures.count - 1.0).max(0.0);
+        let Attempt {
+            user,
+            source,
+            charged,
+            ..
+        } = attempt;
+        let pair = (user, source);
+        for (failures, added) in [
+            (self.pairs.find(&pair), charged.pair),
+            (self.users.find(&user), charged.user),
+            (self.sources.find(&source), charged.source),
+            (self.renewals.find(&pair), charged.renewals),
+            (self.names.find(&source), charged.names),
+        ] {
+            if let Some(failures) = failures {
+                failures.take_back(added);
+            }
         }
+    }
+
+    fn charge_source(&mut self, source: IpAddr, budget: Budget, now: Instant) -> f64 {
+        let failures = self.sources.entry(source, Failures::none(now));
+        failures.add(budget, budget.most, now)
+    }
+
+    /// Without a limit: no wait is taken from it, and the more sources guess the longer each of
+    /// them has but one attempt.
+    fn charge_user(&mut self, user: u64, budget: Budget, now: Instant) -> f64 {
+        let failures = self.users.entry(user, Failures::none(now));
+        failures.add(budget, f64::INFINITY, now)
     }
 
     fn budgets(&self) -> [Budget; 3] {
@@ -196,99 +312,10 @@ impl Throttle {
             self.sources.age();
             self.pairs.age();
             self.users.age();
+            self.renewals.age();
+            self.names.age();
         }
         self.aged = now;
-    }
-}
-
-/// How many failures are let pass, and how many are forgotten in a second.
-#[derive(Clone, Copy, Debug)]
-struct Budget {
-    most: f64,
-    per_second: f64,
-}
-
-/// Failures that are not yet forgotten.
-#[derive(Clone, Copy, Debug)]
-struct Failures {
-    /// At `since`.
-    count: f64,
-    since: Instant,
-    /// Whether an attempt was refused since the last one that was looked at.
-    is_refusing: bool,
-}
-
-impl Failures {
-    fn none(now: Instant) -> Self {
-        Failures {
-            count: 0.0,
-            since: now,
-            is_refusing: false,
-        }
-    }
-
-    /// One more.
-    fn add(&mut self, budget: Budget, now: Instant) {
-        *self = Failures {
-            count: self.at(budget, now) + 1.0,
-            ..Failures::none(now)
-        };
-    }
-
-    fn at(&self, budget: Budget, now: Instant) -> f64 {
-        let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
-        (self.count - elapsed * budget.per_second).max(0.0)
-    }
-
-    /// Until one more failure is within the budget.
-    fn wait(&self, budget: Budget, now: Instant) -> Duration {
-        let excess = self.at(budget, now) + 1.0 - budget.most;
-        if excess <= NEGLIGIBLE {
-            return Duration::ZERO;
-        }
-        Duration::try_from_secs_f64(excess / budget.per_second).unwrap_or(Duration::MAX)
-    }
-
-    fn refuse(&mut self, retry_after: Duration) -> Wait {
-        Wait {
-            retry_after,
-            is_first: !std::mem::replace(&mut self.is_refusing, true),
-        }
-    }
-}
-
-/// A table of two generations: what is used moves into the younger one, and when that is full the
-/// older one is dropped.
-#[derive(Debug)]
-struct Ageing<K, V> {
-    younger: HashMap<K, V>,
-    older: HashMap<K, V>,
-}
-
-impl<K: Eq + Hash, V> Ageing<K, V> {
-    fn new() -> Self {
-        Ageing {
-            younger: HashMap::new(),
-            older: HashMap::new(),
-        }
-    }
-
-    fn find(&mut self, key: &K) -> Option<&mut V> {
-        let younger = self.younger.get_mut(key);
-        younger.or_else(|| self.older.get_mut(key))
-    }
-
-    /// The value of `key`, `first` where there is none yet.
-    fn entry(&mut self, key: K, first: V) -> &mut V {
-        let value = self.older.remove(&key).unwrap_or(first);
-        if self.younger.len() >= GENERATION && !self.younger.contains_key(&key) {
-            self.age();
-        }
-        self.younger.entry(key).or_insert(value)
-    }
-
-    fn age(&mut self) {
-        self.older = std::mem::take(&mut self.younger);
     }
 }
 

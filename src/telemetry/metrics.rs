@@ -276,6 +276,7 @@ const METRICS: &[Metric] = &[
         labels: &[(
             "reason",
             Known(&[
+                "no_credentials",
                 "token_expired",
                 "too_many_attempts",
                 "unauthorized",

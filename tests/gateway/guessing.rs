@@ -113,13 +113,104 @@ async fn forged_tokens_are_limited_as_passwords_are() {
     assert_eq!(answer["type"], "welcome", "{answer}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn guests_and_their_refusals_are_no_guesses() {
-    let world = proxied_world(|_| {}).await;
-    for _ in 0..30 {
-        let (_, answer) = outcome(&world, "192.0.2.1", json!({})).await;
-        assert_eq!(answer["code"], "unauthorized", "{answer}");
+/// Shows a new token in a session; the code of the answer, or `token-renewed`.
+async fn renewed(page: &mut Page, secret: &str, user: &str) -> String {
+    page.say(json!({"type": "renew", "token": token(secret, FAR, user)}))
+        .await;
+    let answer = page.next().await;
+    if let Some(seconds) = answer["retryAfter"].as_u64() {
+        assert!((1..=150).contains(&seconds), "{answer}");
     }
+    let code = answer["code"].as_str().or(answer["type"].as_str());
+    code.expect("an answer").to_owned()
+}
+
+const FORGED: &str = "not the secret of this gateway: 0001";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forged_renewals_are_limited_in_whatever_session_they_come() {
+    let world = proxied_world(|_| {}).await;
+    let mut sessions = Vec::new();
+    for _ in 0..8 {
+        let good = json!({"token": token(SECRET, FAR, "bob")});
+        let (page, answer) = outcome(&world, "192.0.2.1", good).await;
+        assert_eq!(answer["type"], "welcome", "{answer}");
+        sessions.push(page);
+    }
+    let mut looked_at = 0;
+    for page in &mut sessions {
+        for _ in 0..4 {
+            looked_at += u32::from(renewed(page, FORGED, "alice").await == "unauthorized");
+        }
+        assert_eq!(renewed(page, SECRET, "bob").await, "token-renewed");
+    }
+    assert_eq!(looked_at, 5);
+    // His own name does not help either.
+    let mut looked_at = 0;
+    for page in &mut sessions {
+        for _ in 0..4 {
+            looked_at += u32::from(renewed(page, FORGED, "bob").await == "unauthorized");
+        }
+        let _ = renewed(page, SECRET, "bob").await;
+    }
+    assert_eq!(looked_at, 5);
+    let (_page, answer) = outcome(&world, "192.0.2.1", password("wonderland")).await;
+    assert_eq!(
+        answer["type"], "welcome",
+        "10 of 20 at this address: {answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forged_sign_ins_of_others_leave_the_renewal_of_a_session() {
+    let world = proxied_world(|_| {}).await;
+    let good = json!({"token": token(SECRET, FAR, "dave")});
+    let (mut dave, answer) = outcome(&world, "192.0.2.1", good).await;
+    assert_eq!(answer["type"], "welcome", "{answer}");
+    let from = |_| "192.0.2.1".to_owned();
+    let of_dave = |_| json!({"token": token(FORGED, FAR, "dave")});
+    assert_eq!(tried(&world, 8, from, of_dave).await, 5);
+    assert_eq!(renewed(&mut dave, SECRET, "dave").await, "token-renewed");
+    let of_all = |n| json!({"token": token(FORGED, FAR, &format!("user-{n}"))});
+    assert_eq!(tried(&world, 30, from, of_all).await, 15);
+    assert_eq!(renewed(&mut dave, SECRET, "dave").await, "token-renewed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_of_users_without_a_password_are_limited_where_guests_have_names() {
+    let world = proxied_world(|settings| settings.sign_in.anonymous = Some(true)).await;
+    let from = |_| "192.0.2.1".to_owned();
+    let named = |_| json!({"user": "alice"});
+    assert_eq!(tried(&world, 30, from, named).await, 20);
+    // Whether a name is a user's is not told any more.
+    let (_, answer) = outcome(&world, "192.0.2.1", json!({"user": "bob"})).await;
+    assert_eq!(answer["code"], "too-many-attempts", "{answer}");
+    for (address, credentials) in [
+        ("192.0.2.1", json!({})),
+        ("192.0.2.1", password("wonderland")),
+        ("192.0.2.2", json!({"user": "bob"})),
+    ] {
+        let (_page, answer) = outcome(&world, address, credentials).await;
+        assert_eq!(answer["type"], "welcome", "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn visitors_without_credentials_are_no_guesses_and_have_a_reason_of_their_own() {
+    let world = proxied_world(|_| {}).await;
+    let visitors = [("reason", "no_credentials")];
+    let before = world.counter(REFUSED, &visitors).await;
+    for n in 0..30 {
+        let shown = if n % 2 == 0 {
+            json!({})
+        } else {
+            json!({"user": "alice"})
+        };
+        let (_, answer) = outcome(&world, "192.0.2.1", shown).await;
+        assert_eq!(answer["code"], "unauthorized", "{answer}");
+        assert_eq!(answer["methods"], json!(["password", "token"]), "{answer}");
+    }
+    world.counted(REFUSED, &visitors, before, 30.0).await;
     let (_page, answer) = outcome(&world, "192.0.2.1", password("wonderland")).await;
     assert_eq!(answer["type"], "welcome", "{answer}");
 }

@@ -1,5 +1,6 @@
 //! Guesses in virtual time.
 
+use super::failures::GENERATION;
 use super::*;
 
 const LIMITS: AttemptLimits = AttemptLimits {
@@ -262,13 +263,17 @@ fn memory_is_bounded_whoever_guesses() {
             pairs.younger.len() + pairs.older.len(),
             throttle.users.younger.len() + throttle.users.older.len(),
             throttle.signed_in.younger.len() + throttle.signed_in.older.len(),
+            throttle.renewals.younger.len() + throttle.renewals.older.len(),
+            throttle.names.younger.len() + throttle.names.older.len(),
         ];
-        sizes.into_iter().max().expect("four")
+        sizes.into_iter().max().expect("six")
     };
     for n in 0..100_000 {
         let user = format!("user-{n}");
         assert!(world.guess(&user, nth(n)));
         assert!(world.sign_in(&user, nth(n)));
+        assert!(world.renew(&user, nth(n)));
+        assert!(world.throttle.name(nth(n), false, world.now).is_ok());
         assert!(entries(&world.throttle) <= 2 * GENERATION);
     }
     // What came last is remembered.
@@ -310,4 +315,192 @@ fn clock_that_stands_still_or_jumps_costs_nothing() {
     assert!(world.guess("alice", nth(1)));
     world.now = earlier;
     assert_eq!((0..9).filter(|_| world.guess("alice", nth(1))).count(), 4);
+}
+
+impl World {
+    /// A token that names `claimed`, forged, to renew a session of `user`; whether it was looked at.
+    fn forge(&mut self, user: &str, claimed: &str, from: IpAddr) -> Result<Attempt, Wait> {
+        self.throttle.renewal(user, claimed, from, false, self.now)
+    }
+
+    /// The right one.
+    fn renew(&mut self, user: &str, from: IpAddr) -> bool {
+        let attempt = self.forge(user, user, from);
+        attempt
+            .map(|attempt| self.throttle.was_no_guess(attempt))
+            .is_ok()
+    }
+
+    /// Signs in by a token of one's own.
+    fn show_token(&mut self, user: &str, from: IpAddr) -> bool {
+        let attempt = self.attempt(Subject::Token(user), from);
+        attempt
+            .map(|attempt| self.throttle.succeeded(attempt))
+            .is_ok()
+    }
+}
+
+#[test]
+fn renewals_that_name_another_user_are_limited_as_sign_ins_are() {
+    let mut world = World::new();
+    assert!(world.show_token("bob", nth(1)));
+    let mut looked_at = 0;
+    for _ in 0..41 {
+        for _ in 0..4 {
+            looked_at += u32::from(world.forge("bob", "alice", nth(1)).is_ok());
+        }
+        assert!(world.renew("bob", nth(1)), "his own is always looked at");
+    }
+    assert_eq!(looked_at, 5);
+    for n in 0..1_000 {
+        let claimed = format!("user-{n}");
+        looked_at += u32::from(world.forge("bob", &claimed, nth(1)).is_ok());
+        assert!(world.renew("bob", nth(1)));
+        assert!(world.show_token("bob", nth(1)));
+    }
+    assert_eq!(looked_at, 20);
+    // The budget of the address is one for both.
+    let refused = world.attempt(Subject::Password("carol"), nth(1));
+    let wait = refused.expect_err("20 of this address");
+    assert_eq!(wait.retry_after.as_millis(), 7_500);
+}
+
+#[test]
+fn right_renewals_do_not_pay_for_forged_ones_of_the_same_user() {
+    let mut world = World::new();
+    let mut looked_at = 0;
+    for _ in 0..1_000 {
+        looked_at += u32::from(world.forge("bob", "bob", nth(1)).is_ok());
+        let _ = world.renew("bob", nth(1));
+        let _ = world.show_token("bob", nth(1));
+    }
+    assert_eq!(looked_at, 5);
+    assert!(!world.renew("bob", nth(1)));
+    world.pass(30);
+    assert!(world.renew("bob", nth(1)), "two in a minute");
+    assert!(world.renew("bob", nth(2)), "another address");
+    // They count for sign-ins of others.
+    let users: Vec<String> = (0..100).map(|n| format!("user-{n}")).collect();
+    let others = users.iter().filter(|user| world.guess(user, nth(1)));
+    assert_eq!(others.count(), 15 + 4, "5 less 4 that are forgotten by now");
+}
+
+#[test]
+fn own_token_does_not_pay_for_forged_ones_at_the_door() {
+    let mut world = World::new();
+    let mut looked_at = 0;
+    for _ in 0..1_000 {
+        let forged = world.attempt(Subject::Token("mallory"), nth(1));
+        looked_at += u32::from(forged.is_ok());
+        let _ = world.show_token("mallory", nth(1));
+    }
+    assert_eq!(looked_at, 5);
+}
+
+#[test]
+fn renewal_is_looked_at_whatever_others_at_its_address_try() {
+    let mut world = World::new();
+    assert!(world.show_token("dave", nth(1)));
+    for turn in 0..400 {
+        for _ in 0..5 {
+            let _ = world.attempt(Subject::Token("dave"), nth(1));
+            let _ = world.attempt(Subject::Password("dave"), nth(1));
+            let _ = world.attempt(Subject::Token(""), nth(1));
+        }
+        let _ = world.forge("mallory", "dave", nth(1));
+        for n in 0..20 {
+            world.guess(&format!("user-{n}"), nth(1));
+            let _ = world.attempt(Subject::Token("dave"), nth(100 + n));
+        }
+        assert!(world.renew("dave", nth(1)), "turn {turn}");
+        assert!(world.renew("dave", nth(2)), "turn {turn}, moved");
+        world.pass(1);
+    }
+    // Behind a proxy that tells no clients.
+    for _ in 0..1_000 {
+        let _ = world
+            .throttle
+            .attempt(Subject::Token("dave"), nth(3), true, world.now);
+    }
+    let renewal = world
+        .throttle
+        .renewal("dave", "dave", nth(3), true, world.now);
+    assert!(renewal.is_ok());
+}
+
+#[test]
+fn wait_is_never_longer_than_the_window() {
+    let mut world = World::new();
+    let users: Vec<String> = (0..300).map(|n| format!("user-{n}")).collect();
+    for user in &users {
+        assert!(world.show_token(user, nth(1)));
+        assert!(world.sign_in(user, nth(1)));
+    }
+    // Who has signed in here is looked at though the budget of the address is used up: these count
+    // there, too.
+    let mut looked_at = 0;
+    for _ in 0..9 {
+        for user in &users {
+            looked_at += u32::from(world.guess(user, nth(1)));
+            looked_at += u32::from(world.forge(user, user, nth(1)).is_ok());
+        }
+    }
+    assert_eq!(looked_at, 300 * 10);
+    for subject in [Subject::Password("carol"), Subject::Token("carol")] {
+        let refused = world.attempt(subject, nth(1)).expect_err("used up");
+        assert_eq!(refused.retry_after.as_millis(), 7_500);
+    }
+    let of_user = world.attempt(Subject::Password("user-1"), nth(1));
+    assert_eq!(of_user.expect_err("used up").retry_after.as_secs(), 30);
+    // While a user is guessed from everywhere, an address with failures waits until all are
+    // forgotten: a window, no longer.
+    assert_eq!((0..9).filter(|_| world.guess("dave", nth(2))).count(), 5);
+    for n in 0..1_000 {
+        world.guess("dave", nth(1_000 + n));
+    }
+    let of_user = world.attempt(Subject::Password("dave"), nth(2));
+    let wait = of_user.expect_err("guessed from everywhere").retry_after;
+    assert_eq!(wait, LIMITS.window);
+}
+
+#[test]
+fn success_beyond_the_budget_of_the_address_opens_it_for_nobody() {
+    let mut world = World::new();
+    assert!(world.sign_in("alice", nth(1)));
+    assert!(world.show_token("bob", nth(1)));
+    for n in 0..20 {
+        assert!(world.guess(&format!("user-{n}"), nth(1)));
+    }
+    for n in 0..1_000 {
+        assert!(world.sign_in("alice", nth(1)));
+        assert!(world.show_token("bob", nth(1)));
+        assert!(world.renew("bob", nth(1)));
+        assert!(!world.guess(&format!("another-{n}"), nth(1)));
+    }
+}
+
+#[test]
+fn names_without_passwords_are_few_and_cost_nobody_a_password() {
+    let mut world = World::new();
+    let named = |world: &mut World, is_user: bool| {
+        let attempt = world.throttle.name(nth(1), false, world.now);
+        attempt
+            .map(|attempt| {
+                if !is_user {
+                    world.throttle.was_no_guess(attempt);
+                }
+            })
+            .is_ok()
+    };
+    // Guests by names that are nobody's: any number.
+    assert_eq!(
+        (0..1_000).filter(|_| named(&mut world, false)).count(),
+        1_000
+    );
+    assert_eq!((0..1_000).filter(|_| named(&mut world, true)).count(), 20);
+    assert!(!named(&mut world, false), "or the answer would tell");
+    assert!(world.sign_in("alice", nth(1)));
+    assert!(world.throttle.name(nth(2), false, world.now).is_ok());
+    world.pass(8);
+    assert!(named(&mut world, true));
 }
