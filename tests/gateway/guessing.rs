@@ -183,12 +183,12 @@ async fn names_of_users_without_a_password_are_limited_where_guests_have_names()
     let named = |_| json!({"user": "alice"});
     assert_eq!(tried(&world, 30, from, named).await, 20);
     // Whether a name is a user's is not told any more.
-    let (_, answer) = outcome(&world, "192.0.2.1", json!({"user": "bob"})).await;
+    let (_, answer) = outcome(&world, "192.0.2.1", json!({"user": "walter"})).await;
     assert_eq!(answer["code"], "too-many-attempts", "{answer}");
     for (address, credentials) in [
         ("192.0.2.1", json!({})),
         ("192.0.2.1", password("wonderland")),
-        ("192.0.2.2", json!({"user": "bob"})),
+        ("192.0.2.2", json!({"user": "walter"})),
     ] {
         let (_page, answer) = outcome(&world, address, credentials).await;
         assert_eq!(answer["type"], "welcome", "{answer}");
