@@ -133,8 +133,10 @@ impl<'a> Parts<'a> {
     }
 
     /// Finds the parts of an address that a peer wants its requests at, however it is written: what
-    /// stands between the brackets, or before the parameters, is the URI. Only a line break, which
-    /// no header can have, is refused, and what has no scheme.
+    /// stands between the brackets, or before the parameters, is the URI. Only control characters
+    /// are refused, and what has no scheme: such a URI would become a request line (RFC 3261
+    /// section 7.1) that ends or is misread within it, and an escaped one would be another URI than
+    /// the peer's (section 12.2.1.1).
     pub fn find_lenient(text: &'a str) -> Option<Self> {
         if let Ok(found) = Self::find(text) {
             return Some(found);
@@ -154,7 +156,7 @@ impl<'a> Parts<'a> {
         };
         let uri = uri.trim();
         let params = rest.find(';').map_or("", |at| &rest[at..]);
-        let usable = uri.contains(':') && !uri.contains(['\r', '\n']);
+        let usable = uri.contains(':') && !uri.contains(|c: char| c.is_ascii_control());
         usable.then_some(Parts { name, uri, params })
     }
 

@@ -1,7 +1,7 @@
 //! Dialogs (RFC 3261 section 12): who the two ends are, in which order their requests come, and
 //! by which way a request inside the dialog goes.
 
-use super::address::{Address, NextHop, Parts, is_loose, list};
+use super::address::{Address, NextHop, Parts, is_loose, is_sips, list};
 use super::envelope::Envelope;
 use super::message::{Headers, Name, Request, Response};
 use super::method::Method;
@@ -25,6 +25,9 @@ pub struct Dialog {
     pub retried_sequence: Option<u32>,
     /// Request URI of our requests: the peer's Contact.
     pub target: String,
+    /// No message of the peer had a Contact that can be written back: the target is a guess of
+    /// ours, and where requests go is the last flow's.
+    pub target_is_guessed: bool,
     /// Routes in the order in which we send them.
     pub route_set: Vec<Route>,
     /// The flow that the last message of the peer came by: where requests go while neither the
@@ -49,6 +52,7 @@ impl Dialog {
         let came = Envelope::read(&response.headers).ok()?;
         let mut route_set = routes(&response.headers);
         route_set.reverse();
+        let target = contact(&response.headers);
         Some(Dialog {
             call_id: sent.call_id.to_string(),
             local: sent.from,
@@ -56,7 +60,8 @@ impl Dialog {
             local_sequence: sent.sequence,
             remote_sequence: None,
             retried_sequence: None,
-            target: contact(&response.headers).unwrap_or_else(|| request.uri.clone()),
+            target_is_guessed: target.is_none(),
+            target: target.unwrap_or_else(|| request.uri.clone()),
             route_set,
             last_flow: Some(flow),
         })
@@ -65,6 +70,7 @@ impl Dialog {
     /// The called side (section 12.1.1), from the INVITE that arrived and the tag we answer with.
     /// `flow` is that of the INVITE.
     pub fn of_callee(request: &Request, envelope: &Envelope, tag: &str, flow: Flow) -> Dialog {
+        let target = contact(&request.headers);
         Dialog {
             call_id: envelope.call_id.to_string(),
             local: envelope.to.clone().with_tag(tag),
@@ -72,7 +78,8 @@ impl Dialog {
             local_sequence: 0,
             remote_sequence: Some(envelope.sequence),
             retried_sequence: None,
-            target: contact(&request.headers).unwrap_or_else(|| envelope.from.uri.clone()),
+            target_is_guessed: target.is_none(),
+            target: target.unwrap_or_else(|| envelope.from.uri.clone()),
             route_set: routes(&request.headers),
             last_flow: Some(flow),
         }
@@ -87,6 +94,15 @@ impl Dialog {
     pub fn refresh_target(&mut self, headers: &Headers) {
         if let Some(target) = contact(headers) {
             self.target = target;
+            self.target_is_guessed = false;
+        }
+    }
+
+    /// Takes the target of the early dialog that this one comes from, where its 2xx names none.
+    pub fn keep_target_of(&mut self, early: &Dialog) {
+        if self.target_is_guessed {
+            self.target.clone_from(&early.target);
+            self.target_is_guessed = early.target_is_guessed;
         }
     }
 
@@ -144,8 +160,12 @@ impl Dialog {
     }
 
     /// Where the dialog's requests are sent: the first route, else the target; `None` where that
-    /// names no destination, as a `tel:` URI does.
+    /// names no destination, as a `tel:` URI does, or where the target is a guess: that of a `sips:`
+    /// dialog counts, since nothing else may say where its requests go (section 26.2.2).
     pub fn next_hop(&self) -> Option<NextHop> {
+        if self.target_is_guessed && self.route_set.is_empty() && !is_sips(&self.target) {
+            return None;
+        }
         let first = self
             .route_set
             .first()
@@ -154,7 +174,7 @@ impl Dialog {
     }
 }
 
-/// URI of the first Contact that can be read.
+/// URI of the first Contact that can be read and written back.
 pub fn contact(headers: &Headers) -> Option<String> {
     headers
         .get_raw(&Name::CONTACT)
@@ -177,14 +197,16 @@ fn route(element: &str) -> Option<Route> {
     if !element.contains('<') {
         // An address in brackets is what the grammar wants (section 25.1, `rec-route`): without
         // them `;lr` would be lost, which nobody means.
-        let usable = element.contains(':') && !element.contains(['\r', '\n', '>']);
+        let usable =
+            element.contains(':') && !element.contains(|c: char| c == '>' || c.is_ascii_control());
         return usable.then(|| Route {
             value: format!("<{element}>"),
             uri: element.to_owned(),
         });
     }
     let found = Parts::find_lenient(element)?;
-    let value = match element.contains('>') {
+    let is_writable = element.contains('>') && !element.contains(|c: char| c.is_ascii_control());
+    let value = match is_writable {
         true => element.to_owned(),
         false => format!("<{}>", found.uri),
     };

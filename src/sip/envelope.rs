@@ -53,6 +53,10 @@ impl Envelope {
         let from = Address::parse(single(Name::FROM, "From")?).map_err(|_| BadHeader("From"))?;
         let to = Address::parse(single(Name::TO, "To")?).map_err(|_| BadHeader("To"))?;
         let call_id = single(Name::CALL_ID, "Call-ID")?;
+        // A word, or two around an `@` (section 25.1, `callid`): white space is in none.
+        if call_id.trim().contains(char::is_whitespace) {
+            return Err(BadHeader("Call-ID"));
+        }
         let (sequence, method) =
             read_sequence(single(Name::CSEQ, "CSeq")?).ok_or(BadHeader("CSeq"))?;
         Ok(Envelope {

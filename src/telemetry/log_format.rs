@@ -82,7 +82,8 @@ impl<W: Write> Write for Escaped<'_, W> {
     }
 }
 
-/// The fields of an event as text: `name=value`, the message without its name.
+/// The fields of an event as text: `name=value`, the message without its name. A value that is empty
+/// or has white space, a quote or `=` in it is quoted, so that none looks like another field.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TextFields;
 
@@ -116,8 +117,43 @@ impl TextVisitor<'_> {
             }
             name => write!(self.writer, "{name}=")?,
         }
-        write!(Escaped(&mut self.writer), "{value:?}")
+        let mut writer = Escaped(&mut self.writer);
+        if field.name() == "message" {
+            return write!(writer, "{value:?}");
+        }
+        // Whether a value was recorded by Display or by Debug is not known here: its text decides.
+        let text = format!("{value:?}");
+        match is_one_token(&text) || is_quoted(&text) {
+            true => writer.write_str(&text),
+            false => write!(writer, "{text:?}"),
+        }
     }
+}
+
+/// True for a value that needs no quotes: no other field can seem to begin in it.
+fn is_one_token(text: &str) -> bool {
+    let separates = |c: char| c.is_whitespace() || matches!(c, '"' | '=');
+    !text.is_empty() && !text.contains(separates)
+}
+
+/// True for a text in quotes that ends with the quote that closes it.
+fn is_quoted(text: &str) -> bool {
+    let Some(inner) = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+    else {
+        return false;
+    };
+    let mut is_escaped = false;
+    for c in inner.chars() {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '"' => return false,
+            _ => {}
+        }
+    }
+    !is_escaped
 }
 
 impl Visit for TextVisitor<'_> {
@@ -187,6 +223,70 @@ mod tests {
             let read: serde_json::Value = serde_json::from_str(json).expect("JSON");
             assert_eq!(read["called"], value);
         }
+    }
+
+    /// Lines that are formatted within `of`.
+    fn lines(of: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().expect("no panic").extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let written = Lines::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .without_time()
+            .fmt_fields(TextFields)
+            .finish();
+        tracing::subscriber::with_default(subscriber, of);
+        let bytes = written.0.lock().expect("no panic").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn value_like_other_fields_is_quoted() {
+        for (value, expected) in [
+            (
+                "1 reason=\"hangup-remote\" user=boss call=99",
+                r#""1 reason=\"hangup-remote\" user=boss call=99""#,
+            ),
+            ("a user=boss", r#""a user=boss""#),
+            ("a\u{a0}b", r#""a\u{a0}b""#),
+            ("a\tcall=99", r#""a\tcall=99""#),
+            ("user=boss", r#""user=boss""#),
+            ("a\"b", r#""a\"b""#),
+            ("", r#""""#),
+            ("\"a\" user=\"b\"", r#""\"a\" user=\"b\"""#),
+            ("\"a\\\" user=b", r#""\"a\\\" user=b""#),
+            ("\"", r#""\"""#),
+            // One token, or a text in quotes already.
+            ("sip:a@b;x", "sip:a@b;x"),
+            ("192.0.2.1:5060", "192.0.2.1:5060"),
+            ("\"a b\"", r#""a b""#),
+        ] {
+            let line =
+                lines(|| tracing::info!(from = %value, to = "600", call = 7, "call started"));
+            let expected = format!("call started from={expected} to=\"600\" call=7\n");
+            assert!(line.ends_with(&expected), "{value:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn value_recorded_by_debug_is_quoted_once() {
+        let line = lines(|| {
+            let (uri, cause, why) = ("sip:a b@c", Some(16), Some("x y=1"));
+            tracing::info!(?uri, ?cause, ?why, text = "a b", "m");
+        });
+        let expected = r#"m uri="sip:a b@c" cause=Some(16) why="Some(\"x y=1\")" text="a b""#;
+        assert!(line.ends_with(&format!("{expected}\n")), "{line}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod framing;
 mod health;
 mod identity;
 mod instant_messages;
+mod large_acknowledgements;
 mod limits;
 mod loopback;
 mod lost_streams;

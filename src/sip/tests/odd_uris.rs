@@ -156,3 +156,107 @@ fn response_with_the_sent_by_of_another_is_dropped() {
         assert!(wire.event().is_some());
     }
 }
+
+/// Answers without a Contact that can be written back into a request line.
+const WITHOUT_CONTACT: [&str; 7] = [
+    "",
+    "Contact: *\r\n",
+    "Contact: <sip:6\r00@192.0.2.9>\r\n",
+    "Contact: <sip:6\x1b[2J00@192.0.2.9>\r\n",
+    "Contact: <sip:6\t00@192.0.2.9>\r\n",
+    "Contact: <>\r\n",
+    "Contact: nonsense\r\n",
+];
+
+#[test]
+fn answer_without_a_usable_contact_has_requests_go_where_it_came_from() {
+    let port = "192.0.2.2:5090";
+    for contact in WITHOUT_CONTACT {
+        let mut trunk = trunk("pbx");
+        trunk.targets[0].target.port = Some(5090);
+        let mut wire = Wire::new(trunk);
+        let (leg, invite) = wire.call();
+        let response = invite.respond(200, None, Some("b1"));
+        let text = String::from_utf8(response.write().to_vec()).expect("text");
+        let text = text.replacen("Content-Length", &format!("{contact}Content-Length"), 1);
+        wire.receive_from(port, text.as_bytes());
+        let (uri, remote, _) = sent(&mut wire, "ACK");
+        assert_eq!(
+            (uri.as_str(), remote.as_str()),
+            (invite.uri.as_str(), port),
+            "{contact:?}"
+        );
+        wire.command(leg, Command::Hangup { cause: None });
+        let (uri, remote, _) = sent(&mut wire, "BYE");
+        assert_eq!(
+            (uri.as_str(), remote.as_str()),
+            (invite.uri.as_str(), port),
+            "{contact:?}"
+        );
+    }
+}
+
+#[test]
+fn answer_without_contact_keeps_that_of_its_early_dialog() {
+    let mut wire = Wire::new(trunk("pbx"));
+    let (_, invite) = wire.call();
+    wire.answer(&invite, 180, "b1", "Contact: <sip:600@192.0.2.7:5070>\r\n");
+    wire.answer_with(&invite, 200, "b1", AUDIO, SDP);
+    let (uri, remote, _) = sent(&mut wire, "ACK");
+    assert_eq!(
+        (uri.as_str(), remote.as_str()),
+        ("sip:600@192.0.2.7:5070", "192.0.2.7:5070")
+    );
+}
+
+#[test]
+fn answer_without_contact_goes_by_its_route() {
+    let mut wire = Wire::new(trunk("pbx"));
+    let (_, invite) = wire.call();
+    let extra = format!("Record-Route: <sip:192.0.2.8:5080;lr>\r\n{AUDIO}");
+    wire.answer_with(&invite, 200, "b1", &extra, SDP);
+    let (uri, remote, _) = sent(&mut wire, "ACK");
+    assert_eq!(
+        (uri.as_str(), remote.as_str()),
+        (invite.uri.as_str(), "192.0.2.8:5080")
+    );
+}
+
+#[test]
+fn caller_without_a_usable_contact_is_hung_up_where_it_called_from() {
+    for contact in ["", "Contact: <sip:6\x1b00@192.0.2.9>\r\n"] {
+        let mut wire = Wire::new(trunk("pbx"));
+        let text = request("INVITE", 1, "inv1", "", SDP);
+        let at = text.find("Contact:").expect("a Contact");
+        let end = at + text[at..].find("\r\n").expect("its end") + 2;
+        let text = format!("{}{contact}{}", &text[..at], &text[end..]);
+        wire.receive(&text);
+        let Some(Message::Response(first)) = wire.sent() else {
+            panic!("an answer is expected");
+        };
+        if first.status >= 400 {
+            continue;
+        }
+        let incoming = wire.incoming();
+        wire.command(incoming.leg, Command::Accept { body: SDP.into() });
+        let tag = tag_of(&wire.sent_status(200));
+        wire.receive(&request("ACK", 1, "ack1", &tag, ""));
+        wire.command(incoming.leg, Command::Hangup { cause: None });
+        let (_, remote, _) = sent(&mut wire, "BYE");
+        assert_eq!(remote, PEER, "{contact:?}");
+    }
+}
+
+#[test]
+fn call_id_with_white_space_is_refused() {
+    for call_id in ["a user=boss call=99", "a\tb", "a @b"] {
+        let mut wire = Wire::new(trunk("pbx"));
+        let text = request("INVITE", 1, "inv1", "", SDP);
+        let at = text.find("Call-ID: ").expect("a Call-ID");
+        let end = at + text[at..].find("\r\n").expect("its end");
+        let text = format!("{}Call-ID: {call_id}{}", &text[..at], &text[end..]);
+        wire.receive(&text);
+        wire.sent_status(400);
+        wire.quiet();
+    }
+}

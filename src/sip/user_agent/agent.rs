@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
+use super::acknowledging::LargeAcknowledgements;
 use super::domains::Domains;
 use super::flow::{Flow, Happening, Transmit};
 use super::health::TargetHealth;
@@ -77,6 +78,7 @@ pub struct UserAgent {
     pub(super) failed_places: HashMap<Place, Failed>,
     /// Peers that refused TCP for a large request, and when.
     pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
+    pub(super) large_acknowledgements: LargeAcknowledgements,
     /// What limits the calls and answers of the present second.
     pub(super) admission: Admission,
     /// Makes the To tags of answers without state.
@@ -172,6 +174,7 @@ impl UserAgent {
             unlocated: HashSet::new(),
             failed_places: HashMap::new(),
             tcp_refused: HashMap::new(),
+            large_acknowledgements: LargeAcknowledgements::default(),
             views: HashMap::new(),
             keep_alives: HashMap::new(),
             messaging: Messaging::default(),

@@ -5,8 +5,6 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::commands::put_sdp;
-use super::flow::Flow;
 use super::leg::{Cancel, Established, State};
 use super::refreshing::asked_interval;
 use super::sending::{Outbound, Owner};
@@ -81,8 +79,8 @@ impl UserAgent {
             State::Calling(calling) => calling,
             State::Established(established) if established.dialog.remote_tag() == tag => {
                 // Our ACK was lost.
-                if let Some((_, bytes, flow)) = established.acknowledgement.clone() {
-                    self.transmit(flow, bytes, None);
+                if let Some(last) = established.acknowledgement.clone() {
+                    self.acknowledge_again(id, last, now);
                 }
                 return;
             }
@@ -107,6 +105,7 @@ impl UserAgent {
             // The numbers of the early dialog go on; its route is the answer's (section 13.2.2.4).
             dialog.local_sequence = early.dialog.local_sequence;
             dialog.remote_sequence = early.dialog.remote_sequence;
+            dialog.keep_target_of(&early.dialog);
         }
         let asked = calling.take_asked_of(fork);
         let left_behind = calling.asked.take();
@@ -179,42 +178,6 @@ impl UserAgent {
             now,
         );
         Ok(())
-    }
-
-    /// Sends the ACK of a 2xx with the credentials of its INVITE (RFC 3261 section 22.1).
-    pub(super) fn acknowledge(
-        &mut self,
-        owner: Owner,
-        dialog: &Dialog,
-        sequence: u32,
-        invite: &Request,
-        body: Bytes,
-        now: Instant,
-    ) {
-        let mut request = dialog.acknowledgement(sequence);
-        put_sdp(&mut request, body);
-        for name in [Name::AUTHORIZATION, Name::PROXY_AUTHORIZATION] {
-            for value in invite.headers.get_raw(&name) {
-                request.headers.insert(name.clone(), value.clone());
-            }
-        }
-        self.send(Outbound::new(request, Way::of_dialog(dialog), owner), now);
-    }
-
-    /// Keeps the ACK for a 2xx that comes again.
-    pub(super) fn remember_acknowledgement(
-        &mut self,
-        leg: LegId,
-        request: &Request,
-        bytes: &Bytes,
-        flow: Flow,
-    ) {
-        let sequence = Envelope::read(&request.headers).map_or(0, |envelope| envelope.sequence);
-        if let Some(leg) = self.legs.get_mut(&leg)
-            && let State::Established(established) = &mut leg.state
-        {
-            established.acknowledgement = Some((sequence, bytes.clone(), flow));
-        }
     }
 
     /// A 2xx of a fork that came too late: ACK and BYE (RFC 3261 section 13.2.2.4).

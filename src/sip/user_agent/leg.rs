@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::acknowledging::Acknowledgement;
 use super::contact::ContactUser;
 use super::dialog_messages::Texting;
 use super::flow::Flow;
@@ -174,7 +175,7 @@ pub struct Established {
     /// Our 2xx that waits for its ACK.
     pub unacknowledged: Option<Unacknowledged>,
     /// Our last ACK, for a 2xx that comes again.
-    pub acknowledgement: Option<(u32, Bytes, Flow)>,
+    pub acknowledgement: Option<Acknowledgement>,
     /// Our INVITE whose 2xx carried the offer: the ACK waits for our owner's answer.
     pub unconfirmed: Option<(u32, Request)>,
     /// Tags of the other early dialogs and the number of our last request in each, for a 2xx that

@@ -2,6 +2,7 @@
 //! time; `poll_transmit` and `poll_event` give bytes to send and news; `poll_timeout` says when it
 //! wants to be woken. No socket, clock or source of randomness of its own.
 
+mod acknowledging;
 mod admitting;
 mod agent;
 mod answering;

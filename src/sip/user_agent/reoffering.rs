@@ -99,10 +99,10 @@ impl UserAgent {
             return self.take_offer_refusal(id, response, now);
         }
         let sequence = Envelope::read(&invite.headers).map_or(0, |envelope| envelope.sequence);
-        if let Some((last, bytes, flow)) = established.acknowledgement.clone()
-            && last == sequence
+        if let Some(last) = established.acknowledgement.clone()
+            && last.sequence == sequence
         {
-            return self.transmit(flow, bytes, None);
+            return self.acknowledge_again(id, last, now);
         }
         self.refreshed(id, response, asked_interval(&invite), now);
         let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)

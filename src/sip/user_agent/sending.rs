@@ -254,6 +254,7 @@ impl UserAgent {
         if transport == Transport::Udp
             && bytes.len() > DATAGRAM_LIMIT
             && outbound.may_upgrade
+            && outbound.way.last_flow_taken().is_none()
             && !self.has_refused_tcp(address, now)
             && self.listener_for(Transport::Tcp, address).is_some()
             && let Some(larger) = self.write(&mut outbound, Transport::Tcp, address, &branch)
@@ -296,12 +297,8 @@ impl UserAgent {
         bytes: Bytes,
         now: Instant,
     ) {
-        if let Owner::Acknowledge(leg) = outbound.owner {
-            self.remember_acknowledgement(leg, &outbound.request, &bytes, flow);
-            return self.transmit(flow, bytes, None);
-        }
         if outbound.request.method == Method::Ack {
-            return self.transmit(flow, bytes, None);
+            return self.begin_acknowledgement(outbound, flow, branch, bytes, now);
         }
         let timers = Timers::new(flow.transport.is_reliable())
             .with_give_up(outbound.give_up.min(LONGEST_WAIT));
@@ -409,7 +406,7 @@ impl UserAgent {
     /// Takes the news that bytes of a transaction could not be sent (RFC 3261 section 17.1.4).
     pub fn handle_transport_failure(&mut self, key: &ClientKey, now: Instant) {
         let Some(entry) = self.clients.get(key) else {
-            return;
+            return self.fall_back_acknowledgement(key, now);
         };
         if !entry.machine.is_waiting() {
             return;
@@ -424,12 +421,9 @@ impl UserAgent {
         let upgraded = place.is_some_and(|place| place.transport != entry.flow.transport);
         if let (true, Some(place)) = (upgraded, place) {
             // Too large for a datagram in theory, but nobody listens on TCP: UDP it is.
-            if self.tcp_refused.len() >= REFUSED_LIMIT {
-                self.tcp_refused.clear();
-            }
-            self.tcp_refused.insert(entry.flow.remote, now);
             let mut outbound = entry.outbound.clone();
             outbound.may_upgrade = false;
+            self.note_tcp_refused(place.address, now);
             self.remove_client(key);
             return self.send_to(outbound, place, now);
         }
@@ -535,6 +529,14 @@ impl UserAgent {
         };
         *sequence += 1;
         Some(*sequence)
+    }
+
+    /// Holds a peer as without TCP for a while.
+    pub(super) fn note_tcp_refused(&mut self, address: SocketAddr, now: Instant) {
+        if self.tcp_refused.len() >= REFUSED_LIMIT {
+            self.tcp_refused.clear();
+        }
+        self.tcp_refused.insert(address, now);
     }
 
     fn has_refused_tcp(&self, address: SocketAddr, now: Instant) -> bool {
