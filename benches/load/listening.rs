@@ -27,6 +27,9 @@ const OPENED: u16 = 64;
 /// Packets that arrived on one side.
 #[derive(Debug, Default)]
 pub struct Side {
+    /// Whether what arrives is counted: between its turns a gateway keeps the way to the PBX alive by
+    /// silence (RFC 6263), which nobody sent.
+    counts: AtomicBool,
     pub received: AtomicU64,
     /// Sequence numbers that were passed over or came out of order.
     pub gaps: AtomicU64,
@@ -45,6 +48,9 @@ impl Side {
     }
 
     fn hear(&self, samples: &[i16]) {
+        if !self.counts.load(Ordering::Relaxed) {
+            return;
+        }
         let energy: u64 = samples
             .iter()
             .map(|sample| u64::from(sample.unsigned_abs()).pow(2))
@@ -60,6 +66,15 @@ impl Side {
 pub struct Totals {
     pub at_browser: Side,
     pub at_pbx: Side,
+}
+
+impl Totals {
+    /// From now on what arrives is counted, or no longer.
+    pub fn count(&self, counts: bool) {
+        for side in [&self.at_browser, &self.at_pbx] {
+            side.counts.store(counts, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A socket with room for what comes while the machine is busy elsewhere.
@@ -244,7 +259,8 @@ fn rtp_sequence(datagram: &[u8]) -> Option<u16> {
 }
 
 fn count(side: &Side, last: &mut Option<u16>, sequence: u16) {
-    side.received.fetch_add(1, Ordering::Relaxed);
+    let counts = u64::from(side.counts.load(Ordering::Relaxed));
+    side.received.fetch_add(counts, Ordering::Relaxed);
     if last.is_some_and(|last| last.wrapping_add(1) != sequence) {
         side.gaps.fetch_add(1, Ordering::Relaxed);
     }
@@ -254,6 +270,7 @@ fn count(side: &Side, last: &mut Option<u16>, sequence: u16) {
 /// Root mean square of the speech as it is sent.
 pub fn level(speech: &Speech) -> f64 {
     let side = Side::default();
+    side.counts.store(true, Ordering::Relaxed);
     let mut samples = [0; FRAME];
     for frame in &speech.pcmu {
         expand_all(frame, &mut samples);
