@@ -4,7 +4,8 @@
  * It has no view; ui.js shows it, and a test can drive it by `window.trunkline.phone`.
  *
  * Events: `change` (anything a view shows), `ended` (a call's ending), `problem`
- * ({text}: something a person should read), `microphone` (one was opened), and
+ * ({text, isOfSession}: something a person should read, and whether it means nothing after the
+ * session), `sign-in-refused` ({text, retryAfter}), `microphone` (one was opened), and
  * `connection` (of the signalling).
  */
 
@@ -12,7 +13,7 @@ import { closeMicrophone, openMicrophone, Sound } from "./audio.js";
 import { Call } from "./call.js";
 import { newCallId, Trunkline } from "./signaling.js";
 import { ConnectionStatistics, watchFirstAudio } from "./statistics.js";
-import { connectionText, errorText, microphoneText, transferFailedText } from "./words.js";
+import { connectionText, errorText, microphoneText, refusedText, transferFailedText } from "./words.js";
 
 const STATISTICS_EVERY_MILLISECONDS = 2000;
 
@@ -40,9 +41,9 @@ export class Phone extends EventTarget {
   lastEnding = null;
   /** The browser's own view of the call, as ConnectionStatistics reads it. */
   browserStatistics = null;
-  /** Seconds that open calls may go on, while the gateway is about to stop; else null. */
+  /** performance.now() until which open calls may go on, while the gateway is about to stop; else null. */
   draining = null;
-  /** Seconds until the session ends with its token, once the gateway has said so; else null. */
+  /** performance.now() of the session's end with its token, once the gateway has said so; else null. */
   expiring = null;
   settings = { microphone: "", speaker: "", processing: true };
 
@@ -54,16 +55,18 @@ export class Phone extends EventTarget {
     this.signaling.addEventListener("state", ({ detail }) => this.#onConnection(detail));
     this.signaling.addEventListener("welcome", () => this.#changed());
     this.signaling.addEventListener("sign-in-refused", ({ detail }) => {
-      this.dispatchEvent(new CustomEvent("sign-in-refused", { detail: { text: this.#refusalOf(detail.code) } }));
+      this.#noteMethods(detail);
+      const { code, retryAfter } = detail;
+      this.dispatchEvent(new CustomEvent("sign-in-refused", { detail: { text: this.refusalText(code), retryAfter } }));
       this.#tried = this.#credentials;
     });
     this.signaling.addEventListener("draining", ({ detail }) => {
-      this.draining = detail.seconds;
+      this.draining = performance.now() + detail.seconds * 1000;
       this.#changed();
     });
     for (const type of ["token-expiring", "token-renewed"]) {
       this.signaling.addEventListener(type, ({ detail }) => {
-        this.expiring = type === "token-expiring" ? detail.seconds : null;
+        this.expiring = type === "token-expiring" ? performance.now() + detail.seconds * 1000 : null;
         this.#changed();
       });
     }
@@ -134,18 +137,27 @@ export class Phone extends EventTarget {
 
   /** Why the gateway did not let this person in, as a person would say it. */
   refusalText(code) {
-    return this.#refusalOf(code);
+    return code === "unauthorized" ? refusedText(this.#tried) : connectionText(code);
   }
 
+  #methods = null;
+  /** How the gateway lets people in, of "password", "token" and "guest"; null: it has not said so. */
+  get methods() {
+    return this.#methods;
+  }
   /** The gateway said that it lets no guests in. */
-  guestsRefused = false;
+  get guestsRefused() {
+    return this.#methods !== null && !this.#methods.includes("guest");
+  }
+  /** The present session, or the last one, was opened by a token. */
+  get isByToken() {
+    return Boolean(this.#tried.token);
+  }
 
-  #refusalOf(code) {
-    const { user, password, token } = this.#tried;
-    if (code !== "unauthorized" || password || token) return connectionText(code);
-    if (user) return `Enter the password of ${user}.`;
-    this.guestsRefused = true;
-    return "This gateway admits no guests. Enter your user name and password.";
+  /** An `unauthorized` without methods: there are none. */
+  #noteMethods({ code, methods }) {
+    if (methods) this.#methods = methods;
+    else if (code === "unauthorized") this.#methods = [];
   }
 
   /** Resolves when the call is under way, rejects with an Error that has a readable message. */
@@ -300,7 +312,7 @@ export class Phone extends EventTarget {
   }
 
   #onError(error) {
-    if (error.methods) this.guestsRefused = !error.methods.includes("guest");
+    this.#noteMethods(error);
     const call = error.call !== undefined && error.call === this.call?.id ? this.call : null;
     const settingUp = call && (call.state === "calling" || call.state === "accepting");
     if (call && (FATAL_CALL_ERRORS.has(error.code) || (settingUp && FATAL_SETUP_ERRORS.has(error.code)))) {
@@ -309,7 +321,7 @@ export class Phone extends EventTarget {
       console.warn(`the gateway says ${error.code}: ${error.message}`);
     } else if (this.connection === "signed-in" && (call || error.call === undefined)) {
       if (error.code === "hold-refused") this.#showHold(call, !call?.holding);
-      this.#problem(errorText(error));
+      this.#problem(errorText(error), { isOfSession: true });
     }
   }
 
@@ -425,8 +437,8 @@ export class Phone extends EventTarget {
     }
   }
 
-  #problem(text) {
-    this.dispatchEvent(new CustomEvent("problem", { detail: { text } }));
+  #problem(text, { isOfSession = false } = {}) {
+    this.dispatchEvent(new CustomEvent("problem", { detail: { text, isOfSession } }));
     return new Error(text);
   }
 

@@ -10,15 +10,18 @@
  *
  * Every message from the gateway is dispatched as a CustomEvent named after its
  * `type`, the message itself in `detail`. Two events are the library's own:
- * `state`, with `detail: { state, reason, retryInMilliseconds }`, and `sign-in-refused`,
- * with `detail: { code }`: a sign-in beside a session that goes on did not succeed.
+ * `state`, with `detail: { state, reason, retryInMilliseconds, retryAfter }`, and `sign-in-refused`,
+ * with `detail: { code, methods, retryAfter }`: a sign-in beside a session that goes on did not
+ * succeed; the last two as of `error`.
  *
  * States:
  * - `closed`      not connected, and nothing is being tried
  * - `connecting`  a socket is opening, or `hello` waits for its `welcome`
  * - `signed-in`   `welcome` came; calls can be made
  * - `waiting`     the connection broke; the next attempt comes by itself
- * - `refused`     the gateway said no; trying again needs a person
+ * - `refused`     the gateway said no; trying again needs a person. After `too-many-attempts`
+ *                 `retryAfter` says in how many seconds credentials are looked at again: what may
+ *                 be wrong is not sent twice, since that would use up the attempt
  */
 
 export const PROTOCOL_VERSION = 1;
@@ -52,6 +55,8 @@ export function retryDelay(attempt, random = Math.random) {
 export class Trunkline extends EventTarget {
   #url;
   #credentials = {};
+  /** Whether the gateway has taken these credentials before. */
+  #wereTaken = false;
   #socket = null;
   #attempt = 0;
   #retryTimer = 0;
@@ -90,6 +95,7 @@ export class Trunkline extends EventTarget {
       return;
     }
     this.#credentials = credentials;
+    this.#wereTaken = false;
     this.#attempt = 0;
     globalThis.addEventListener?.("online", this.#onOnline);
     this.#dropSocket();
@@ -169,10 +175,10 @@ export class Trunkline extends EventTarget {
 
   #openBeside(credentials) {
     const socket = new WebSocket(this.#url, [SUBPROTOCOL]);
-    const refuse = (code) => {
+    const refuse = (code, { methods, retryAfter } = {}) => {
       if (this.#candidate?.socket !== socket) return;
       this.#dropCandidate();
-      this.dispatchEvent(new CustomEvent("sign-in-refused", { detail: { code } }));
+      this.dispatchEvent(new CustomEvent("sign-in-refused", { detail: { code, methods, retryAfter } }));
     };
     const timer = setTimeout(() => refuse("no-welcome"), WELCOME_WITHIN_MILLISECONDS);
     this.#candidate = { socket, timer };
@@ -187,7 +193,7 @@ export class Trunkline extends EventTarget {
       } catch {
         return;
       }
-      if (message?.type === "error") refuse(message.code);
+      if (message?.type === "error") refuse(message.code, message);
       else if (message?.type === "goodbye") refuse(message.reason);
       else if (message?.type === "welcome") this.#changeTo(socket, credentials, data);
     };
@@ -252,6 +258,7 @@ export class Trunkline extends EventTarget {
     if (message.type === "welcome") {
       clearTimeout(this.#welcomeTimer);
       this.#attempt = 0;
+      this.#wereTaken = true;
       this.welcome = message;
       this.#schedulePing();
       this.#setState("signed-in");
@@ -264,6 +271,8 @@ export class Trunkline extends EventTarget {
 
     if (message.type === "error" && beforeWelcome && FINAL_ERRORS.has(message.code)) {
       this.#stop("refused", message.code);
+    } else if (message.type === "error" && beforeWelcome && message.retryAfter && this.#isGuess) {
+      this.#stop("refused", message.code, { retryAfter: message.retryAfter });
     } else if (message.type === "error" && beforeWelcome && message.retryAfter) {
       this.#broken(socket, message.code, message.retryAfter * 1000);
     } else if (message.type === "goodbye" && message.reason === "token-expired") {
@@ -272,6 +281,11 @@ export class Trunkline extends EventTarget {
     } else if (message.type === "goodbye") {
       this.#broken(socket, message.reason);
     }
+  }
+
+  /** A password that was typed and may be wrong. */
+  get #isGuess() {
+    return Boolean(this.#credentials.password) && !this.#wereTaken;
   }
 
   #schedulePing() {
@@ -297,12 +311,12 @@ export class Trunkline extends EventTarget {
     this.#setState("waiting", { reason, retryInMilliseconds });
   }
 
-  #stop(state, reason) {
+  #stop(state, reason, detail = {}) {
     this.#dropCandidate();
     clearTimeout(this.#retryTimer);
     globalThis.removeEventListener?.("online", this.#onOnline);
     this.#dropSocket();
-    this.#setState(state, { reason });
+    this.#setState(state, { reason, ...detail });
   }
 
   #dropSocket() {

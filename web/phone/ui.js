@@ -7,11 +7,12 @@
  * Tests find the telephone as `window.trunkline.phone`.
  */
 
+import { Countdown } from "./countdown.js";
 import { fillNumbers, fillQuality, SoundPanel } from "./panels.js";
 import { Phone } from "./phone.js";
 import { SignInDialog } from "./sign_in.js";
 import {
-  connectionText, drainingText, endingText, expiringText, insecureText, isOrdinaryEnding, retryText, silenceText,
+  connectionText, drainingText, endingText, EXPIRING_TEXT, insecureText, isOrdinaryEnding, leftText, retryText, silenceText,
 } from "./words.js";
 
 const KEYS = [
@@ -22,8 +23,8 @@ const KEYS = [
 ];
 const SPOKEN = { "*": "* star", "#": "# pound" };
 const LONG_PRESS_MILLISECONDS = 600;
-/** What only other credentials can cure. */
-const SIGN_IN_REFUSALS = ["unauthorized", "token-expired"];
+/** What only a person can cure, by the sign-in dialog or a new link. */
+const SIGN_IN_REFUSALS = ["unauthorized", "token-expired", "too-many-attempts"];
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -160,31 +161,35 @@ addEventListener("pageshow", ({ persisted }) => {
 /* What the phone shows */
 
 phone.addEventListener("change", render);
-phone.addEventListener("problem", ({ detail }) => showProblem(detail.text));
+phone.addEventListener("problem", ({ detail }) => showProblem(detail.text, detail.isOfSession));
 phone.addEventListener("connection", ({ detail }) => showConnection(detail));
-phone.addEventListener("sign-in-refused", ({ detail }) => signIn.open(detail.text));
+phone.addEventListener("sign-in-refused", ({ detail }) => signIn.open(detail.text, milliseconds(detail.retryAfter)));
+phone.signaling.addEventListener("token-renewed", clearSessionProblem);
 phone.addEventListener("ended", ({ detail }) => showEnding(detail));
 
-function showProblem(text) {
+let problemIsOfSession = false;
+
+function showProblem(text, isOfSession = false) {
+  problemIsOfSession = isOfSession;
   byId("problem-text").textContent = text;
   byId("problem").hidden = !text;
 }
 
-let countdown = 0;
-
-/** Outside the live region: a screen reader would speak every second. */
-function showCountdown(milliseconds) {
-  clearInterval(countdown);
-  byId("retry").hidden = milliseconds === undefined;
-  if (milliseconds === undefined) return;
-  const due = performance.now() + milliseconds;
-  const show = () => (byId("countdown").textContent = retryText(due - performance.now()));
-  show();
-  countdown = setInterval(show, 250);
+/** What was wrong in a session, or with a new link for it, means nothing after it. */
+function clearSessionProblem() {
+  if (problemIsOfSession) showProblem("");
 }
 
-function showConnection({ state, reason, retryInMilliseconds }) {
-  showCountdown(retryInMilliseconds);
+function milliseconds(seconds) {
+  return seconds === undefined ? undefined : seconds * 1000;
+}
+
+const retryCountdown = new Countdown(byId("countdown"));
+
+function showConnection({ state, reason, retryInMilliseconds, retryAfter }) {
+  retryCountdown.show(retryInMilliseconds, retryText);
+  byId("retry").hidden = retryInMilliseconds === undefined;
+  if (state !== "signed-in") clearSessionProblem();
   byId("connection").dataset.state = state;
   const text = byId("connection-text");
   if (state !== "waiting" && state !== "connecting") failed = "";
@@ -205,8 +210,12 @@ function showConnection({ state, reason, retryInMilliseconds }) {
   }
   const button = byId("sign-in-open");
   button.textContent = state === "signed-in" && !phone.isGuest ? "Account" : "Sign in";
-  if (state === "refused" && SIGN_IN_REFUSALS.includes(reason)) signIn.open(phone.refusalText(reason));
+  if (state === "refused" && SIGN_IN_REFUSALS.includes(reason)) signIn.open(phone.refusalText(reason), milliseconds(retryAfter));
   else if (state === "signed-in") signIn.close();
+  // The header lies behind the open dialog.
+  else if (signIn.isOpen && (failed || state === "refused")) {
+    signIn.tell(text.textContent, { milliseconds: retryInMilliseconds, words: retryText });
+  }
 }
 
 /** What was wrong when the last attempt failed, until one succeeds. */
@@ -301,14 +310,24 @@ function render() {
   if (redirectedTo) setText("redirect", `Call ${redirectedTo}`);
   const { draining, expiring } = phone;
   byId("notice").hidden = draining === null && expiring === null;
-  const expires = expiring === null ? "" : expiringText(expiring);
-  setText("notice", draining === null ? expires : drainingText(draining, talking));
+  setText("notice-text", draining !== null ? drainingText(talking) : expiring !== null ? EXPIRING_TEXT : "");
+  showTimeLeft(draining !== null ? (talking ? draining : null) : expiring);
 
   byId("call").disabled = phone.draining !== null || phone.connection !== "signed-in" || state === "incoming";
   byId("erase").disabled = byId("number").value === "";
   fillNumbers(byId("numbers-card"), byId("numbers"), phone, dial);
   fillQuality(phone);
   if (talking) animate();
+}
+
+const noticeCountdown = new Countdown(byId("notice-countdown"));
+let noticeDue = null;
+
+/** `due` in performance.now(); null where nothing runs down. */
+function showTimeLeft(due) {
+  if (due === noticeDue) return;
+  noticeDue = due;
+  noticeCountdown.show(due === null ? undefined : due - performance.now(), leftText);
 }
 
 /* Meters and timer run only during a call */

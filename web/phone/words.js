@@ -38,9 +38,9 @@ const ERRORS = {
   "bad-message": "The gateway did not understand what this page sent.",
   "too-large": "What this page sent was too large for the gateway.",
   "not-signed-in": "You are not signed in.",
-  unauthorized: "The user name, password or token is wrong.",
-  "token-expired": "Your sign-in has expired. Open the page by a new link, or sign in again.",
-  "too-many-attempts": "Too many wrong sign-ins. Wait a moment before the next one.",
+  unauthorized: "The sign-in was not accepted.",
+  "token-expired": "Your sign-in has expired.",
+  "too-many-attempts": "Too many wrong sign-ins.",
   "wrong-user": "The new link is for another user. This session was not changed.",
   "unknown-call": "The gateway does not know this call any more.",
   "duplicate-call": "This call exists already.",
@@ -50,6 +50,13 @@ const ERRORS = {
   "too-many-calls": "You have too many calls at once.",
   "unsupported-version": "This page is too old or too new for the gateway. Reload it.",
   "rate-limited": "Too much at once. Wait a moment.",
+};
+
+/** A new token that the gateway did not take for the present session. */
+const RENEWALS = {
+  unauthorized: "The token of the new link is not valid. This session was not changed.",
+  "token-expired": "The new link has expired. This session was not changed.",
+  "too-many-attempts": "Too many links with a wrong token. Wait a moment before the next one. This session was not changed.",
 };
 
 const CONNECTIONS = {
@@ -92,14 +99,52 @@ export function transferFailedText(status) {
   return `The transfer failed (SIP ${status}). The call goes on.`;
 }
 
-export function drainingText(seconds, inCall) {
-  const rest = inCall ? `this call may go on for up to ${seconds} s` : "calls are possible again in a moment";
+export function drainingText(inCall) {
+  const rest = inCall ? "this call may go on for a while" : "calls are possible again in a moment";
   return `The gateway is being restarted: no new calls; ${rest}.`;
 }
 
 /** Of a session that ends with its token. */
-export function expiringText(seconds) {
-  return `Your sign-in ends in ${seconds} s, and your calls with it. Open a new link in this tab to go on.`;
+export const EXPIRING_TEXT = "Your sign-in ends soon, and your calls with it. Open a new link in this tab to go on.";
+
+/** Beside the two above. */
+export function leftText(milliseconds) {
+  return `Time left: ${Math.ceil(milliseconds / 1000)} s`;
+}
+
+/** How people sign in here. `methods`: as of `error`, null where the gateway has not said so. */
+export function signInHint({ methods, byToken, user, isGuest, inCall }) {
+  const who = user ? `You are signed in as ${isGuest ? "a guest" : user}. ` : "";
+  const call = inCall ? " Another sign-in ends the present call." : "";
+  return who + (methods ? methodsText(methods) : unknownMethodsText(byToken)) + call;
+}
+
+function methodsText(methods) {
+  const [password, token, guest] = ["password", "token", "guest"].map((method) => methods.includes(method));
+  if (!password && !token) return guest ? "Everybody comes in as a guest." : "This gateway has neither users nor links to sign in with.";
+  if (!guest) {
+    if (!password) return "A link with a token is needed: open the page by a new link.";
+    return `Sign in with your user name and password${token ? ", or open the page by a new link" : ""}.`;
+  }
+  if (!password) return "Users open the page by a link with a token. Guests need none.";
+  return `Users sign in with name and password${token ? ", or open the page by a link" : ""}. Guests need neither.`;
+}
+
+function unknownMethodsText(byToken) {
+  return byToken ? "Open the page by a new link. Users with a password sign in here." : "Users sign in with name and password.";
+}
+
+/** Why the gateway did not take these credentials. */
+export function refusedText({ user, password, token }) {
+  if (token) return "The token of the link is not valid.";
+  if (password) return "The user name or the password is wrong.";
+  return user ? `Enter the password of ${user}.` : "This gateway admits no guests.";
+}
+
+/** After too many wrong passwords: the page itself does not try again. */
+export function mayTryText(milliseconds) {
+  const seconds = Math.ceil(milliseconds / 1000);
+  return seconds > 0 ? `You can try again in ${seconds} s.` : "You can try again now.";
 }
 
 export function retryText(milliseconds) {
@@ -126,8 +171,9 @@ export function isOrdinaryEnding(reason) {
   return ["hangup-local", "hangup-remote", "cancelled", "answered-elsewhere", "transferred", "redirected", "session-replaced", "no-microphone"].includes(reason);
 }
 
+/** Of a session that goes on. */
 export function errorText({ code, message }) {
-  return ERRORS[code] ?? message ?? `Error: ${code}`;
+  return RENEWALS[code] ?? ERRORS[code] ?? message ?? `Error: ${code}`;
 }
 
 export function connectionText(reason) {

@@ -26,7 +26,8 @@ function keepHellos(page) {
 behaviour("sign-in says what is possible, sends no empty password, and lets in by the right one", async (world) => {
   const gateway = await world.gateway({ users: [alice, bob], more: { sign_in: { anonymous: false } } });
   const { page, view } = await PageView.open(world, { url: `${gateway.url}?processing=off` });
-  await view.says("sign-in-problem", /^This gateway admits no guests\. Enter your user name and password\.$/);
+  await view.says("sign-in-problem", /^This gateway admits no guests\.$/);
+  await view.says("sign-in-hint", /^Sign in with your user name and password\.$/);
   await view.hides("anonymous");
   await view.says("connection-text", /^Not signed in$/);
   await view.isUsable("sign-in");
@@ -37,12 +38,36 @@ behaviour("sign-in says what is possible, sends no empty password, and lets in b
   assert.deepEqual(hellos, [], "an empty password is not sent");
   await view.fill("password", "wrong");
   await page.tab.press("#password", "Enter");
-  await view.says("sign-in-problem", /^The user name, password or token is wrong\.$/);
+  await view.says("sign-in-problem", /^The user name or the password is wrong\.$/);
   await view.fill("password", alice.password);
   await page.tab.press("#password", "Enter");
   await view.hides("sign-in");
   await view.says("connection-text", /^Ready as alice$/);
   assert.deepEqual(hellos.map(({ user, password }) => [user, password]), [[alice.name, "wrong"], [alice.name, alice.password]]);
+});
+
+behaviour("a password that was wrong is not sent again by the page, which counts down in the dialog", async (world) => {
+  const limits = { max_failures_per_user_and_address: 1, failure_window: 8, refusal_delay: 0 };
+  const gateway = await world.gateway({ more: { sign_in: { anonymous: false, ...limits } } });
+  const { page, view } = await PageView.open(world, { url: `${gateway.url}?processing=off` });
+  await view.says("sign-in-problem", /^This gateway admits no guests\.$/);
+  const hellos = keepHellos(page);
+  await view.fill("user", alice.name);
+  for (const [password, answer] of [["wrong", /^The user name or the password is wrong\.$/], ["wrong too", /^Too many wrong sign-ins\.$/]]) {
+    await view.fill("password", password);
+    await page.tab.press("#password", "Enter");
+    await view.says("sign-in-problem", answer);
+  }
+  await view.says("sign-in-countdown", /^You can try again in \d+ s\.$/);
+  await view.hides("retry");
+  await view.says("sign-in-countdown", /^You can try again now\.$/, 15000);
+  await sleep(1000);
+  assert.deepEqual(hellos.map(({ password }) => password), ["wrong", "wrong too"]);
+  await view.fill("password", alice.password);
+  await page.tab.press("#password", "Enter");
+  await view.says("connection-text", /^Ready as alice$/);
+  await view.press("sign-in-open");
+  await view.says("sign-in-hint", /^You are signed in as alice\. /);
 });
 
 behaviour("a link with a user name asks for the password of that user", async (world) => {
@@ -63,7 +88,7 @@ behaviour("a second sign-in that fails leaves the session and its call; one that
   await view.fill("user", bob.name);
   await view.fill("password", "wrong");
   await page.tab.press("#password", "Enter");
-  await view.says("sign-in-problem", /^The user name, password or token is wrong\.$/);
+  await view.says("sign-in-problem", /^The user name or the password is wrong\.$/);
   await view.says("connection-text", /^Ready as alice$/);
   assert.equal(await page.state(), "in-call");
   await view.hears(ASTERISK_TONE);
@@ -113,7 +138,7 @@ behaviour("draining is announced in a call and without one, and the restart is t
   const { page, view } = await PageView.open(world);
   await page.call("601");
   gateway.drain();
-  await view.says("notice", /^The gateway is being restarted: no new calls; this call may go on for up to \d+ s\.$/);
+  await view.says("notice", /^The gateway is being restarted: no new calls; this call may go on for a while\. Time left: \d+ s$/);
   await view.hears(ASTERISK_TONE);
   await view.isUsable("draining");
   await view.press("hang-up");

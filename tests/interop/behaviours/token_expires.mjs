@@ -24,12 +24,15 @@ async function open(world, seconds) {
   const gateway = await world.gateway({ more: { sign_in } });
   const opened = await PageView.open(world, { url: `${gateway.url}?processing=off#token=${token(seconds)}` });
   await opened.view.says("connection-text", /^Ready as dave$/);
-  await opened.view.says("notice", /^Your sign-in ends in \d+ s, and your calls with it\. Open a new link in this tab to go on\.$/);
+  await opened.view.says("notice", /^Your sign-in ends soon, and your calls with it\. Open a new link in this tab to go on\. Time left: \d+ s$/);
   return opened;
 }
 
 behaviour("a new link in the same tab renews the session, whose call goes on", async (world) => {
   const { page, view } = await open(world, 30);
+  const left = async () => Number(/\d+/.exec(await view.text("notice-countdown")));
+  const first = await left();
+  await until(async () => (await left()) < first, "the time left goes down", 3000);
   await page.call("echo");
   await page.evaluate((fragment) => { location.hash = fragment; }, `token=${token(3600)}`);
   await view.hides("notice");
@@ -40,6 +43,14 @@ behaviour("a new link in the same tab renews the session, whose call goes on", a
   await page.evaluate((fragment) => { location.hash = fragment; }, `token=${token(3600, "erin")}`);
   await view.says("problem-text", /another user/);
   assert.equal(await page.state(), "in-call");
+});
+
+behaviour("a gateway with tokens only asks for a link, and for no password", async (world) => {
+  const gateway = await world.gateway({ users: [], more: { sign_in } });
+  const { view } = await PageView.open(world, { url: `${gateway.url}?processing=off` });
+  await view.says("sign-in-hint", /^A link with a token is needed: open the page by a new link\.$/);
+  await view.hides("password");
+  await view.hides("anonymous");
 });
 
 behaviour("a session that is not renewed ends in words, and is not tried again", async (world) => {
