@@ -107,7 +107,7 @@ impl Gateway {
             .await
             .map_err(http_error)?;
         let http = listener.local_addr().map_err(http_error)?;
-        let supervisor = Supervisor::new();
+        let supervisor = Supervisor::starting();
         let (workers, handles) = start_workers(&settings, plan.media_dscp, &supervisor)?;
 
         for trunk in &plan.shows_keys {
@@ -221,6 +221,7 @@ impl Gateway {
             .flat_map(|worker| worker.local_addresses().to_vec())
             .collect();
         tracing::info!(%http, sip = ?sip_addresses, media = ?media_addresses, "gateway is up");
+        supervisor.started();
         Ok(Gateway {
             exchange,
             directory,

@@ -11,8 +11,8 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
@@ -102,6 +102,9 @@ pub struct Supervisor {
 struct Shared {
     fault: watch::Sender<Option<Fault>>,
     is_stopping: AtomicBool,
+    /// While the gateway starts: faults that are told once it is up, since the parts of a start that
+    /// fails end because of that.
+    starting: Mutex<Option<Vec<Fault>>>,
     /// The task that is to end, for tests of what follows.
     ordered: watch::Sender<Option<Fault>>,
 }
@@ -109,10 +112,21 @@ struct Shared {
 impl Supervisor {
     /// A supervisor that has seen no fault.
     pub fn new() -> Self {
+        Supervisor::with(None)
+    }
+
+    /// The same for a gateway that starts: faults are told after [`Supervisor::started`], and never
+    /// where that is not called.
+    pub fn starting() -> Self {
+        Supervisor::with(Some(Vec::new()))
+    }
+
+    fn with(starting: Option<Vec<Fault>>) -> Self {
         Supervisor {
             shared: Some(Arc::new(Shared {
                 fault: watch::Sender::new(None),
                 is_stopping: AtomicBool::new(false),
+                starting: Mutex::new(starting),
                 ordered: watch::Sender::new(None),
             })),
             name: None,
@@ -176,6 +190,21 @@ impl Supervisor {
         !has_panicked
     }
 
+    /// The start is complete: tells the faults of the time before.
+    pub fn started(&self) {
+        if let Some(shared) = &self.shared {
+            let mut starting = shared
+                .starting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let before = starting.take().unwrap_or_default();
+            drop(starting);
+            for fault in before {
+                shared.tell(fault);
+            }
+        }
+    }
+
     /// The gateway stops: from now on the end of a task is no fault.
     pub fn stop(&self) {
         if let Some(shared) = &self.shared {
@@ -221,10 +250,27 @@ impl Supervisor {
         if shared.is_stopping.load(Ordering::Acquire) {
             return;
         }
-        metrics::counter!("trunkline_task_ended_total", "task" => task.name()).increment(1);
         let fault = Fault { task, ending };
-        tracing::error!(task = task.name(), %fault, "a task that must not end has ended");
-        shared.fault.send_if_modified(|first| {
+        let mut starting = shared
+            .starting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &mut *starting {
+            Some(before) => before.push(fault),
+            None => {
+                drop(starting);
+                shared.tell(fault);
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn tell(&self, fault: Fault) {
+        let task = fault.task.name();
+        metrics::counter!("trunkline_task_ended_total", "task" => task).increment(1);
+        tracing::error!(task, %fault, "a task that must not end has ended");
+        self.fault.send_if_modified(|first| {
             let is_first = first.is_none();
             first.get_or_insert(fault);
             is_first
@@ -319,6 +365,27 @@ mod tests {
             .await
             .expect("it returns");
         assert_eq!(supervisor.fault(), None);
+    }
+
+    #[tokio::test]
+    async fn fault_while_starting_is_told_after_the_start_alone() {
+        let supervisor = Supervisor::starting();
+        tokio::spawn(supervisor.watch(Task::MediaWorker, async {}))
+            .await
+            .expect("it returns");
+        assert_eq!(supervisor.fault(), None, "the start may have failed");
+        supervisor.started();
+        let fault = Fault {
+            task: Task::MediaWorker,
+            ending: Ending::Returned,
+        };
+        assert_eq!(supervisor.fault(), Some(fault));
+        let supervisor = Supervisor::starting();
+        supervisor.started();
+        tokio::spawn(supervisor.watch(Task::Http, async {}))
+            .await
+            .expect("it returns");
+        assert_eq!(ends(&supervisor).await.task, Task::Http);
     }
 
     #[tokio::test]

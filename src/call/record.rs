@@ -92,7 +92,9 @@ impl CallRecord {
 
     fn note_peer(&mut self, event: peer::Event, began: Instant) {
         match event {
-            peer::Event::RouteChanged { route } => self.pair = Some(route),
+            peer::Event::IceConnected { route } | peer::Event::RouteChanged { route } => {
+                self.pair = Some(route);
+            }
             peer::Event::Connected { suite, .. } => {
                 self.dtls_srtp = Some(suite);
                 metrics::histogram!("trunkline_webrtc_connect_seconds")
@@ -202,5 +204,39 @@ fn measure(quality: &Quality) {
             metrics::histogram!("trunkline_call_round_trip_seconds", "from" => side)
                 .record(round_trip / 1_000.0);
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests begin their virtual time somewhere"
+)]
+mod tests {
+    use super::*;
+
+    fn route(local: &str, remote: &str) -> peer::Route {
+        peer::Route {
+            local: local.parse().expect("an address"),
+            remote: remote.parse().expect("an address"),
+        }
+    }
+
+    #[test]
+    fn candidate_pair_of_a_record_is_the_first_route_then_the_newest() {
+        let mut record = CallRecord::default();
+        let mut note = |event| {
+            let event = media::MediaEvent::Leg(PeerEvent::Peer(event));
+            record.note(&event, Instant::now());
+            record.pair
+        };
+        assert_eq!(note(peer::Event::Disconnected), None);
+        let first = route("192.0.2.1:4000", "198.51.100.7:5000");
+        let connected = peer::Event::IceConnected { route: first };
+        assert_eq!(note(connected), Some(first));
+        assert_eq!(note(peer::Event::Disconnected), Some(first));
+        let second = route("192.0.2.1:4000", "203.0.113.9:6000");
+        let moved = peer::Event::RouteChanged { route: second };
+        assert_eq!(note(moved), Some(second));
     }
 }

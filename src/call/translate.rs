@@ -109,7 +109,7 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
                     | peer::Failure::FingerprintMismatch => EndReason::DtlsFailed,
                 },
             },
-            peer::Event::IceConnected
+            peer::Event::IceConnected { .. }
             | peer::Event::RouteChanged { .. }
             | peer::Event::Disconnected
             | peer::Event::Reconnected => return None,

@@ -166,6 +166,13 @@ impl Endpoint {
         self.signalled.is_some()
     }
 
+    /// Whether SDP or SIP names the IP address of `source`.
+    pub fn names(&self, source: SocketAddr) -> bool {
+        let signalled = self.signalled.map(|signalled| signalled.rtp);
+        let rank = self.latching.rank(source, signalled, self.peer, false);
+        rank.is_some_and(|rank| rank > Rank::Heard)
+    }
+
     /// Takes an RTP packet of a negotiated payload type from `source`; `authentic` where keys of
     /// the SDP have proved it.
     pub fn handle_rtp(

@@ -41,7 +41,10 @@ pub enum Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// There is a way to the other end; DTLS can begin.
-    IceConnected,
+    IceConnected {
+        /// The way.
+        route: Route,
+    },
     /// DTLS is up and its keys are in place: media can flow.
     Connected {
         /// The protection of media that DTLS agreed on (RFC 5764 section 4.1.2, RFC 7714

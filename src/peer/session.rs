@@ -400,9 +400,9 @@ impl Peer {
     fn settle(&mut self, now: Instant) {
         while let Some(event) = self.agent.poll_event() {
             match event {
-                AgentEvent::Connected => {
+                AgentEvent::Connected(route) => {
                     self.dtls_deadline = Some(now + self.config.failure_timeout);
-                    self.events.push_back(Event::IceConnected);
+                    self.events.push_back(Event::IceConnected { route });
                     if let Stage::Securing { dtls } = &mut self.stage {
                         dtls.expect_round_trip(self.agent.round_trip());
                         dtls.start(now);

@@ -64,7 +64,7 @@ pub struct PbxEnd {
 enum Unexpected {
     #[default]
     None,
-    /// It may be heard soon.
+    /// It may be heard soon, or the description that is to come may name it.
     Observed {
         source: SocketAddr,
         last: Instant,
@@ -100,6 +100,9 @@ impl PbxEnd {
 
     /// The first source that was not taken, once.
     pub fn poll_unexpected(&mut self, now: Instant) -> Option<SocketAddr> {
+        if !self.is_signalled() {
+            return None;
+        }
         let source = match self.unexpected {
             Unexpected::New(source) => source,
             Unexpected::Observed { source, last }
@@ -121,6 +124,12 @@ impl PbxEnd {
         protection: Option<&Protection>,
     ) -> Result<(), srtp::Error> {
         self.endpoint.set_remote(rtp, rtcp);
+        if let Unexpected::Observed { source, .. } = self.unexpected
+            && self.endpoint.names(source)
+        {
+            // It sent before it was described.
+            self.unexpected = Unexpected::None;
+        }
         let before = std::mem::take(&mut self.protected);
         self.protected = match (before, protection) {
             (Protected::Never, None) => Protected::Never,
@@ -188,6 +197,12 @@ impl PbxEnd {
         };
         let told = matches!(self.unexpected, Unexpected::New(_) | Unexpected::Told);
         match arrival {
+            Arrival::Stranger if !self.endpoint.is_signalled() => {
+                if !told {
+                    self.unexpected = Unexpected::Observed { source, last: now };
+                }
+                Err("stranger")
+            }
             Arrival::Stranger => {
                 if !told {
                     self.unexpected = Unexpected::New(source);

@@ -45,7 +45,7 @@ pub(in crate::peer) struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::peer) enum AgentEvent {
     /// The first route.
-    Connected,
+    Connected(Route),
     /// The other end's first nomination took effect: it, too, takes the path for established.
     Nominated,
     RouteChanged(Route),

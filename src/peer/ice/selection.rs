@@ -153,7 +153,7 @@ impl Agent {
         if first {
             self.phase = Phase::Connected;
             self.stop_unproven();
-            self.events.push_back(AgentEvent::Connected);
+            self.events.push_back(AgentEvent::Connected(route));
             self.plan_liveness(now);
         } else {
             self.events.push_back(AgentEvent::RouteChanged(route));

@@ -163,3 +163,36 @@ fn with_srtp_only_authentic_rtp_is_heard() {
     }
     assert_eq!(changes, [Change::Latched(at(THIRD))]);
 }
+
+#[test]
+fn source_before_the_description_that_names_it_is_never_told() {
+    let begin = Instant::now();
+    // The address of the SDP, another port of it, and the address of SIP.
+    for source in [SDP, "192.0.2.1:4444", OTHER] {
+        for peer_is_known in [false, true] {
+            let mut end = PbxEnd::default();
+            if peer_is_known {
+                end.set_peer(at(OTHER).ip());
+            }
+            let _ = take(&mut end, source, 0, 0, begin);
+            assert_eq!(end.poll_unexpected(begin), None);
+            assert_eq!(end.poll_unexpected(seconds(begin, 9)), None, "it rings");
+            end.set_peer(at(OTHER).ip());
+            end.set_remote(at(SDP), None, None).expect("no keys");
+            for number in 1..20 {
+                assert!(take(&mut end, source, 0, number, begin).is_ok());
+            }
+            assert_eq!(end.poll_unexpected(seconds(begin, 60)), None, "{source}");
+        }
+    }
+}
+
+#[test]
+fn source_before_a_description_that_does_not_name_it_is_told_after_it() {
+    let begin = Instant::now();
+    let mut end = PbxEnd::default();
+    assert_eq!(take(&mut end, THIRD, 0, 0, begin), Err("stranger"));
+    assert_eq!(end.poll_unexpected(seconds(begin, 9)), None);
+    end.set_remote(at(SDP), None, None).expect("no keys");
+    assert_eq!(end.poll_unexpected(seconds(begin, 9)), Some(at(THIRD)));
+}
