@@ -62,10 +62,22 @@ impl EndpointState {
         if self.answered.load(Ordering::Acquire) >= limits.answered {
             return None;
         }
-        let more = |ringing| (ringing < limits.ringing).then_some(ringing + 1);
-        self.ringing
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
-            .ok()?;
+        let mut ringing = self.ringing.load(Ordering::Acquire);
+        loop {
+            if ringing >= limits.ringing {
+                return None;
+            }
+            let more = self.ringing.compare_exchange_weak(
+                ringing,
+                ringing + 1,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            match more {
+                Ok(_) => break,
+                Err(now) => ringing = now,
+            }
+        }
         Some(IncomingPlace {
             state: Arc::clone(self),
             is_answered: false,
