@@ -378,7 +378,7 @@ impl Exchange {
             incoming.account.as_deref(),
             &numbers,
         )
-        .map_err(&refuse)?;
+        .map_err(refuse)?;
         let (called, user) = (found.number, found.user);
         // Before anything is made for the call.
         let Some(mut audience) = Audience::incoming(found.pages, self.resources.incoming_limits)
@@ -387,7 +387,7 @@ impl Exchange {
                 .note(incoming.source, &user, &name, Instant::now());
             return Err(refuse(EndReason::Busy));
         };
-        let open = self.admit().map_err(&refuse)?;
+        let open = self.admit().map_err(refuse)?;
         let offer = incoming.body.clone().map(translate::text);
         // The end that the offer names decides; a call without one answers in the family of SIP.
         let remote = offer
@@ -396,8 +396,8 @@ impl Exchange {
             .unwrap_or(incoming.source.ip());
         let rtp = self.resources.rtp.towards(&name, Some(remote));
         let parts = self
-            .parts(Role::Offerer, rtp.map_err(&refuse)?)
-            .map_err(&refuse)?;
+            .parts(Role::Offerer, rtp.map_err(refuse)?)
+            .map_err(refuse)?;
         let from = incoming.from_user.clone();
         let record = CallRecord::incoming(from, called.clone(), incoming.source);
         let invitation = Invitation {
