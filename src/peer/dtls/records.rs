@@ -3,7 +3,8 @@
 //! `rtc-dtls` keeps every handshake fragment it is given, and stops its retransmission timer at
 //! each, even at one it had before: when both ends lose a flight, both would wait for ever. So
 //! fragments that were let through once are not let through again, and there is a limit to all
-//! that is. Records that only a forger sends are kept out too: they would draw a fatal alert.
+//! that is. Records that only a forger sends are kept out too: they would draw a fatal alert. Alerts
+//! are bounded as well, so that two ends never answer each other's without end.
 //!
 //! It also takes all of a record but its header for one message, while browsers may put the end of
 //! one message and the beginning of the next into one record. So each fragment gets a record of
@@ -24,9 +25,15 @@ const MAX_WAITING: u32 = 64;
 /// Repeats of the first ClientHello, each of which asks again for the HelloVerifyRequest.
 const MAX_FIRST_REPEATS: u32 = 16;
 
+/// Alerts without keys: an honest peer sends one, perhaps repeated.
+const MAX_ALERTS: u32 = 8;
+
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
+/// Levels of an alert (RFC 5246 section 7.2).
+const WARNING: u8 = 1;
+const FATAL: u8 = 2;
 
 /// A handshake fragment's place.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,6 +50,7 @@ pub(super) struct Records {
     bytes: usize,
     waiting: u32,
     first_repeats: u32,
+    alerts: u32,
     /// The number of the next record without keys.
     next_number: u64,
 }
@@ -107,8 +115,11 @@ impl Records {
                 }
                 Ok(())
             }
-            ALERT if content.len() == 2 => {
-                self.append(header, content, admitted);
+            ALERT if matches!(content, [WARNING | FATAL, _]) => {
+                self.alerts += 1;
+                if self.alerts <= MAX_ALERTS {
+                    self.append(header, content, admitted);
+                }
                 Ok(())
             }
             HANDSHAKE => self.admit_handshake(header, content, server, admitted),
@@ -254,6 +265,23 @@ mod tests {
         assert_eq!(records.admit(&alert, true, true), Err(Drop::DtlsSurplus));
         let protected = record(ALERT, 1, 0, &[0; 30]);
         assert_eq!(records.admit(&protected, true, true), Ok(protected));
+    }
+
+    #[test]
+    fn alerts_have_a_level_and_a_limit() {
+        let mut records = Records::default();
+        for level in [0, 255] {
+            let unknown = record(ALERT, 0, 0, &[level, 80]);
+            assert_eq!(
+                records.admit(&unknown, true, false),
+                Err(Drop::DtlsMalformed)
+            );
+        }
+        let warning = record(ALERT, 0, 0, &[1, 90]);
+        let passed = (0..100)
+            .filter(|_| records.admit(&warning, true, false).is_ok())
+            .count();
+        assert_eq!(passed, 8);
     }
 
     #[test]
