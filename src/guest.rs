@@ -1,5 +1,7 @@
 //! Vocabulary: the names of guests, who have signed in without credentials.
 
+use crate::display_name::visible;
+
 /// What the name of each guest begins with, in letters of either case. No user, no token and no
 /// number may have such a name, so that the name alone tells a guest.
 pub const GUEST_PREFIX: &str = "guest-";
@@ -10,8 +12,10 @@ pub fn is_guest_name(name: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(GUEST_PREFIX))
 }
 
-/// The display name of a caller: that of a guest says what it is, whatever name the page gave.
+/// The display name of a caller, without hidden characters: that of a guest says what it is,
+/// whatever name the page gave.
 pub fn display_name(user: &str, given: Option<String>) -> Option<String> {
+    let given = given.as_deref().and_then(visible);
     if !is_guest_name(user) {
         return given;
     }
@@ -43,5 +47,17 @@ mod tests {
         assert_eq!(display_name("guest-1", None), given("Guest"));
         let shown = display_name("guest-1", given("+49301234"));
         assert_eq!(shown, given("Guest (+49301234)"));
+    }
+
+    #[test]
+    fn display_name_has_no_hidden_characters() {
+        let given = |name: &str| Some(name.to_owned());
+        let shown = display_name("alice", given("\u{202e}ecilA\u{2028}"));
+        assert_eq!(shown, given("ecilA"));
+        // It cannot close the parenthesis to the reader's eye.
+        let shown = display_name("guest-1", given("x\u{202e}("));
+        assert_eq!(shown, given("Guest (x()"));
+        assert_eq!(display_name("guest-1", given("\u{200b}")), given("Guest"));
+        assert_eq!(display_name("alice", given("\u{200b}")), None);
     }
 }

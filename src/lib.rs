@@ -2,8 +2,8 @@
 //!
 //! The map, in dependency order (`tests/architecture.rs` enforces it):
 //!
-//! - [`codec`], [`redacted`], [`protection`], [`supervision`], [`guest`]: vocabulary that every
-//!   folder may use.
+//! - [`codec`], [`redacted`], [`protection`], [`supervision`], [`guest`],
+//!   [`display_name`]: vocabulary that every folder may use.
 //! - [`rtp`]: packets, RTCP, sequence and timestamp arithmetic, telephone events.
 //! - [`audio`]: coders: Opus, G.711, tones, concealment.
 //! - [`sdp`]: offer and answer values and the functions that bridge them.
@@ -23,6 +23,7 @@ pub mod agent;
 pub mod audio;
 pub mod call;
 pub mod codec;
+pub mod display_name;
 pub mod dscp;
 pub mod gateway;
 pub mod guest;

@@ -15,14 +15,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dscp", &[]),
     ("redacted", &[]),
     ("supervision", &[]),
-    ("guest", &[]),
+    ("display_name", &[]),
+    ("guest", &["display_name"]),
     ("rtp", &["codec"]),
     ("audio", &["codec"]),
     ("protection", &["redacted"]),
     ("sdp", &["codec", "redacted", "protection"]),
     ("srtp", &["protection"]),
     ("peer", &["sdp", "srtp", "codec", "redacted", "protection"]),
-    ("sip", &["codec", "dscp", "redacted", "supervision"]),
+    (
+        "sip",
+        &["codec", "display_name", "dscp", "redacted", "supervision"],
+    ),
     (
         "media",
         &[
@@ -50,7 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervision",
         ],
     ),
-    ("signaling", &["call", "redacted", "guest"]),
+    ("signaling", &["call", "display_name", "redacted", "guest"]),
     (
         "agent",
         &["sip", "sdp", "rtp", "audio", "codec", "supervision"],

@@ -6,6 +6,7 @@
 
 pub mod message;
 
+mod ascii_classes;
 mod audience;
 mod called;
 mod directory;

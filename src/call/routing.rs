@@ -5,6 +5,7 @@
 
 use regex::Regex;
 
+use super::ascii_classes::with_ascii_classes;
 use super::{EndReason, Error};
 use crate::guest::is_guest_name;
 
@@ -19,9 +20,10 @@ pub struct Rewrite {
 }
 
 impl Rewrite {
-    /// Reads a pattern (the syntax of the `regex` crate) and a template.
+    /// Reads a pattern (the syntax of the `regex` crate, `\d`, `\w` and `\s` of ASCII only) and a
+    /// template.
     pub fn new(pattern: &str, template: &str) -> Result<Self, Error> {
-        let whole = format!("^(?:{pattern})$");
+        let whole = with_ascii_classes(&format!("^(?:{pattern})$"));
         let pattern = Regex::new(&whole).map_err(|source| Error::Pattern {
             pattern: pattern.to_owned(),
             source,
@@ -337,6 +339,24 @@ mod tests {
         routes.inbound[0].guests = true;
         let reached = routes.inbound("office", "web-guest-1");
         assert_eq!(reached.as_deref(), Some("guest-1"));
+    }
+
+    #[test]
+    fn digits_of_other_scripts_match_no_digit_class() {
+        let all = Routes {
+            outbound: vec![
+                route(r"\d+", "$0", "any", &[]),
+                route("büro", "1", "any", &[]),
+            ],
+            inbound: vec![],
+        };
+        for number in ["\u{661}\u{662}", "\u{ff11}", "1\u{967}", "\u{1d7d8}"] {
+            let none = all.outbound("bob", number);
+            assert_eq!(none, Err(NoRoute::NotFound), "{number:?}");
+        }
+        for number in ["12", "büro"] {
+            assert!(all.outbound("bob", number).is_ok(), "{number}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::door::Door;
 use super::forwarded::Client;
 use super::json::{FromPage, ToPage};
 use super::reading::call_named;
-use crate::call::SocketId;
+use crate::call::{EndReason, SocketId};
 
 /// How long one message may take to go out.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -140,7 +140,7 @@ impl Connection {
             Error::TooManyAttempts { .. } => (Vec::new(), error.retry_after()),
             // The same for everybody: it does not depend on the credentials.
             Error::Unauthorized | Error::NoCredentials | Error::TokenExpired => {
-                (self.door.sign_in.methods(), None)
+                (self.methods(), None)
             }
             _ => (Vec::new(), None),
         };
@@ -148,10 +148,16 @@ impl Connection {
             code: code.to_owned(),
             message: error.to_string(),
             call: None,
-            methods: methods.into_iter().map(str::to_owned).collect(),
+            methods,
             retry_after,
         };
         self.write(&error).await
+    }
+
+    /// How pages may sign in here.
+    fn methods(&self) -> Vec<String> {
+        let methods = self.door.sign_in.methods();
+        methods.into_iter().map(str::to_owned).collect()
     }
 
     /// Counts credentials that were not taken, and tells the operator. `user` is empty where it
@@ -197,8 +203,14 @@ impl Connection {
 
     /// Says goodbye and closes.
     pub(super) async fn close(mut self, reason: &'static str, code: u16) {
+        let methods = if reason == EndReason::TokenExpired.code() {
+            self.methods()
+        } else {
+            Vec::new()
+        };
         let goodbye = ToPage::Goodbye {
             reason: reason.to_owned(),
+            methods,
         };
         let _ = self.write(&goodbye).await;
         let frame = CloseFrame {

@@ -134,7 +134,10 @@ async fn identify(
     next: Next,
 ) -> Response {
     let client = forwarded::client(remote, request.headers(), &door.trusted_proxies);
-    if let Err(error) = host::check_host(request.headers(), &door.host_names) {
+    let (version, target) = (request.version(), request.uri().clone());
+    let checked = host::apply_target(version, &target, request.headers_mut())
+        .and_then(|()| host::check_host(request.headers(), &door.host_names));
+    if let Err(error) = checked {
         let (status, text) = match error {
             BadHost::Malformed => (StatusCode::BAD_REQUEST, "one readable Host is expected\n"),
             BadHost::Unknown => (

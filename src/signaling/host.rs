@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, Version, header};
 
 /// Why a request's `Host` is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,25 @@ pub(super) fn host(headers: &HeaderMap) -> Result<Option<&str>, BadHost> {
         return Err(BadHost::Malformed);
     }
     Ok(Some(text))
+}
+
+/// Reads the host that a request is for: the authority of an absolute-form target takes the place
+/// of `Host` (RFC 9112 section 3.2.2), so that all who ask later see the one that counts. A
+/// request by HTTP/1.1 without `Host`, with several or with an unreadable one is malformed whatever
+/// its target (section 3.2).
+pub(super) fn apply_target(
+    version: Version,
+    target: &Uri,
+    headers: &mut HeaderMap,
+) -> Result<(), BadHost> {
+    if host(headers)?.is_none() && version > Version::HTTP_10 {
+        return Err(BadHost::Malformed);
+    }
+    if let Some(authority) = target.authority() {
+        let authority = HeaderValue::from_str(authority.as_str());
+        headers.insert(header::HOST, authority.map_err(|_| BadHost::Malformed)?);
+    }
+    Ok(())
 }
 
 /// Whether the gateway answers to the `Host` of a request: an address, a loopback name
@@ -165,6 +184,71 @@ mod tests {
         assert_eq!(check_host(&headers(&[]), &names), Ok(()));
         let any = headers(&[(header::HOST, "evil.example")]);
         assert_eq!(check_host(&any, &["*".to_owned()]), Ok(()));
+    }
+
+    #[test]
+    fn host_of_an_absolute_target_takes_the_place_of_the_header() {
+        let names = ["phone.example".to_owned()];
+        let check = |version, target: &str, host: Option<&str>| {
+            let lines: Vec<_> = host.map(|host| (header::HOST, host)).into_iter().collect();
+            let mut headers = headers(&lines);
+            let target = target.parse().expect("a target");
+            apply_target(version, &target, &mut headers)?;
+            check_host(&headers, &names)
+        };
+        let ours = Some("phone.example");
+        for (version, target, host, expected) in [
+            (Version::HTTP_11, "/", ours, Ok(())),
+            (Version::HTTP_11, "/", None, Err(BadHost::Malformed)),
+            (Version::HTTP_10, "/", None, Ok(())),
+            (Version::HTTP_11, "http://phone.example/", ours, Ok(())),
+            (
+                Version::HTTP_11,
+                "http://PHONE.example:80/",
+                Some("evil.example"),
+                Ok(()),
+            ),
+            (
+                Version::HTTP_11,
+                "http://evil.example/",
+                ours,
+                Err(BadHost::Unknown),
+            ),
+            (
+                Version::HTTP_10,
+                "http://evil.example/",
+                None,
+                Err(BadHost::Unknown),
+            ),
+            (
+                Version::HTTP_11,
+                "http://phone.example/",
+                None,
+                Err(BadHost::Malformed),
+            ),
+            (
+                Version::HTTP_11,
+                "http://phone.example/",
+                Some("a b"),
+                Err(BadHost::Malformed),
+            ),
+            (
+                Version::HTTP_11,
+                "http://a@phone.example/",
+                ours,
+                Err(BadHost::Malformed),
+            ),
+            (
+                Version::HTTP_11,
+                "evil.example:443",
+                ours,
+                Err(BadHost::Unknown),
+            ),
+            (Version::HTTP_11, "*", ours, Ok(())),
+        ] {
+            let found = check(version, target, host);
+            assert_eq!(found, expected, "{version:?} {target} {host:?}");
+        }
     }
 
     fn opens(origin: &str, host: &str, scheme: Option<&str>) -> bool {

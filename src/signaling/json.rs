@@ -366,6 +366,9 @@ pub enum ToPage {
     Goodbye {
         /// `shutdown`, `idle`, `error`, `token-expired`.
         reason: String,
+        /// How pages may sign in here, as in `error`: after `token-expired`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        methods: Vec<String>,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use super::json::{Caller, Diverted, Side, ToPage};
 use crate::call::{self, MessageNotice, Notice, SideQuality};
+use crate::display_name::visible;
 
 /// A notice on the wire.
 pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
@@ -15,7 +16,7 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
             offer,
         } => ToPage::Incoming {
             call,
-            from: Caller { number: from, name },
+            from: caller(from, name),
             to,
             diverted: diverted.map(|diverted| Diverted {
                 from: diverted.from,
@@ -79,7 +80,7 @@ pub(super) fn message_to_page(call: Option<String>, notice: MessageNotice) -> To
             text,
         } => ToPage::Message {
             call,
-            from: Some(Caller { number: from, name }),
+            from: Some(caller(from, name)),
             to: Some(to),
             text,
         },
@@ -103,6 +104,12 @@ pub(super) fn message_to_page(call: Option<String>, notice: MessageNotice) -> To
             text: text.to_owned(),
         },
     }
+}
+
+/// The name as people may see it: what a trunk sends is not cut before.
+fn caller(number: String, name: Option<String>) -> Caller {
+    let name = name.as_deref().and_then(visible);
+    Caller { number, name }
 }
 
 fn side(quality: &SideQuality) -> Side {

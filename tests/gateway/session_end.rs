@@ -48,7 +48,10 @@ async fn session_and_its_calls_end_with_the_token() {
     page.hear("answer").await;
     page.hear("answered").await;
     page.hear_end("token-expired").await;
-    let frame = page.hear_goodbye("token-expired").await;
+    let goodbye = page.hear("goodbye").await;
+    assert_eq!(goodbye["reason"], "token-expired");
+    assert_eq!(goodbye["methods"], json!(["password", "token"]));
+    let frame = page.closed().await;
     assert_eq!(frame.expect("a close frame").code, CloseCode::Policy);
     leg.over().await;
     world.counted(name, &labels, before, 1.0).await;

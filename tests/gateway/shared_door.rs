@@ -128,3 +128,71 @@ async fn a_page_whose_name_was_bound_to_our_address_is_refused() {
     read.expect("an answer in time").expect("an answer");
     assert!(answer.contains("http.host_names"), "{answer}");
 }
+
+/// The status of a request whose head is `head`, from an address of its own.
+async fn status_of(to: SocketAddr, head: &str) -> u16 {
+    let mut stream = connect(to, 6).await;
+    let request = format!("{head}\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("it is open");
+    let mut head = [0; 12];
+    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut head)).await;
+    read.expect("an answer in time").expect("an answer");
+    let status = String::from_utf8_lossy(&head[9..]).parse();
+    status.expect("a status")
+}
+
+const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_without_one_readable_host_gets_400() {
+    let world = World::start().await;
+    for (target, lines, ok) in [("/", "", 200), ("/health", "", 200), ("/rtc", UPGRADE, 101)] {
+        for (host, expected) in [
+            ("", 400),
+            ("Host:\r\n", 400),
+            ("Host: a b\r\n", 400),
+            ("Host: user@localhost\r\n", 400),
+            ("Host: localhost:port\r\n", 400),
+            ("Host: localhost\r\nHost: localhost\r\n", 400),
+            ("Host: localhost\r\n", ok),
+        ] {
+            let head = format!("GET {target} HTTP/1.1\r\n{host}{lines}");
+            assert_eq!(status_of(world.http, &head).await, expected, "{head}");
+        }
+    }
+    let old = "GET /health HTTP/1.0\r\n";
+    assert_eq!(status_of(world.http, old).await, 200, "{old}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn host_of_an_absolute_request_target_counts_in_place_of_the_header() {
+    let world = World::with(|settings| {
+        settings.http.host_names = vec!["phone.example".to_owned()];
+    })
+    .await;
+    for (path, lines, ok) in [("/", "", 200), ("/health", "", 200), ("/rtc", UPGRADE, 101)] {
+        for (authority, host, expected) in [
+            ("evil.example", "phone.example", 421),
+            ("evil.example:80", "127.0.0.1", 421),
+            ("phone.example.evil.example", "localhost", 421),
+            ("a@phone.example", "phone.example", 400),
+            ("phone.example", "evil.example", ok),
+            ("PHONE.example:8080", "phone.example", ok),
+            ("127.0.0.1", "evil.example", ok),
+        ] {
+            let head = format!("GET http://{authority}{path} HTTP/1.1\r\nHost: {host}\r\n{lines}");
+            assert_eq!(status_of(world.http, &head).await, expected, "{head}");
+        }
+    }
+    // The page's origin is compared with the same host.
+    for (origin, expected) in [("http://phone.example", 101), ("http://evil.example", 403)] {
+        let head = format!(
+            "GET http://phone.example/rtc HTTP/1.1\r\nHost: evil.example\r\nOrigin: {origin}\r\n{UPGRADE}"
+        );
+        assert_eq!(status_of(world.http, &head).await, expected, "{head}");
+    }
+}

@@ -244,3 +244,33 @@ proptest! {
         wire.advance(std::time::Duration::from_secs(3));
     }
 }
+
+#[test]
+fn call_id_with_white_space_inside_is_not_read() {
+    // `callid` is a word, or two around an `@` (RFC 3261 section 25.1). In a request 400 says so;
+    // a response with one is none to us, whose Call-IDs have none, and is not guessed.
+    let start_lines = ["OPTIONS sip:gateway SIP/2.0", "SIP/2.0 200 OK"];
+    for start_line in start_lines {
+        let envelope = |call_id: &str| {
+            let text = format!(
+                "{start_line}\r\nVia: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKx\r\n\
+                 From: <sip:a@x>;tag=1\r\nTo: <sip:b@y>;tag=2\r\nCall-ID: {call_id}\r\n\
+                 CSeq: 1 OPTIONS\r\n\r\n"
+            );
+            let received = read(&text).expect("readable");
+            let read = match &received.message {
+                Message::Request(request) => envelope::Envelope::read(&request.headers),
+                Message::Response(response) => envelope::Envelope::read(&response.headers),
+            };
+            read.map(|envelope| envelope.call_id.to_string())
+        };
+        for bad in ["a b", "a\tb", "a @b", "a@ b", "a\r\n b", "a\u{a0}b"] {
+            let found = envelope(bad);
+            assert_eq!(found, Err(envelope::BadHeader("Call-ID")), "{bad:?}");
+        }
+        // Around the value it is no part of it.
+        for good in ["a@b", " a@b \t", "\r\n a@b"] {
+            assert_eq!(envelope(good).as_deref(), Ok("a@b"), "{good:?}");
+        }
+    }
+}
