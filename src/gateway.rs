@@ -7,7 +7,9 @@
 mod installation;
 mod intake;
 mod plan;
+mod port_conflicts;
 mod trial;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -89,6 +91,7 @@ pub struct Gateway {
     http: SocketAddr,
     stop: watch::Sender<bool>,
     supervisor: Supervisor,
+    has_built_in_numbers: bool,
     drain_timeout: Duration,
 }
 
@@ -117,7 +120,7 @@ impl Gateway {
                  use transport=tls"
             );
         }
-        for warning in trial::warnings(&settings) {
+        for warning in warnings::at_start(&settings) {
             tracing::warn!("{warning}");
         }
         let mut trunks = plan.trunks;
@@ -143,6 +146,7 @@ impl Gateway {
             supervisor: supervisor.clone(),
         };
         let sip = sip::start(config, incoming_sender).await?;
+        let has_built_in_numbers = agent.is_some();
         if let Some(agent) = agent {
             tokio::spawn(supervisor.watch(Task::BuiltIn, agent.run()));
         }
@@ -185,7 +189,7 @@ impl Gateway {
             sign_in: plan.sign_in,
             attempts: plan::attempts(&settings),
             ice_servers: plan.ice_servers,
-            numbers: built_in_numbers(&settings),
+            numbers: built_in_numbers(has_built_in_numbers),
             limits: DoorLimits {
                 sockets: settings.http.max_sockets,
                 sockets_per_address: settings.http.max_sockets_per_address,
@@ -230,8 +234,15 @@ impl Gateway {
             http,
             stop,
             supervisor,
+            has_built_in_numbers,
             drain_timeout: Duration::from_secs(settings.calls.drain_timeout),
         })
+    }
+
+    /// Whether `echo` and the other built-in numbers are answered: they may be turned off, and need
+    /// a UDP listener of SIP.
+    pub fn has_built_in_numbers(&self) -> bool {
+        self.has_built_in_numbers
     }
 
     /// Where the page is, as a browser on this machine reaches it.
@@ -373,8 +384,8 @@ fn health(sip: &sip::Handle, fault: Option<Fault>) -> serde_json::Value {
     report
 }
 
-fn built_in_numbers(settings: &Settings) -> Vec<signaling::Number> {
-    if !settings.built_in.enabled {
+fn built_in_numbers(answered: bool) -> Vec<signaling::Number> {
+    if !answered {
         return Vec::new();
     }
     agent::Number::ALL
@@ -414,22 +425,28 @@ async fn start_agent(
 /// A worker with the configuration of the peers that live on it.
 type Worker = (WorkerHandle<PeerLeg>, Arc<peer::Config>);
 
+/// The addresses of this machine's interfaces.
+fn machine_addresses() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.iter().map(if_addrs::Interface::ip).collect()
+}
+
+/// How many media workers there are.
+fn worker_count(settings: &Settings) -> usize {
+    match settings.media.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    }
+}
+
 fn start_workers(
     settings: &Settings,
     dscp: Dscp,
     supervisor: &Supervisor,
 ) -> Result<(Vec<Worker>, Vec<WorkerHandle<PeerLeg>>), Error> {
     let certificate = Arc::new(certificate(settings)?);
-    let machine: Vec<IpAddr> = if_addrs::get_if_addrs()
-        .unwrap_or_default()
-        .iter()
-        .map(if_addrs::Interface::ip)
-        .collect();
-    let addresses = plan::browser_addresses(settings, &machine);
-    let count = match settings.media.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        count => count,
-    };
+    let addresses = plan::browser_addresses(settings, &machine_addresses());
+    let count = worker_count(settings);
     let check_rate = Arc::new(CheckRate::new(
         peer::CHECKS_PER_SECOND,
         peer::CHECK_BURST,

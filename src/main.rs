@@ -123,10 +123,11 @@ fn run(settings: Settings) -> Result<Option<Fault>, Box<dyn std::error::Error>> 
     runtime.block_on(async move {
         let render = metrics.clone();
         let gateway = Gateway::start(settings, Box::new(move || render.render())).await?;
-        announce(format!(
-            "Trunkline is up. Open http://{}/ and dial echo.",
-            gateway.page_address()
-        ));
+        let page = gateway.page_address();
+        announce(match gateway.has_built_in_numbers() {
+            true => format!("Trunkline is up. Open http://{page}/ and dial echo."),
+            false => format!("Trunkline is up. Open http://{page}/."),
+        });
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;

@@ -10,10 +10,12 @@
 mod check;
 mod error;
 mod guests;
+mod hints;
 mod source;
 mod tables;
 mod trunk;
 mod typed;
+mod variables;
 
 use std::path::Path;
 
@@ -24,6 +26,8 @@ pub use tables::{
     User, WebRtc,
 };
 pub use trunk::{Renumbering, Trunk, TrunkTarget};
+pub use typed::nearest;
+pub use variables::misnamed_variables;
 
 /// Times that keys found wrong are taken out to find what they hid.
 const ROUNDS: usize = 16;
@@ -85,6 +89,7 @@ impl Settings {
             let mut keys = std::collections::HashSet::new();
             let found: Vec<Error> = found
                 .into_iter()
+                .filter(|error| !involves(&error.key, &errors))
                 .map(|error| tree.locate(error))
                 .filter(|error| !errors.iter().any(|known| overlap(&known.key, &error.key)))
                 .filter(|error| keys.insert(error.key.clone()))
@@ -120,6 +125,16 @@ impl Settings {
         Errors(errors.into_iter().map(locate).collect())
     }
 
+    /// `FILE:LINE: ` of a key, or the variable that it is from; empty where that is not known.
+    pub fn place(&self, key: &str) -> String {
+        let Source(source) = &self.source;
+        let error = Error::missing(key, "");
+        match source {
+            Some(tree) => tree.locate(error).origin.to_string(),
+            None => String::new(),
+        }
+    }
+
     /// The effective configuration as TOML, credentials as `***`.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         let mut effective = self.clone();
@@ -147,6 +162,12 @@ fn in_order(mut errors: Vec<Error>) -> Errors {
     errors.sort_by(|one, other| one.origin.cmp(&other.origin));
     errors.truncate(MOST_ERRORS);
     Errors(errors)
+}
+
+/// Whether an error that concerns several keys is about one that is wrong already.
+fn involves(keys: &str, errors: &[Error]) -> bool {
+    let mut keys = keys.split(", ");
+    keys.any(|key| errors.iter().any(|known| overlap(&known.key, key)))
 }
 
 /// Whether two errors are about one key, or one about a part of the other's.

@@ -102,10 +102,11 @@ impl Plan {
             .sip
             .listen
             .iter()
-            .map(|text| {
+            .enumerate()
+            .map(|(index, text)| {
                 parse_listen(text).ok_or_else(|| {
                     let expected = "udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT";
-                    unusable("sip.listen", text, expected)
+                    unusable(format!("sip.listen[{index}]"), text, expected)
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -380,19 +381,22 @@ fn ice_server(server: &settings::IceServer) -> IceServer {
 }
 
 fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, Error> {
-    text.split_once('-')
-        .and_then(|(first, last)| {
-            let first: u16 = first.trim().parse().ok()?;
-            let last: u16 = last.trim().parse().ok()?;
-            (first >= 1_024 && first < last).then_some(first..=last)
-        })
-        .ok_or_else(|| {
-            unusable(
-                "media.rtp_ports",
-                text,
-                "FIRST-LAST, both from 1024 to 65535",
-            )
-        })
+    let wrong = |expected: &str| unusable("media.rtp_ports", text, expected);
+    let ports = text.split_once('-').and_then(|(first, last)| {
+        let first: u16 = first.trim().parse().ok()?;
+        let last: u16 = last.trim().parse().ok()?;
+        (first >= 1_024 && last >= 1_024).then_some((first, last))
+    });
+    let (first, last) = ports.ok_or_else(|| wrong("FIRST-LAST, both from 1024 to 65535"))?;
+    if first > last {
+        let expected = format!("FIRST-LAST, the lower port first: {last}-{first}");
+        return Err(wrong(&expected));
+    }
+    // RTP has the even port of a pair, RTCP the odd one above it.
+    if first.saturating_add(first % 2) >= last {
+        return Err(wrong("a range with an even port and the odd one above it"));
+    }
+    Ok(first..=last)
 }
 
 /// A code point of six bits.

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use super::plan::Plan;
+use super::{machine_addresses, port_conflicts, warnings, worker_count};
 use crate::settings::{Collector, Error, Errors, Settings};
 use crate::{peer, sip, telemetry};
 
@@ -32,27 +33,20 @@ pub fn check(file: Option<&Path>) -> Result<Checked, Errors> {
         errors.extend(found.into_errors());
         errors
     })?;
-    let mut warnings = warnings(&settings);
+    let mut warnings = warnings::of_check(&settings);
     warnings.extend(in_use(&settings));
     Ok(Checked { settings, warnings })
-}
-
-/// What is usable but should be known.
-pub(super) fn warnings(settings: &Settings) -> Vec<String> {
-    let open = settings.open_routes().map(|(index, route)| {
-        format!(
-            "route[{index}] (match {:?}, trunk {:?}) is open to guests: whoever reaches the page \
-             can call there without credentials",
-            route.pattern, route.trunk
-        )
-    });
-    open.collect()
 }
 
 /// What follows from the values and from the files that they name.
 fn usable(settings: &Settings) -> Vec<Error> {
     let mut found = Collector::default();
-    found.keep_all(Plan::new(settings).map(|_| ()));
+    if let Some(plan) = found.keep_all(Plan::new(settings)) {
+        let (machine, workers) = (machine_addresses(), worker_count(settings));
+        for conflict in port_conflicts::find(settings, &plan, &machine, workers) {
+            found.push(conflict);
+        }
+    }
     if let Err(error) = telemetry::check_filter(&settings.log) {
         let expected = format!("directives as info,trunkline::sip=debug ({error})");
         found.push(Error::value("log.filter", &settings.log.filter, expected));
@@ -207,10 +201,7 @@ fn addresses(settings: &Settings, found: &mut Collector) {
         };
         found.push(Error::value(key, &address.to_string(), expected));
     }
-    let workers = match settings.media.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        count => count,
-    };
+    let workers = worker_count(settings);
     let port = settings.webrtc.port;
     let last = usize::from(port) + workers.saturating_sub(1);
     if port != 0 && last > usize::from(u16::MAX) {

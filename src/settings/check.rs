@@ -175,6 +175,7 @@ impl Settings {
                 let expected = "a regular expression for the whole dialled string";
                 found.push(Error::value(key("match"), "", expected));
             }
+            no_control(key("match"), &route.pattern, found);
             if !names.contains(route.trunk.as_str()) {
                 let expected = known("the name of a [[trunk]]", names);
                 found.push(Error::value(key("trunk"), &route.trunk, expected));
@@ -203,6 +204,7 @@ impl Settings {
                 let expected = "a regular expression for the whole called number";
                 found.push(Error::value(key("match"), "", expected));
             }
+            no_control(key("match"), &route.pattern, found);
             no_guest(key("user"), &route.user, found);
             if let Some(trunk) = route.trunk.as_deref().filter(|name| !names.contains(name)) {
                 let expected = known("the name of a [[trunk]]", names);
@@ -298,6 +300,8 @@ fn check_trunk(index: usize, trunk: &Trunk, found: &mut Collector) {
                 expected,
             ));
         }
+        let pattern = key(&format!("caller_id[{row}].match"));
+        no_control(pattern, &renumbering.pattern, found);
         no_guest(key(&format!("caller_id[{row}].to")), &renumbering.to, found);
     }
 }
@@ -318,6 +322,15 @@ fn not_empty(key: String, secret: Option<&Secret>, found: &mut Collector) {
 fn no_guest(key: String, name: &str, found: &mut Collector) {
     if is_guest_name(name) {
         found.push(Error::value(key, name, NO_GUEST));
+    }
+}
+
+/// A pattern with what `\b`, `\e` and `\f` become in double quotes; no number has such characters.
+fn no_control(key: String, pattern: &str, found: &mut Collector) {
+    if pattern.contains(['\u{8}', '\u{1b}', '\u{c}']) {
+        let expected = "no control characters; in double quotes \\b, \\e and \\f are such: write \
+                        the pattern in single quotes";
+        found.push(Error::value(key, pattern, expected));
     }
 }
 

@@ -70,6 +70,7 @@ pub struct Error {
 impl Error {
     /// A value that cannot be meant. `value` is shown in quotation marks.
     pub fn value(key: impl Into<String>, value: &str, expected: impl Into<String>) -> Self {
+        let expected = super::hints::with_port_range(value, expected.into());
         Error::shown(key, shown(value), expected)
     }
 

@@ -10,10 +10,10 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Error, Origin, Problem};
 
 /// The prefix of all variables.
-const PREFIX: &str = "TRUNKLINE_";
+pub(super) const PREFIX: &str = "TRUNKLINE_";
 
 /// Between the parts of a key in the name of a variable.
-const SEPARATOR: &str = "__";
+pub(super) const SEPARATOR: &str = "__";
 
 /// A key with its value.
 #[derive(Clone, Debug)]
@@ -44,14 +44,7 @@ impl Node {
     pub(super) fn read(file: &str, text: &str) -> Result<Self, Vec<Error>> {
         let (table, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
-            let unreadable = |error: toml::de::Error| {
-                let origin = match error.span() {
-                    Some(span) => Origin::Line(file.to_owned(), line_of(text, span.start)),
-                    None => Origin::File(file.to_owned()),
-                };
-                Error::unreadable(origin, &format!("not TOML: {}", error.message()))
-            };
-            return Err(errors.into_iter().map(unreadable).collect());
+            return Err(super::hints::not_toml(file, text, errors));
         }
         let at =
             |span: std::ops::Range<usize>| Origin::Line(file.to_owned(), line_of(text, span.start));
@@ -185,8 +178,12 @@ impl Node {
         if error.origin != Origin::Unknown {
             return error;
         }
+        error.key = first_key(&error.key).to_owned();
         let (node, found) = self.find(&error.key);
         error.origin = node.origin.clone();
+        if !found && node.holds_in_variable(&error.key) {
+            return error;
+        }
         if found {
             if !node.path.is_empty() {
                 error.key.clone_from(&node.path);
@@ -195,6 +192,22 @@ impl Node {
             error.problem = Problem::Missing { expected };
         }
         error
+    }
+
+    /// Whether the list or table that its variable holds has that key.
+    fn holds_in_variable(&self, key: &str) -> bool {
+        let Value::Variable(text) = &self.value else {
+            return false;
+        };
+        let below = key.strip_prefix(self.path.as_str()).unwrap_or_default();
+        let value = self.of_variable(text).ok();
+        value.is_some_and(|value| {
+            let node = Node {
+                value,
+                ..self.clone()
+            };
+            node.find(below).1
+        })
     }
 
     /// Takes a key out, so that its default is in force. Returns whether it was there.
@@ -215,10 +228,14 @@ impl Node {
     }
 }
 
+/// Where one error concerns several keys, the first has the place.
+fn first_key(key: &str) -> &str {
+    key.split(',').next().unwrap_or_default()
+}
+
 /// `a.b[0].c` as `a`, `b`, `0`, `c`.
 fn parts(key: &str) -> impl Iterator<Item = &str> {
-    // Where one error concerns two keys, the first has the place.
-    let key = key.split(',').next().unwrap_or_default();
+    let key = first_key(key);
     key.split(['.', '[', ']']).filter(|part| !part.is_empty())
 }
 
@@ -230,7 +247,7 @@ fn joined(path: &str, key: &str) -> String {
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
+pub(super) fn line_of(text: &str, at: usize) -> usize {
     let before = text.as_bytes().get(..at).unwrap_or(text.as_bytes());
     1 + before.iter().filter(|byte| **byte == b'\n').count()
 }

@@ -60,6 +60,10 @@ pub(super) fn one_or_several<'de, D: Deserializer<'de>>(
         Written::Several(addresses) => addresses,
     })
 }
+
+/// Those of the tables that may stand several times.
+pub(super) const ARRAYS: &[&str] = &["user", "trunk", "route", "inbound"];
+
 /// The tables of the file, by their names.
 pub(super) const TABLES: &[&str] = &[
     "http", "sign_in", "sip", "webrtc", "media", "calls", "built_in", "log", "user", "trunk",

@@ -8,6 +8,7 @@ use serde::de::{
 };
 
 use super::error::{Error, Problem, shown};
+use super::hints;
 use super::source::{Node, Value};
 
 /// The name under which a secret asks to be read, so that errors do not show it.
@@ -85,6 +86,16 @@ fn in_words(expected: &str) -> String {
     words.to_owned()
 }
 
+/// Of names that exist the one that is written most alike, if any is.
+pub fn nearest<'a>(known: impl Iterator<Item = &'a str>, written: &str) -> Option<&'a str> {
+    let written = written.to_lowercase();
+    known
+        .map(|name| (strsim::jaro_winkler(&name.to_lowercase(), &written), name))
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .map(|(_, name)| name)
+}
+
 impl Node {
     /// As an element of [`super::tables`].
     pub(super) fn typed<'de, T: de::Deserialize<'de>>(&self) -> Result<T, Error> {
@@ -95,14 +106,28 @@ impl Node {
     fn place(&self, fault: Fault) -> Error {
         let problem = match fault {
             Fault::Placed(error) => return *error,
-            Fault::Custom(text) => Problem::Unusable {
-                value: self.shown(),
-                expected: in_words(&text),
-            },
-            Fault::Type { expected } => Problem::Unusable {
-                value: self.shown(),
-                expected: in_words(&expected),
-            },
+            Fault::Custom(text) => {
+                let value = self.shown();
+                Problem::Unusable {
+                    expected: hints::with_port_range(&value, in_words(&text)),
+                    value,
+                }
+            }
+            Fault::Type { expected } => {
+                let hint = match &self.value {
+                    Value::Table(_) if expected == "a sequence" => {
+                        hints::instead_of_table(&self.path)
+                    }
+                    Value::List(_) => hints::instead_of_list(&self.path),
+                    _ => None,
+                };
+                let value = self.shown();
+                let expected = hint.unwrap_or_else(|| in_words(&expected));
+                Problem::Unusable {
+                    expected: hints::with_port_range(&value, expected),
+                    value,
+                }
+            }
             Fault::Unknown { key, known } => return self.unknown(&key, known),
         };
         Error {
@@ -113,11 +138,7 @@ impl Node {
     }
 
     fn unknown(&self, key: &str, known: &'static [&'static str]) -> Error {
-        let alike = |one: &&&str| strsim::jaro_winkler(one, key);
-        let nearest = known
-            .iter()
-            .max_by(|one, other| alike(one).total_cmp(&alike(other)))
-            .filter(|one| alike(one) >= ALIKE);
+        let nearest = nearest(known.iter().copied(), key);
         let in_full = |key: &str| match self.path.as_str() {
             "" => key.to_owned(),
             path => format!("{path}.{key}"),
@@ -130,7 +151,7 @@ impl Node {
             origin: origin.unwrap_or_else(|| self.origin.clone()),
             key: in_full(key),
             problem: Problem::UnknownKey {
-                nearest: nearest.map(|key| in_full(key)),
+                nearest: nearest.map(in_full),
                 known: known.iter().map(|key| (*key).to_owned()).collect(),
             },
         }

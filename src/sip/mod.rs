@@ -50,7 +50,7 @@ pub use called::CalledNumber;
 pub use config::{
     Account, Aka, Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen,
     Prack, Registered, Registration, Strangers, Target, Tls, Transport, Trunk, TrunkTarget,
-    TrunkTls,
+    TrunkTls, is_dual,
 };
 pub use envelope::Envelope;
 pub use error::Error;

@@ -51,6 +51,15 @@ impl RtpPlan {
         Ok(RtpPlan { common, of_trunks })
     }
 
+    /// All local addresses, each once.
+    pub(in crate::gateway) fn local_addresses(&self) -> Vec<IpAddr> {
+        let pairs = self.common.iter().chain(self.of_trunks.values().flatten());
+        let mut addresses: Vec<IpAddr> = pairs.map(|(local, _)| *local).collect();
+        addresses.sort();
+        addresses.dedup();
+        addresses
+    }
+
     /// The ports of each local address, which the trunks share.
     pub(in crate::gateway) fn open(
         &self,
