@@ -96,6 +96,7 @@ const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("mio", &["media"]),
     ("nix", &["sip"]),
     ("axum", &["signaling"]),
+    ("tokio_tungstenite", &["signaling"]),
     ("serde_json", &["signaling", "gateway"]),
 ];
 

@@ -1,19 +1,17 @@
 //! The WebSocket of one client: messages in, messages out, and its close.
-#![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::Error;
-use super::allowance::Allowance;
 use super::attempts::Refused;
 use super::door::Door;
 use super::forwarded::Client;
 use super::json::{FromPage, ToPage};
 use super::reading::call_named;
+use super::websocket::{CloseFrame, Fault, Message, WebSocket};
 use crate::call::{EndReason, SocketId};
 
 /// How long one message may take to go out.
@@ -22,9 +20,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that we close stays open for what the client still sends: to close with
 /// input unread resets it, and our last messages are lost on the way.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// Messages that a client may send in a burst, and per second after it.
-const MESSAGES_PER_SECOND: u32 = 100;
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -43,7 +38,6 @@ pub(super) struct Connection {
     pub(super) door: Arc<Door>,
     pub(super) client: Client,
     pub(super) id: SocketId,
-    allowance: Allowance,
 }
 
 impl Connection {
@@ -53,7 +47,6 @@ impl Connection {
             door,
             client,
             id,
-            allowance: Allowance::new(MESSAGES_PER_SECOND, Instant::now()),
         }
     }
 
@@ -65,31 +58,21 @@ impl Connection {
 
     pub(super) async fn understand(
         &mut self,
-        message: Option<Result<Message, axum::Error>>,
+        message: Option<Result<Message, Fault>>,
     ) -> Result<Option<FromPage>, Over> {
-        // Pings and binary frames cost an answer each: every frame counts.
-        if matches!(message, Some(Ok(_))) && !self.allowance.take(Instant::now()) {
-            self.refuse("rate-limited", "more than 100 messages a second", None)
-                .await?;
-            return Err(Over::Close("error", 1008));
-        }
         let text = match message {
             None => return Err(Over::Gone),
-            Some(Err(error)) => {
-                let text = error.to_string();
-                // What came is over the limit, or not WebSocket, or the connection was reset;
-                // either way the stream is lost.
-                tracing::debug!(session = %self.id, error = %text, "connection broke");
-                if text.to_ascii_lowercase().contains("too long") || text.contains("too large") {
-                    self.refuse("too-large", "a message has at most 64 KiB", None)
-                        .await?;
-                    return Err(Over::Close("error", 1009));
-                }
-                return Err(Over::Gone);
+            Some(Err(fault)) => {
+                tracing::debug!(session = %self.id, ?fault, "connection broke");
+                let Some((code, text, close_code)) = fault.refusal() else {
+                    return Err(Over::Gone);
+                };
+                self.refuse(code, &text, None).await?;
+                return Err(Over::Close("error", close_code));
             }
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Close(_))) => return Err(Over::Gone),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(None),
             Some(Ok(Message::Binary(_))) => {
                 self.refuse("bad-message", "messages are text", None)
                     .await?;
@@ -119,7 +102,10 @@ impl Connection {
         metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
         // Without the message: what a parser says of a hello that it does not take quotes it.
         tracing::debug!(session = %self.id, code, call, "message refused");
-        if matches!(code, "rate-limited" | "too-large") {
+        if matches!(
+            code,
+            "rate-limited" | "too-large" | "invalid-text" | "protocol-error"
+        ) {
             self.note(code, "", "");
         }
         let error = ToPage::Error {
@@ -214,7 +200,7 @@ impl Connection {
         };
         let _ = self.write(&goodbye).await;
         let frame = CloseFrame {
-            code,
+            code: code.into(),
             reason: reason.into(),
         };
         if self.send(Message::Close(Some(frame))).await.is_ok() {
@@ -224,20 +210,6 @@ impl Connection {
 
     /// Lets the client receive our close and close in its turn.
     async fn linger(&mut self) {
-        let deadline = Instant::now() + LINGER;
-        let until_it_closes = async {
-            loop {
-                match self.socket.recv().await {
-                    None => return true,
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) => return false,
-                }
-            }
-        };
-        let closed = tokio::time::timeout_at(deadline, until_it_closes).await;
-        // After a message over the limit nothing more can be read: then time alone helps.
-        if closed == Ok(false) {
-            tokio::time::sleep_until(deadline).await;
-        }
+        let _ = timeout(LINGER, self.socket.until_closed()).await;
     }
 }

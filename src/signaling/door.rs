@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State, WebSocketUpgrade};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -20,17 +20,9 @@ use super::json::{IceServer, Number};
 use super::occupancy::{Occupancy, Place};
 use super::refusals::Refusals;
 use super::sign_in::SignIn;
+use super::websocket::Upgrade;
 use super::{page, session};
 use crate::call::{Directory, Exchange};
-
-/// The longest WebSocket message, bytes. Offers of browsers are 3 to 10 KiB.
-const LONGEST_MESSAGE: usize = 64 * 1024;
-
-/// What a connection keeps to read into, bytes. Longer messages are read in pieces.
-const READ_BUFFER: usize = 4 * 1024;
-
-/// The WebSocket subprotocol, for pages that ask for one.
-const SUBPROTOCOL: &str = "trunkline.v1";
 
 /// How much the door lets in.
 #[derive(Clone, Debug)]
@@ -189,9 +181,13 @@ async fn metrics(State(door): State<Arc<Door>>) -> Response {
 async fn open_socket(
     State(door): State<Arc<Door>>,
     Extension(client): Extension<Client>,
-    headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    request: Request,
 ) -> Response {
+    let headers = request.headers().clone();
+    let upgrade = match Upgrade::read(request) {
+        Ok(upgrade) => upgrade,
+        Err(refusal) => return *refusal,
+    };
     let remote = client.address;
     let refuse = |status: StatusCode, reason: &'static str| {
         ::metrics::counter!("trunkline_sockets_refused_total", "reason" => reason).increment(1);
@@ -211,11 +207,5 @@ async fn open_socket(
     let Some(admitted) = admitted else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "limit");
     };
-    upgrade
-        .protocols([SUBPROTOCOL])
-        // Tungstenite keeps 128 KiB for each connection unless told otherwise.
-        .read_buffer_size(READ_BUFFER)
-        .max_message_size(LONGEST_MESSAGE)
-        .max_frame_size(LONGEST_MESSAGE)
-        .on_upgrade(move |socket| session::run(socket, door, admitted, client))
+    upgrade.accept(move |socket| session::run(socket, door, admitted, client))
 }

@@ -29,6 +29,7 @@ mod telling;
 mod throttle;
 mod timed_stream;
 mod tokens;
+mod websocket;
 
 pub use attempts::SignInAttempts;
 pub use door::{Door, DoorLimits, router};

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use axum::extract::ws::{Message, WebSocket};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -22,6 +21,7 @@ use super::reading::{hang_up_reason, is_name};
 use super::renewal::{Renewal, Step};
 use super::sign_in::{Credentials, Identity};
 use super::telling::{message_to_page, to_page};
+use super::websocket::{Message, WebSocket};
 use crate::call::{
     self, CallHandle, ClientEndpoint, Command, Delivery, EndReason, LONGEST_TEXT, MessageNotice,
     Notice, Placing, SocketId, Texting, TransferTarget,

@@ -14,6 +14,7 @@ mod sound;
 mod world;
 
 mod bad_descriptions;
+mod bad_frames;
 mod bad_messages;
 mod bad_sip;
 mod built_in;

@@ -37,6 +37,8 @@ const ERRORS = {
   "bad-json": "The gateway could not read what this page sent.",
   "bad-message": "The gateway did not understand what this page sent.",
   "too-large": "What this page sent was too large for the gateway.",
+  "invalid-text": "The gateway could not read what this page sent.",
+  "protocol-error": "The gateway could not read what this page sent.",
   "not-signed-in": "You are not signed in.",
   unauthorized: "The sign-in was not accepted.",
   "token-expired": "Your sign-in has expired.",
