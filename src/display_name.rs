@@ -4,7 +4,7 @@
 /// separators, characters that change the direction of text (Unicode Standard Annex 9), and
 /// characters without width. By those a name can look like another one, or continue in text beside
 /// it.
-pub const fn is_hidden(c: char) -> bool {
+const fn is_hidden(c: char) -> bool {
     matches!(c,
         // C0, DEL and C1.
         '\0'..='\x1f' | '\x7f'..='\u{9f}'
@@ -25,9 +25,23 @@ pub const fn is_hidden(c: char) -> bool {
 }
 
 /// `name` without its hidden characters and without white space around it; `None` if nothing is
-/// left.
+/// left. A zero width joiner or non-joiner stays between two characters that are not ASCII: Persian
+/// and Indic names and joined emoji are written with them (RFC 5892 appendices A.1 and A.2).
 pub fn visible(name: &str) -> Option<String> {
-    let kept: String = name.chars().filter(|c| !is_hidden(*c)).collect();
+    let mut kept = String::with_capacity(name.len());
+    let mut joiner = None;
+    for c in name.chars() {
+        if matches!(c, '\u{200c}' | '\u{200d}') {
+            joiner = Some(c);
+        } else if !is_hidden(c) {
+            let before = kept.chars().next_back();
+            if before.is_some_and(|before| !before.is_ascii()) && !c.is_ascii() {
+                kept.extend(joiner);
+            }
+            joiner = None;
+            kept.push(c);
+        }
+    }
     let kept = kept.trim();
     (!kept.is_empty()).then(|| kept.to_owned())
 }
@@ -52,6 +66,9 @@ mod tests {
             ("محمد", "محمد"),
             ("田中 太郎", "田中 太郎"),
             ("ไทย 🙂", "ไทย 🙂"),
+            ("علی\u{200c}رضا", "علی\u{200c}رضا"),
+            ("\u{200d}شريا\u{200c}", "شريا"),
+            ("👩\u{200d}🔧 Ada", "👩\u{200d}🔧 Ada"),
         ] {
             assert_eq!(visible(name).as_deref(), Some(shown), "{name:?}");
         }
@@ -59,7 +76,14 @@ mod tests {
 
     #[test]
     fn name_without_visible_characters_is_none() {
-        for name in ["", " ", "\u{200b}\u{200b}", "\u{202e}\u{202c}", "\r\n\t"] {
+        for name in [
+            "",
+            " ",
+            "\u{200b}\u{200b}",
+            "\u{200d}\u{200c}",
+            "\u{202e}\u{202c}",
+            "\r\n\t",
+        ] {
             assert_eq!(visible(name), None, "{name:?}");
         }
     }

@@ -10,7 +10,7 @@ use super::config::{Target, Transport};
 use super::message::{Name, Request, first_element};
 use super::octets::shown;
 use super::uri::Uri;
-use crate::display_name::is_hidden;
+use crate::display_name::visible;
 
 /// A From, To, Contact, Route or Record-Route value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,10 +169,9 @@ impl<'a> Parts<'a> {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let printable = |name: &&String| name.chars().any(|c| !is_hidden(c));
-        if let Some(name) = self.name.as_ref().filter(printable) {
+        if let Some(name) = self.name.as_deref().and_then(visible) {
             f.write_str("\"")?;
-            for c in name.chars().filter(|c| !is_hidden(*c)) {
+            for c in name.chars() {
                 if matches!(c, '"' | '\\') {
                     f.write_str("\\")?;
                 }
