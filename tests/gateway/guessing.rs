@@ -86,7 +86,8 @@ async fn guesses_of_an_ipv6_64_are_one_address_and_users_share_its_budget() {
         |n| json!({"user": format!("user-{n}"), "password": "guess"}),
     )
     .await;
-    assert_eq!(looked_at, 20);
+    // On a slow machine some more are earned meanwhile.
+    assert!((20..30).contains(&looked_at), "{looked_at}");
     let (_page, answer) = outcome(&world, "2001:db8:0:8::1", password("wonderland")).await;
     assert_eq!(answer["type"], "welcome", "{answer}");
 }

@@ -139,7 +139,11 @@ impl Registrar {
             "WWW-Authenticate: Digest realm=\"{REALM}\", nonce=\"{NONCE}\", algorithm=MD5, qop=\"auth\"\r\n"
         );
         self.answer(&first, "401 Unauthorized", &challenge).await;
-        let second = self.asked().await;
+        let mut second = self.asked().await;
+        // A busy machine may have repeated the first meanwhile.
+        while second.header("CSeq") == first.header("CSeq") {
+            second = self.asked().await;
+        }
         let right = self.is_right(&second, password);
         (second, right)
     }

@@ -22,7 +22,6 @@ behaviour("Asterisk's milliwatt is heard in Firefox", async (world) => {
   const page = await world.firefox();
   await page.call("601");
   await sleep(2000);
-  const tone = await page.measure(2);
+  const tone = await page.hears(1004);
   console.log(`# ${JSON.stringify(tone)}`);
-  assert.ok(Math.abs(tone.frequency - 1004) < 4, JSON.stringify(tone));
 });

@@ -22,8 +22,7 @@ for (const [scenario, what] of [["hold_sendonly", "a=sendonly"], ["hold_inactive
       await page.heldIs(false);
     }
     await sleep(1000);
-    const echo = await page.measure(2);
-    assert.ok(echo.level_dbfs > -45, JSON.stringify(echo));
+    await page.hearsSomething();
     await page.hangUp();
     assert.deepEqual(await far.exit, { code: 0, signal: null }, far.output.slice(-2000));
   });
@@ -45,8 +44,7 @@ behaviour("a phone behind Asterisk holds and resumes", async (world) => {
     await page.heldIs(false);
   }
   await sleep(1000);
-  const tone = await page.measure(1);
-  assert.ok(Math.abs(tone.frequency - PHONE_TONE) < 3, JSON.stringify(tone));
+  await page.hears(PHONE_TONE);
   phone.command("hangup");
   assert.equal((await page.ended()).reason, "hangup-remote");
 });

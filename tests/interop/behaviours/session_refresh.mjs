@@ -21,8 +21,7 @@ behaviour("the gateway refreshes its session with Asterisk twice, and the call g
   await until(() => count().received >= 2, "two refreshes of ours", REFRESHES_WITHIN_MILLISECONDS, 500);
   assert.equal(count().sent, 0, "Asterisk refreshes nothing itself");
   assert.equal(await page.state(), "in-call");
-  const tone = await page.measure(1);
-  assert.ok(Math.abs(tone.frequency - PHONE_TONE) < 3, JSON.stringify(tone));
+  await page.hears(PHONE_TONE);
   await page.hangUp();
   await page.ended();
   await asterisk.allCallsEnded();

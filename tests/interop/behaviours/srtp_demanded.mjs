@@ -25,8 +25,7 @@ behaviour("a call out offers keys alone, and sound that comes back under them is
   await far.waits();
   await page.call("700");
   await sleep(1500);
-  const echo = await page.measure(2);
-  assert.ok(echo.level_dbfs > -45, JSON.stringify(echo));
+  await page.hearsSomething();
   assert.ok(gateway.process.output.includes(`srtp="${SUITE}"`), "the log names no suite");
   await page.hangUp();
   await far.succeeds();

@@ -34,8 +34,7 @@ behaviour("a transfer to a number that is busy leaves the call as it was", async
   });
   const status = await page.evaluate(() => globalThis.failed);
   assert.ok(status >= 400, String(status));
-  const tone = await page.measure(1);
-  assert.ok(Math.abs(tone.frequency - PHONE_TONE) < 3, JSON.stringify(tone));
+  await page.hears(PHONE_TONE);
   await page.hangUp();
   await asterisk.allCallsEnded();
 });
@@ -50,8 +49,7 @@ behaviour("Asterisk sends the call on to the phone, and the page hears it", asyn
   });
   assert.equal(await page.evaluate(() => globalThis.told), "610");
   await sleep(1000);
-  const tone = await page.measure(1);
-  assert.ok(Math.abs(tone.frequency - PHONE_TONE) < 3, JSON.stringify(tone));
+  await page.hears(PHONE_TONE);
   assert.equal(await page.state(), "in-call");
   await page.hangUp();
 });

@@ -13,6 +13,7 @@ import { Gateway } from "./gateway.mjs";
 import { Kamailio } from "./kamailio.mjs";
 import { Linphone } from "./linphone.mjs";
 import { Network, addresses } from "./network.mjs";
+import { isOver } from "./process.mjs";
 import { sipp } from "./sipp.mjs";
 import { TelephoneEvents } from "./telephone_events.mjs";
 
@@ -177,11 +178,14 @@ class World {
 const LIMIT_MILLISECONDS = 120000;
 
 function within(milliseconds, promise) {
+  const started = Date.now();
   let timer;
   const limit = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done within ${milliseconds} ms`)), milliseconds);
+    timer = setInterval(() => {
+      if (isOver(started, milliseconds)) reject(new Error(`not done within ${milliseconds} ms`));
+    }, 1000);
   });
-  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
+  return Promise.race([promise, limit]).finally(() => clearInterval(timer));
 }
 
 const declared = [];

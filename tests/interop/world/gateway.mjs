@@ -87,6 +87,9 @@ export function configuration({ sipAddress = addresses.gateway, trunks: lines, r
 
 const execute = promisify(execFile);
 
+/** How long an answer may take: for a busy machine, since no test measures it here. */
+const ANSWER_MILLISECONDS = 10000;
+
 /** What `fetch` does, as a program of its own: the gateway may listen where only its namespace reaches. */
 const FETCH_INSIDE = `
   require("node:http").get(process.argv[1], (response) => {
@@ -134,7 +137,7 @@ export class Gateway {
     gateway.process = new Process(
       place.network.inside(place.network.gateway, binary, "--config", file),
       { log: join(place.logs, `${name}.log`), environment: { RUST_BACKTRACE: "1", NO_COLOR: "1" } });
-    const deadline = Date.now() + 10000;
+    const deadline = Date.now() + 30000;
     while ((await gateway.fetch("/health").catch(() => ({}))).status !== 200) {
       if (gateway.process.ended || Date.now() > deadline) {
         throw new Error(`the gateway does not answer:\n${gateway.process.output.slice(-3000)}`);
@@ -148,7 +151,7 @@ export class Gateway {
   async fetch(path) {
     if (this.inside) {
       const [command, ...words] = this.inside(process.execPath, "-e", FETCH_INSIDE, String(new URL(path, this.url)));
-      return JSON.parse((await execute(command, words, { timeout: 3000 })).stdout);
+      return JSON.parse((await execute(command, words, { timeout: ANSWER_MILLISECONDS })).stdout);
     }
     return new Promise((resolve, reject) => {
       get(new URL(path, this.url), (response) => {
@@ -156,7 +159,7 @@ export class Gateway {
         response.setEncoding("utf8");
         response.on("data", (text) => { body += text; });
         response.on("end", () => resolve({ status: response.statusCode, body }));
-      }).on("error", reject).setTimeout(2000, function giveUp() { this.destroy(new Error("no answer")); });
+      }).on("error", reject).setTimeout(ANSWER_MILLISECONDS, function giveUp() { this.destroy(new Error(`no answer to ${path}`)); });
     });
   }
 

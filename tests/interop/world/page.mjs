@@ -212,6 +212,34 @@ export class Page {
   }
 
   /**
+   * Waits until the page hears a tone of that frequency (Hz) for a second, no softer than -30 dBFS or
+   * within 2 dB of `level` (dBFS), and returns what it heard. A machine that is busy for a moment
+   * costs a second of sound, not the tone.
+   */
+  async hears(frequency, { level } = {}) {
+    let heard;
+    await until(async () => {
+      heard = await this.measure(1);
+      const loud = level === undefined ? heard.level_dbfs > -30 : Math.abs(heard.level_dbfs - level) < 2;
+      return loud && Math.abs(heard.frequency - frequency) < 3;
+    }, `${this.name}: hears ${frequency} Hz`, 8000).catch((error) => {
+      throw new Error(`${error.message}; it hears ${JSON.stringify(heard)}`);
+    });
+    return heard;
+  }
+
+  /** Waits until the page hears something louder than -45 dBFS. */
+  async hearsSomething() {
+    let heard;
+    await until(async () => {
+      heard = await this.measure(2);
+      return heard.level_dbfs > -45;
+    }, `${this.name}: hears something`, 8000).catch((error) => {
+      throw new Error(`${error.message}; it hears ${JSON.stringify(heard)}`);
+    });
+  }
+
+  /**
    * Writes a WAV of what the page hears of the far end, for that long, as soon as the browser's
    * jitter buffer is at rest: it stretches and squeezes speech until it has the length that it
    * wants, at the beginning and when the machine was busy. What it warped is recorded again, a few

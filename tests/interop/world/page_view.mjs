@@ -33,13 +33,7 @@ export class PageView {
 
   /** Waits until the far end is heard with that tone, in Hz. */
   async hears(frequency) {
-    let heard;
-    await until(async () => {
-      heard = await this.page.measure(0.5);
-      return Math.abs(heard.frequency - frequency) < 3;
-    }, `the page hears ${frequency} Hz`, 15000).catch((error) => {
-      throw new Error(`${error.message}; it hears ${JSON.stringify(heard)}`);
-    });
+    await this.page.hears(frequency);
   }
 
   /** The text of an element, null where it is not shown. */
@@ -67,12 +61,12 @@ export class PageView {
 
   /** A click, as a person can make it: on what is there, visible and enabled. */
   press(id) {
-    return this.page.tab.click(`#${id}`, { timeout: 5000 });
+    return this.page.tab.click(`#${id}`, { timeout: 15000 });
   }
 
   /** Types into a field in place of what is there. */
   fill(id, text) {
-    return this.page.tab.fill(`#${id}`, text, { timeout: 5000 });
+    return this.page.tab.fill(`#${id}`, text, { timeout: 15000 });
   }
 
   /** Keeps every verdict on the call's quality that is shown from now on, for `verdicts`. */
