@@ -164,7 +164,7 @@ impl Gateway {
             max_calls: settings.calls.max,
             incoming_limits: IncomingLimits {
                 ringing: settings.calls.max_ringing_per_client,
-                answered: settings.calls.max_per_socket,
+                answered: settings.calls.max_per_connection,
             },
             supervisor: supervisor.clone(),
         }));
@@ -193,7 +193,7 @@ impl Gateway {
             limits: DoorLimits {
                 sockets: settings.http.max_sockets,
                 sockets_per_address: settings.http.max_sockets_per_address,
-                calls_per_socket: settings.calls.max_per_socket,
+                calls_per_connection: settings.calls.max_per_connection,
                 idle: Duration::from_secs(settings.http.idle_timeout),
                 hello: HELLO_TIMEOUT,
             },

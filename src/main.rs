@@ -140,7 +140,7 @@ fn run(settings: Settings) -> Result<Option<Fault>, Box<dyn std::error::Error>> 
                         () = gateway.drain() => {}
                         _ = gateway.failed() => {}
                         _ = interrupt.recv() => tracing::warn!("interrupted while draining"),
-                        _ = terminate.recv() => tracing::warn!("told twice to stop"),
+                        _ = terminate.recv() => tracing::warn!("second signal: exiting now"),
                     }
                     break;
                 }

@@ -1,5 +1,5 @@
 //! Two peers joined by a simulated network in virtual time: loss, reordering, duplication,
-//! strangers, and ends that move.
+//! unknown sources, and ends that move.
 
 #[path = "peer_network/network.rs"]
 mod network;
@@ -346,21 +346,30 @@ fn another_certificate_than_described_is_refused() {
 }
 
 #[test]
-fn strangers_forgers_and_replays_are_dropped() {
+fn unknown_sources_forgers_and_replays_are_dropped() {
     let mut network = Network::new([false, false], CALM, 3);
     let hello = [&[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1][..], &[1]].concat();
-    let stranger = Route {
+    let unknown_address = Route {
         local: network.addresses[OFFERER],
         remote: "203.0.113.9:9".parse().expect("an address"),
     };
     let unvalidated = Received::Dropped(Drop::Unvalidated);
-    assert_eq!(network.deliver(OFFERER, stranger, &hello), unvalidated);
+    assert_eq!(
+        network.deliver(OFFERER, unknown_address, &hello),
+        unvalidated
+    );
     network.connect();
-    assert_eq!(network.deliver(OFFERER, stranger, &hello), unvalidated);
-    assert_eq!(network.deliver(OFFERER, stranger, &rtp(1)), unvalidated);
+    assert_eq!(
+        network.deliver(OFFERER, unknown_address, &hello),
+        unvalidated
+    );
+    assert_eq!(
+        network.deliver(OFFERER, unknown_address, &rtp(1)),
+        unvalidated
+    );
     let friend = Route {
         remote: network.addresses[ANSWERER],
-        ..stranger
+        ..unknown_address
     };
     let mut secured = Vec::new();
     network.peers[ANSWERER]

@@ -520,10 +520,10 @@ async fn a_client_with_another_certificate_than_described_gets_no_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_on_the_port_disturbs_nothing() {
+async fn an_unknown_source_on_the_port_disturbs_nothing() {
     let mut client = Client::new(GCM, Setup::Active).await;
     let mut driver = Driver::new(Role::Answerer, false, Setup::Passive, None).await;
-    let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let unknown_address = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let mut hello = vec![22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12];
     hello.extend_from_slice(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     connect(&mut driver, &mut client, Role::Answerer, |_| {}).await;
@@ -534,7 +534,7 @@ async fn a_stranger_on_the_port_disturbs_nothing() {
         b"x",
         b"",
     ] {
-        stranger
+        unknown_address
             .send_to(datagram, driver.local)
             .await
             .expect("sent");

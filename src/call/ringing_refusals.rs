@@ -44,7 +44,7 @@ impl RingingRefusals {
                 trunk,
                 left_out = (left_out > 0).then_some(left_out),
                 "incoming call refused with 486: each client of the user has as many calls as it may \
-                 (calls.max_ringing_per_client, calls.max_per_socket)"
+                 (calls.max_ringing_per_client, calls.max_per_connection)"
             );
         }
     }

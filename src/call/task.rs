@@ -201,7 +201,7 @@ impl CallTask {
                     media::Side::Browser => "browser",
                     media::Side::Pbx => "pbx",
                 };
-                metrics::counter!("trunkline_silence_total", "from" => side).increment(1);
+                metrics::counter!("trunkline_media_inactivity_total", "from" => side).increment(1);
             }
             media::MediaEvent::DigitsRefused(error) => {
                 tracing::warn!(call = self.key.0, %error, "digits not sent");

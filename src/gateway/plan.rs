@@ -204,7 +204,7 @@ impl Plan {
         let dns_servers = found.keep(dns_servers(&settings.sip.dns_servers));
         let sip_dscp = found.keep(dscp("sip.dscp", settings.sip.dscp));
         let media_dscp = found.keep(dscp("media.dscp", settings.media.dscp));
-        let strangers = found.keep(strangers(&settings.sip.strangers));
+        let unknown_sources = found.keep(unknown_sources(&settings.sip.unknown_sources));
         let rtp_ports = found.keep(parse_ports(&settings.media.rtp_ports));
         let routes = routes(settings, found);
         let sign_in = found.keep(credentials::sign_in(settings));
@@ -222,7 +222,7 @@ impl Plan {
             sip_limits: sip::Limits {
                 new_calls_per_second: settings.sip.new_calls_per_second,
                 new_calls_per_second_per_source: settings.sip.new_calls_per_second_per_source,
-                strangers: strangers?,
+                unknown_sources: unknown_sources?,
                 connections: settings.sip.max_connections,
                 connections_per_source: settings.sip.max_connections_per_address,
                 idle_timeout: Duration::from_secs(settings.sip.idle_timeout),
@@ -264,11 +264,11 @@ fn fits_listeners(
     Ok(())
 }
 
-fn strangers(text: &str) -> Result<sip::Strangers, Error> {
+fn unknown_sources(text: &str) -> Result<sip::UnknownSources, Error> {
     match text {
-        "refuse" => Ok(sip::Strangers::Refuse),
-        "drop" => Ok(sip::Strangers::Drop),
-        _ => Err(unusable("sip.strangers", text, "refuse or drop")),
+        "reject" => Ok(sip::UnknownSources::Reject),
+        "drop" => Ok(sip::UnknownSources::Drop),
+        _ => Err(unusable("sip.unknown_sources", text, "reject or drop")),
     }
 }
 
@@ -450,7 +450,7 @@ mod tests {
     fn plan_errors_are_told_all_at_once() {
         let mut settings = Settings::default();
         settings.media.rtp_ports = "9".to_owned();
-        settings.sip.strangers = "wave".to_owned();
+        settings.sip.unknown_sources = "wave".to_owned();
         settings.trunk = vec![settings::Trunk {
             name: "office".to_owned(),
             target: "office".to_owned(),
@@ -471,7 +471,7 @@ mod tests {
         for key in [
             "trunk[0].dtmf: \"bells\"",
             "trunk[0].target: \"office\"",
-            "sip.strangers: \"wave\"",
+            "sip.unknown_sources: \"wave\"",
             "media.rtp_ports: \"9\" is not usable, expected FIRST-LAST",
             "route[0].to: \"$2\"",
             "inbound[0].match: \"(\"",

@@ -77,7 +77,7 @@ pub enum Arrival {
     /// It is not taken; its source may be heard soon.
     Observed,
     /// It is somebody else's.
-    Stranger,
+    Unexpected,
 }
 
 /// Where the PBX is, for RTP and for RTCP.
@@ -185,7 +185,7 @@ impl Endpoint {
     ) -> Arrival {
         let signalled = self.signalled.map(|signalled| signalled.rtp);
         let Some(rank) = self.latching.rank(source, signalled, self.peer, authentic) else {
-            return Arrival::Stranger;
+            return Arrival::Unexpected;
         };
         if rank == Rank::Heard {
             return self.handle_unexpected(source, ssrc, sequence, now);
@@ -212,7 +212,7 @@ impl Endpoint {
             }
             Latch::Settling(settling) => {
                 if rank <= settling.rank && !settling.is_silent(now) {
-                    return Arrival::Stranger;
+                    return Arrival::Unexpected;
                 }
                 *settling = candidate;
                 Arrival::Accepted
@@ -236,7 +236,7 @@ impl Endpoint {
                 let patience = self.latching.after.max(LEAST_SILENCE);
                 let silent = now.saturating_duration_since(*heard) >= patience;
                 if rank <= *locked && !silent {
-                    return Arrival::Stranger;
+                    return Arrival::Unexpected;
                 }
                 match rival {
                     Some(rival) if rival.source == source && !rival.is_silent(now) => {
@@ -248,7 +248,7 @@ impl Endpoint {
                     Some(other) if other.rank > rank && !other.is_silent(now) => {}
                     _ => *rival = Some(candidate),
                 }
-                Arrival::Stranger
+                Arrival::Unexpected
             }
         }
     }
@@ -277,7 +277,7 @@ impl Endpoint {
         };
         let Some(signalled) = self.signalled.filter(|_| self.receiving && !taken) else {
             self.observation.clear();
-            return Arrival::Stranger;
+            return Arrival::Unexpected;
         };
         let after = self.latching.heard_after;
         match self.observation.count(source, ssrc, sequence, after, now) {
@@ -293,7 +293,7 @@ impl Endpoint {
                 }
             }
             observation::Outcome::Goes => Arrival::Observed,
-            observation::Outcome::Begun => Arrival::Stranger,
+            observation::Outcome::Begun => Arrival::Unexpected,
         }
     }
 
@@ -340,7 +340,7 @@ impl Endpoint {
             Latch::Open | Latch::Settling(_) => false,
         };
         if !named && !beside_rtp {
-            return Arrival::Stranger;
+            return Arrival::Unexpected;
         }
         if named || self.rtcp_source.is_none() {
             self.rtcp_source = Some(source);

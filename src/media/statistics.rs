@@ -152,9 +152,9 @@ mod tests {
     #[test]
     fn drops_are_counted_by_reason_and_reasons_are_bounded() {
         let mut drops = Drops::default();
-        drops.count("stranger");
-        drops.add("stranger", 2);
-        assert_eq!((drops.of("stranger"), drops.total()), (3, 3));
+        drops.count("unexpected_source");
+        drops.add("unexpected_source", 2);
+        assert_eq!((drops.of("unexpected_source"), drops.total()), (3, 3));
         for _ in 0..3 {
             for n in 0..100 {
                 drops.count(Box::leak(format!("reason {n}").into_boxed_str()));

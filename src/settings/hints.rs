@@ -7,6 +7,35 @@ use super::tables::{ARRAYS, TABLES};
 const BACKSLASH: &str = "in double quotes a backslash begins an escape: write the value in single \
                          quotes, as '\\d+', or each backslash twice";
 
+/// Keys that have another name since: the array's name for its elements, and the last part of the
+/// new name.
+const RENAMED: [(&str, &str); 5] = [
+    ("calls.max_per_socket", "max_per_connection"),
+    ("sip.strangers", "unknown_sources"),
+    ("trunk.headers_from_page", "headers_from_client"),
+    ("trunk.headers_to_page", "headers_to_client"),
+    ("trunk.offer_by", "session_modification"),
+];
+
+/// What the key with this path is called now, if its name has changed: the last part.
+pub(super) fn renamed(path: &str) -> Option<&'static str> {
+    let name = without_indices(path);
+    let found = RENAMED.iter().find(|(old, _)| *old == name);
+    found.map(|(_, new)| *new)
+}
+
+/// `trunk.targets` for `trunk[0].targets`.
+fn without_indices(path: &str) -> String {
+    let mut outside = true;
+    path.chars()
+        .filter(|c| {
+            let is_name = outside && *c != '[';
+            outside = *c == ']' || is_name;
+            is_name
+        })
+        .collect()
+}
+
 /// The errors of a text that is not TOML.
 pub(super) fn not_toml(file: &str, text: &str, errors: Vec<toml::de::Error>) -> Vec<Error> {
     let lines: Vec<&str> = text.lines().collect();
@@ -78,15 +107,7 @@ fn duplicate(line: &str, key: &str) -> String {
 
 /// The name under which an array of tables is written, `trunk.targets` for `trunk[0].targets`.
 fn array(path: &str) -> Option<String> {
-    let mut outside = true;
-    let name: String = path
-        .chars()
-        .filter(|c| {
-            let is_name = outside && *c != '[';
-            outside = *c == ']' || is_name;
-            is_name
-        })
-        .collect();
+    let name = without_indices(path);
     let nested = ["webrtc.ice_servers", "trunk.targets", "trunk.caller_id"];
     // An element of the array is no array.
     let is_element = path.ends_with(']');
@@ -153,6 +174,36 @@ mod tests {
         }
         let other = errors("[http]\nlisten = 'a\n");
         assert!(!other[0].contains("backslash"), "{other:?}");
+    }
+
+    #[test]
+    fn renamed_key_is_refused_with_its_new_name() {
+        for (text, told) in [
+            (
+                "[sip]\nstrangers = 'drop'\n",
+                "FILE:2: sip.strangers: unknown key, expected sip.unknown_sources",
+            ),
+            (
+                "[calls]\nmax_per_socket = 8\n",
+                "FILE:2: calls.max_per_socket: unknown key, expected calls.max_per_connection",
+            ),
+            (
+                "[[trunk]]\nname = 'a'\noffer_by = 'update'\n",
+                "FILE:3: trunk[0].offer_by: unknown key, expected trunk[0].session_modification",
+            ),
+            (
+                "[[trunk]]\nheaders_to_page = []\n",
+                "FILE:2: trunk[0].headers_to_page: unknown key, expected \
+                 trunk[0].headers_to_client",
+            ),
+            (
+                "[[trunk]]\nheaders_from_page = []\n",
+                "FILE:2: trunk[0].headers_from_page: unknown key, expected \
+                 trunk[0].headers_from_client",
+            ),
+        ] {
+            assert_eq!(errors(text)[0], told);
+        }
     }
 
     #[test]

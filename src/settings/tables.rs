@@ -214,8 +214,8 @@ pub struct Sip {
     pub new_calls_per_second: u32,
     /// The same for one address that is no trunk's; 0: no limit.
     pub new_calls_per_second_per_source: u32,
-    /// `refuse` or `drop`: what a request gets that no trunk sent.
-    pub strangers: String,
+    /// `reject` or `drop`: what a request gets that no trunk sent.
+    pub unknown_sources: String,
     /// Name servers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's.
     pub dns_servers: Vec<String>,
     /// Our PEM certificate for TLS, with those between it and its authority.
@@ -249,7 +249,7 @@ impl Default for Sip {
             instance: None,
             new_calls_per_second: 5_000,
             new_calls_per_second_per_source: 50,
-            strangers: "refuse".to_owned(),
+            unknown_sources: "reject".to_owned(),
             dns_servers: Vec::new(),
             certificate: None,
             certificate_key: None,
@@ -363,7 +363,7 @@ pub struct Calls {
     /// At once.
     pub max: usize,
     /// At once that one client makes; as many again that it has answered.
-    pub max_per_socket: usize,
+    pub max_per_connection: usize,
     /// At once that ring at one client; further ones are refused with 486.
     pub max_ringing_per_client: usize,
     /// Seconds that a call may ring.
@@ -381,7 +381,7 @@ impl Default for Calls {
     fn default() -> Self {
         Calls {
             max: 5_000,
-            max_per_socket: 8,
+            max_per_connection: 8,
             max_ringing_per_client: 8,
             ring_timeout: 120,
             connect_timeout: 30,

@@ -80,7 +80,7 @@ pub struct Trunk {
     /// The least that we agree to.
     pub min_se: u32,
     /// `re-invite` or `update`: how hold and resume are offered where the PBX allows both.
-    pub offer_by: String,
+    pub session_modification: String,
     /// `rfc4733`, `inband`, `info-relay` or `info`: how the digits that a page asks for reach the
     /// PBX.
     pub dtmf: String,
@@ -125,9 +125,9 @@ pub struct Trunk {
     /// Rewrites of our caller's number; the first that matches.
     pub caller_id: Vec<Renumbering>,
     /// Headers of its INVITEs that the page sees.
-    pub headers_to_page: Vec<String>,
+    pub headers_to_client: Vec<String>,
     /// Headers that a page may set on its INVITEs.
-    pub headers_from_page: Vec<String>,
+    pub headers_from_client: Vec<String>,
     /// What becomes of a 3xx: `pass` or `follow`.
     pub redirect: String,
     /// Hosts beside its own that a followed 3xx may take keys of SRTP and headers of pages to.
@@ -214,7 +214,7 @@ impl Default for Trunk {
             delayed_offer: false,
             session_expires: 1_800,
             min_se: 90,
-            offer_by: "re-invite".to_owned(),
+            session_modification: "re-invite".to_owned(),
             dtmf: "rfc4733".to_owned(),
             inband_digits: false,
             symmetric_rtp: true,
@@ -241,8 +241,8 @@ impl Default for Trunk {
             identity: "from".to_owned(),
             trusted: false,
             caller_id: Vec::new(),
-            headers_to_page: Vec::new(),
-            headers_from_page: Vec::new(),
+            headers_to_client: Vec::new(),
+            headers_from_client: Vec::new(),
             redirect: "pass".to_owned(),
             redirect_hosts: Vec::new(),
             transfer: true,

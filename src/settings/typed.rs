@@ -138,11 +138,11 @@ impl Node {
     }
 
     fn unknown(&self, key: &str, known: &'static [&'static str]) -> Error {
-        let nearest = nearest(known.iter().copied(), key);
         let in_full = |key: &str| match self.path.as_str() {
             "" => key.to_owned(),
             path => format!("{path}.{key}"),
         };
+        let nearest = hints::renamed(&in_full(key)).or_else(|| nearest(known.iter().copied(), key));
         let origin = match &self.value {
             Value::Table(table) => table.get(key).map(|node| node.origin.clone()),
             _ => None,

@@ -32,7 +32,7 @@ pub struct DoorLimits {
     /// Open sockets of one address.
     pub sockets_per_address: usize,
     /// Calls that one socket makes.
-    pub calls_per_socket: usize,
+    pub calls_per_connection: usize,
     /// Until a socket that says nothing is closed.
     pub idle: Duration,
     /// Until a socket must have said hello.

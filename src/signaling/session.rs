@@ -239,7 +239,7 @@ impl Session {
                 .refuse("duplicate-call", text, Some(call))
                 .await;
         }
-        if self.calls.outgoing() >= self.connection.door.limits.calls_per_socket {
+        if self.calls.outgoing() >= self.connection.door.limits.calls_per_connection {
             let (code, text) = ("too-many-calls", "this page has too many calls");
             self.connection.note(code, &self.identity.user, "");
             return self.connection.refuse(code, text, Some(call)).await;

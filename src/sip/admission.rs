@@ -1,4 +1,4 @@
-//! How many new calls are taken, and how many answers strangers get: token buckets, one for all
+//! How many new calls are taken, and how many answers unknown sources get: token buckets, one for all
 //! and one per source. Pure: the time is passed in, and the sources held are bounded.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use super::config::Limits;
 const GENERATION: usize = 8_192;
 /// Answers per second to one address that belongs to no trunk. A person who tries a setting needs
 /// one; what is above serves a scanner, or a flood whose sender is forged.
-const ANSWERS_TO_A_STRANGER: u32 = 5;
+const ANSWERS_TO_AN_UNKNOWN_SOURCE: u32 = 5;
 /// Errors of the network per second that are heard without a proof that they are true.
 const UNPROVEN: u32 = 10;
 
@@ -51,7 +51,7 @@ impl Admission {
             all: Bucket::default(),
             all_rate: limits.new_calls_per_second,
             per_source: Sources::new(limits.new_calls_per_second_per_source),
-            answers: Sources::new(ANSWERS_TO_A_STRANGER),
+            answers: Sources::new(ANSWERS_TO_AN_UNKNOWN_SOURCE),
             unproven: Bucket::default(),
         }
     }
@@ -70,7 +70,7 @@ impl Admission {
     }
 
     /// Whether one more answer may go to an address that belongs to no trunk.
-    pub fn answers_stranger(&mut self, source: IpAddr, now: Instant) -> bool {
+    pub fn answers_unknown_source(&mut self, source: IpAddr, now: Instant) -> bool {
         self.answers.take(source, now)
     }
 

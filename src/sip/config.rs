@@ -468,14 +468,14 @@ pub struct Limits {
     /// The same for one source whose address is no trunk's. 0: no limit.
     pub new_calls_per_second_per_source: u32,
     /// What a request from nobody we know gets.
-    pub strangers: Strangers,
+    pub unknown_sources: UnknownSources,
 }
 
 /// What a request gets whose source belongs to no trunk, and that belongs to no call of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strangers {
+pub enum UnknownSources {
     /// An answer without state: 403, or 481 where it names a dialog.
-    Refuse,
+    Reject,
     /// Nothing.
     Drop,
 }
@@ -495,7 +495,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(4),
             new_calls_per_second: 5_000,
             new_calls_per_second_per_source: 50,
-            strangers: Strangers::Refuse,
+            unknown_sources: UnknownSources::Reject,
             handshake_timeout: Duration::from_secs(5),
             keep_alive: Duration::from_secs(110),
             pong_timeout: Duration::from_secs(10),

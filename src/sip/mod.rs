@@ -49,8 +49,8 @@ pub use address::{Address, NextHop, escape_user, is_route, sip_uri, split_list, 
 pub use called::CalledNumber;
 pub use config::{
     Account, Aka, Certificate, Config, Credentials, DialogRules, HealthCheck, Limits, Listen,
-    Prack, Registered, Registration, Strangers, Target, Tls, Transport, Trunk, TrunkTarget,
-    TrunkTls, is_dual,
+    Prack, Registered, Registration, Target, Tls, Transport, Trunk, TrunkTarget, TrunkTls,
+    UnknownSources, is_dual,
 };
 pub use envelope::Envelope;
 pub use error::Error;

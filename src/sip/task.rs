@@ -371,7 +371,7 @@ impl Driver {
                 let leg = incoming.leg;
                 self.owners.insert(leg, Owner::Awaited(VecDeque::new()));
                 if self.stopping.is_some() || self.incoming.try_send(*incoming).is_err() {
-                    metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_taker")
+                    metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_listener")
                         .increment(1);
                     self.owners.remove(&leg);
                     self.agent.refuse_unheard(leg, Instant::now());
@@ -381,7 +381,7 @@ impl Driver {
                 let id = message.id;
                 let taker = self.messages.as_ref().filter(|_| self.stopping.is_none());
                 if taker.is_none_or(|taker| taker.try_send(*message).is_err()) {
-                    metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_taker")
+                    metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_listener")
                         .increment(1);
                     self.agent.answer_message(id, 503, Instant::now());
                 }
@@ -468,11 +468,12 @@ impl Driver {
                 }
             }
             Happening::FlowFailed { remote, why } => {
-                metrics::counter!("trunkline_sip_flow_failures_total", "why" => why).increment(1);
+                metrics::counter!("trunkline_sip_flow_failures_total", "reason" => why)
+                    .increment(1);
                 tracing::warn!(%remote, why, "sip flow failed: registering anew");
             }
             Happening::WithoutStun { remote, why, first } => {
-                metrics::counter!("trunkline_sip_without_stun_total", "why" => why).increment(1);
+                metrics::counter!("trunkline_sip_without_stun_total", "reason" => why).increment(1);
                 if first {
                     tracing::warn!(%remote, why,
                         "sip registrar does outbound and no stun: kept open by double crlf");

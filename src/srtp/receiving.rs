@@ -24,7 +24,7 @@ const REPLAY_WINDOW: usize = 128;
 /// Streams of the other end. A browser has one per track and may replace it a few times.
 const MAX_STREAMS: usize = 32;
 /// Unknown streams after which their context is made anew.
-const MAX_STRANGERS: u32 = 64;
+const MAX_UNKNOWN_SSRCS: u32 = 64;
 
 /// Why a packet was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +46,8 @@ struct Stream {
 pub(super) struct Receiving {
     key: MasterKey,
     context: Context,
-    strangers: Context,
-    stranger_count: u32,
+    unknown_ssrcs: Context,
+    unknown_ssrc_count: u32,
     rtp_streams: Vec<Stream>,
     rtcp_streams: Vec<Stream>,
     provider: Arc<dyn RTCCryptoProvider>,
@@ -64,13 +64,13 @@ impl Receiving {
             provider.crypto(),
         )
         .map_err(|error| Error::Key(error.to_string()))?;
-        let strangers =
-            strangers(&key, provider.as_ref()).map_err(|error| Error::Key(error.to_string()))?;
+        let unknown_ssrcs = unknown_ssrcs(&key, provider.as_ref())
+            .map_err(|error| Error::Key(error.to_string()))?;
         Ok(Receiving {
             key,
             context,
-            strangers,
-            stranger_count: 0,
+            unknown_ssrcs,
+            unknown_ssrc_count: 0,
             rtp_streams: Vec::new(),
             rtcp_streams: Vec::new(),
             provider,
@@ -165,16 +165,19 @@ impl Receiving {
 
     /// Makes a stream known whose packet is authentic; its place.
     fn introduce(&mut self, packet: Packet, ssrc: u32, datagram: &[u8]) -> Result<usize, Rejected> {
-        if self.stranger_count == MAX_STRANGERS {
-            self.strangers =
-                strangers(&self.key, self.provider.as_ref()).map_err(|_| Rejected::Forged)?;
-            self.stranger_count = 0;
+        if self.unknown_ssrc_count == MAX_UNKNOWN_SSRCS {
+            self.unknown_ssrcs =
+                unknown_ssrcs(&self.key, self.provider.as_ref()).map_err(|_| Rejected::Forged)?;
+            self.unknown_ssrc_count = 0;
         }
-        self.stranger_count += 1;
+        self.unknown_ssrc_count += 1;
         let (result, streams) = match packet {
-            Packet::Rtp => (self.strangers.decrypt_rtp(datagram), &mut self.rtp_streams),
+            Packet::Rtp => (
+                self.unknown_ssrcs.decrypt_rtp(datagram),
+                &mut self.rtp_streams,
+            ),
             Packet::Rtcp => (
-                self.strangers.decrypt_rtcp(datagram),
+                self.unknown_ssrcs.decrypt_rtcp(datagram),
                 &mut self.rtcp_streams,
             ),
         };
@@ -208,7 +211,7 @@ fn is_newer(packet: Packet, number: u32, newest: Option<u32>) -> bool {
 }
 
 /// A context without replay protection, which is not its business.
-fn strangers(key: &MasterKey, provider: &dyn RTCCryptoProvider) -> Result<Context, RtcError> {
+fn unknown_ssrcs(key: &MasterKey, provider: &dyn RTCCryptoProvider) -> Result<Context, RtcError> {
     Context::new(
         key.key(),
         key.salt(),

@@ -49,7 +49,7 @@ async fn silent_half_said_and_deaf_connections_disturb_no_call() {
     let (full, silent, half) = (
         count("connections_per_source").await,
         count("silent_connection").await,
-        count("half_a_message").await,
+        count("incomplete_message").await,
     );
 
     let began = Instant::now();
@@ -101,7 +101,7 @@ async fn silent_half_said_and_deaf_connections_disturb_no_call() {
     // One address has at most 128 at once; the first may be let go before the last has come.
     counted("connections_per_source", full, 500.0).await;
     counted("silent_connection", silent, 128.0).await;
-    counted("half_a_message", half, 50.0).await;
+    counted("incomplete_message", half, 50.0).await;
     talk.was_undisturbed().await;
     talk.end().await;
 }

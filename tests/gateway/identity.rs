@@ -66,7 +66,7 @@ async fn an_anonymous_caller_is_named_to_a_trusted_trunk_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_may_set_the_headers_of_the_list_and_no_others() {
     let mut world = World::with(|settings| {
-        settings.trunk[0].headers_from_page = vec!["X-Account".to_owned()];
+        settings.trunk[0].headers_from_client = vec!["X-Account".to_owned()];
     })
     .await;
     for (headers, code) in [
@@ -113,7 +113,7 @@ async fn a_page_learns_who_calls_by_the_trust_in_the_trunk() {
     ] {
         let world = World::with(|settings| {
             settings.trunk[0].trusted = trusted;
-            settings.trunk[0].headers_to_page = vec!["X-Account".to_owned()];
+            settings.trunk[0].headers_to_client = vec!["X-Account".to_owned()];
         })
         .await;
         let mut page = world.page("alice").await;

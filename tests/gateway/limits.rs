@@ -56,7 +56,7 @@ async fn an_exhausted_port_pool_refuses_and_recovers() {
 async fn no_more_calls_than_configured() {
     let mut world = World::with(|settings| {
         settings.calls.max = 2;
-        settings.calls.max_per_socket = 2;
+        settings.calls.max_per_connection = 2;
     })
     .await;
     let mut page = world.page("alice").await;

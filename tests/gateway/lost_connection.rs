@@ -20,11 +20,13 @@ async fn impatient() -> World {
 
 /// Waits until the PBX has closed a connection.
 async fn closed(world: &World, before: f64) {
-    world.counted(ENDED, &[("why", "idle")], before, 1.0).await;
+    world
+        .counted(ENDED, &[("reason", "idle")], before, 1.0)
+        .await;
 }
 
 async fn idle(world: &World) -> f64 {
-    world.counter(ENDED, &[("why", "idle")]).await
+    world.counter(ENDED, &[("reason", "idle")]).await
 }
 
 async fn is_up(talk: &Talk) {

@@ -254,15 +254,19 @@ async fn a_way_that_moves_is_found_by_stun_from_the_sip_port_and_registered_anew
     assert_eq!(again.header("Call-ID"), asked.header("Call-ID"));
     let contact = again.header("Contact").expect("a contact");
     assert!(contact.contains("@127.0.0.1:9"), "{contact}");
-    counted(&world, "trunkline_sip_flow_failures_total{why=\"moved\"} 1").await;
+    counted(
+        &world,
+        "trunkline_sip_flow_failures_total{reason=\"moved\"} 1",
+    )
+    .await;
     grant(&again).await;
     let check = registrar.checked(&mut before).await;
     registrar.sees(&check, moved).await;
 
     // What nobody asked for is not answered, and harms nothing.
-    let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let unexpected = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let (request, _) = registrar.checked(&mut before).await;
-    let sent = stranger.send_to(&request.raw, world.sip).await;
+    let sent = unexpected.send_to(&request.raw, world.sip).await;
     sent.expect("sent");
     counted(
         &world,
@@ -270,6 +274,6 @@ async fn a_way_that_moves_is_found_by_stun_from_the_sip_port_and_registered_anew
     )
     .await;
     let mut buffer = [0; 64];
-    assert!(stranger.try_recv(&mut buffer).is_err());
+    assert!(unexpected.try_recv(&mut buffer).is_err());
     health_says(&world, "registered").await;
 }

@@ -34,7 +34,7 @@ async fn rings(page: &mut Page, leg: &mut Leg) -> Value {
 async fn ringing_calls_beyond_the_limit_get_486_and_leave_room_to_call() {
     let mut world = World::with(|settings| {
         settings.calls.max_ringing_per_client = 2;
-        settings.calls.max_per_socket = 1;
+        settings.calls.max_per_connection = 1;
     })
     .await;
     let mut page = world.page("alice").await;

@@ -291,7 +291,7 @@ async fn the_keys_of_the_final_answer_replace_those_of_early_media() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_telephone_with_another_key_is_not_heard_and_is_counted() {
-    let labels = [("side", "pbx"), ("reason", "srtp-forged")];
+    let labels = [("side", "pbx"), ("reason", "srtp_forged")];
     let mut world = world("required", &[SHA1_80]).await;
     let before = world
         .counter("trunkline_media_dropped_total", &labels)

@@ -45,7 +45,7 @@ async fn unexpected_source_is_not_heard_where_the_trunk_forbids_it() {
     let interface = Telephone::at("127.0.0.2", Coding::Pcmu).await;
     interface.hum(1_004.0);
     interface.speak_to(talk.leg.gateway_rtp());
-    let dropped = [("side", "pbx"), ("reason", "stranger")];
+    let dropped = [("side", "pbx"), ("reason", "unexpected_source")];
     let before = world
         .counter("trunkline_media_dropped_total", &dropped)
         .await;

@@ -212,7 +212,7 @@ pub fn ports(pairs: u16, drain: Duration) -> Ports {
     Ports::new(&PortsConfig::new(LOOPBACK, range, drain)).expect("a range with pairs")
 }
 
-/// A UDP socket of a test: a browser, a PBX, or a stranger.
+/// A UDP socket of a test: a browser, a PBX, or an unexpected source.
 pub struct Peer {
     socket: UdpSocket,
     sequence: u16,

@@ -181,7 +181,7 @@ fn an_ice_restart_moves_the_ufrag() {
 }
 
 #[test]
-fn audio_follows_a_pbx_behind_nat_and_no_stranger() {
+fn audio_follows_a_pbx_behind_nat_and_no_unexpected_source() {
     let worker = worker();
     let mut call = connect(&worker, 1);
     let named = std::mem::replace(&mut call.pbx, Peer::new());
@@ -215,14 +215,18 @@ fn audio_follows_a_pbx_behind_nat_and_no_stranger() {
     );
     call.browser.drain(50 * MILLISECOND);
 
-    let mut stranger = Peer::new();
-    send_tone(&mut stranger, call.rtp, 600.0, 100);
-    assert_eq!(call.browser_hears().len(), 0, "a stranger is not heard");
+    let mut unexpected = Peer::new();
+    send_tone(&mut unexpected, call.rtp, 600.0, 100);
+    assert_eq!(
+        call.browser_hears().len(),
+        0,
+        "an unexpected source is not heard"
+    );
     call.browser_sends_tone(440.0, 50);
     assert_eq!(
-        stranger.drain_payloads(PCMU).len(),
+        unexpected.drain_payloads(PCMU).len(),
         0,
-        "a stranger hears nothing"
+        "an unexpected source hears nothing"
     );
     assert!(call.pbx_hears().len() >= 45 * 160);
 
@@ -234,7 +238,7 @@ fn audio_follows_a_pbx_behind_nat_and_no_stranger() {
     let MediaEvent::Closed { statistics, .. } = closed else {
         unreachable!("asked for")
     };
-    assert_eq!(statistics.pbx.dropped.of("stranger"), 100);
+    assert_eq!(statistics.pbx.dropped.of("unexpected_source"), 100);
 }
 
 #[test]
@@ -359,7 +363,7 @@ fn digits_that_cannot_be_sent_are_refused_and_the_call_goes_on() {
 fn a_thousand_datagrams_of_garbage_disturb_nobody() {
     let worker = worker();
     let mut call = connect(&worker, 1);
-    let stranger = Peer::new();
+    let unexpected = Peer::new();
     let mut state = 1_u64;
     for n in 0..1_000_usize {
         let garbage: Vec<u8> = (0..n % 1_400)
@@ -370,16 +374,16 @@ fn a_thousand_datagrams_of_garbage_disturb_nobody() {
                 (state >> 56) as u8
             })
             .collect();
-        stranger.send(call.webrtc, &garbage);
-        stranger.send(call.rtp, &garbage);
-        stranger.send((call.rtp.ip(), call.rtp.port() + 1).into(), &garbage);
+        unexpected.send(call.webrtc, &garbage);
+        unexpected.send(call.rtp, &garbage);
+        unexpected.send((call.rtp.ip(), call.rtp.port() + 1).into(), &garbage);
         if n % 50 == 0 {
             std::thread::sleep(MILLISECOND);
         }
     }
-    stranger.send(call.rtp, &[0x80; 5_000]);
+    unexpected.send(call.rtp, &[0x80; 5_000]);
     assert_eq!(
-        stranger.drain(50 * MILLISECOND).len(),
+        unexpected.drain(50 * MILLISECOND).len(),
         0,
         "garbage is not answered"
     );

@@ -122,7 +122,7 @@ fn a_report_under_the_key_is_believed_and_a_plain_one_is_not() {
     std::thread::sleep(50 * MILLISECOND);
     let statistics = close(&worker, &mut call);
     assert!((statistics.pbx.loss_out - 0.5).abs() < 0.01);
-    assert_eq!(statistics.pbx.dropped.of("srtp-forged"), 1);
+    assert_eq!(statistics.pbx.dropped.of("srtp_forged"), 1);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn another_key_and_plain_rtp_are_silent_counted_and_not_followed() {
     call.pbx_sends_tone(1_004.0, 30);
     assert!(call.browser_hears().len() >= 25 * 960);
     let statistics = close(&worker, &mut call);
-    assert_eq!(statistics.pbx.dropped.of("srtp-forged"), 60);
+    assert_eq!(statistics.pbx.dropped.of("srtp_forged"), 60);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn route_moved(network: &Network, end: usize, since: Duration) -> Option<(Durati
         })
 }
 
-fn stranger(port: u16) -> SocketAddr {
+fn unknown_address(port: u16) -> SocketAddr {
     SocketAddr::from(([203, 0, 113, 9], port))
 }
 
@@ -68,7 +68,7 @@ fn an_end_that_moves_between_its_checks_is_heard_at_once_and_found_soon() {
         let told = network.first_check(mover, network.start + moved);
         assert_eq!(told, None, "none of its checks helped");
 
-        // Back to the port of before, which is no stranger any more.
+        // Back to the port of before, which is not unknown any more.
         let moved = network.now - network.start;
         network.seen_as[mover] = network.addresses[mover];
         network.talk(&mut sequence, 10);
@@ -123,7 +123,7 @@ fn a_caught_packet_from_elsewhere_is_heard_but_moves_nothing() {
         let since = network.now - network.start;
         let elsewhere = Route {
             local: network.addresses[OFFERER],
-            remote: stranger(9),
+            remote: unknown_address(9),
         };
         let secured = caught(&mut network, sequence + 2);
         let older = caught(&mut network, sequence + 1);
@@ -134,7 +134,7 @@ fn a_caught_packet_from_elsewhere_is_heard_but_moves_nothing() {
         assert_eq!(network.deliver(OFFERER, elsewhere, &secured), Received::Rtp);
         assert_eq!(network.deliver(OFFERER, elsewhere, &secured), unvalidated);
         let third = Route {
-            remote: stranger(10),
+            remote: unknown_address(10),
             ..elsewhere
         };
         assert_eq!(network.deliver(OFFERER, third, &secured), unvalidated);
@@ -175,7 +175,7 @@ fn media_from_everywhere_causes_few_checks() {
         let secured = caught(&mut network, sequence);
         let elsewhere = Route {
             local: network.addresses[OFFERER],
-            remote: stranger(port),
+            remote: unknown_address(port),
         };
         assert_eq!(network.deliver(OFFERER, elsewhere, &secured), Received::Rtp);
         let next = network.now - network.start + 20 * MILLISECOND;
@@ -189,7 +189,7 @@ fn media_from_everywhere_causes_few_checks() {
     network.heard = Default::default();
     network.talk(&mut sequence, 50);
     assert_eq!([0, 1].map(|end| network.heard[end].len()), [50, 50]);
-    assert_eq!(network.astray.len(), 0, "strangers are forgotten");
+    assert_eq!(network.astray.len(), 0, "unknown addresses are forgotten");
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn an_unknown_stream_from_an_unknown_address_stays_out() {
     let (mut network, _) = talking([false, false], CALM);
     let elsewhere = Route {
         local: network.addresses[OFFERER],
-        remote: stranger(9),
+        remote: unknown_address(9),
     };
     let mut other = rtp(1);
     other[8..12].copy_from_slice(&[9, 9, 9, 9]);
@@ -219,7 +219,7 @@ fn reports_from_a_new_port_are_heard_and_not_twice() {
     let (mut network, _) = talking([false, false], CALM);
     let report = [0x80, 201, 0, 1, 1, 2, 3, 4];
     let mut secured = Vec::new();
-    for elsewhere in [None, Some(stranger(9))] {
+    for elsewhere in [None, Some(unknown_address(9))] {
         network.peers[ANSWERER]
             .protect_rtcp(&report, &mut secured)
             .expect("connected");

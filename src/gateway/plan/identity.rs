@@ -26,11 +26,11 @@ pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<IdentityPo
             return Err(unusable(key, other, "from, pai, ppi, associated or rpid"));
         }
     };
-    let key = format!("trunk[{index}].headers_to_page");
+    let key = format!("trunk[{index}].headers_to_client");
     Ok(IdentityPolicy {
         carried_by,
         trusted: trunk.trusted,
-        passed_headers: headers(key, &trunk.headers_to_page)?,
+        passed_headers: headers(key, &trunk.headers_to_client)?,
         network: NetworkPolicy {
             access: carriage(index, trunk, ACCESS_NETWORK_INFO)?,
             visited: carriage(index, trunk, VISITED_NETWORK_ID)?,
@@ -102,8 +102,8 @@ pub(super) fn redirect_hosts(index: usize, trunk: &settings::Trunk) -> Result<Ve
 
 /// The headers that a page may set.
 pub(super) fn page_headers(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
-    let key = format!("trunk[{index}].headers_from_page");
-    let mut headers = headers(key, &trunk.headers_from_page)?;
+    let key = format!("trunk[{index}].headers_from_client");
+    let mut headers = headers(key, &trunk.headers_from_client)?;
     for header in [ACCESS_NETWORK_INFO, VISITED_NETWORK_ID, CHARGING_VECTOR] {
         if carriage(index, trunk, header)? == Carriage::Pass {
             headers.push(header.to_owned());
@@ -180,11 +180,11 @@ mod tests {
             "a b",
             "X:",
         ] {
-            let to_page = refused(|trunk| trunk.headers_to_page = vec![name.to_owned()]);
-            assert!(to_page.contains("trunk[3].headers_to_page"), "{to_page}");
-            let from_page = refused(|trunk| trunk.headers_from_page = vec![name.to_owned()]);
+            let to_page = refused(|trunk| trunk.headers_to_client = vec![name.to_owned()]);
+            assert!(to_page.contains("trunk[3].headers_to_client"), "{to_page}");
+            let from_page = refused(|trunk| trunk.headers_from_client = vec![name.to_owned()]);
             assert!(
-                from_page.contains("trunk[3].headers_from_page"),
+                from_page.contains("trunk[3].headers_from_client"),
                 "{from_page}"
             );
         }
@@ -265,8 +265,8 @@ mod tests {
         let trunk = settings::Trunk {
             identity: "pai".to_owned(),
             trusted: true,
-            headers_to_page: vec!["X-Account".to_owned(), "Subject".to_owned()],
-            headers_from_page: vec!["Diversion".to_owned()],
+            headers_to_client: vec!["X-Account".to_owned(), "Subject".to_owned()],
+            headers_from_client: vec!["Diversion".to_owned()],
             ..settings::Trunk::default()
         };
         let policy = policy(0, &trunk).expect("usable");

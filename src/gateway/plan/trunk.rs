@@ -296,11 +296,11 @@ fn dialogs(index: usize, trunk: &settings::Trunk) -> Result<sip::DialogRules, Er
             "at least 10 (RFC 4028 says 90)",
         ));
     }
-    let offer_by_update = match trunk.offer_by.as_str() {
+    let offer_by_update = match trunk.session_modification.as_str() {
         "re-invite" => false,
         "update" => true,
         other => {
-            let key = format!("trunk[{index}].offer_by");
+            let key = format!("trunk[{index}].session_modification");
             return Err(unusable(key, other, "re-invite or update"));
         }
     };

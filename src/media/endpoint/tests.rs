@@ -12,8 +12,8 @@ use crate::media::{RtpSources, SETTLE_TIME};
 
 const NAMED: &str = "192.0.2.1:4000";
 const BEHIND_NAT: &str = "198.51.100.7:61000";
-const STRANGER: &str = "203.0.113.66:6666";
-const ANOTHER_STRANGER: &str = "203.0.113.67:6666";
+const UNEXPECTED: &str = "203.0.113.66:6666";
+const ANOTHER_UNEXPECTED: &str = "203.0.113.67:6666";
 /// The host of the SDP, another port.
 const OTHER_PORT: &str = "192.0.2.1:5000";
 
@@ -99,7 +99,7 @@ fn a_source_with_long_packets_settles_by_time() {
 }
 
 #[test]
-fn a_stranger_never_moves_a_settled_source() {
+fn an_unexpected_source_never_moves_a_settled_source() {
     let now = Instant::now();
     let mut endpoint = behind_nat();
     endpoint.latching.sources = RtpSources::Peer;
@@ -109,13 +109,16 @@ fn a_stranger_never_moves_a_settled_source() {
     for n in 0..1000 {
         let arrival = packet(
             &mut endpoint,
-            STRANGER,
+            UNEXPECTED,
             n,
             later + Duration::from_millis(n.into()),
         );
-        assert_eq!(arrival, Arrival::Stranger);
+        assert_eq!(arrival, Arrival::Unexpected);
     }
-    assert_eq!(endpoint.handle_rtcp(at(STRANGER), later), Arrival::Stranger);
+    assert_eq!(
+        endpoint.handle_rtcp(at(UNEXPECTED), later),
+        Arrival::Unexpected
+    );
     assert_eq!(endpoint.destination(), Some(at(NAMED)));
     assert_eq!(endpoint.rtcp_destination(), Some(at("192.0.2.1:4001")));
 }
@@ -126,14 +129,17 @@ fn the_named_address_takes_the_lock_back_from_who_was_faster() {
     let mut endpoint = open_to_all();
     endpoint.set_remote(at(NAMED), None);
     assert_eq!(
-        packets(&mut endpoint, STRANGER, 5, now),
-        Arrival::Latched(at(STRANGER))
+        packets(&mut endpoint, UNEXPECTED, 5, now),
+        Arrival::Latched(at(UNEXPECTED))
     );
     let later = now + Duration::from_secs(1);
-    assert_eq!(packets(&mut endpoint, NAMED, 4, later), Arrival::Stranger);
+    assert_eq!(packets(&mut endpoint, NAMED, 4, later), Arrival::Unexpected);
     let fifth = packet(&mut endpoint, NAMED, 4, later + Duration::from_millis(80));
     assert_eq!(fifth, Arrival::Latched(at(NAMED)));
-    assert_eq!(packet(&mut endpoint, STRANGER, 0, later), Arrival::Stranger);
+    assert_eq!(
+        packet(&mut endpoint, UNEXPECTED, 0, later),
+        Arrival::Unexpected
+    );
 }
 
 #[test]
@@ -142,11 +148,11 @@ fn a_left_over_packet_of_another_call_gives_way() {
     let mut endpoint = behind_nat();
     endpoint.set_remote(at(NAMED), None);
     endpoint.latching.sources = RtpSources::Any;
-    assert_eq!(packet(&mut endpoint, STRANGER, 0, now), Arrival::Accepted);
+    assert_eq!(packet(&mut endpoint, UNEXPECTED, 0, now), Arrival::Accepted);
     let soon = now + Duration::from_millis(20);
     assert_eq!(
-        packet(&mut endpoint, ANOTHER_STRANGER, 0, soon),
-        Arrival::Stranger
+        packet(&mut endpoint, ANOTHER_UNEXPECTED, 0, soon),
+        Arrival::Unexpected
     );
     let later = now + SETTLE_TIME;
     assert_eq!(
@@ -166,8 +172,8 @@ fn garbage_never_settles() {
     endpoint.set_remote(at(NAMED), None);
     for n in 0..1000_u16 {
         let later = now + Duration::from_millis(20) * n.into();
-        endpoint.handle_rtp(at(STRANGER), u32::from(n / 3), n, false, later);
-        endpoint.handle_rtp(at(STRANGER), 1, n.wrapping_mul(40_503), false, later);
+        endpoint.handle_rtp(at(UNEXPECTED), u32::from(n / 3), n, false, later);
+        endpoint.handle_rtp(at(UNEXPECTED), 1, n.wrapping_mul(40_503), false, later);
     }
     assert_eq!(endpoint.destination(), Some(at(NAMED)));
 }
@@ -186,7 +192,7 @@ fn only_a_new_address_opens_the_latch_again() {
     packets(&mut endpoint, "192.0.2.9:5000", 5, later);
     assert_eq!(
         packet(&mut endpoint, BEHIND_NAT, 0, later),
-        Arrival::Stranger
+        Arrival::Unexpected
     );
 }
 
@@ -213,7 +219,7 @@ fn rtcp_follows_its_own_source_beside_rtp() {
     assert_eq!(endpoint.rtcp_destination(), Some(at("192.0.2.1:4009")));
     assert_eq!(
         endpoint.handle_rtcp(at("198.51.100.7:7"), now),
-        Arrival::Stranger
+        Arrival::Unexpected
     );
     packets(&mut endpoint, BEHIND_NAT, 5, now);
     assert_eq!(
@@ -243,8 +249,8 @@ fn an_unexpected_source_before_the_pbx_has_sent_moves_nothing() {
             if signalled {
                 endpoint.set_remote(at(NAMED), None);
             }
-            let last = packets(&mut endpoint, STRANGER, 500, now);
-            assert_eq!(last, Arrival::Stranger, "{peer:?} {signalled}");
+            let last = packets(&mut endpoint, UNEXPECTED, 500, now);
+            assert_eq!(last, Arrival::Unexpected, "{peer:?} {signalled}");
             assert_eq!(endpoint.destination(), signalled.then(|| at(NAMED)));
         }
     }
@@ -290,7 +296,7 @@ fn rtcp_from_the_address_of_the_sdp_keeps_audio_there() {
 #[test]
 fn without_symmetric_rtp_audio_stays_at_the_address_of_the_sdp() {
     let now = Instant::now();
-    for source in [OTHER_PORT, BEHIND_NAT, STRANGER] {
+    for source in [OTHER_PORT, BEHIND_NAT, UNEXPECTED] {
         let mut endpoint = Endpoint::new(Latching {
             symmetric: false,
             sources: RtpSources::Any,
@@ -313,7 +319,7 @@ fn a_source_that_falls_silent_gives_way_to_another_port_of_the_host() {
     let soon = now + Duration::from_secs(2);
     assert_eq!(
         packets(&mut endpoint, OTHER_PORT, 50, soon),
-        Arrival::Stranger
+        Arrival::Unexpected
     );
     let later = now + Duration::from_secs(6);
     packets(&mut endpoint, OTHER_PORT, 5, later);
@@ -331,7 +337,7 @@ fn sources_are_limited_to_the_sdps_host_where_the_trunk_says_so() {
     endpoint.set_remote(at(NAMED), None);
     assert_eq!(
         packets(&mut endpoint, BEHIND_NAT, 50, now),
-        Arrival::Stranger
+        Arrival::Unexpected
     );
     assert_eq!(
         packets(&mut endpoint, OTHER_PORT, 5, now),
@@ -345,11 +351,11 @@ fn authentic_packets_are_followed_at_once_wherever_they_come_from() {
     let mut endpoint = Endpoint::default();
     endpoint.set_remote(at(NAMED), None);
     for n in 0..4 {
-        let arrival = endpoint.handle_rtp(at(STRANGER), 1, n, true, now);
+        let arrival = endpoint.handle_rtp(at(UNEXPECTED), 1, n, true, now);
         assert_eq!(arrival, Arrival::Accepted);
     }
-    let fifth = endpoint.handle_rtp(at(STRANGER), 1, 4, true, now);
-    assert_eq!(fifth, Arrival::Latched(at(STRANGER)));
+    let fifth = endpoint.handle_rtp(at(UNEXPECTED), 1, 4, true, now);
+    assert_eq!(fifth, Arrival::Latched(at(UNEXPECTED)));
 }
 
 #[test]
@@ -376,8 +382,8 @@ fn a_living_source_is_kept_however_early_the_trunk_latches() {
         let later = now + Duration::from_secs(second);
         packets(&mut endpoint, BEHIND_NAT, 1, later);
         assert_eq!(
-            packets(&mut endpoint, STRANGER, 40, later),
-            Arrival::Stranger
+            packets(&mut endpoint, UNEXPECTED, 40, later),
+            Arrival::Unexpected
         );
         assert_eq!(endpoint.destination(), Some(at(BEHIND_NAT)), "{second}");
     }

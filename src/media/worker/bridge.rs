@@ -469,7 +469,7 @@ impl<L: SecureLeg> Bridge<L> {
                     continue;
                 };
                 if secured && !self.pbx_end.protect(srtp::Packet::Rtp, plain, out) {
-                    self.pbx.drops.count("srtp-refused");
+                    self.pbx.drops.count("srtp_refused");
                     continue;
                 }
                 return Some(Outgoing::Pbx {

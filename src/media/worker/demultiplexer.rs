@@ -375,8 +375,8 @@ mod tests {
         let mut report = vec![0x80, 201, 0, 1];
         report.extend_from_slice(&7_u32.to_be_bytes());
         assert_eq!(calls.find(at(2), None, &report), Ok(3));
-        for stranger in [&rtp(8)[..], &rtp(7)[..11], &[0x80, 201, 0], &[]] {
-            assert_eq!(calls.find(at(2), None, stranger), Err(Unknown::Address));
+        for unexpected in [&rtp(8)[..], &rtp(7)[..11], &[0x80, 201, 0], &[]] {
+            assert_eq!(calls.find(at(2), None, unexpected), Err(Unknown::Address));
         }
         // DTLS that happens to hold the number is no media.
         let mut hello = rtp(7);

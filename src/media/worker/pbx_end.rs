@@ -158,7 +158,7 @@ impl PbxEnd {
     ) -> Result<&'a [u8], &'static str> {
         let packet = self.unprotect(srtp::Packet::Rtcp, datagram, plain)?;
         match self.endpoint.handle_rtcp(source, now) {
-            Arrival::Stranger | Arrival::Observed => Err("stranger_rtcp"),
+            Arrival::Unexpected | Arrival::Observed => Err("unexpected_source_rtcp"),
             Arrival::Accepted | Arrival::Latched(_) | Arrival::Heard { .. } => Ok(packet),
         }
     }
@@ -193,27 +193,27 @@ impl PbxEnd {
             // Comfort noise, or a codec that was not agreed: the path knows which.
             Arrival::Accepted
         } else {
-            Arrival::Stranger
+            Arrival::Unexpected
         };
         let told = matches!(self.unexpected, Unexpected::New(_) | Unexpected::Told);
         match arrival {
-            Arrival::Stranger if !self.endpoint.is_signalled() => {
+            Arrival::Unexpected if !self.endpoint.is_signalled() => {
                 if !told {
                     self.unexpected = Unexpected::Observed { source, last: now };
                 }
-                Err("stranger")
+                Err("unexpected_source")
             }
-            Arrival::Stranger => {
+            Arrival::Unexpected => {
                 if !told {
                     self.unexpected = Unexpected::New(source);
                 }
-                Err("stranger")
+                Err("unexpected_source")
             }
             Arrival::Observed => {
                 if !told {
                     self.unexpected = Unexpected::Observed { source, last: now };
                 }
-                Err("stranger")
+                Err("unexpected_source")
             }
             Arrival::Heard { signalled } => {
                 if !told {
@@ -239,8 +239,8 @@ impl PbxEnd {
         };
         match session.unprotect(packet, datagram, plain) {
             Ok(_) => Ok(plain),
-            Err(Rejected::Replayed) => Err("srtp-replayed"),
-            Err(Rejected::Forged) => Err("srtp-forged"),
+            Err(Rejected::Replayed) => Err("srtp_replayed"),
+            Err(Rejected::Forged) => Err("srtp_forged"),
         }
     }
 

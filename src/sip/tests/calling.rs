@@ -447,7 +447,7 @@ fn an_answered_call_of_ours_ends_by_their_bye() {
     let bye = request("BYE", 1, "bye", &tag, "")
         .replace("call-1@pbx", value(&invite.headers, "Call-ID"))
         .replace("tag=bt", "tag=b1");
-    wire.receive(&bye.replace("tag=b1", "tag=stranger"));
+    wire.receive(&bye.replace("tag=b1", "tag=unknown_source"));
     wire.sent_status(481);
     wire.receive(&bye.replace("branch=z9hG4bKbye", "branch=z9hG4bKbye2"));
     wire.sent_status(200);

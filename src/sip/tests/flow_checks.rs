@@ -490,7 +490,7 @@ fn a_closed_port_fails_the_way_at_once_and_only_by_the_transaction_of_a_check() 
 #[test]
 fn stun_that_nobody_asked_for_is_dropped_counted_and_never_answered() {
     let mut wire = registered(OUTBOUND, |_| {});
-    // Before any check, and from strangers too.
+    // Before any check, and from unknown sources too.
     let indication = MessageType::new(METHOD_BINDING, CLASS_INDICATION);
     for (source, datagram, reason) in [
         (

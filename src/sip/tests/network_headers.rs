@@ -78,9 +78,13 @@ fn a_trusted_trunk_is_told_what_is_set_and_one_that_is_not_trusted_nothing() {
     );
     assert_eq!(vector, rest);
 
-    let mut stranger = told();
-    stranger.identity.trusted = false;
-    for silent in [stranger, trusting(NetworkPolicy::default()), trunk("pbx")] {
+    let mut unknown_source = told();
+    unknown_source.identity.trusted = false;
+    for silent in [
+        unknown_source,
+        trusting(NetworkPolicy::default()),
+        trunk("pbx"),
+    ] {
         let mut wire = Wire::new(silent);
         let invite = place(&mut wire);
         for name in NETWORKS {

@@ -170,7 +170,7 @@ fn trunk_by_address_and_port_is_no_other_program_of_its_host() {
         wire.receive_from(&format!("192.0.2.2:{port}"), call.as_bytes());
         wire.sent_status(403);
     }
-    assert_eq!(wire.rejections(), ["stranger"; 4]);
+    assert_eq!(wire.rejections(), ["unknown_source"; 4]);
     wire.receive(&request("INVITE", 1, "own", "", SDP));
     wire.sent_status(100);
     assert_eq!(wire.incoming().trunk.as_deref(), Some("pbx"));

@@ -61,10 +61,10 @@ fn sent_to(wire: &mut Wire) -> (Request, String, Option<usize>) {
 
 #[test]
 fn nothing_of_a_trunks_tls_holds_for_whom_it_redirects_to() {
-    // A stranger, the other trunk's host, which this trunk has not to speak for, and its own.
+    // An unknown source, the other trunk's host, which this trunk has not to speak for, and its own.
     for (host, of) in [
         ("198.51.100.9", None),
-        ("stranger.example", None),
+        ("elsewhere.example", None),
         ("198.51.100.7", None),
         ("192.0.2.2", Some(0)),
     ] {
@@ -114,22 +114,22 @@ async fn sending_on(to: String) -> u16 {
 }
 
 #[tokio::test]
-async fn a_stranger_must_prove_itself_and_is_shown_no_certificate_of_ours() {
+async fn an_unknown_source_must_prove_itself_and_is_shown_no_certificate_of_ours() {
     let (ours, theirs) = (Authority::new(), Authority::new());
-    // Who has signed the stranger, whether it asks for our certificate, and whether it is called.
+    // Who has signed the unknown source, whether it asks for our certificate, and whether it is called.
     for (signer, asks, called) in [
         (&ours, false, true),
         (&theirs, false, false),
         (&ours, true, false),
     ] {
-        let (stranger, mut incoming) = agent("127.0.0.2", 9, |config| {
+        let (unknown_source, mut incoming) = agent("127.0.0.2", 9, |config| {
             config.tls.certificate = signer.sign("127.0.0.2");
             config.tls.authorities = ours.file();
             config.tls.client_authorities = asks.then(|| ours.file()).flatten();
             config.trunks[0].accept_from = vec!["127.0.0.0/8".parse().expect("a network")];
         })
         .await;
-        let port = stranger.local_addresses()[0].address.port();
+        let port = unknown_source.local_addresses()[0].address.port();
         let pbx = sending_on(format!("<sip:700@127.0.0.2:{port};transport=tls>")).await;
         let (caller, _unused) = agent("127.0.0.1", pbx, |config| {
             config.listen.insert(

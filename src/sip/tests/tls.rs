@@ -222,12 +222,12 @@ async fn a_client_certificate_is_demanded() {
     })
     .await;
     is_refused(&try_to_call(&nameless).await);
-    let (stranger, _unused) = agent("127.0.0.1", port, |config| {
+    let (unknown_source, _unused) = agent("127.0.0.1", port, |config| {
         config.tls.authorities = authority.file();
         config.trunks[0].tls.certificate = other.sign("gateway.test");
     })
     .await;
-    is_refused(&try_to_call(&stranger).await);
+    is_refused(&try_to_call(&unknown_source).await);
     let (known, _unused) = agent("127.0.0.1", port, |config| {
         config.tls.authorities = authority.file();
         config.tls.certificate = authority.sign("pbx.test");

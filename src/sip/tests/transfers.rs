@@ -460,8 +460,8 @@ fn a_ringing_call_of_theirs_and_a_call_of_another_trunk_are_not_replaced() {
     let mut wire = Wire::new(trunk("pbx"));
     let (_, tag) = wire.answered_incoming();
     let text = replacing("r2", &format!("call-1@pbx;from-tag=bt;to-tag={tag}"));
-    let stranger = "203.0.113.66:5060".parse().expect("address");
-    let flow = Flow::new(Transport::Udp, 0, stranger);
+    let unknown_source = "203.0.113.66:5060".parse().expect("address");
+    let flow = Flow::new(Transport::Udp, 0, unknown_source);
     let bytes = bytes::Bytes::from(text);
     wire.agent.handle_message(&bytes, flow, wire.now);
     wire.sent_status(403);

@@ -119,7 +119,7 @@ fn errors_without_a_branch_are_heard_ten_times_a_second() {
 }
 
 #[test]
-fn what_a_stranger_makes_up_changes_nothing() {
+fn what_an_unknown_source_makes_up_changes_nothing() {
     let mut wire = Wire::new(group());
     call(&mut wire);
     let first = sent_to(&mut wire, "INVITE", FIRST);

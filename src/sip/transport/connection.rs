@@ -172,7 +172,7 @@ async fn run<S: AsyncRead + AsyncWrite>(
         why = read(&plan, reader, pongs, opened, &pulse) => why,
         why = write(writer, &mut queue, pong_queue, opened.then_some(&pulse), &plan) => why,
     };
-    metrics::counter!("trunkline_sip_connections_ended_total", "why" => ended).increment(1);
+    metrics::counter!("trunkline_sip_connections_ended_total", "reason" => ended).increment(1);
     tracing::debug!(remote = %plan.remote, connection = plan.id, why = ended, "sip connection ended");
     close(&plan, &mut queue).await;
 }
@@ -220,14 +220,14 @@ async fn read(
                 Ok(Err(error)) => {
                     if opened && pulse.heard.load(Ordering::Relaxed) == 0 {
                         // In TLS 1.3 a peer refuses our certificate only now.
-                        tracing::warn!(remote = %plan.remote, %error, "sip peer ended our connection without a word");
+                        tracing::warn!(remote = %plan.remote, %error, "connection closed before the peer sent anything (client certificate refused?)");
                     }
                     return "read_failed";
                 }
                 Err(_) => return "idle",
             },
             () = &mut owed, if !heard || framer.is_amid_message() => {
-                let reason = if heard { "half_a_message" } else { "silent_connection" };
+                let reason = if heard { "incomplete_message" } else { "silent_connection" };
                 metrics::counter!("trunkline_sip_rejected_total", "reason" => reason).increment(1);
                 return reason;
             }

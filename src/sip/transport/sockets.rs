@@ -211,7 +211,7 @@ impl Transports {
                         self.tasks.spawn(errors);
                     }
                     Err(error) => {
-                        tracing::warn!(%address, %error, "sip hears of closed ports by silence");
+                        tracing::warn!(%address, %error, "no ICMP errors: closed ports are found by timeout");
                     }
                 }
                 self.udp.insert(index, socket.clone());

@@ -1,4 +1,4 @@
-//! What is turned away before anything is made of it: strangers, and more calls than we take.
+//! What is turned away before anything is made of it: unknown sources, and more calls than we take.
 //! Nothing here keeps a transaction, a leg or an event.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::flow::Flow;
-use crate::sip::config::Strangers;
+use crate::sip::config::UnknownSources;
 use crate::sip::envelope::Envelope;
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
@@ -30,12 +30,12 @@ impl UserAgent {
             return false;
         }
         let outside = envelope.to.tag().is_none() && request.method != Method::Cancel;
-        self.turn_stranger_away(request, outside, flow, source, length, now);
+        self.reject_unknown_source(request, outside, flow, source, length, now);
         true
     }
 
     /// Puts a request off whose sender may be a trunk: while the names of trunks are looked up for
-    /// the first time, nobody can be told a stranger. One that shows credentials is judged by them.
+    /// the first time, nobody can be told an unknown source. One that shows credentials is judged by them.
     pub(super) fn comes_too_early(
         &mut self,
         request: &Request,
@@ -52,9 +52,9 @@ impl UserAgent {
         {
             return false;
         }
-        self.reject("too_early", source);
+        self.reject("before_dns_ready", source);
         // Who gets no answer by UDP asks again by itself.
-        if self.config.limits.strangers != Strangers::Drop || flow.connection.is_some() {
+        if self.config.limits.unknown_sources != UnknownSources::Drop || flow.connection.is_some() {
             let refusal = Refusal::with(503, "Retry-After", "1");
             self.refuse_without_state(request, &refusal, flow, length, now);
         }
@@ -99,7 +99,7 @@ impl UserAgent {
         })
     }
 
-    fn turn_stranger_away(
+    fn reject_unknown_source(
         &mut self,
         request: &Request,
         outside: bool,
@@ -108,17 +108,17 @@ impl UserAgent {
         length: usize,
         now: Instant,
     ) {
-        self.reject("stranger", source);
-        if self.config.limits.strangers == Strangers::Drop {
+        self.reject("unknown_source", source);
+        if self.config.limits.unknown_sources == UnknownSources::Drop {
             return;
         }
         let status = if outside { 403 } else { 481 };
         self.refuse_without_state(request, &Refusal::plain(status), flow, length, now);
     }
 
-    /// Answers without keeping anything (section 8.2.7): malformed requests, overload, strangers.
+    /// Answers without keeping anything (section 8.2.7): malformed requests, overload, unknown sources.
     ///
-    /// A stranger's UDP address may be forged, so that the answer hits somebody else: it gets few
+    /// An unknown source's UDP address may be forged, so that the answer hits somebody else: it gets few
     /// answers, and none that is longer than what was asked.
     pub(super) fn refuse_without_state(
         &mut self,
@@ -130,8 +130,8 @@ impl UserAgent {
     ) {
         let source = flow.remote;
         let forgeable = flow.connection.is_none() && !self.is_trunk_address(source);
-        if forgeable && !self.admission.answers_stranger(source.ip(), now) {
-            return self.reject("stranger_rate", source);
+        if forgeable && !self.admission.answers_unknown_source(source.ip(), now) {
+            return self.reject("unknown_source_rate", source);
         }
         let tag = self.stateless_tag(request);
         let response = Self::refusal_response(request, refusal, &tag);

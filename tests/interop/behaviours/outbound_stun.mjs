@@ -95,7 +95,7 @@ behaviour("a way that moves to another port is found by STUN and registered anew
     await until(() => registers().length === 2, "a REGISTER from the new port", 5000);
     const [, again] = registers();
     assert.match(again, new RegExp(`^${addresses.gateway}:40001 .*sip:1001[^@]*@${addresses.gateway}:40001[;>]`));
-    assert.equal(await gateway.metric('trunkline_sip_flow_failures_total{why="moved"}'), 1);
+    assert.equal(await gateway.metric('trunkline_sip_flow_failures_total{reason="moved"}'), 1);
     // There it holds.
     const before = watch.packets("answered");
     await until(() => watch.packets("answered") >= before + 3, "three more answers", 15000, 200);
@@ -116,7 +116,7 @@ behaviour("a way on which STUN dies is registered anew once, and kept open by li
     // Requests that come before the rule drops them are answered, and those of the new flow may have
     // begun before this counts: neither moment is the test's to choose.
     assert.ok(watch.unanswered() >= 7, `${watch.unanswered()} requests without an answer`);
-    assert.equal(await gateway.metric('trunkline_sip_flow_failures_total{why="silent"}'), 1);
+    assert.equal(await gateway.metric('trunkline_sip_flow_failures_total{reason="silent"}'), 1);
     assert.equal(watch.packets("line_ends"), 0);
     await until(() => watch.packets("line_ends") >= 2, "line ends", 50000, 200);
     assert.equal(await gateway.metric("trunkline_sip_without_stun_total"), 1);

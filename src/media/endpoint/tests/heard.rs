@@ -41,35 +41,35 @@ fn unexpected_source_is_heard_after_silence_of_the_named_and_gets_nothing() {
     let now = Instant::now();
     let mut endpoint = described();
     assert_eq!(
-        nth(&mut endpoint, STRANGER, 0, now),
+        nth(&mut endpoint, UNEXPECTED, 0, now),
         Arrival::Observed,
         "nothing is played yet"
     );
     // With the 51st packet a second has passed.
     assert_eq!(
-        taken_after(&mut endpoint, STRANGER, 1..100, now),
+        taken_after(&mut endpoint, UNEXPECTED, 1..100, now),
         Some(49),
         "from 20 ms to 1000 ms"
     );
     for number in 51..1_000 {
         assert_eq!(
-            nth(&mut endpoint, STRANGER, number, now),
+            nth(&mut endpoint, UNEXPECTED, number, now),
             Arrival::Accepted,
             "{number}"
         );
     }
-    assert!(endpoint.is_source(at(STRANGER)));
+    assert!(endpoint.is_source(at(UNEXPECTED)));
 }
 
 #[test]
 fn rtcp_of_a_heard_unexpected_source_is_not_taken() {
     let now = Instant::now();
     let mut endpoint = described();
-    assert!(taken_after(&mut endpoint, STRANGER, 0..60, now).is_some());
+    assert!(taken_after(&mut endpoint, UNEXPECTED, 0..60, now).is_some());
     let reports = "203.0.113.66:6667";
     assert_eq!(
         endpoint.handle_rtcp(at(reports), after(now, 1_300)),
-        Arrival::Stranger
+        Arrival::Unexpected
     );
     assert_eq!(endpoint.rtcp_destination(), Some(at("192.0.2.1:4001")));
 }
@@ -79,7 +79,7 @@ fn first_packet_of_a_named_source_takes_the_place_of_the_unexpected() {
     for named in [NAMED, OTHER_PORT, BEHIND_NAT] {
         let now = Instant::now();
         let mut endpoint = described();
-        assert!(taken_after(&mut endpoint, STRANGER, 0..60, now).is_some());
+        assert!(taken_after(&mut endpoint, UNEXPECTED, 0..60, now).is_some());
         let back = after(now, 1_210);
         assert_eq!(
             packet(&mut endpoint, named, 0, back),
@@ -91,10 +91,10 @@ fn first_packet_of_a_named_source_takes_the_place_of_the_unexpected() {
             let at_once = back + Duration::from_millis(20) * number.into();
             assert_ne!(
                 packet(&mut endpoint, named, number, at_once),
-                Arrival::Stranger,
+                Arrival::Unexpected,
                 "{named} {number}"
             );
-            let arrival = packet(&mut endpoint, STRANGER, 60 + number, at_once);
+            let arrival = packet(&mut endpoint, UNEXPECTED, 60 + number, at_once);
             let taken = matches!(arrival, Arrival::Accepted | Arrival::Heard { .. });
             assert!(!taken, "{named} {number} {arrival:?}");
         }
@@ -108,8 +108,8 @@ fn unexpected_source_is_not_heard_beside_a_named_one_that_pauses() {
     packets(&mut endpoint, NAMED, 5, now);
     // Silence suppression of the PBX: a packet each four seconds.
     for number in 5..2_000 {
-        let arrival = nth(&mut endpoint, STRANGER, number, now);
-        assert_eq!(arrival, Arrival::Stranger, "{number}");
+        let arrival = nth(&mut endpoint, UNEXPECTED, number, now);
+        assert_eq!(arrival, Arrival::Unexpected, "{number}");
         if number % 200 == 0 {
             nth(&mut endpoint, NAMED, number, now);
         }
@@ -123,7 +123,7 @@ fn unexpected_source_is_heard_after_a_settled_one_was_silent_for_long() {
     packets(&mut endpoint, NAMED, 5, now);
     // The last was at 80 ms: five seconds later the observation begins, and takes one.
     assert_eq!(
-        taken_after(&mut endpoint, STRANGER, 5..1_000, now),
+        taken_after(&mut endpoint, UNEXPECTED, 5..1_000, now),
         Some(254 + 50 - 5)
     );
 }
@@ -133,7 +133,7 @@ fn two_unexpected_sources_at_once_are_both_not_heard() {
     let now = Instant::now();
     let mut endpoint = described();
     for number in 0..1_000 {
-        for source in [STRANGER, ANOTHER_STRANGER] {
+        for source in [UNEXPECTED, ANOTHER_UNEXPECTED] {
             let arrival = nth(&mut endpoint, source, number, now);
             let taken = matches!(arrival, Arrival::Accepted | Arrival::Heard { .. });
             assert!(!taken, "{source} {number} {arrival:?}");
@@ -141,14 +141,17 @@ fn two_unexpected_sources_at_once_are_both_not_heard() {
     }
     // One of them ends: the other is heard a second later.
     assert_eq!(
-        taken_after(&mut endpoint, STRANGER, 1_000..1_100, now),
+        taken_after(&mut endpoint, UNEXPECTED, 1_000..1_100, now),
         Some(50)
     );
     assert_eq!(
-        nth(&mut endpoint, ANOTHER_STRANGER, 1_100, now),
-        Arrival::Stranger
+        nth(&mut endpoint, ANOTHER_UNEXPECTED, 1_100, now),
+        Arrival::Unexpected
     );
-    assert_eq!(nth(&mut endpoint, STRANGER, 1_100, now), Arrival::Accepted);
+    assert_eq!(
+        nth(&mut endpoint, UNEXPECTED, 1_100, now),
+        Arrival::Accepted
+    );
 }
 
 #[test]
@@ -166,7 +169,7 @@ fn unexpected_source_with_a_broken_sequence_is_not_heard() {
         for n in 0..1_000_u16 {
             let (ssrc, sequence) = numbers(n);
             let later = after(now, 20 * u64::from(n));
-            let arrival = endpoint.handle_rtp(at(STRANGER), ssrc, sequence, false, later);
+            let arrival = endpoint.handle_rtp(at(UNEXPECTED), ssrc, sequence, false, later);
             let taken = matches!(arrival, Arrival::Accepted | Arrival::Heard { .. });
             assert!(!taken, "{what} {n}");
         }
@@ -178,7 +181,7 @@ fn unexpected_source_with_loss_and_reordering_is_heard() {
     let now = Instant::now();
     let mut endpoint = described();
     let numbers = (0..100).filter(|n| n % 7 != 3).map(|n| n ^ 1);
-    let heard = numbers.map(|n| nth(&mut endpoint, STRANGER, n, now));
+    let heard = numbers.map(|n| nth(&mut endpoint, UNEXPECTED, n, now));
     let heard: Vec<_> = heard
         .filter(|arrival| matches!(arrival, Arrival::Heard { .. }))
         .collect();
@@ -192,12 +195,12 @@ fn few_packets_and_long_pauses_are_not_heard() {
     // Four packets within a second and a half, and one of every 1.2 s.
     for number in 0..4 {
         let later = after(now, 500 * u64::from(number));
-        let arrival = packet(&mut endpoint, STRANGER, number, later);
+        let arrival = packet(&mut endpoint, UNEXPECTED, number, later);
         assert_eq!(arrival, Arrival::Observed);
     }
     for number in 4..100 {
         let later = after(now, 10_000 + 1_200 * u64::from(number));
-        let arrival = packet(&mut endpoint, STRANGER, number, later);
+        let arrival = packet(&mut endpoint, UNEXPECTED, number, later);
         assert_eq!(arrival, Arrival::Observed, "{number}");
     }
 }
@@ -208,15 +211,15 @@ fn unexpected_source_is_not_heard_before_the_sdp_nor_while_none_is_expected() {
     let mut endpoint = behind_nat();
     for number in 0..200 {
         let later = after(now, 20 * u64::from(number));
-        let arrival = packet(&mut endpoint, STRANGER, number, later);
-        assert_eq!(arrival, Arrival::Stranger);
+        let arrival = packet(&mut endpoint, UNEXPECTED, number, later);
+        assert_eq!(arrival, Arrival::Unexpected);
     }
     endpoint.set_remote(at(NAMED), None);
     endpoint.set_receiving(false);
-    assert_eq!(taken_after(&mut endpoint, STRANGER, 200..500, now), None);
+    assert_eq!(taken_after(&mut endpoint, UNEXPECTED, 200..500, now), None);
     endpoint.set_receiving(true);
     assert_eq!(
-        taken_after(&mut endpoint, STRANGER, 500..600, now),
+        taken_after(&mut endpoint, UNEXPECTED, 500..600, now),
         Some(50)
     );
 }
@@ -225,11 +228,11 @@ fn unexpected_source_is_not_heard_before_the_sdp_nor_while_none_is_expected() {
 fn a_new_address_by_signalling_begins_the_silence_anew() {
     let now = Instant::now();
     let mut endpoint = described();
-    assert!(taken_after(&mut endpoint, STRANGER, 0..60, now).is_some());
+    assert!(taken_after(&mut endpoint, UNEXPECTED, 0..60, now).is_some());
     endpoint.set_remote(at("192.0.2.9:4000"), None);
     let later = after(now, 1_200);
     assert_eq!(
-        packet(&mut endpoint, STRANGER, 60, later),
+        packet(&mut endpoint, UNEXPECTED, 60, later),
         Arrival::Observed
     );
     assert_eq!(endpoint.destination(), Some(at("192.0.2.9:4000")));
@@ -241,10 +244,10 @@ fn only_the_options_that_allow_it_have_an_unexpected_source_heard() {
     for sources in [RtpSources::Sdp, RtpSources::Peer] {
         let mut endpoint = described();
         endpoint.latching.sources = sources;
-        assert_eq!(taken_after(&mut endpoint, STRANGER, 0..500, now), None);
+        assert_eq!(taken_after(&mut endpoint, UNEXPECTED, 0..500, now), None);
     }
     // At once, where the trunk says so: as soon as it has settled.
     let mut endpoint = described();
     endpoint.latching.heard_after = Duration::ZERO;
-    assert_eq!(taken_after(&mut endpoint, STRANGER, 0..60, now), Some(4));
+    assert_eq!(taken_after(&mut endpoint, UNEXPECTED, 0..60, now), Some(4));
 }

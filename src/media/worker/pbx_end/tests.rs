@@ -84,7 +84,11 @@ fn heard_source_is_told_once_and_never_as_dropped() {
     let later: Vec<_> = (101..200)
         .map(|n| take(&mut end, OTHER, 0, n, begin))
         .collect();
-    assert!(later[..49].iter().all(|taken| *taken == Err("stranger")));
+    assert!(
+        later[..49]
+            .iter()
+            .all(|taken| *taken == Err("unexpected_source"))
+    );
     assert_eq!(later.last(), Some(&Ok(None)), "heard again");
     assert!(!later.contains(&Ok(Some(heard))));
 }
@@ -94,7 +98,10 @@ fn source_that_ends_before_it_is_heard_is_told_as_dropped_once() {
     let begin = Instant::now();
     let mut end = described(None);
     for number in 0..6 {
-        assert_eq!(take(&mut end, OTHER, 0, number, begin), Err("stranger"));
+        assert_eq!(
+            take(&mut end, OTHER, 0, number, begin),
+            Err("unexpected_source")
+        );
         assert_eq!(end.poll_unexpected(begin), None, "it may be heard yet");
     }
     assert_eq!(end.poll_unexpected(seconds(begin, 2)), Some(at(OTHER)));
@@ -108,19 +115,22 @@ fn source_beside_others_or_of_another_payload_type_is_told_at_once() {
     (0..5).for_each(|n| {
         let _ = take(&mut beside_named, SDP, 0, n, begin);
     });
-    assert_eq!(take(&mut beside_named, OTHER, 0, 5, begin), Err("stranger"));
+    assert_eq!(
+        take(&mut beside_named, OTHER, 0, 5, begin),
+        Err("unexpected_source")
+    );
     assert_eq!(beside_named.poll_unexpected(begin), Some(at(OTHER)));
 
     let mut two = described(None);
-    assert_eq!(take(&mut two, OTHER, 0, 0, begin), Err("stranger"));
-    assert_eq!(take(&mut two, THIRD, 0, 1, begin), Err("stranger"));
+    assert_eq!(take(&mut two, OTHER, 0, 0, begin), Err("unexpected_source"));
+    assert_eq!(take(&mut two, THIRD, 0, 1, begin), Err("unexpected_source"));
     assert_eq!(two.poll_unexpected(begin), Some(at(THIRD)));
 
     let mut other_type = described(None);
     for number in 0..500 {
         assert_eq!(
             take(&mut other_type, OTHER, 18, number, begin),
-            Err("stranger")
+            Err("unexpected_source")
         );
     }
     assert_eq!(other_type.poll_unexpected(begin), Some(at(OTHER)));
@@ -141,7 +151,7 @@ fn with_srtp_only_authentic_rtp_is_heard() {
     let mut end = described(Some(&ours));
     for number in 0..500 {
         let taken = take(&mut end, OTHER, 0, number, begin);
-        assert_eq!(taken, Err("srtp-forged"), "{number}");
+        assert_eq!(taken, Err("srtp_forged"), "{number}");
     }
     let mut sender = Session::new(&theirs).expect("keys");
     let mut secured = Vec::new();
@@ -191,7 +201,7 @@ fn source_before_the_description_that_names_it_is_never_told() {
 fn source_before_a_description_that_does_not_name_it_is_told_after_it() {
     let begin = Instant::now();
     let mut end = PbxEnd::default();
-    assert_eq!(take(&mut end, THIRD, 0, 0, begin), Err("stranger"));
+    assert_eq!(take(&mut end, THIRD, 0, 0, begin), Err("unexpected_source"));
     assert_eq!(end.poll_unexpected(seconds(begin, 9)), None);
     end.set_remote(at(SDP), None, None).expect("no keys");
     assert_eq!(end.poll_unexpected(seconds(begin, 9)), Some(at(THIRD)));

@@ -12,14 +12,14 @@ use crate::world::World;
 const DROPPED: &str = "trunkline_media_dropped_total";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rtp_from_a_stranger_is_neither_heard_nor_answered() {
+async fn rtp_from_an_unexpected_source_is_neither_heard_nor_answered() {
     let mut world = World::start().await;
     let talk = world.call_out(Coding::Opus).await;
     talk.sounds().await;
-    let dropped = [("side", "pbx"), ("reason", "stranger")];
+    let dropped = [("side", "pbx"), ("reason", "unexpected_source")];
     let before = world.counter(DROPPED, &dropped).await;
     talk.witness();
-    let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let unexpected = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let (mut voice, wish) = Voice::new(Coding::Pcmu, 101);
     wish.lock().expect("whole").frequency = 2_000.0;
     // With the SSRC of the call, and faster than real time.
@@ -30,14 +30,17 @@ async fn rtp_from_a_stranger_is_neither_heard_nor_answered() {
             packet.extend_from_slice(&spoken.timestamp.to_be_bytes());
             packet.extend_from_slice(&0x0b0b_0b0b_u32.to_be_bytes());
             packet.extend_from_slice(&spoken.payload);
-            let sent = stranger.send_to(&packet, talk.leg.gateway_rtp()).await;
+            let sent = unexpected.send_to(&packet, talk.leg.gateway_rtp()).await;
             sent.expect("sent");
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let mut buffer = [0; 2_048];
-    let answered = stranger.try_recv(&mut buffer);
-    assert!(answered.is_err(), "{answered:?} octets for a stranger");
+    let answered = unexpected.try_recv(&mut buffer);
+    assert!(
+        answered.is_err(),
+        "{answered:?} octets for an unexpected source"
+    );
     talk.was_undisturbed().await;
     talk.end().await;
     world.has_calls(0).await;
@@ -92,13 +95,13 @@ fn client_hello() -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn noise_and_handshakes_of_strangers_at_the_webrtc_port_change_nothing() {
+async fn noise_and_handshakes_of_unexpected_sources_at_the_webrtc_port_change_nothing() {
     let mut world = World::start().await;
     let talk = world.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();
 
-    // A second call that waits for its browser: the stranger tries to be that browser.
+    // A second call that waits for its browser: the unexpected source tries to be that browser.
     let mut page = world.page("bob").await;
     let mut browser = Browser::new(Coding::Opus).await;
     let offer = browser.offer().await;
@@ -111,8 +114,8 @@ async fn noise_and_handshakes_of_strangers_at_the_webrtc_port_change_nothing() {
     let wanted = [
         ("worker", "unknown_address", 100.0),
         ("worker", "unknown_ufrag", 20.0),
-        ("browser", "stun-username", 20.0),
-        ("browser", "stun-integrity", 20.0),
+        ("browser", "stun_username", 20.0),
+        ("browser", "stun_integrity", 20.0),
     ];
     let mut before = Vec::new();
     for (side, reason, _) in wanted {
@@ -120,7 +123,7 @@ async fn noise_and_handshakes_of_strangers_at_the_webrtc_port_change_nothing() {
         before.push(world.counter(DROPPED, &labels).await);
     }
 
-    let stranger = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+    let unexpected = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let request = stun_request(&format!("{ours}:{theirs}"));
     for _ in 0..20 {
         for datagram in [
@@ -129,20 +132,20 @@ async fn noise_and_handshakes_of_strangers_at_the_webrtc_port_change_nothing() {
             &[0x80; 200],
             &client_hello(),
             &client_hello()[..9],
-            &stun_request("nobody:stranger"),
-            &stun_request(&format!("{ours}:stranger")),
+            &stun_request("nobody:unknown"),
+            &stun_request(&format!("{ours}:unknown")),
             &request,
             &request[..request.len() - 3],
             &request[..20],
         ] {
-            let sent = stranger.send_to(datagram, address).await;
+            let sent = unexpected.send_to(datagram, address).await;
             sent.expect("sent");
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // No DTLS flight for an address that no check has validated: nobody is flooded through us.
     let mut buffer = [0; 2_048];
-    while let Ok(length) = stranger.try_recv(&mut buffer) {
+    while let Ok(length) = unexpected.try_recv(&mut buffer) {
         assert!(buffer[0] < 2, "{length} octets of type {}", buffer[0]);
     }
 

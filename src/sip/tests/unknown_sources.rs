@@ -38,7 +38,7 @@ fn fresh(method: &str, number: usize) -> String {
 }
 
 #[test]
-fn ten_thousand_invites_of_strangers_cost_no_state_while_a_call_goes_on() {
+fn ten_thousand_invites_of_unknown_sources_cost_no_state_while_a_call_goes_on() {
     let mut wire = Wire::new(trunk("pbx"));
     let (leg, tag) = wire.answered_incoming();
     let mut answers = 0;
@@ -68,13 +68,17 @@ fn ten_thousand_invites_of_strangers_cost_no_state_while_a_call_goes_on() {
     }
     // Ten bursts, 25 addresses, five answers to each.
     assert_eq!(answers, 1_250);
-    assert!(wire.rejections().iter().all(|r| r.starts_with("stranger")));
+    assert!(
+        wire.rejections()
+            .iter()
+            .all(|r| r.starts_with("unknown_source"))
+    );
     wire.command(leg, Command::Hangup { cause: None });
     wire.sent_request("BYE");
 }
 
 #[test]
-fn an_answer_to_a_stranger_is_never_longer_than_its_request() {
+fn an_answer_to_an_unknown_source_is_never_longer_than_its_request() {
     let bare = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nFrom: <sip:a@b>;tag=1\r\n\
         To: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n";
     let bad = bare.replace("CSeq: 1 INVITE", "CSeq: x");
@@ -110,7 +114,7 @@ fn an_answer_to_a_stranger_is_never_longer_than_its_request() {
 }
 
 #[test]
-fn a_stranger_gets_a_few_answers_a_second_and_others_are_not_the_worse_for_it() {
+fn an_unknown_source_gets_a_few_answers_a_second_and_others_are_not_the_worse_for_it() {
     let mut wire = Wire::new(trunk("pbx"));
     let answered = |wire: &mut Wire, source: &str, numbers: std::ops::Range<usize>| {
         let mut count = 0;
@@ -125,11 +129,11 @@ fn a_stranger_gets_a_few_answers_a_second_and_others_are_not_the_worse_for_it() 
     assert_eq!(answered(&mut wire, "198.51.100.8:4000", 200..203), 3);
     wire.advance(SECOND);
     assert_eq!(answered(&mut wire, "198.51.100.7:4000", 300..400), 5);
-    assert!(wire.rejections().contains(&"stranger_rate"));
+    assert!(wire.rejections().contains(&"unknown_source_rate"));
 }
 
 #[test]
-fn the_same_request_of_a_stranger_gets_the_same_tag() {
+fn the_same_request_of_an_unknown_source_gets_the_same_tag() {
     let mut wire = Wire::new(trunk("pbx"));
     let mut tags = Vec::new();
     for number in [1, 1, 2] {
@@ -141,8 +145,8 @@ fn the_same_request_of_a_stranger_gets_the_same_tag() {
 }
 
 #[test]
-fn strangers_are_dropped_where_the_operator_says_so() {
-    let mut wire = limited(|limits| limits.strangers = Strangers::Drop);
+fn unknown_sources_are_dropped_where_the_operator_says_so() {
+    let mut wire = limited(|limits| limits.unknown_sources = UnknownSources::Drop);
     for method in [
         "INVITE",
         "OPTIONS",
@@ -153,7 +157,7 @@ fn strangers_are_dropped_where_the_operator_says_so() {
     ] {
         wire.receive_from("198.51.100.7:4000", fresh(method, 1).as_bytes());
         wire.quiet();
-        assert_eq!(wire.rejections(), ["stranger"], "{method}");
+        assert_eq!(wire.rejections(), ["unknown_source"], "{method}");
     }
 }
 
@@ -230,12 +234,12 @@ fn a_source_that_only_knows_our_contact_has_a_limit_of_its_own() {
 }
 
 #[test]
-fn a_stranger_on_a_stream_is_refused_too() {
+fn an_unknown_source_on_a_stream_is_refused_too() {
     let mut wire = Wire::new(trunk("pbx"));
-    let stranger = "198.51.100.7:4000".parse().expect("address");
+    let unknown_source = "198.51.100.7:4000".parse().expect("address");
     let flow = Flow {
         connection: Some(1),
-        ..Flow::new(Transport::Tcp, 1, stranger)
+        ..Flow::new(Transport::Tcp, 1, unknown_source)
     };
     let text = fresh("INVITE", 1).replace("/UDP", "/TCP");
     wire.agent
@@ -245,7 +249,7 @@ fn a_stranger_on_a_stream_is_refused_too() {
 }
 
 /// A user agent whose only trunk is known by its name, just started, and what it asks.
-fn by_name(strangers: Strangers) -> (Wire, Question) {
+fn by_name(unknown_sources: UnknownSources) -> (Wire, Question) {
     let mut wire = limited(|_| {});
     let listen = Listen {
         transport: Transport::Udp,
@@ -258,7 +262,7 @@ fn by_name(strangers: Strangers) -> (Wire, Question) {
         trunks: vec![named],
         ..Config::default()
     };
-    config.limits.strangers = strangers;
+    config.limits.unknown_sources = unknown_sources;
     let random = StdRng::seed_from_u64(11);
     wire.agent = UserAgent::new(config, vec![listen], Box::new(|_| None), random)
         .expect("a listener is given");
@@ -281,17 +285,17 @@ fn found(wire: &mut Wire, question: &Question) {
 
 #[test]
 fn a_call_before_the_trunks_name_is_found_is_put_off_and_not_refused() {
-    let (mut wire, question) = by_name(Strangers::Refuse);
+    let (mut wire, question) = by_name(UnknownSources::Reject);
     wire.receive(&fresh("INVITE", 1));
     let later = wire.sent_status(503);
     assert_eq!(value(&later.headers, "Retry-After"), "1");
-    assert_eq!(wire.rejections(), ["too_early"]);
+    assert_eq!(wire.rejections(), ["before_dns_ready"]);
     assert_eq!((wire.agent.transactions(), wire.agent.legs()), (0, 0));
     found(&mut wire, &question);
     wire.receive(&fresh("INVITE", 2));
     wire.sent_status(100);
     assert_eq!(wire.incoming().trunk.as_deref(), Some("pbx"));
-    // Who is not at the name is a stranger from now on.
+    // Who is not at the name is an unknown source from now on.
     wire.receive_from("198.51.100.7:5060", fresh("INVITE", 3).as_bytes());
     wire.sent_status(403);
 }
@@ -307,7 +311,7 @@ fn a_look_up_that_finds_nothing_ends_the_putting_off() {
             ttl: 60 * SECOND,
         },
     ] {
-        let (mut wire, question) = by_name(Strangers::Refuse);
+        let (mut wire, question) = by_name(UnknownSources::Reject);
         wire.agent.handle_resolved(&question, answer, wire.now);
         wire.receive(&fresh("INVITE", 1));
         wire.sent_status(403);
@@ -319,8 +323,8 @@ fn a_look_up_that_finds_nothing_ends_the_putting_off() {
 }
 
 #[test]
-fn where_strangers_get_nothing_a_datagram_that_is_too_early_waits_for_its_repetition() {
-    let (mut wire, question) = by_name(Strangers::Drop);
+fn where_unknown_sources_get_nothing_a_datagram_that_is_too_early_waits_for_its_repetition() {
+    let (mut wire, question) = by_name(UnknownSources::Drop);
     wire.receive(&fresh("INVITE", 1));
     wire.quiet();
     found(&mut wire, &question);
