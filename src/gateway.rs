@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::agent::{self, Agent};
-use crate::call::{Delivery, Directory, Exchange, IncomingLimits, PeerLeg, Resources};
+use crate::call::{Delivery, Exchange, IncomingLimits, LocationService, PeerLeg, Resources};
 use crate::dscp::Dscp;
 use crate::media::{WorkerConfig, WorkerHandle};
 use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
@@ -85,7 +85,7 @@ pub enum Error {
 /// A running gateway.
 pub struct Gateway {
     exchange: Arc<Exchange>,
-    directory: Arc<Directory>,
+    location_service: Arc<LocationService>,
     sip: sip::Handle,
     workers: Vec<WorkerHandle<PeerLeg>>,
     http: SocketAddr,
@@ -151,14 +151,14 @@ impl Gateway {
             tokio::spawn(supervisor.watch(Task::BuiltIn, agent.run()));
         }
 
-        let directory = Arc::new(Directory::new(plan.known).following(plan.followed));
-        let presence = tell_presence(Arc::clone(&directory), sip.clone());
+        let location_service = Arc::new(LocationService::new(plan.known).following(plan.followed));
+        let presence = tell_presence(Arc::clone(&location_service), sip.clone());
         tokio::spawn(supervisor.watch(Task::Presence, presence));
         let exchange = Arc::new(Exchange::new(Resources {
             sip: sip.clone(),
             workers,
             rtp: plan.rtp.open(&plan.rtp_ports, plan.media_dscp)?,
-            directory: Arc::clone(&directory),
+            location_service: Arc::clone(&location_service),
             routes: plan.routes,
             trunks: plan.rules,
             max_calls: settings.calls.max,
@@ -185,7 +185,7 @@ impl Gateway {
         let trusted_proxies = settings.http.proxies().unwrap_or_default();
         let door = Door {
             exchange: Arc::clone(&exchange),
-            directory: Arc::clone(&directory),
+            location_service: Arc::clone(&location_service),
             sign_in: plan.sign_in,
             attempts: plan::attempts(&settings),
             ice_servers: plan.ice_servers,
@@ -228,7 +228,7 @@ impl Gateway {
         supervisor.started();
         Ok(Gateway {
             exchange,
-            directory,
+            location_service,
             sip,
             workers: handles,
             http,
@@ -296,7 +296,7 @@ impl Gateway {
     /// Takes no new calls, and waits until the last has ended or the deadline has passed.
     pub async fn drain(&self) {
         self.exchange.drain();
-        for page in self.directory.everybody() {
+        for page in self.location_service.everybody() {
             let _ = page.try_send(Delivery::Draining {
                 remaining: self.drain_timeout,
             });
@@ -314,7 +314,7 @@ impl Gateway {
         self.supervisor.stop();
         self.exchange.stop();
         self.exchange.wait_until_empty(STOP_TIMEOUT).await;
-        for page in self.directory.everybody() {
+        for page in self.location_service.everybody() {
             let _ = page.try_send(Delivery::ShutDown);
         }
         if tokio::time::timeout(STOP_TIMEOUT, self.sip.shut_down())
@@ -332,9 +332,9 @@ impl Gateway {
 }
 
 /// Tells the SIP side which users with lines of their own are signed in, as long as it runs.
-async fn tell_presence(directory: Arc<Directory>, sip: sip::Handle) {
+async fn tell_presence(location_service: Arc<LocationService>, sip: sip::Handle) {
     loop {
-        for (user, present) in directory.changes().await {
+        for (user, present) in location_service.changes().await {
             if sip.present(user, present).await.is_err() {
                 return intake::after_the_end_of_sip().await;
             }

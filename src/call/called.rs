@@ -1,8 +1,8 @@
 //! Which user of ours a call or a text is for.
 
 use super::EndReason;
-use super::directory::{Directory, LookUp};
 use super::endpoint::ClientEndpoint;
+use super::location_service::{LocationService, LookUp};
 use super::routing::Routes;
 
 /// A user who was found.
@@ -23,7 +23,7 @@ pub(super) struct Found {
 /// that user has no page.
 pub(super) fn find(
     routes: &Routes,
-    directory: &Directory,
+    location_service: &LocationService,
     trunk: &str,
     account: Option<&str>,
     numbers: &[&str],
@@ -33,7 +33,7 @@ pub(super) fn find(
         let Some(user) = account.map(str::to_owned).or_else(routed) else {
             continue;
         };
-        match directory.look_up(&user) {
+        match location_service.look_up(&user) {
             LookUp::Unknown => {}
             LookUp::Absent => return Err(EndReason::Unavailable),
             LookUp::Pages(pages) => {

@@ -17,13 +17,13 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::audience::Audience;
 use super::called;
-use super::directory::{Directory, SocketSender};
 use super::endpoint::IncomingLimits;
 use super::fallback::Attempt;
 use super::handle::CallHandle;
 use super::inbox::inbox;
 use super::incoming::Invitation;
 use super::leg::PeerLeg;
+use super::location_service::{LocationService, SocketSender};
 use super::machine::{Call, Local, Rules};
 use super::message::{Diverted, SocketId, TransferTarget};
 use super::names;
@@ -92,7 +92,7 @@ pub struct Resources {
     /// Addresses and ports of RTP towards PBXs.
     pub rtp: RtpAddresses,
     /// Who is signed in.
-    pub directory: Arc<Directory>,
+    pub location_service: Arc<LocationService>,
     /// Where calls go.
     pub routes: Routes,
     /// By name.
@@ -373,7 +373,7 @@ impl Exchange {
             .ok_or_else(|| refuse(EndReason::Internal))?;
         let found = called::find(
             &self.resources.routes,
-            &self.resources.directory,
+            &self.resources.location_service,
             &name,
             incoming.account.as_deref(),
             &numbers,

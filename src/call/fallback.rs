@@ -27,7 +27,7 @@ pub struct Attempt {
 }
 
 /// Whether a refusal says that the trunk cannot, and nothing of the called party: another trunk
-/// may. Where the party has rung, only the trunk's own word counts, by which nobody rings there
+/// may. Where the called party has rung, only the trunk's own word counts, by which nobody rings there
 /// any more: a 408 is nobody's answer then, and behind a broken transport it may ring on.
 pub(super) const fn says_trunk_cannot(status: u16, from_pbx: bool, has_rung: bool) -> bool {
     match status {
@@ -83,21 +83,21 @@ impl Calling {
 
     /// Nobody of the trunk that is left hears the page, or is heard by it, any more.
     fn leave_parties(&mut self, call: &mut Call) {
-        let heard = self
-            .heard
+        let early_dialog = self
+            .selected
             .take()
-            .and_then(|fork| self.parties.remove(&fork));
-        if let (Some(browser), Some(party)) = (&self.browser, heard) {
+            .and_then(|fork| self.early_dialogs.remove(&fork));
+        if let (Some(browser), Some(early_dialog)) = (&self.browser, early_dialog) {
             let pbx = AudioFormat {
                 direction: Direction::Inactive,
-                ..party.pbx
+                ..early_dialog.pbx
             };
             call.push(Action::SetFormats {
                 browser: Box::new(browser.clone()),
                 pbx: Box::new(pbx),
             });
         }
-        self.parties.clear();
+        self.early_dialogs.clear();
         self.ringback.restart();
     }
 

@@ -8,8 +8,8 @@
 use super::EndReason;
 use super::audience::MOST_RINGING;
 use super::called;
-use super::directory::{Delivery, SocketSender};
 use super::exchange::Exchange;
+use super::location_service::{Delivery, SocketSender};
 use crate::guest::display_name;
 use crate::sip;
 
@@ -222,7 +222,7 @@ impl Exchange {
             .collect();
         let found = called::find(
             &self.resources.routes,
-            &self.resources.directory,
+            &self.resources.location_service,
             &trunk,
             message.account.as_deref(),
             &numbers,

@@ -127,10 +127,10 @@ pub enum Event {
         status: u16,
         /// The session description, where there was one.
         sdp: Option<String>,
-        /// Which of the telephones that the INVITE reached, numbered as they are heard of.
+        /// The user agent that the INVITE reached, numbered in the order of their first responses.
         fork: u32,
     },
-    /// One of the telephones that the INVITE reached is out, others may be left.
+    /// One of the user agents that the INVITE reached is out, others may be left.
     ForkEnded {
         /// Which.
         fork: u32,
@@ -165,7 +165,7 @@ pub enum Event {
     Reoffered {
         /// Its offer; none asks us to make one.
         sdp: Option<String>,
-        /// Which telephone offers, before our call is answered.
+        /// The fork that offers, before our call is answered.
         fork: Option<u32>,
     },
     /// The PBX answered our new offer.

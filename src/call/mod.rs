@@ -1,7 +1,7 @@
 //! Call control: the one place that decides.
 //!
 //! [`Call`] is a pure state machine; its task carries its actions out and is the only owner.
-//! The four enums of [`message`] tell the whole story. Who is signed in is in [`Directory`],
+//! The four enums of [`message`] tell the whole story. Who is signed in is in [`LocationService`],
 //! where calls go in [`Routes`], why they end in [`EndReason`].
 
 pub mod message;
@@ -9,7 +9,6 @@ pub mod message;
 mod ascii_classes;
 mod audience;
 mod called;
-mod directory;
 mod end_reason;
 mod endpoint;
 mod error;
@@ -21,6 +20,7 @@ mod inbox;
 mod incoming;
 mod instant_message;
 mod leg;
+mod location_service;
 mod machine;
 mod media_timeout;
 mod names;
@@ -39,7 +39,6 @@ mod transferring;
 mod translate;
 mod unexpected_source;
 
-pub use directory::{Delivery, Directory, LookUp, SocketSender};
 pub use end_reason::{EndReason, Ending, Fault};
 pub use endpoint::{ClientEndpoint, EndpointState, IncomingLimits};
 pub use error::Error;
@@ -49,6 +48,7 @@ pub use handle::CallHandle;
 pub use incoming::Invitation;
 pub use instant_message::{LONGEST_TEXT, MessageNotice, Texting};
 pub use leg::{PeerCommand, PeerLeg};
+pub use location_service::{Delivery, LocationService, LookUp, SocketSender};
 pub use machine::{Call, DigitsBy, Local, Rules};
 pub use message::{
     Action, Command, DialogId, Diverted, Event, Notice, Quality, Side, SideQuality, SocketId,

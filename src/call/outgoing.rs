@@ -20,19 +20,19 @@ pub(super) struct Calling {
     pub(super) pbx_offer: Option<sdp::LocalOffer>,
     /// What we agreed on with the browser, once it has its one answer.
     pub(super) browser: Option<AudioFormat>,
-    /// Those of the telephones that ring which have described themselves.
-    pub(super) parties: BTreeMap<u32, Party>,
-    /// The one that the page hears.
-    pub(super) heard: Option<u32>,
+    /// Those with a session description, by fork.
+    pub(super) early_dialogs: BTreeMap<u32, EarlyDialog>,
+    /// The one that the client hears.
+    pub(super) selected: Option<u32>,
     pub(super) ringback: Ringback,
     /// Trunks that are asked where the present one cannot.
     pub(super) ahead: VecDeque<Attempt>,
     pub(super) ring_deadline: Instant,
 }
 
-/// One telephone that rings: each is agreed with on its own.
+/// The early dialog with one user agent that the INVITE reached: each has an agreement of its own.
 #[derive(Debug)]
-pub(super) struct Party {
+pub(super) struct EarlyDialog {
     description: String,
     remote: sdp::Remote,
     pub(super) pbx: AudioFormat,
@@ -43,7 +43,7 @@ impl Call {
     /// Begins a call from a page's offer.
     pub fn outgoing(rules: Rules, local: Local, offer: &str, now: Instant) -> Self {
         let mut call = Call::new(rules, local);
-        // Without a codec that the browser may use nobody's telephone should ring.
+        // Without a codec that the browser may use no callee may ring.
         let parsed = sdp::Offer::parse(offer)
             .and_then(|offer| sdp::browser::read_offer(&offer))
             .and_then(|offer| {
@@ -67,8 +67,8 @@ impl Call {
             offer,
             pbx_offer: None,
             browser: None,
-            parties: BTreeMap::new(),
-            heard: None,
+            early_dialogs: BTreeMap::new(),
+            selected: None,
             ringback: Ringback::new(),
             ahead: VecDeque::new(),
         };
@@ -119,13 +119,16 @@ impl Calling {
     }
 
     pub(super) fn has_media(&self) -> bool {
-        self.browser.is_some() && self.heard.is_some()
+        self.browser.is_some() && self.selected.is_some()
     }
 
     pub(super) fn handle(mut self: Box<Self>, call: &mut Call, event: Event, now: Instant) -> Step {
         match event {
             Event::Progressed { status, sdp, fork } => {
-                let known = self.parties.get(&fork).map(|party| &party.description);
+                let known = self
+                    .early_dialogs
+                    .get(&fork)
+                    .map(|early_dialog| &early_dialog.description);
                 let repeated = known.is_some() && known == sdp.as_ref();
                 let described = match sdp {
                     Some(sdp) => self.take_description(call, fork, &sdp).map(|()| !repeated),
@@ -148,11 +151,11 @@ impl Calling {
                 Step::Stay(State::Calling(self))
             }
             Event::ForkEnded { fork } => {
-                self.parties.remove(&fork);
-                if self.heard == Some(fork) {
-                    self.heard = None;
-                    if let Some(last) = self.parties.keys().next_back().copied() {
-                        self.listen_to(call, last);
+                self.early_dialogs.remove(&fork);
+                if self.selected == Some(fork) {
+                    self.selected = None;
+                    if let Some(last) = self.early_dialogs.keys().next_back().copied() {
+                        self.select(call, last);
                     }
                 }
                 Step::Stay(State::Calling(self))
@@ -179,16 +182,24 @@ impl Calling {
                 {
                     return Step::End(reason, None);
                 }
-                if self.parties.contains_key(&fork) && self.heard != Some(fork) {
-                    self.listen_to(call, fork);
+                if self.early_dialogs.contains_key(&fork) && self.selected != Some(fork) {
+                    self.select(call, fork);
                 }
-                let party = self.heard.and_then(|heard| self.parties.remove(&heard));
-                let (Some(browser), Some(party)) = (self.browser.take(), party) else {
+                let early_dialog = self
+                    .selected
+                    .and_then(|fork| self.early_dialogs.remove(&fork));
+                let (Some(browser), Some(early_dialog)) = (self.browser.take(), early_dialog)
+                else {
                     return Step::End(EndReason::BadPbxDescription, None);
                 };
                 call.notify(Notice::Answered);
-                let established =
-                    Established::new(call, browser, party.pbx, party.basis, party.remote);
+                let established = Established::new(
+                    call,
+                    browser,
+                    early_dialog.pbx,
+                    early_dialog.basis,
+                    early_dialog.remote,
+                );
                 Step::Stay(State::Established(Box::new(established)))
             }
             Event::Refused {
@@ -219,7 +230,7 @@ impl Calling {
         if self.pbx_offer.is_some() {
             return self.take_answer(call, fork, sdp);
         }
-        if self.parties.contains_key(&fork) {
+        if self.early_dialogs.contains_key(&fork) {
             // Agreed on before.
             return Ok(());
         }
@@ -232,11 +243,11 @@ impl Calling {
         let Some(offer) = &self.pbx_offer else {
             return Ok(());
         };
-        match self.parties.get(&fork) {
-            // Said again, which telephones do to stay alive; another one may be heard by now.
-            Some(party) if party.description == sdp => return Ok(()),
+        match self.early_dialogs.get(&fork) {
+            // Repeated, as user agents do to keep a provisional response alive; another one may be selected.
+            Some(early_dialog) if early_dialog.description == sdp => return Ok(()),
             // What an UPDATE has changed since is not taken back by the answer before it.
-            Some(party) if matches!(party.basis, Basis::Theirs(_)) => return Ok(()),
+            Some(early_dialog) if matches!(early_dialog.basis, Basis::Theirs(_)) => return Ok(()),
             _ => {}
         }
         let (remote, pbx) = sdp::Answer::parse(sdp)
@@ -248,20 +259,20 @@ impl Calling {
                 });
                 EndReason::BadPbxDescription
             })?;
-        let party = Party {
+        let early_dialog = EarlyDialog {
             description: sdp.to_owned(),
             remote,
             pbx,
             basis: Basis::Ours(offer.clone()),
         };
-        self.meet(call, fork, party)
+        self.add(call, fork, early_dialog)
     }
 
     /// Answers an offer of the PBX, in an UPDATE before the call is answered or in place of ours.
     fn answer_offer(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<String, EndReason> {
         let mut policy = call.rules.trunk.clone();
         policy.codecs = self.codecs_for_pbx(call);
-        let session = match self.parties.is_empty() && self.pbx_offer.is_none() {
+        let session = match self.early_dialogs.is_empty() && self.pbx_offer.is_none() {
             true => call.local.pbx_session,
             false => call.local.pbx_session.next(),
         };
@@ -278,44 +289,50 @@ impl Calling {
             })?;
         call.warning = None;
         call.local.pbx_session = session;
-        let party = Party {
+        let early_dialog = EarlyDialog {
             description: sdp.to_owned(),
             remote,
             pbx,
             basis: Basis::Theirs(offer),
         };
-        self.meet(call, fork, party)?;
+        self.add(call, fork, early_dialog)?;
         Ok(answer.to_string())
     }
 
-    /// A telephone has described itself: the page hears it from now on.
-    fn meet(&mut self, call: &mut Call, fork: u32, party: Party) -> Result<(), EndReason> {
+    /// An early dialog has a description: the client hears it from now on.
+    fn add(
+        &mut self,
+        call: &mut Call,
+        fork: u32,
+        early_dialog: EarlyDialog,
+    ) -> Result<(), EndReason> {
         if self.browser.is_none() {
             let codec = bridge::preferred_browser_codec(
                 &self.offer,
                 &call.rules.browser,
-                &party.pbx,
+                &early_dialog.pbx,
                 &call.rules.trunk,
             );
             // What passes untouched has the length that the PBX wants.
-            let send = &party.pbx.send;
+            let send = &early_dialog.pbx.send;
             let ptime = (codec == Some(send.codec)).then_some(send.ptime);
             self.answer_browser(call, codec, ptime)?;
         }
-        self.parties.insert(fork, party);
-        self.listen_to(call, fork);
+        self.early_dialogs.insert(fork, early_dialog);
+        self.select(call, fork);
         Ok(())
     }
 
-    /// Points the RTP side at this telephone.
-    fn listen_to(&mut self, call: &mut Call, fork: u32) {
-        if let (Some(browser), Some(party)) = (&self.browser, self.parties.get(&fork)) {
-            call.point_rtp(&party.remote);
+    /// Points the RTP side at this early dialog.
+    fn select(&mut self, call: &mut Call, fork: u32) {
+        if let (Some(browser), Some(early_dialog)) = (&self.browser, self.early_dialogs.get(&fork))
+        {
+            call.point_rtp(&early_dialog.remote);
             call.push(Action::SetFormats {
                 browser: Box::new(browser.clone()),
-                pbx: Box::new(party.pbx.clone()),
+                pbx: Box::new(early_dialog.pbx.clone()),
             });
-            self.heard = Some(fork);
+            self.selected = Some(fork);
         }
     }
 

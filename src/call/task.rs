@@ -9,11 +9,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::EndReason;
 use super::audience::Audience;
-use super::directory::Delivery;
 use super::handle::CallHandle;
 use super::inbox::Inbox;
 use super::instant_message::MessageNotice;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
+use super::location_service::Delivery;
 use super::machine::Call;
 use super::message::{Action, Command, Event, Notice, Quality, Side};
 use super::names::{LookingUp, looked_up};

@@ -95,7 +95,7 @@ pub enum Command<C> {
     Leg(C),
     /// The sockets of the PBX side.
     AttachRtp(RtpSockets),
-    /// Where the PBX's SDP says that it receives; see [`super::Endpoint::set_remote`].
+    /// Where the PBX's SDP says that it receives; see [`super::SymmetricRtp::set_remote`].
     SetRemoteRtp {
         /// RTP.
         rtp: SocketAddr,

@@ -2,11 +2,10 @@
 //! sockets and the clock and carry packets to and from two paths a call.
 //!
 //! ```text
-//! browser <=> SecureLeg <=> plain RTP -> Path -> endpoint <=> PBX
+//! browser <=> SecureLeg <=> plain RTP -> Path -> symmetric RTP <=> PBX
 //!              (ICE, DTLS, SRTP)      <- Path <-
 //! ```
 
-mod endpoint;
 mod error;
 mod handle;
 mod latching;
@@ -14,12 +13,13 @@ mod leg;
 pub mod path;
 mod ports;
 mod statistics;
+mod symmetric_rtp;
 mod worker;
 
-pub use endpoint::{Arrival, Endpoint};
 pub use error::Error;
 pub use handle::{CallKey, CloseReason, Command, MediaEvent, Side, WorkerConfig, WorkerHandle};
 pub use latching::{Latching, RtpSources, SETTLE_PACKETS, SETTLE_TIME};
 pub use leg::{Received, Route, SecureLeg};
 pub use ports::{DEFAULT_DRAIN, Lease, Ports, PortsConfig, RtpSockets};
 pub use statistics::{CallStatistics, Drops, SideStatistics};
+pub use symmetric_rtp::{Arrival, SymmetricRtp};

@@ -22,7 +22,7 @@ use super::refusals::Refusals;
 use super::sign_in::SignIn;
 use super::websocket::Upgrade;
 use super::{page, session};
-use crate::call::{Directory, Exchange};
+use crate::call::{Exchange, LocationService};
 
 /// How much the door lets in.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct Door {
     /// Where calls begin.
     pub exchange: Arc<Exchange>,
     /// Who is signed in.
-    pub directory: Arc<Directory>,
+    pub location_service: Arc<LocationService>,
     /// Who may.
     pub sign_in: SignIn,
     /// Counts who tried to.

@@ -4,7 +4,6 @@
 //! [`router`] serves the page, `/rtc` (JSON over WebSocket, docs/signaling.md), `/health` and
 //! `/metrics`.
 
-mod allowance;
 mod attempts;
 mod authentication;
 mod calls;
@@ -28,6 +27,7 @@ mod sign_in;
 mod telling;
 mod throttle;
 mod timed_stream;
+mod token_bucket;
 mod tokens;
 mod websocket;
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::allowance::Allowance;
+use super::token_bucket::TokenBucket;
 
 /// Lines per second of all reasons together; further ones are counted, and the next line says how
 /// many there were.
@@ -17,14 +17,14 @@ const LINES_PER_SECOND: u32 = 10;
 pub struct Refusals(Mutex<State>);
 
 struct State {
-    allowance: Allowance,
+    bucket: TokenBucket,
     left_out: u64,
 }
 
 impl State {
     /// Whether a line may be written now, and if so how many were left out before it.
     fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.allowance.take(now) {
+        if self.bucket.take(now) {
             Some(std::mem::take(&mut self.left_out))
         } else {
             self.left_out += 1;
@@ -37,7 +37,7 @@ impl Refusals {
     /// Nothing was refused yet.
     pub fn new(now: Instant) -> Self {
         Refusals(Mutex::new(State {
-            allowance: Allowance::new(LINES_PER_SECOND, now),
+            bucket: TokenBucket::new(LINES_PER_SECOND, now),
             left_out: 0,
         }))
     }
@@ -72,7 +72,7 @@ mod tests {
     async fn a_flood_of_refusals_costs_ten_lines_a_second_and_is_counted() {
         let now = Instant::now();
         let mut state = State {
-            allowance: Allowance::new(LINES_PER_SECOND, now),
+            bucket: TokenBucket::new(LINES_PER_SECOND, now),
             left_out: 0,
         };
         let lines = (0..1_000).filter_map(|_| state.admit(now)).count();

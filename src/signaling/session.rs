@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::allowance::Allowance;
 use super::attempts::Refused;
 use super::authentication::authenticate;
 use super::calls::CallBook;
@@ -21,6 +20,7 @@ use super::reading::{hang_up_reason, is_name};
 use super::renewal::{Renewal, Step};
 use super::sign_in::{Credentials, Identity};
 use super::telling::{message_to_page, to_page};
+use super::token_bucket::TokenBucket;
 use super::websocket::{Message, WebSocket};
 use crate::call::{
     self, CallHandle, ClientEndpoint, Command, Delivery, EndReason, LONGEST_TEXT, MessageNotice,
@@ -43,7 +43,7 @@ struct Session {
     calls: CallBook,
     /// As call control knows it.
     endpoint: ClientEndpoint,
-    texts: Allowance,
+    texts: TokenBucket,
     renewal: Renewal,
 }
 
@@ -65,17 +65,17 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
         identity: signed_in.identity,
         calls: CallBook::default(),
         endpoint: ClientEndpoint::new(id, sender),
-        texts: Allowance::new(TEXTS_PER_SECOND, Instant::now()),
+        texts: TokenBucket::new(TEXTS_PER_SECOND, Instant::now()),
         renewal: Renewal::new(signed_in.expires),
     };
     session.note_heard();
     let endpoint = session.endpoint.clone();
-    door.directory.sign_in(&user, endpoint);
+    door.location_service.sign_in(&user, endpoint);
     let over = match session.welcome().await {
         Ok(()) => session.serve(&mut deliveries).await,
         Err(over) => over,
     };
-    door.directory.sign_out(&user, id);
+    door.location_service.sign_out(&user, id);
     tracing::info!(session = %id, %remote, %user, calls = session.calls.len(), "page left");
     // Tells every call that this page has gone.
     session.leave(over).await;

@@ -1,4 +1,4 @@
-//! One call on a worker: the leg of the browser, two paths, the endpoint of the PBX. Pure: the
+//! One call on a worker: the leg of the browser, two paths, symmetric RTP of the PBX. Pure: the
 //! worker brings datagrams and the time, and carries away what [`Bridge::poll_transmit`] and
 //! [`Bridge::poll_event`] hand out.
 //!

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::media::{Arrival, Endpoint, Latching};
+use crate::media::{Arrival, Latching, SymmetricRtp};
 use crate::protection::Protection;
 use crate::rtp::Packet;
 use crate::srtp::{self, Rejected, Session};
@@ -51,7 +51,7 @@ enum Protected {
 /// Address and keys.
 #[derive(Debug, Default)]
 pub struct PbxEnd {
-    endpoint: Endpoint,
+    symmetric_rtp: SymmetricRtp,
     protected: Protected,
     /// An unexpected source that nobody was told of.
     unexpected: Unexpected,
@@ -77,25 +77,25 @@ impl PbxEnd {
     /// A leg to a PBX begins: addresses of a leg before it are forgotten, its keys are not, since
     /// no key may begin anew.
     pub fn expect(&mut self, latching: Latching) {
-        let receiving = self.endpoint.is_receiving();
-        self.endpoint = Endpoint::new(latching);
-        self.endpoint.set_receiving(receiving);
+        let receiving = self.symmetric_rtp.is_receiving();
+        self.symmetric_rtp = SymmetricRtp::new(latching);
+        self.symmetric_rtp.set_receiving(receiving);
         self.heard_told = false;
     }
 
-    /// See [`Endpoint::set_receiving`].
+    /// See [`SymmetricRtp::set_receiving`].
     pub fn set_receiving(&mut self, receiving: bool) {
-        self.endpoint.set_receiving(receiving);
+        self.symmetric_rtp.set_receiving(receiving);
     }
 
-    /// See [`Endpoint::set_peer`].
+    /// See [`SymmetricRtp::set_peer`].
     pub fn set_peer(&mut self, peer: IpAddr) {
-        self.endpoint.set_peer(peer);
+        self.symmetric_rtp.set_peer(peer);
     }
 
-    /// See [`Endpoint::is_signalled`].
+    /// See [`SymmetricRtp::is_signalled`].
     pub const fn is_signalled(&self) -> bool {
-        self.endpoint.is_signalled()
+        self.symmetric_rtp.is_signalled()
     }
 
     /// The first source that was not taken, once.
@@ -123,9 +123,9 @@ impl PbxEnd {
         rtcp: Option<SocketAddr>,
         protection: Option<&Protection>,
     ) -> Result<(), srtp::Error> {
-        self.endpoint.set_remote(rtp, rtcp);
+        self.symmetric_rtp.set_remote(rtp, rtcp);
         if let Unexpected::Observed { source, .. } = self.unexpected
-            && self.endpoint.names(source)
+            && self.symmetric_rtp.names(source)
         {
             // It sent before it was described.
             self.unexpected = Unexpected::None;
@@ -157,7 +157,7 @@ impl PbxEnd {
         now: Instant,
     ) -> Result<&'a [u8], &'static str> {
         let packet = self.unprotect(srtp::Packet::Rtcp, datagram, plain)?;
-        match self.endpoint.handle_rtcp(source, now) {
+        match self.symmetric_rtp.handle_rtcp(source, now) {
             Arrival::Unexpected | Arrival::Observed => Err("unexpected_source_rtcp"),
             Arrival::Accepted | Arrival::Latched(_) | Arrival::Heard { .. } => Ok(packet),
         }
@@ -187,9 +187,9 @@ impl PbxEnd {
         let bytes = self.unprotect(srtp::Packet::Rtp, datagram, plain)?;
         let packet = Packet::parse(bytes).map_err(|_| "not_rtp")?;
         let arrival = if (negotiated >> packet.payload_type) & 1 != 0 {
-            self.endpoint
+            self.symmetric_rtp
                 .handle_rtp(source, packet.ssrc, packet.sequence, authentic, now)
-        } else if self.endpoint.is_source(source) {
+        } else if self.symmetric_rtp.is_source(source) {
             // Comfort noise, or a codec that was not agreed: the path knows which.
             Arrival::Accepted
         } else {
@@ -197,7 +197,7 @@ impl PbxEnd {
         };
         let told = matches!(self.unexpected, Unexpected::New(_) | Unexpected::Told);
         match arrival {
-            Arrival::Unexpected if !self.endpoint.is_signalled() => {
+            Arrival::Unexpected if !self.symmetric_rtp.is_signalled() => {
                 if !told {
                     self.unexpected = Unexpected::Observed { source, last: now };
                 }
@@ -261,15 +261,15 @@ impl PbxEnd {
         }
     }
 
-    /// See [`Endpoint::destination`].
+    /// See [`SymmetricRtp::destination`].
     pub fn destination(&self) -> Option<SocketAddr> {
-        self.endpoint.destination()
+        self.symmetric_rtp.destination()
     }
 
     /// Where RTCP goes, and from which socket.
     pub fn rtcp_destination(&self) -> Option<(Channel, SocketAddr)> {
-        let to = self.endpoint.rtcp_destination()?;
-        let shared = self.endpoint.shares_port();
+        let to = self.symmetric_rtp.rtcp_destination()?;
+        let shared = self.symmetric_rtp.shares_port();
         let from = if shared { Channel::Rtp } else { Channel::Rtcp };
         Some((from, to))
     }

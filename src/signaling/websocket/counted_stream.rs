@@ -1,4 +1,4 @@
-//! A client's octets, each frame of which is charged to its allowance before it is read.
+//! A client's octets, each frame of which is charged to its bucket before it is read.
 #![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
 use std::io;
@@ -9,22 +9,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::frames::FramePosition;
-use crate::signaling::allowance::Allowance;
+use crate::signaling::token_bucket::TokenBucket;
 
-/// A stream that fails to be read at the first frame beyond the allowance.
+/// A stream that fails to be read at the first frame beyond the bucket.
 pub(super) struct CountedStream<S> {
     stream: S,
     position: FramePosition,
-    allowance: Allowance,
+    bucket: TokenBucket,
     is_exceeded: bool,
 }
 
 impl<S: AsyncRead + Unpin> CountedStream<S> {
-    pub(super) fn new(stream: S, allowance: Allowance) -> Self {
+    pub(super) fn new(stream: S, bucket: TokenBucket) -> Self {
         CountedStream {
             stream,
             position: FramePosition::default(),
-            allowance,
+            bucket,
             is_exceeded: false,
         }
     }
@@ -52,8 +52,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
             let read = &buffer.filled()[before..];
             let (length, now) = (read.len(), Instant::now());
-            let allowance = &mut this.allowance;
-            let accepted = this.position.advance(read, || allowance.take(now));
+            let bucket = &mut this.bucket;
+            let accepted = this.position.advance(read, || bucket.take(now));
             if accepted == length {
                 return Poll::Ready(Ok(()));
             }

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::counted_stream::CountedStream;
 use super::fault::Fault;
-use crate::signaling::allowance::Allowance;
+use crate::signaling::token_bucket::TokenBucket;
 
 /// The longest message, bytes. Offers of browsers are 3 to 10 KiB.
 const LONGEST_MESSAGE: usize = 64 * 1024;
@@ -37,8 +37,8 @@ impl WebSocket {
             .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(LONGEST_MESSAGE))
             .max_frame_size(Some(LONGEST_MESSAGE));
-        let allowance = Allowance::new(FRAMES_PER_SECOND, Instant::now());
-        let stream = CountedStream::new(TokioIo::new(upgraded), allowance);
+        let bucket = TokenBucket::new(FRAMES_PER_SECOND, Instant::now());
+        let stream = CountedStream::new(TokioIo::new(upgraded), bucket);
         WebSocket {
             stream: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             is_broken: false,

@@ -50,7 +50,7 @@ fn each_reliable_answer_gets_one_prack_in_its_own_dialog() {
     assert!(value(&first.headers, "To").ends_with(";tag=b1"));
     assert_eq!(wire.event(), progress(183, Some(SDP), 0));
 
-    // Another telephone numbers on its own.
+    // Another user agent numbers on its own.
     wire.answer_with(&invite, 183, "b2", &reliable(900, 5062), OTHER);
     let second = wire.sent_request("PRACK");
     assert_eq!(value(&second.headers, "RAck"), "900 1 INVITE");

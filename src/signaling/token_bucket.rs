@@ -3,16 +3,16 @@
 use tokio::time::Instant;
 
 /// A token bucket: so many at once, and as many per second after it.
-pub(super) struct Allowance {
+pub(super) struct TokenBucket {
     rate: f64,
     left: f64,
     since: Instant,
 }
 
-impl Allowance {
+impl TokenBucket {
     /// A full one.
     pub(super) fn new(rate: u32, now: Instant) -> Self {
-        Allowance {
+        TokenBucket {
             rate: f64::from(rate),
             left: f64::from(rate),
             since: now,

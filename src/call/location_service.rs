@@ -48,17 +48,17 @@ pub type SocketSender = mpsc::Sender<Delivery>;
 
 /// Users and their pages. Held only for look-ups, never across a wait.
 #[derive(Debug, Default)]
-pub struct Directory {
+pub struct LocationService {
     known: HashSet<String>,
     /// Users whose coming and going somebody follows.
     followed: HashSet<String>,
-    /// Those of them that came or went since [`Directory::changes`] was last asked.
+    /// Those of them that came or went since [`LocationService::changes`] was last asked.
     changed: Mutex<HashSet<String>>,
     news: Notify,
     pages: Mutex<HashMap<String, Vec<ClientEndpoint>>>,
 }
 
-/// What the directory says of a user.
+/// What the location service says of a user.
 #[derive(Debug)]
 pub enum LookUp {
     /// Nobody has that name.
@@ -69,16 +69,16 @@ pub enum LookUp {
     Pages(Vec<ClientEndpoint>),
 }
 
-impl Directory {
-    /// A directory in which `known` users exist even while no page is signed in.
+impl LocationService {
+    /// A location service in which `known` users exist even while no page is signed in.
     pub fn new(known: HashSet<String>) -> Self {
-        Directory {
+        LocationService {
             known,
-            ..Directory::default()
+            ..LocationService::default()
         }
     }
 
-    /// The same, with [`Directory::changes`] telling of `followed`.
+    /// The same, with [`LocationService::changes`] telling of `followed`.
     #[must_use]
     pub fn following(mut self, followed: HashSet<String>) -> Self {
         self.followed = followed;
@@ -174,30 +174,34 @@ mod tests {
 
     #[test]
     fn a_user_rings_on_every_page_until_the_last_has_gone() {
-        let directory = Directory::new(HashSet::from(["alice".to_owned()]));
-        assert!(matches!(directory.look_up("bob"), LookUp::Unknown));
-        assert!(matches!(directory.look_up("alice"), LookUp::Absent));
+        let location_service = LocationService::new(HashSet::from(["alice".to_owned()]));
+        assert!(matches!(location_service.look_up("bob"), LookUp::Unknown));
+        assert!(matches!(location_service.look_up("alice"), LookUp::Absent));
         let (sender, _receiver) = mpsc::channel(1);
-        directory.sign_in("alice", ClientEndpoint::new(SocketId(1), sender.clone()));
-        directory.sign_in("alice", ClientEndpoint::new(SocketId(2), sender));
-        assert!(matches!(directory.look_up("alice"), LookUp::Pages(pages) if pages.len() == 2));
-        directory.sign_out("alice", SocketId(1));
-        assert!(matches!(directory.look_up("alice"), LookUp::Pages(pages) if pages.len() == 1));
-        directory.sign_out("alice", SocketId(2));
-        assert!(matches!(directory.look_up("alice"), LookUp::Absent));
+        location_service.sign_in("alice", ClientEndpoint::new(SocketId(1), sender.clone()));
+        location_service.sign_in("alice", ClientEndpoint::new(SocketId(2), sender));
+        assert!(
+            matches!(location_service.look_up("alice"), LookUp::Pages(pages) if pages.len() == 2)
+        );
+        location_service.sign_out("alice", SocketId(1));
+        assert!(
+            matches!(location_service.look_up("alice"), LookUp::Pages(pages) if pages.len() == 1)
+        );
+        location_service.sign_out("alice", SocketId(2));
+        assert!(matches!(location_service.look_up("alice"), LookUp::Absent));
     }
 
     #[test]
     fn connection_last_heard_rings_first() {
-        let directory = Directory::new(HashSet::new());
+        let location_service = LocationService::new(HashSet::new());
         let (sender, _receiver) = mpsc::channel(1);
         for (socket, heard) in [(1, 900), (2, 100), (3, 500), (4, 100), (5, 501)] {
             let connection = ClientEndpoint::new(SocketId(socket), sender.clone());
             connection.state.set_last_heard(heard);
-            directory.sign_in("alice", connection);
+            location_service.sign_in("alice", connection);
         }
         let order = || {
-            let LookUp::Pages(pages) = directory.look_up("alice") else {
+            let LookUp::Pages(pages) = location_service.look_up("alice") else {
                 panic!("alice is signed in");
             };
             let order: Vec<u64> = pages.iter().map(|page| page.id.0).collect();
@@ -212,16 +216,25 @@ mod tests {
 
     #[tokio::test]
     async fn the_coming_and_going_of_followed_users_is_told() {
-        let directory = Directory::new(HashSet::new())
+        let location_service = LocationService::new(HashSet::new())
             .following(HashSet::from(["alice".to_owned(), "bob".to_owned()]));
         let (sender, _receiver) = mpsc::channel(1);
-        directory.sign_in("carol", ClientEndpoint::new(SocketId(1), sender.clone()));
-        directory.sign_in("alice", ClientEndpoint::new(SocketId(2), sender.clone()));
-        assert_eq!(directory.changes().await, [("alice".to_owned(), true)]);
-        directory.sign_in("alice", ClientEndpoint::new(SocketId(3), sender.clone()));
-        directory.sign_out("alice", SocketId(2));
-        assert_eq!(directory.changes().await, [("alice".to_owned(), true)]);
-        directory.sign_out("alice", SocketId(3));
-        assert_eq!(directory.changes().await, [("alice".to_owned(), false)]);
+        location_service.sign_in("carol", ClientEndpoint::new(SocketId(1), sender.clone()));
+        location_service.sign_in("alice", ClientEndpoint::new(SocketId(2), sender.clone()));
+        assert_eq!(
+            location_service.changes().await,
+            [("alice".to_owned(), true)]
+        );
+        location_service.sign_in("alice", ClientEndpoint::new(SocketId(3), sender.clone()));
+        location_service.sign_out("alice", SocketId(2));
+        assert_eq!(
+            location_service.changes().await,
+            [("alice".to_owned(), true)]
+        );
+        location_service.sign_out("alice", SocketId(3));
+        assert_eq!(
+            location_service.changes().await,
+            [("alice".to_owned(), false)]
+        );
     }
 }

@@ -82,7 +82,7 @@ pub enum Arrival {
 
 /// Where the PBX is, for RTP and for RTCP.
 #[derive(Clone, Debug)]
-pub struct Endpoint {
+pub struct SymmetricRtp {
     latching: Latching,
     /// The IP address that the SIP messages of the PBX come from.
     peer: Option<IpAddr>,
@@ -101,16 +101,16 @@ pub struct Endpoint {
     rtcp_source: Option<SocketAddr>,
 }
 
-impl Default for Endpoint {
+impl Default for SymmetricRtp {
     fn default() -> Self {
-        Endpoint::new(Latching::default())
+        SymmetricRtp::new(Latching::default())
     }
 }
 
-impl Endpoint {
-    /// An endpoint that nothing is known of.
+impl SymmetricRtp {
+    /// Symmetric RTP that nothing is known of.
     pub const fn new(latching: Latching) -> Self {
-        Endpoint {
+        SymmetricRtp {
             latching,
             peer: None,
             signalled: None,
