@@ -197,7 +197,7 @@ impl Gateway {
                 idle: Duration::from_secs(settings.http.idle_timeout),
                 hello: HELLO_TIMEOUT,
             },
-            refusals: signaling::Refusals::new(tokio::time::Instant::now()),
+            refusals: signaling::Refusals::default(),
             allowed_origins: settings.http.allowed_origins.clone(),
             host_names: settings.http.host_names.clone(),
             trusted_proxies: trusted_proxies.clone(),

@@ -3,7 +3,7 @@
 //! The map, in dependency order (`tests/architecture.rs` enforces it):
 //!
 //! - [`codec`], [`redacted`], [`protection`], [`supervision`], [`guest`],
-//!   [`display_name`]: vocabulary that every folder may use.
+//!   [`display_name`], [`token_bucket`]: vocabulary that every folder may use.
 //! - [`rtp`]: packets, RTCP, sequence and timestamp arithmetic, telephone events.
 //! - [`audio`]: coders: Opus, G.711, tones, concealment.
 //! - [`sdp`]: offer and answer values and the functions that bridge them.
@@ -39,3 +39,4 @@ pub mod sip;
 pub mod srtp;
 pub mod supervision;
 pub mod telemetry;
+pub mod token_bucket;

@@ -16,16 +16,34 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("redacted", &[]),
     ("supervision", &[]),
     ("display_name", &[]),
+    ("token_bucket", &[]),
     ("guest", &["display_name"]),
     ("rtp", &["codec"]),
     ("audio", &["codec"]),
     ("protection", &["redacted"]),
     ("sdp", &["codec", "redacted", "protection"]),
     ("srtp", &["protection"]),
-    ("peer", &["sdp", "srtp", "codec", "redacted", "protection"]),
+    (
+        "peer",
+        &[
+            "sdp",
+            "srtp",
+            "codec",
+            "redacted",
+            "protection",
+            "token_bucket",
+        ],
+    ),
     (
         "sip",
-        &["codec", "display_name", "dscp", "redacted", "supervision"],
+        &[
+            "codec",
+            "display_name",
+            "dscp",
+            "redacted",
+            "supervision",
+            "token_bucket",
+        ],
     ),
     (
         "media",
@@ -54,7 +72,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "supervision",
         ],
     ),
-    ("signaling", &["call", "display_name", "redacted", "guest"]),
+    (
+        "signaling",
+        &["call", "display_name", "redacted", "guest", "token_bucket"],
+    ),
     (
         "agent",
         &["sip", "sdp", "rtp", "audio", "codec", "supervision"],

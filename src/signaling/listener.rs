@@ -16,7 +16,6 @@ use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::forwarded::is_trusted;
 use super::occupancy::{Full, Occupancy};
@@ -53,7 +52,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let open = Arc::new(Occupancy::default());
-    let refusals = Arc::new(Refusals::new(Instant::now()));
+    let refusals = Arc::new(Refusals::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

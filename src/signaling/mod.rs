@@ -27,7 +27,6 @@ mod sign_in;
 mod telling;
 mod throttle;
 mod timed_stream;
-mod token_bucket;
 mod tokens;
 mod websocket;
 

@@ -7,15 +7,17 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::token_bucket::TokenBucket;
+use crate::token_bucket::{Rate, TokenBucket};
 
-/// Lines per second of all reasons together; further ones are counted, and the next line says how
+/// Lines of all reasons together; further ones are counted, and the next line says how
 /// many there were.
-const LINES_PER_SECOND: u32 = 10;
+const LINES: Rate = Rate::per_second(10);
 
 /// The one log of refused clients.
+#[derive(Default)]
 pub struct Refusals(Mutex<State>);
 
+#[derive(Default)]
 struct State {
     bucket: TokenBucket,
     left_out: u64,
@@ -24,7 +26,7 @@ struct State {
 impl State {
     /// Whether a line may be written now, and if so how many were left out before it.
     fn admit(&mut self, now: Instant) -> Option<u64> {
-        if self.bucket.take(now) {
+        if self.bucket.take(LINES, now.into_std()).is_ok() {
             Some(std::mem::take(&mut self.left_out))
         } else {
             self.left_out += 1;
@@ -34,14 +36,6 @@ impl State {
 }
 
 impl Refusals {
-    /// Nothing was refused yet.
-    pub fn new(now: Instant) -> Self {
-        Refusals(Mutex::new(State {
-            bucket: TokenBucket::new(LINES_PER_SECOND, now),
-            left_out: 0,
-        }))
-    }
-
     /// One more client, message or call was refused. `user` and `detail` are empty where they say
     /// nothing; credentials never stand in them.
     pub(super) fn note(&self, remote: SocketAddr, reason: &str, user: &str, detail: &str) {
@@ -71,10 +65,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_refusals_costs_ten_lines_a_second_and_is_counted() {
         let now = Instant::now();
-        let mut state = State {
-            bucket: TokenBucket::new(LINES_PER_SECOND, now),
-            left_out: 0,
-        };
+        let mut state = State::default();
         let lines = (0..1_000).filter_map(|_| state.admit(now)).count();
         assert_eq!(lines, 10);
         assert_eq!(state.admit(now + Duration::from_secs(1)), Some(990));

@@ -20,19 +20,19 @@ use super::reading::{hang_up_reason, is_name};
 use super::renewal::{Renewal, Step};
 use super::sign_in::{Credentials, Identity};
 use super::telling::{message_to_page, to_page};
-use super::token_bucket::TokenBucket;
 use super::websocket::{Message, WebSocket};
 use crate::call::{
     self, CallHandle, ClientEndpoint, Command, Delivery, EndReason, LONGEST_TEXT, MessageNotice,
     Notice, Placing, SocketId, Texting, TransferTarget,
 };
 use crate::redacted::Redacted;
+use crate::token_bucket::{Rate, TokenBucket};
 
 /// Deliveries that may wait for a page that reads slowly; with more it loses its calls.
 const QUEUE: usize = 256;
 
 /// Texts that a client may send in a burst, and per second after it.
-const TEXTS_PER_SECOND: u32 = 5;
+const TEXTS: Rate = Rate::per_second(5);
 
 /// Milliseconds of a digit that does not say.
 const DIGIT_DURATION: u32 = 100;
@@ -65,7 +65,7 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
         identity: signed_in.identity,
         calls: CallBook::default(),
         endpoint: ClientEndpoint::new(id, sender),
-        texts: TokenBucket::new(TEXTS_PER_SECOND, Instant::now()),
+        texts: TokenBucket::default(),
         renewal: Renewal::new(signed_in.expires),
     };
     session.note_heard();
@@ -332,7 +332,7 @@ impl Session {
         }
         let (code, why) = if text.len() > LONGEST_TEXT {
             ("text-too-long", "a text has at most 4096 bytes")
-        } else if !self.texts.take(Instant::now()) {
+        } else if self.texts.take(TEXTS, Instant::now().into_std()).is_err() {
             ("too-many-messages", "more than 5 messages a second")
         } else {
             match (to, call) {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::config::Limits;
+use crate::token_bucket::{Rate, TokenBucket};
 
 /// Sources held in each of the two generations of [`Sources`].
 const GENERATION: usize = 8_192;
@@ -13,16 +14,16 @@ const GENERATION: usize = 8_192;
 /// one; what is above serves a scanner, or a flood whose sender is forged.
 const ANSWERS_TO_AN_UNKNOWN_SOURCE: u32 = 5;
 /// Errors of the network per second that are heard without a proof that they are true.
-const UNPROVEN: u32 = 10;
+const UNPROVEN: Rate = Rate::per_second(10);
 
 /// The limits of one user agent, and what has been used of them.
 #[derive(Debug)]
 pub struct Admission {
-    all: Bucket,
-    all_rate: u32,
+    all: TokenBucket,
+    all_rate: Option<Rate>,
     per_source: Sources,
     answers: Sources,
-    unproven: Bucket,
+    unproven: TokenBucket,
 }
 
 /// Why a new call is not taken.
@@ -48,11 +49,11 @@ impl Admission {
     /// Full buckets by these limits; a rate of 0 is no limit.
     pub fn new(limits: &Limits) -> Self {
         Admission {
-            all: Bucket::default(),
-            all_rate: limits.new_calls_per_second,
+            all: TokenBucket::default(),
+            all_rate: limited(limits.new_calls_per_second),
             per_source: Sources::new(limits.new_calls_per_second_per_source),
             answers: Sources::new(ANSWERS_TO_AN_UNKNOWN_SOURCE),
-            unproven: Bucket::default(),
+            unproven: TokenBucket::default(),
         }
     }
 
@@ -63,7 +64,10 @@ impl Admission {
         if !trusted && !self.per_source.take(source, now) {
             return Err(Turned::Source);
         }
-        if !self.all.take(self.all_rate, now) {
+        if self
+            .all_rate
+            .is_some_and(|rate| self.all.take(rate, now).is_err())
+        {
             return Err(Turned::All);
         }
         Ok(())
@@ -76,7 +80,7 @@ impl Admission {
 
     /// Whether one more error of the network is heard that proves nothing.
     pub fn hears_unproven(&mut self, now: Instant) -> bool {
-        self.unproven.take(UNPROVEN, now)
+        self.unproven.take(UNPROVEN, now).is_ok()
     }
 
     /// Sources remembered.
@@ -86,26 +90,9 @@ impl Admission {
     }
 }
 
-/// A bucket that holds what one second gives it. Nothing was taken from a new one.
-#[derive(Debug, Clone, Copy, Default)]
-struct Bucket {
-    /// What was taken and has not flowed back, and when that was so.
-    taken: Option<(f64, Instant)>,
-}
-
-impl Bucket {
-    fn take(&mut self, rate: u32, now: Instant) -> bool {
-        if rate == 0 {
-            return true;
-        }
-        let rate = f64::from(rate);
-        let taken = self.taken.map_or(0.0, |(taken, at)| {
-            (taken - now.saturating_duration_since(at).as_secs_f64() * rate).max(0.0)
-        });
-        let fits = taken + 1.0 <= rate;
-        self.taken = Some((if fits { taken + 1.0 } else { taken }, now));
-        fits
-    }
+/// 0 is no limit.
+fn limited(per_second: u32) -> Option<Rate> {
+    (per_second > 0).then(|| Rate::per_second(per_second))
 }
 
 /// A bucket per source, of which the least recently seen are forgotten: when the young generation
@@ -113,24 +100,24 @@ impl Bucket {
 /// back to the young one with what it has taken.
 #[derive(Debug)]
 struct Sources {
-    rate: u32,
-    young: HashMap<IpAddr, Bucket>,
-    old: HashMap<IpAddr, Bucket>,
+    rate: Option<Rate>,
+    young: HashMap<IpAddr, TokenBucket>,
+    old: HashMap<IpAddr, TokenBucket>,
 }
 
 impl Sources {
-    fn new(rate: u32) -> Self {
+    fn new(per_second: u32) -> Self {
         Sources {
-            rate,
+            rate: limited(per_second),
             young: HashMap::new(),
             old: HashMap::new(),
         }
     }
 
     fn take(&mut self, source: IpAddr, now: Instant) -> bool {
-        if self.rate == 0 {
+        let Some(rate) = self.rate else {
             return true;
-        }
+        };
         let source = network(source);
         if !self.young.contains_key(&source) {
             if self.young.len() >= GENERATION {
@@ -139,10 +126,9 @@ impl Sources {
             let bucket = self.old.remove(&source).unwrap_or_default();
             self.young.insert(source, bucket);
         }
-        let rate = self.rate;
         self.young
             .get_mut(&source)
-            .is_none_or(|bucket| bucket.take(rate, now))
+            .is_none_or(|bucket| bucket.take(rate, now).is_ok())
     }
 
     #[cfg(test)]

@@ -3,8 +3,9 @@
 //! measured by what the client sent, and a rate for all calls together.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::token_bucket::{Rate, SharedTokenBucket};
 
 /// Bytes that one received byte allows; the same as in QUIC (RFC 9000 section 8.1).
 const FACTOR: u64 = 3;
@@ -14,52 +15,14 @@ const DESCRIPTION_CREDIT: u64 = 500 * FACTOR;
 /// many candidates there are. A call with a dozen candidates is connected after fewer.
 const MAX_UNSOLICITED: u32 = 50;
 
-/// The rate of checks to addresses that have not answered, shared by all calls of a gateway: a
-/// token bucket without a lock (the generic cell rate algorithm).
+/// The rate of checks to addresses that have not answered, shared by all calls of a gateway.
 #[derive(Debug)]
-pub struct CheckRate {
-    epoch: Instant,
-    /// Nanoseconds between two checks at the sustained rate.
-    interval: u64,
-    /// Nanoseconds that a burst may be ahead of the sustained rate.
-    tolerance: u64,
-    /// When the bucket is full again, in nanoseconds after `epoch`.
-    full_at: AtomicU64,
-}
+pub struct CheckRate(SharedTokenBucket);
 
 impl CheckRate {
     /// `per_second` checks sustained, `burst` at once. `now` is any time before the first check.
-    pub fn new(per_second: u32, burst: u32, now: Instant) -> Self {
-        let interval = 1_000_000_000 / u64::from(per_second.max(1));
-        CheckRate {
-            epoch: now,
-            interval,
-            tolerance: interval * u64::from(burst.saturating_sub(1)),
-            full_at: AtomicU64::new(0),
-        }
-    }
-
-    /// Takes one token, or tells when there will be one.
-    fn take(&self, now: Instant) -> Result<(), Instant> {
-        let elapsed = now.saturating_duration_since(self.epoch).as_nanos();
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX / 2);
-        let mut full_at = self.full_at.load(Ordering::Relaxed);
-        loop {
-            let begin = full_at.max(elapsed);
-            let ahead = begin - elapsed;
-            if ahead > self.tolerance {
-                return Err(now + Duration::from_nanos(ahead - self.tolerance));
-            }
-            match self.full_at.compare_exchange_weak(
-                full_at,
-                begin + self.interval,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return Ok(()),
-                Err(other) => full_at = other,
-            }
-        }
+    pub const fn new(per_second: u32, burst: u32, now: Instant) -> Self {
+        CheckRate(SharedTokenBucket::new(Rate::new(per_second, burst), now))
     }
 }
 
@@ -135,7 +98,7 @@ impl Budget {
         }
         // What answers a check one for one needs no token: others could not use them up.
         if reason != Reason::Check
-            && let Err(until) = self.rate.take(now)
+            && let Err(until) = self.rate.0.take(now)
         {
             self.suppressed.gateway_rate += 1;
             return Err(Refusal::Until(until));
@@ -156,6 +119,8 @@ impl Budget {
     reason = "tests need one real instant to begin at"
 )]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn budget(rate: &Arc<CheckRate>) -> Budget {

@@ -1,4 +1,4 @@
-//! A client's octets, each frame of which is charged to its bucket before it is read.
+//! A client's octets, each frame of which takes a token before it is read.
 #![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
 use std::io;
@@ -9,22 +9,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::frames::FramePosition;
-use crate::signaling::token_bucket::TokenBucket;
+use crate::token_bucket::{Rate, TokenBucket};
 
-/// A stream that fails to be read at the first frame beyond the bucket.
+/// A stream that fails to be read at the first frame beyond the rate.
 pub(super) struct CountedStream<S> {
     stream: S,
     position: FramePosition,
+    rate: Rate,
     bucket: TokenBucket,
     is_exceeded: bool,
 }
 
 impl<S: AsyncRead + Unpin> CountedStream<S> {
-    pub(super) fn new(stream: S, bucket: TokenBucket) -> Self {
+    pub(super) fn new(stream: S, rate: Rate) -> Self {
         CountedStream {
             stream,
             position: FramePosition::default(),
-            bucket,
+            rate,
+            bucket: TokenBucket::default(),
             is_exceeded: false,
         }
     }
@@ -51,9 +53,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<S> {
         if !this.is_exceeded {
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
             let read = &buffer.filled()[before..];
-            let (length, now) = (read.len(), Instant::now());
-            let bucket = &mut this.bucket;
-            let accepted = this.position.advance(read, || bucket.take(now));
+            let (length, now) = (read.len(), Instant::now().into_std());
+            let (rate, bucket) = (this.rate, &mut this.bucket);
+            let accepted = this
+                .position
+                .advance(read, || bucket.take(rate, now).is_ok());
             if accepted == length {
                 return Poll::Ready(Ok(()));
             }

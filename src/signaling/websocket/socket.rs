@@ -1,17 +1,15 @@
 //! One connection, message by message.
-#![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::counted_stream::CountedStream;
 use super::fault::Fault;
-use crate::signaling::token_bucket::TokenBucket;
+use crate::token_bucket::Rate;
 
 /// The longest message, bytes. Offers of browsers are 3 to 10 KiB.
 const LONGEST_MESSAGE: usize = 64 * 1024;
@@ -21,7 +19,7 @@ const READ_BUFFER: usize = 4 * 1024;
 
 /// Frames that a client may send in a burst, and per second after it: control frames, binary ones
 /// and each fragment of a message too, since each costs work.
-const FRAMES_PER_SECOND: u32 = 100;
+const FRAMES: Rate = Rate::per_second(100);
 
 /// One connection.
 pub(in crate::signaling) struct WebSocket {
@@ -37,8 +35,7 @@ impl WebSocket {
             .read_buffer_size(READ_BUFFER)
             .max_message_size(Some(LONGEST_MESSAGE))
             .max_frame_size(Some(LONGEST_MESSAGE));
-        let bucket = TokenBucket::new(FRAMES_PER_SECOND, Instant::now());
-        let stream = CountedStream::new(TokioIo::new(upgraded), bucket);
+        let stream = CountedStream::new(TokioIo::new(upgraded), FRAMES);
         WebSocket {
             stream: WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await,
             is_broken: false,
