@@ -268,14 +268,11 @@ mod tests {
     }
 
     #[test]
-    fn alerts_have_a_level_and_a_limit() {
+    fn alerts_have_two_octets_and_a_limit() {
         let mut records = Records::default();
-        for level in [0, 255] {
-            let unknown = record(ALERT, 0, 0, &[level, 80]);
-            assert_eq!(
-                records.admit(&unknown, true, false),
-                Err(Drop::DtlsMalformed)
-            );
+        for content in [&[1][..], &[2, 40, 0]] {
+            let outcome = records.admit(&record(ALERT, 0, 0, content), true, false);
+            assert_eq!(outcome, Err(Drop::DtlsMalformed), "{content:?}");
         }
         let warning = record(ALERT, 0, 0, &[1, 90]);
         let passed = (0..100)
