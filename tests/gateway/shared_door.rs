@@ -27,15 +27,8 @@ async fn upgrade(to: SocketAddr, last: u8, lines: &str) -> (u16, TcpStream) {
         "GET /rtc HTTP/1.1\r\n{lines}Upgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("it is open");
-    let mut head = [0; 12];
-    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut head)).await;
-    read.expect("an answer in time").expect("an answer");
-    let status = String::from_utf8_lossy(&head[9..]).parse();
-    (status.expect("a status"), stream)
+    let status = answered(&mut stream, &request).await;
+    (status, stream)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,10 +122,8 @@ async fn a_page_whose_name_was_bound_to_our_address_is_refused() {
     assert!(answer.contains("http.host_names"), "{answer}");
 }
 
-/// The status of a request whose head is `head`, from an address of its own.
-async fn status_of(to: SocketAddr, head: &str) -> u16 {
-    let mut stream = connect(to, 6).await;
-    let request = format!("{head}\r\n");
+/// The status that a request gets.
+async fn answered(stream: &mut TcpStream, request: &str) -> u16 {
     stream
         .write_all(request.as_bytes())
         .await
@@ -142,6 +133,13 @@ async fn status_of(to: SocketAddr, head: &str) -> u16 {
     read.expect("an answer in time").expect("an answer");
     let status = String::from_utf8_lossy(&head[9..]).parse();
     status.expect("a status")
+}
+
+/// The status of a request whose head is `head`, from an address of its own.
+async fn status_of(to: SocketAddr, head: &str) -> u16 {
+    let mut stream = connect(to, 6).await;
+    let request = format!("{head}\r\n");
+    answered(&mut stream, &request).await
 }
 
 const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
