@@ -80,6 +80,9 @@ impl CallTask {
                         lost = reason;
                         self.audience.lose(socket);
                     }
+                    if matches!(command, Command::HangUp { reason: None }) {
+                        self.catch_up_with_media();
+                    }
                     let refused = self.is_of_lost_page(&command)
                         || self.leaves_to_others(&command)
                         || matches!(&command, Command::Transfer { to } if self.leaves_trunk(to));
@@ -138,6 +141,17 @@ impl CallTask {
             },
             () = until(deadline) => Stimulus::Time,
             _ = self.stop.wait_for(|stop| *stop) => Stimulus::Asked(Command::ShutDown),
+        }
+    }
+
+    /// Takes the media events that wait: whether the peer was connected before the page hung up
+    /// decides the reason of the end.
+    fn catch_up_with_media(&mut self) {
+        for _ in 0..self.media_events.len() {
+            let Ok(event) = self.media_events.try_recv() else {
+                return;
+            };
+            self.take_media(event);
         }
     }
 

@@ -17,7 +17,7 @@ use trunkline::telemetry;
 use super::browser::Browser;
 use super::page::Page;
 use super::pbx::{Leg, Pbx, Telephone};
-use super::sound::{Coding, PATIENCE};
+use super::sound::{Coding, PATIENCE, until_async};
 
 /// Ports that each world has: the first for SIP, most for RTP, the last for its claim.
 const PORTS: u16 = 60;
@@ -159,6 +159,12 @@ impl World {
     pub async fn call_out(&mut self, coding: Coding) -> Talk {
         let talk = self.call_out_in_silence(coding).await;
         talk.telephone.speak_to(talk.leg.gateway_rtp());
+        // A browser is connected before the gateway is where its Finished comes last: audio at the
+        // PBX says that both are.
+        until_async("audio of the browser at the PBX", async || {
+            !talk.telephone.ear.samples().is_empty()
+        })
+        .await;
         talk
     }
 
