@@ -7,10 +7,13 @@
 //!
 //! Why this is no longer the `config` crate: docs/decisions/0015-configuration.md.
 
+mod addresses;
 mod check;
 mod error;
 mod guests;
 mod hints;
+mod lines;
+mod secret;
 mod source;
 mod tables;
 mod trunk;
@@ -20,10 +23,11 @@ mod variables;
 use std::path::Path;
 
 pub use error::{Collector, Error, Errors, Origin, Problem};
+pub use secret::Secret;
 use source::Node;
 pub use tables::{
-    BuiltIn, Calls, Http, IceServer, Inbound, Log, Media, Route, Secret, Settings, SignIn, Sip,
-    User, WebRtc,
+    BuiltIn, Calls, Http, IceServer, Inbound, Log, Media, Route, Settings, SignIn, Sip, User,
+    WebRtc,
 };
 pub use trunk::{Renumbering, Trunk, TrunkTarget};
 pub use typed::nearest;

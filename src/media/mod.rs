@@ -6,20 +6,24 @@
 //!              (ICE, DTLS, SRTP)      <- Path <-
 //! ```
 
+mod config;
 mod error;
 mod handle;
 mod latching;
 mod leg;
+mod message;
 pub mod path;
 mod ports;
 mod statistics;
 mod symmetric_rtp;
 mod worker;
 
+pub use config::WorkerConfig;
 pub use error::Error;
-pub use handle::{CallKey, CloseReason, Command, MediaEvent, Side, WorkerConfig, WorkerHandle};
+pub use handle::WorkerHandle;
 pub use latching::{Latching, RtpSources, SETTLE_PACKETS, SETTLE_TIME};
 pub use leg::{Received, Route, SecureLeg};
+pub use message::{CallKey, CloseReason, Command, MediaEvent, Side};
 pub use ports::{DEFAULT_DRAIN, Lease, Ports, PortsConfig, RtpSockets};
 pub use statistics::{CallStatistics, Drops, SideStatistics};
 pub use symmetric_rtp::{Arrival, SymmetricRtp};

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use super::OfferedCodec;
-use super::session::MAX_LENGTH;
+
+/// The longest text that is parsed, in bytes. Chromium with video, simulcast and every
+/// extension writes about 10 KiB.
+pub const MAX_LENGTH: usize = 64 * 1024;
 
 /// Why a session description was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,33 +2,12 @@
 
 use sdp_types::{Attribute, Media};
 
-use crate::codec::{
-    AudioFormat, Codec, Direction, EventFormat, OpusParameters, ReceiveFormat, SendFormat,
-};
+use crate::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat, SendFormat};
 
 use super::events;
+use super::offered_codec::OfferedCodec;
 use super::opus;
 use super::section::{Section, attribute, flag, values};
-
-/// A codec that the other end offered, by its payload type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OfferedCodec {
-    /// The codec.
-    pub codec: Codec,
-    /// The payload type that the other end gave it.
-    pub payload_type: u8,
-    /// For Opus, what its `a=fmtp` asks of our encoder.
-    pub opus: OpusParameters,
-}
-
-impl OfferedCodec {
-    fn receive(&self) -> ReceiveFormat {
-        ReceiveFormat {
-            codec: self.codec,
-            payload_type: self.payload_type,
-        }
-    }
-}
 
 /// What one audio line lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,12 +4,8 @@ use std::fmt;
 
 use sdp_types::{AddrType, NetType, Origin, Session};
 
-use super::Error;
 use super::cleaning::clean;
-
-/// The longest text that is parsed, in bytes. Chromium with video, simulcast and every
-/// extension writes about 10 KiB.
-pub const MAX_LENGTH: usize = 64 * 1024;
+use super::{Error, MAX_LENGTH};
 
 /// The numbers in our `o=` line (RFC 8866 section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,7 +70,7 @@ pub struct Error {
 impl Error {
     /// A value that cannot be meant. `value` is shown in quotation marks.
     pub fn value(key: impl Into<String>, value: &str, expected: impl Into<String>) -> Self {
-        let expected = super::hints::with_port_range(value, expected.into());
+        let expected = with_port_range(value, expected.into());
         Error::shown(key, shown(value), expected)
     }
 
@@ -212,4 +212,16 @@ impl Collector {
             _ => Err(Errors(self.0)),
         }
     }
+}
+
+/// What is expected of a value that holds a port, with the range where it is beyond that.
+pub(super) fn with_port_range(value: &str, expected: String) -> String {
+    let beyond = |part: &str| {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        digits > 0 && part[..digits].parse::<u16>().is_err()
+    };
+    if expected.contains("PORT") && value.split(':').skip(1).any(beyond) {
+        return format!("{expected}, with a PORT from 0 to 65535");
+    }
+    expected
 }

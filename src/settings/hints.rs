@@ -45,7 +45,7 @@ pub(super) fn not_toml(file: &str, text: &str, errors: Vec<toml::de::Error>) -> 
     for error in errors {
         let line = error
             .span()
-            .map(|span| super::source::line_of(text, span.start));
+            .map(|span| super::lines::line_of(text, span.start));
         let written = line.and_then(|line| lines.get(line - 1)).copied();
         let message = error.message();
         let why = match (written, line) {
@@ -129,18 +129,6 @@ pub(super) fn instead_of_table(path: &str) -> Option<String> {
 pub(super) fn instead_of_list(path: &str) -> Option<String> {
     let once = TABLES.contains(&path) && !ARRAYS.contains(&path);
     once.then(|| format!("a table: [{path}] in one bracket, once"))
-}
-
-/// What is expected of a value that holds a port, with the range where it is beyond that.
-pub(super) fn with_port_range(value: &str, expected: String) -> String {
-    let beyond = |part: &str| {
-        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-        digits > 0 && part[..digits].parse::<u16>().is_err()
-    };
-    if expected.contains("PORT") && value.split(':').skip(1).any(beyond) {
-        return format!("{expected}, with a PORT from 0 to 65535");
-    }
-    expected
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{Error, Origin, Problem};
+use super::lines::line_of;
 
 /// The prefix of all variables.
 pub(super) const PREFIX: &str = "TRUNKLINE_";
@@ -245,11 +246,6 @@ fn joined(path: &str, key: &str) -> String {
     } else {
         format!("{path}.{key}")
     }
-}
-
-pub(super) fn line_of(text: &str, at: usize) -> usize {
-    let before = text.as_bytes().get(..at).unwrap_or(text.as_bytes());
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
 }
 
 type Place<'a> = &'a dyn Fn(std::ops::Range<usize>) -> Origin;

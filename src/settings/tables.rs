@@ -4,62 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
-use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::typed::SECRET;
+use super::addresses::one_or_several;
+use super::secret::Secret;
 use crate::redacted::Redacted;
-
-/// A credential: read as text, written as `***`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Secret(pub Redacted<String>);
-
-impl Secret {
-    /// Whether nothing is there but blanks.
-    pub fn is_empty(&self) -> bool {
-        self.0.reveal().trim().is_empty()
-    }
-}
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Secret;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Secret, E> {
-                Ok(Secret(Redacted::new(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_newtype_struct(SECRET, Text)
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("***")
-    }
-}
-
-/// One address, or a list of them.
-pub(super) fn one_or_several<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<IpAddr>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "an IP address, or a list of IP addresses")]
-    enum Written {
-        One(IpAddr),
-        Several(Vec<IpAddr>),
-    }
-    Ok(match Written::deserialize(deserializer)? {
-        Written::One(address) => vec![address],
-        Written::Several(addresses) => addresses,
-    })
-}
 
 /// Those of the tables that may stand several times.
 pub(super) const ARRAYS: &[&str] = &["user", "trunk", "route", "inbound"];

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::tables::{Secret, one_or_several};
+use super::addresses::one_or_several;
+use super::secret::Secret;
 
 /// One `[[trunk]]`
 #[derive(Clone, Debug, Deserialize, Serialize)]

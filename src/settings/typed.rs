@@ -7,12 +7,10 @@ use serde::de::{
     self, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
-use super::error::{Error, Problem, shown};
+use super::error::{Error, Problem, shown, with_port_range};
 use super::hints;
+use super::secret::SECRET;
 use super::source::{Node, Value};
-
-/// The name under which a secret asks to be read, so that errors do not show it.
-pub(super) const SECRET: &str = "trunkline secret";
 
 /// An alike key is alike from here on (Jaro-Winkler).
 const ALIKE: f64 = 0.8;
@@ -109,7 +107,7 @@ impl Node {
             Fault::Custom(text) => {
                 let value = self.shown();
                 Problem::Unusable {
-                    expected: hints::with_port_range(&value, in_words(&text)),
+                    expected: with_port_range(&value, in_words(&text)),
                     value,
                 }
             }
@@ -124,7 +122,7 @@ impl Node {
                 let value = self.shown();
                 let expected = hint.unwrap_or_else(|| in_words(&expected));
                 Problem::Unusable {
-                    expected: hints::with_port_range(&value, expected),
+                    expected: with_port_range(&value, expected),
                     value,
                 }
             }

@@ -1,27 +1,17 @@
-//! The HTTP listener's routes and the limits at the door.
+//! What stands behind the routes of the HTTP listener, and the limits at the door.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Router};
 use ipnet::IpNet;
 
 use super::attempts::SignInAttempts;
-use super::forwarded::{self, Client};
-use super::host::{self, BadHost};
 use super::json::{IceServer, Number};
 use super::occupancy::{Occupancy, Place};
 use super::refusals::Refusals;
 use super::sign_in::SignIn;
-use super::websocket::Upgrade;
-use super::{page, session};
 use crate::call::{Exchange, LocationService};
 
 /// How much the door lets in.
@@ -90,7 +80,12 @@ pub(super) struct Admitted {
 
 impl OpenSockets {
     /// `of_one` is the limit of one address, none for a proxy that tells no client.
-    fn admit(&self, address: IpAddr, most: usize, of_one: Option<usize>) -> Option<Admitted> {
+    pub(super) fn admit(
+        &self,
+        address: IpAddr,
+        most: usize,
+        of_one: Option<usize>,
+    ) -> Option<Admitted> {
         let place = self.occupancy.admit(address, most, of_one).ok()?;
         metrics::gauge!("trunkline_sockets_open").increment(1);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -105,107 +100,4 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         metrics::gauge!("trunkline_sockets_open").decrement(1);
     }
-}
-
-/// All routes of the HTTP listener.
-pub fn router(door: Arc<Door>) -> Router {
-    Router::new()
-        .route("/rtc", get(open_socket))
-        .route("/health", get(health))
-        .route("/metrics", get(metrics))
-        .fallback(get(page::serve))
-        .layer(middleware::from_fn_with_state(Arc::clone(&door), identify))
-        .with_state(door)
-}
-
-/// Finds out who asks, and refuses requests for hosts that we are not.
-async fn identify(
-    State(door): State<Arc<Door>>,
-    ConnectInfo(remote): ConnectInfo<SocketAddr>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let client = forwarded::client(remote, request.headers(), &door.trusted_proxies);
-    let (version, target) = (request.version(), request.uri().clone());
-    let checked = host::apply_target(version, &target, request.headers_mut())
-        .and_then(|()| host::check_host(request.headers(), &door.host_names));
-    if let Err(error) = checked {
-        let (status, text) = match error {
-            BadHost::Malformed => (StatusCode::BAD_REQUEST, "one readable Host is expected\n"),
-            BadHost::Unknown => (
-                StatusCode::MISDIRECTED_REQUEST,
-                "This gateway does not answer to the host name of this request. If it is one of \
-                 its own, add it to http.host_names in the configuration.\n",
-            ),
-        };
-        ::metrics::counter!("trunkline_sockets_refused_total", "reason" => "host").increment(1);
-        let host = request.headers().get(header::HOST);
-        let host = host.map(|host| host.as_bytes()).unwrap_or_default();
-        let host = String::from_utf8_lossy(host);
-        door.refusals.note(client.address, "host", "", &host);
-        return (status, text).into_response();
-    }
-    request.extensions_mut().insert(client);
-    next.run(request).await
-}
-
-async fn health(State(door): State<Arc<Door>>) -> Response {
-    let mut report = (door.health)();
-    let draining = door.exchange.is_draining();
-    let failed = report.get("failed_task").is_some();
-    if let Some(report) = report.as_object_mut() {
-        let word = match (failed, draining) {
-            (true, _) => "failed",
-            (false, true) => "draining",
-            (false, false) => "ok",
-        };
-        report.insert("status".to_owned(), word.into());
-        report.insert("calls".to_owned(), door.exchange.open_calls().into());
-    }
-    let status = if draining || failed {
-        StatusCode::SERVICE_UNAVAILABLE
-    } else {
-        StatusCode::OK
-    };
-    (status, axum::Json(report)).into_response()
-}
-
-async fn metrics(State(door): State<Arc<Door>>) -> Response {
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        (door.metrics)(),
-    )
-        .into_response()
-}
-
-async fn open_socket(
-    State(door): State<Arc<Door>>,
-    Extension(client): Extension<Client>,
-    request: Request,
-) -> Response {
-    let headers = request.headers().clone();
-    let upgrade = match Upgrade::read(request) {
-        Ok(upgrade) => upgrade,
-        Err(refusal) => return *refusal,
-    };
-    let remote = client.address;
-    let refuse = |status: StatusCode, reason: &'static str| {
-        ::metrics::counter!("trunkline_sockets_refused_total", "reason" => reason).increment(1);
-        let origin = headers.get(header::ORIGIN).map(|origin| origin.as_bytes());
-        let origin = String::from_utf8_lossy(origin.unwrap_or_default());
-        door.refusals.note(remote, reason, "", &origin);
-        (status, reason).into_response()
-    };
-    if !host::is_allowed_origin(&headers, &door.allowed_origins, client.scheme) {
-        return refuse(StatusCode::FORBIDDEN, "origin");
-    }
-    if door.exchange.is_draining() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "draining");
-    }
-    let of_one = (!client.is_proxy).then_some(door.limits.sockets_per_address);
-    let admitted = door.open.admit(remote.ip(), door.limits.sockets, of_one);
-    let Some(admitted) = admitted else {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "limit");
-    };
-    upgrade.accept(move |socket| session::run(socket, door, admitted, client))
 }

@@ -14,11 +14,12 @@ use super::connection::{Connection, Over};
 use super::digits::are_digits;
 use super::door::{Admitted, Door};
 use super::forwarded::Client;
+use super::identity::Identity;
 use super::json::{FromPage, Rejection, ToPage, VERSION};
 use super::liveness::{Due, Liveness};
 use super::reading::{hang_up_reason, is_name};
 use super::renewal::{Renewal, Step};
-use super::sign_in::{Credentials, Identity};
+use super::sign_in::Credentials;
 use super::telling::{message_to_page, to_page};
 use super::websocket::{Message, WebSocket};
 use crate::call::{

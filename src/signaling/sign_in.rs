@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::Error;
+use super::identity::{Identity, is_plain};
 use super::tokens::TokenVerifier;
 use crate::guest::{GUEST_PREFIX, is_guest_name};
 use crate::redacted::Redacted;
@@ -42,15 +43,6 @@ impl StaticUser {
             display_name,
         }
     }
-}
-
-/// Who signed in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// The user's name: what routes go by and what the PBX sees as the caller's number.
-    pub user: String,
-    /// The name that called parties see.
-    pub display_name: Option<String>,
 }
 
 /// Who signed in, and for how long.
@@ -178,19 +170,6 @@ impl SignIn {
     }
 }
 
-/// What may name a user, and is no guest's name.
-pub(super) fn is_user_name(name: &str) -> bool {
-    is_plain(name) && !is_guest_name(name)
-}
-
-/// What may stand in the user part of a SIP URI without escaping.
-fn is_plain(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,14 +256,6 @@ mod tests {
         for refused in ["alice", "a b", "a@b", "a\r\nb", &"9".repeat(80)] {
             let refused = credentials(Some(refused), None);
             assert!(identify(&sign_in, &refused).is_err(), "{refused:?}");
-        }
-    }
-
-    #[test]
-    fn user_name_is_none_that_guests_have() {
-        assert!(is_user_name("alice.1+2"));
-        for name in ["guest-1", "Guest-1", "", "a b"] {
-            assert!(!is_user_name(name), "{name}");
         }
     }
 }

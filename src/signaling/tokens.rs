@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 use super::Error;
-use super::sign_in::{Identity, is_user_name};
+use super::identity::{Identity, is_user_name};
 use crate::redacted::Redacted;
 
 /// Fewest bytes of an HS256 secret (RFC 7518 section 3.2: as long as the hash).

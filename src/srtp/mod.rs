@@ -2,10 +2,14 @@
 //! on the PBX's. The only folder that names `rtc-srtp`.
 
 mod error;
+mod packet;
+mod profile;
 mod receiving;
+mod rejected;
 mod sending;
 mod session;
 
 pub use error::Error;
-pub use receiving::Rejected;
-pub use session::{Packet, Session};
+pub use packet::Packet;
+pub use rejected::Rejected;
+pub use session::Session;

@@ -13,8 +13,8 @@ use rtc_shared::error::Error as RtcError;
 use rtc_srtp::context::Context;
 use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 
-use super::session::profile;
-use super::{Error, Packet};
+use super::profile::profile;
+use super::{Error, Packet, Rejected};
 use crate::protection::{CryptoSuite, MasterKey};
 
 /// The bit of an SRTCP index that says so (RFC 3711 section 3.4).
@@ -25,15 +25,6 @@ const REPLAY_WINDOW: usize = 128;
 const MAX_STREAMS: usize = 32;
 /// Unknown streams after which their context is made anew.
 const MAX_UNKNOWN_SSRCS: u32 = 64;
-
-/// Why a packet was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejected {
-    /// It came before.
-    Replayed,
-    /// It was not made with the key, or is no packet.
-    Forged,
-}
 
 /// A stream of the other end that proved itself.
 struct Stream {

@@ -3,7 +3,7 @@
 use rtc_crypto::RTCCryptoProvider;
 use rtc_srtp::context::Context;
 
-use super::session::profile;
+use super::profile::profile;
 use super::{Error, Packet};
 use crate::protection::MasterKey;
 

@@ -4,21 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use rtc_crypto::RTCCryptoProvider;
-use rtc_srtp::protection_profile::ProtectionProfile;
 
 use super::receiving::Receiving;
 use super::sending::Sending;
-use super::{Error, Rejected};
+use super::{Error, Packet, Rejected};
 use crate::protection::{CryptoSuite, MasterKey, Protection};
-
-/// Which of the two protocols a packet belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packet {
-    /// RTP.
-    Rtp,
-    /// RTCP.
-    Rtcp,
-}
 
 /// Keys of ours that are remembered: each offer of a call may bring one, and forks change
 /// between a few of them.
@@ -133,15 +123,6 @@ impl Session {
     ) -> Result<(), Error> {
         let sending = self.sending.last_mut().ok_or(Error::Packet)?;
         sending.protect(packet, plain, secured)
-    }
-}
-
-/// The library's name of a suite.
-pub(super) const fn profile(suite: CryptoSuite) -> ProtectionProfile {
-    match suite {
-        CryptoSuite::Aes128CmSha1_80 => ProtectionProfile::Aes128CmHmacSha1_80,
-        CryptoSuite::Aes128CmSha1_32 => ProtectionProfile::Aes128CmHmacSha1_32,
-        CryptoSuite::AeadAes128Gcm => ProtectionProfile::AeadAes128Gcm,
     }
 }
 

@@ -1,8 +1,11 @@
 //! The path itself: what comes in is told apart, put in order and given to the parts.
 
+mod inband;
+mod keep_alive;
+
+use self::inband::Inband;
+use self::keep_alive::KeepAlive;
 use super::digit_sender::{self, DigitSender};
-use super::inband::Inband;
-use super::keep_alive::KeepAlive;
 use super::key_press::KeyPresses;
 use super::output::{EventStream, Output};
 use super::source::{Distance, Passed, Payload, Source};
@@ -37,9 +40,9 @@ pub struct Path {
     /// The press that is being passed on as events.
     pub(super) pressed: Option<EventStream>,
     pub(super) sender: DigitSender,
-    pub(super) keep_alive: Option<KeepAlive>,
+    keep_alive: Option<KeepAlive>,
     /// Where keys are looked for in the audio.
-    pub(super) inband: Option<Box<Inband>>,
+    inband: Option<Box<Inband>>,
     pub(super) to_events: Option<EventFormat>,
     pub(super) to_sends: Option<&'static str>,
     pub(super) statistics: PathStatistics,

@@ -14,8 +14,6 @@ mod config;
 mod decoding;
 mod digit_sender;
 mod forward;
-mod inband;
-mod keep_alive;
 mod key_press;
 mod outbox;
 mod output;

@@ -9,12 +9,13 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::bridge_config::BridgeConfig;
 use super::paths::Paths;
 use super::pbx_end::{Change, Channel, PbxEnd};
-use super::reporter::{Reporter, WallClock};
+use super::reporter::Reporter;
 use super::watch::{Silence, Watch};
 use crate::codec::AudioFormat;
-use crate::media::path::{self, PathEvent, StreamIdentity};
+use crate::media::path::PathEvent;
 use crate::media::statistics::Drops;
 use crate::media::{
     CallStatistics, Error, Latching, MediaEvent, Received, Route, SecureLeg, Side, SideStatistics,
@@ -22,29 +23,6 @@ use crate::media::{
 use crate::protection::Protection;
 use crate::rtp::is_rtcp;
 use crate::srtp;
-
-/// Settings and randomness of one call.
-#[derive(Clone, Debug)]
-pub struct BridgeConfig {
-    /// Settings of both paths.
-    pub path: path::Config,
-    /// See [`crate::media::WorkerConfig::media_timeout`].
-    pub media_timeout: Duration,
-    /// See [`crate::media::WorkerConfig::report_interval`].
-    pub report_interval: Duration,
-    /// See [`crate::media::WorkerConfig::statistics_interval`].
-    pub statistics_interval: Duration,
-    /// The stream that we send to the browser.
-    pub to_browser: StreamIdentity,
-    /// The stream that we send to the PBX.
-    pub to_pbx: StreamIdentity,
-    /// Our canonical name in RTCP (RFC 7022): random, says nothing of the machine.
-    pub cname: String,
-    /// Spreads the reports.
-    pub seed: u32,
-    /// The worker's wall clock.
-    pub clock: WallClock,
-}
 
 /// Where a datagram goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,11 @@
 //! binds the shared port), `task` (what comes in) and `delivery` (what goes out).
 
 mod bridge;
+mod bridge_config;
 mod deadlines;
 mod delivery;
 mod demultiplexer;
+mod order;
 mod paths;
 mod pbx_end;
 mod reporter;
@@ -17,4 +19,5 @@ mod start;
 mod task;
 mod watch;
 
-pub(super) use start::{Order, start};
+pub(super) use order::Order;
+pub(super) use start::start;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::bridge::BridgeConfig;
+use super::bridge_config::BridgeConfig;
 use crate::codec::AudioFormat;
 use crate::media::Error;
 use crate::media::path::Path;

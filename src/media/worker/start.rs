@@ -15,38 +15,16 @@ use std::time::{Instant, SystemTime};
 
 use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token, Waker};
-use tokio::sync::mpsc;
 
 use super::deadlines::Deadlines;
 use super::demultiplexer::Demultiplexer;
+use super::order::Order;
 use super::reporter::WallClock;
 use super::sockets;
 use super::task::{Buffers, CALL_TOKENS, Counters, HOUSEKEEPING, SharedSocket, WAKER, Worker};
-use crate::media::{CallKey, Command, Error, MediaEvent, SecureLeg, WorkerConfig};
+use crate::media::{Error, SecureLeg, WorkerConfig};
 use crate::rtp::NtpTime;
 use crate::supervision::Task;
-
-/// What a handle asks of the worker.
-pub enum Order<L: SecureLeg> {
-    /// A new call.
-    Open {
-        /// Its key.
-        key: CallKey,
-        /// Its leg.
-        leg: L,
-        /// Its owner.
-        events: mpsc::Sender<MediaEvent<L::Event>>,
-        /// The place kept for the last event.
-        farewell: mpsc::OwnedPermit<MediaEvent<L::Event>>,
-    },
-    /// A command for a call.
-    Call {
-        /// Its key.
-        key: CallKey,
-        /// The command.
-        command: Command<L::Command>,
-    },
-}
 
 /// A worker that runs.
 pub struct Started<L: SecureLeg> {

@@ -21,12 +21,13 @@ use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token};
 use tokio::sync::mpsc;
 
-use super::bridge::{Bridge, BridgeConfig, Evidence};
+use super::bridge::{Bridge, Evidence};
+use super::bridge_config::BridgeConfig;
 use super::deadlines::Deadlines;
 use super::demultiplexer::{Demultiplexer, REFRESH, Unknown, is_stun};
+use super::order::Order;
 use super::pbx_end::Channel;
 use super::reporter::WallClock;
-use super::start::Order;
 use crate::media::path::StreamIdentity;
 use crate::media::statistics::Drops;
 use crate::media::{

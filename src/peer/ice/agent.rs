@@ -7,10 +7,15 @@ use std::time::{Duration, Instant};
 
 use rtc_crypto::RTCCryptoProvider;
 
+mod checks;
+mod liveness;
+mod roaming;
+mod selection;
+
+use self::liveness::Phase;
+use self::roaming::{Allowance, Stray};
 use super::budget::{Budget, CheckRate, SuppressedChecks};
-use super::liveness::Phase;
 use super::pair::{Pair, pair_priority};
-use super::roaming::{Allowance, Stray};
 use crate::peer::candidate::{RemoteCandidate, host_priority};
 use crate::peer::stun::{Builder, Class, IceRole, IntegrityKey, Message, TransactionId};
 use crate::peer::{Drop, Error, LocalCandidate, Route, Transmit};
@@ -71,39 +76,39 @@ pub(super) enum Mode {
 
 /// An ICE agent.
 pub(in crate::peer) struct Agent {
-    pub(super) provider: Arc<dyn RTCCryptoProvider>,
-    pub(super) settings: Settings,
-    pub(super) local_key: IntegrityKey,
-    pub(super) remote: Option<Remote>,
-    pub(super) mode: Mode,
-    pub(super) tie_breaker: u64,
+    provider: Arc<dyn RTCCryptoProvider>,
+    settings: Settings,
+    local_key: IntegrityKey,
+    remote: Option<Remote>,
+    mode: Mode,
+    tie_breaker: u64,
     candidates: Vec<RemoteCandidate>,
-    pub(super) pairs: Vec<Pair>,
+    pairs: Vec<Pair>,
     validated: VecDeque<SocketAddr>,
     seen: VecDeque<(TransactionId, SocketAddr)>,
     /// Counts the other end's checks with USE-CANDIDATE, to know the newest.
-    pub(super) nominations: u64,
-    pub(super) was_nominated: bool,
-    pub(super) route: Option<Route>,
+    nominations: u64,
+    was_nominated: bool,
+    route: Option<Route>,
     /// When the route was taken.
-    pub(super) route_since: Instant,
-    pub(super) phase: Phase,
+    route_since: Instant,
+    phase: Phase,
     /// When anything authentic came last, from anywhere and from the route's other end.
-    pub(super) last_heard: Instant,
-    pub(super) route_heard: Instant,
+    last_heard: Instant,
+    route_heard: Instant,
     /// Since when and until when the route is doubted: it is silent, even when asked.
-    pub(super) doubt: Option<(Instant, Instant)>,
+    doubt: Option<(Instant, Instant)>,
     /// Nothing was heard for the disconnect timeout, and nothing from the route's end since.
-    pub(super) adrift: bool,
+    adrift: bool,
     /// Where the newest media came from, if that is not the route.
-    pub(super) stray: Option<Stray>,
-    pub(super) allowance: Allowance,
-    pub(super) budget: Budget,
+    stray: Option<Stray>,
+    allowance: Allowance,
+    budget: Budget,
     next_first_check: Instant,
-    pub(super) liveness_at: Option<Instant>,
+    liveness_at: Option<Instant>,
     deadline: Option<Instant>,
     transmits: VecDeque<Transmit>,
-    pub(super) events: VecDeque<AgentEvent>,
+    events: VecDeque<AgentEvent>,
 }
 
 impl Agent {

@@ -4,11 +4,7 @@
 
 mod agent;
 mod budget;
-mod checks;
-mod liveness;
 mod pair;
-mod roaming;
-mod selection;
 
 pub(super) use agent::{Agent, AgentEvent, Settings};
 pub use budget::{CheckRate, SuppressedChecks};

@@ -1,7 +1,9 @@
 //! The browser's side: descriptions with ICE, DTLS and BUNDLE (RFC 8829).
 
+mod local_offer;
 mod read;
 mod write;
 
+pub use local_offer::BrowserLocalOffer;
 pub use read::{BrowserOffer, accept_answer, read_offer};
-pub use write::{BrowserLocalOffer, answer, offer};
+pub use write::{answer, offer};

@@ -11,7 +11,8 @@ use crate::sdp::opus;
 use crate::sdp::policy::distinct;
 use crate::sdp::section::{MediaLines, attribute, empty_media, flag};
 use crate::sdp::{
-    Answer, BrowserOffer, BrowserPolicy, Description, Error, Offer, OfferedCodec, SessionIds, Setup,
+    Answer, BrowserLocalOffer, BrowserOffer, BrowserPolicy, Description, Error, Offer,
+    OfferedCodec, SessionIds, Setup,
 };
 
 /// The transport profile of WebRTC (RFC 8829 section 5.1.2).
@@ -22,21 +23,6 @@ const MID: &str = "0";
 
 /// Stream and track in `a=msid` (RFC 8830), so that the page's `ontrack` has a stream.
 const MSID: &str = "trunkline audio";
-
-/// Our offer to a browser, with what is needed to read its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrowserLocalOffer {
-    /// The offer to send.
-    pub offer: Offer,
-    /// The codecs in it, in order.
-    pub codecs: Vec<ReceiveFormat>,
-    /// The telephone-event payload types in it.
-    pub events: Vec<EventFormat>,
-    /// Which way audio may flow, seen from the gateway.
-    pub direction: Direction,
-    /// Milliseconds of audio in a packet that we would like.
-    pub ptime: u8,
-}
 
 /// Answers a browser's offer.
 ///

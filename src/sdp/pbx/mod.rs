@@ -2,9 +2,13 @@
 //! (RFC 4568, RFC 8643).
 
 mod local;
+mod local_offer;
 mod read;
+mod remote;
 mod write;
 
 pub use local::{KeySeed, LocalRtp};
-pub use read::{PbxOffer, Remote, RtpAddress, read_answer, read_offer};
-pub use write::{LocalOffer, answer, offer};
+pub use local_offer::LocalOffer;
+pub use read::{PbxOffer, read_answer, read_offer};
+pub use remote::{Remote, RtpAddress};
+pub use write::{answer, offer};

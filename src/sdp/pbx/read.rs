@@ -12,33 +12,9 @@ use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::section::{MediaLines, Section};
 use crate::sdp::{
-    Answer, Error, LocalOffer, Offer, OfferedCodec, RtpFamilies, SrtpMode, TrunkPolicy,
+    Answer, Error, LocalOffer, Offer, OfferedCodec, Remote, RtpAddress, RtpFamilies, SrtpMode,
+    TrunkPolicy,
 };
-
-/// Where the PBX wants its media.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RtpAddress {
-    /// RTP. Its IP address may be unspecified (`c=0.0.0.0`, the old way to hold): then nothing
-    /// may be sent.
-    pub rtp: SocketAddr,
-    /// RTCP: from `a=rtcp` (RFC 3605), else the next port; the same as `rtp` where the PBX
-    /// offered to share the port (`a=rtcp-mux`, RFC 5761), which we then accept. `None` where
-    /// there is no next port.
-    pub rtcp: Option<SocketAddr>,
-}
-
-/// The PBX's end of the audio stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remote {
-    /// Where its media goes.
-    pub address: RtpAddress,
-    /// The PBX put us on hold: it does not want to hear us (`sendonly`, `inactive` or an
-    /// unspecified address).
-    pub held: bool,
-    /// What protects its media once offer and answer are there; none: nothing, or an offer that
-    /// is not answered yet.
-    pub protection: Option<Protection>,
-}
 
 /// A PBX's offer or re-offer, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]

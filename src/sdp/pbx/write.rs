@@ -12,8 +12,8 @@ use crate::sdp::opus;
 use crate::sdp::policy::distinct;
 use crate::sdp::section::{MediaLines, empty_media, flag};
 use crate::sdp::{
-    Answer, Error, LocalRtp, Offer, PbxOffer, Remote, RtpFamilies, SessionIds, SrtpMode,
-    TrunkPolicy,
+    Answer, Error, LocalOffer, LocalRtp, Offer, PbxOffer, Remote, RtpFamilies, SessionIds,
+    SrtpMode, TrunkPolicy,
 };
 
 /// The transport profile of an offer. Keys that may be left go beside plain RTP, which everybody
@@ -29,26 +29,6 @@ const fn profile(policy: &TrunkPolicy) -> &'static str {
 
 /// What is offered when configuration names no codec.
 const FALLBACK: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
-
-/// Our offer to a PBX, with what is needed to read its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocalOffer {
-    /// The offer to send.
-    pub offer: Offer,
-    /// The codecs in it, in order.
-    pub codecs: Vec<ReceiveFormat>,
-    /// The telephone-event payload types in it.
-    pub events: Vec<EventFormat>,
-    /// Which way audio may flow, seen from the gateway.
-    pub direction: Direction,
-    /// Milliseconds of audio in a packet that we would like.
-    pub ptime: u8,
-    /// The lines of keys in it.
-    pub(in crate::sdp) crypto: Vec<CryptoLine>,
-    pub(in crate::sdp) srtp: SrtpMode,
-    pub(in crate::sdp) local: LocalRtp,
-    pub(in crate::sdp) lines: MediaLines,
-}
 
 impl LocalOffer {
     /// Our next offer in the same dialog, after this one was answered: the same lines, codecs

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::agent::{Agent, Mode};
-use super::budget::Refusal;
-use super::pair::Check;
+use super::{Agent, Mode};
 use crate::peer::candidate::peer_reflexive_priority;
+use crate::peer::ice::budget::Refusal;
+use crate::peer::ice::pair::Check;
 use crate::peer::stun::{Builder, Class, IceRole, Message, TransactionId};
 use crate::peer::{Drop, Route};
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::agent::{Agent, AgentEvent, Mode};
 use super::checks::MAX_UNANSWERED;
+use super::{Agent, AgentEvent, Mode};
 use crate::peer::Route;
 
 /// Silence after which a full agent asks on its route, and a while later on every pair.

@@ -1,10 +1,11 @@
 //! Keys of the source that come as tones in its audio, carried to the other side as events.
 
-use super::decoding::law_of;
-use super::output::EventStream;
-use super::{Path, PathEvent};
+use super::Path;
 use crate::audio::{self, DtmfDetector, KeyTone};
 use crate::codec::Codec;
+use crate::media::path::PathEvent;
+use crate::media::path::decoding::law_of;
+use crate::media::path::output::EventStream;
 use crate::rtp::{Packet, event_of_digit, scale};
 use std::time::{Duration, Instant};
 

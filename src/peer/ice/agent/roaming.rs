@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::agent::{Agent, Mode};
+use super::{Agent, Mode};
 use crate::peer::Route;
 use crate::peer::candidate::peer_reflexive_priority;
 

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::agent::{Agent, AgentEvent, Mode};
 use super::liveness::Phase;
+use super::{Agent, AgentEvent, Mode};
 
 /// Media comes every 20 ms: a route quieter than this beside another working pair is doubted.
 const QUIET: Duration = Duration::from_millis(100);
