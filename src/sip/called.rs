@@ -4,8 +4,8 @@
 //! To or in P-Called-Party-ID only.
 
 use super::address::Address;
-use super::identity::number_of;
 use super::message::{Headers, Name, elements};
+use super::number::number_of;
 
 /// Where a trunk's called number stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! What the SIP user agent is told at start: listeners, trunks, limits.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +7,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::address::sip_uri;
-use super::identity::IdentityPolicy;
-use super::redirection::RedirectPolicy;
+use super::policy::{IdentityPolicy, RedirectPolicy};
+use super::target::Target;
+use super::transport_protocol::Transport;
 use crate::dscp::Dscp;
 use crate::redacted::Redacted;
 use crate::supervision::Supervisor;
@@ -78,47 +78,6 @@ impl Default for TrunkTls {
             verify: true,
             certificate: None,
         }
-    }
-}
-
-/// Transport protocol of SIP messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Transport {
-    /// RFC 3261 section 18, one message a datagram.
-    Udp,
-    /// RFC 3261 section 18.3, messages framed by Content-Length.
-    Tcp,
-    /// The same inside TLS (RFC 3261 section 26.2, RFC 5922).
-    Tls,
-}
-
-impl Transport {
-    /// True when the transport itself repeats what is lost.
-    pub const fn is_reliable(self) -> bool {
-        matches!(self, Transport::Tcp | Transport::Tls)
-    }
-
-    /// The port of a URI that names none (RFC 3261 section 19.1.2).
-    pub const fn default_port(self) -> u16 {
-        match self {
-            Transport::Udp | Transport::Tcp => 5060,
-            Transport::Tls => 5061,
-        }
-    }
-
-    /// The name as a Via header writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Transport::Udp => "UDP",
-            Transport::Tcp => "TCP",
-            Transport::Tls => "TLS",
-        }
-    }
-}
-
-impl fmt::Display for Transport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -328,49 +287,6 @@ pub struct TrunkTarget {
     pub priority: u16,
     /// Share of the calls among those of one priority; 0 comes after all others.
     pub weight: u16,
-}
-
-/// A place as an operator writes it: what is left out is found by RFC 3263.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Target {
-    /// IP address (IPv6 without brackets) or name.
-    pub host: String,
-    /// Port; without one the SRV records of a name say, and 5060 counts for an address.
-    pub port: Option<u16>,
-    /// Protocol of ordinary requests; without one the NAPTR and SRV records of a name say, and UDP
-    /// counts for an address.
-    pub transport: Option<Transport>,
-}
-
-impl Target {
-    /// The target at an address, nothing left out.
-    pub fn at(address: SocketAddr, transport: Transport) -> Self {
-        Target {
-            host: address.ip().to_string(),
-            port: Some(address.port()),
-            transport: Some(transport),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "sip:[{}]", self.host)?;
-        } else {
-            write!(f, "sip:{}", self.host)?;
-        }
-        if let Some(port) = self.port {
-            write!(f, ":{port}")?;
-        }
-        match self.transport {
-            Some(transport) => {
-                let name = transport.as_str().to_ascii_lowercase();
-                write!(f, ";transport={name}")
-            }
-            None => Ok(()),
-        }
-    }
 }
 
 /// User name and password for digest authentication (RFC 8760).

@@ -1,11 +1,14 @@
 //! Dialogs (RFC 3261 section 12): who the two ends are, in which order their requests come, and
 //! by which way a request inside the dialog goes.
 
-use super::address::{Address, NextHop, Parts, is_loose, is_sips, list};
+use super::address::{Address, Parts, is_loose};
 use super::envelope::Envelope;
+use super::flow::Flow;
+use super::lists::list;
 use super::message::{Headers, Name, Request, Response};
 use super::method::Method;
-use super::user_agent::Flow;
+use super::next_hop::NextHop;
+use super::sips::is_sips;
 
 /// One dialog.
 #[derive(Debug, Clone)]

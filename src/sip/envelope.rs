@@ -6,8 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use bytesstr::BytesStr;
 
 use super::address::Address;
+use super::lists::find_outside_quotes;
 use super::message::{Headers, Name, header};
 use super::method::Method;
+use super::multipart::{media_type, parts, sdp_part};
 use super::via::Via;
 
 /// What places a message: its transaction and its dialog.
@@ -98,7 +100,7 @@ fn top_via(headers: &Headers) -> Option<Via<'_>> {
 
 /// The first element of a list and what follows its comma.
 fn split_top(value: &str) -> (&str, Option<&str>) {
-    match super::address::find_outside_quotes(value, ',') {
+    match find_outside_quotes(value, ',') {
         Some(comma) => (&value[..comma], Some(&value[comma + 1..])),
         None => (value, None),
     }
@@ -145,8 +147,7 @@ pub fn stamp_via(headers: &mut Headers, source: SocketAddr) -> Option<SocketAddr
     let mut stamped = String::with_capacity(first.len() + 64);
     let mut from = 0;
     while from <= top.len() {
-        let end = super::address::find_outside_quotes(&top[from..], ';')
-            .map_or(top.len(), |end| from + end);
+        let end = find_outside_quotes(&top[from..], ';').map_or(top.len(), |end| from + end);
         let part = top[from..end].trim();
         let name = part.split('=').next().unwrap_or("").trim_end();
         let replaced = from > 0
@@ -195,12 +196,7 @@ pub fn sdp_body(headers: &Headers, body: &bytes::Bytes) -> Option<bytes::Bytes> 
     if media_type(kind).eq_ignore_ascii_case("application/sdp") {
         return Some(body.clone());
     }
-    let parts = super::multipart::parts(kind, body)?;
-    let part = super::multipart::sdp_part(kind, &parts)?;
+    let parts = parts(kind, body)?;
+    let part = sdp_part(kind, &parts)?;
     Some(part.body.clone())
-}
-
-/// `type/subtype` of a Content-Type, without its parameters.
-pub fn media_type(kind: &str) -> &str {
-    kind.split(';').next().unwrap_or("").trim()
 }

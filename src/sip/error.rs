@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::config::Transport;
 use super::event::LegId;
+use super::transport_protocol::Transport;
 
 /// Failure of a request to the user agent. Failures of a call itself are events.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,14 @@
 //! Who calls: from a trunk's policy to the headers of our INVITE, and from the headers of theirs
 //! to a caller (RFC 3323, 3325, 5806, 7044; Remote-Party-ID as equipment writes it).
 
-use super::address::{Address, sip_uri, split_params, user_of};
+use super::address::{Address, sip_uri};
+use super::escapes::unescape;
+use super::lists::split_params;
 use super::message::{Headers, Name, Request, elements};
-use super::network_headers::{NetworkPolicy, is_network_header};
+use super::network_headers::is_network_header;
+use super::number::{is_tel, number_of};
 use super::octets::shown;
-use super::uri::Uri;
+use super::policy::{CarriedBy, IdentityPolicy};
 
 /// What a page is told of a caller who withholds their number, and the user part of From of one of
 /// ours who does (RFC 3323 section 4.1.1.3).
@@ -62,37 +65,6 @@ const CORE_HEADERS: [&str; 32] = [
     "Subscription-State",
     "MIME-Version",
 ];
-
-/// Which header carries our caller's number beside From.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CarriedBy {
-    /// None: From alone.
-    #[default]
-    From,
-    /// P-Asserted-Identity (RFC 3325 section 9.1).
-    Asserted,
-    /// P-Preferred-Identity (RFC 3325 section 9.2).
-    Preferred,
-    /// P-Preferred-Identity with the first of the identities that the registrar associated with
-    /// our registration (RFC 7315 section 4.1); our own where it named none.
-    Associated,
-    /// Remote-Party-ID, which never became an RFC.
-    RemoteParty,
-}
-
-/// How a trunk speaks of callers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IdentityPolicy {
-    /// In our INVITEs.
-    pub carried_by: CarriedBy,
-    /// The trunk is inside our trust domain (RFC 3325 section 2.3): its assertions are believed,
-    /// and it is told who an anonymous caller is.
-    pub trusted: bool,
-    /// Names of headers of its INVITEs that the called page sees.
-    pub passed_headers: Vec<String>,
-    /// What is said of networks.
-    pub network: NetworkPolicy,
-}
 
 /// A caller of ours as an INVITE writes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -268,41 +240,6 @@ fn remote_party(headers: &Headers) -> Option<Caller> {
 /// The name by which a page is told the request URI, which is no header.
 const REQUEST_URI: &str = "Request-URI";
 
-/// True for a tel URI.
-pub fn is_tel(uri: &str) -> bool {
-    uri.get(..4)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("tel:"))
-}
-
-/// The number that a URI names: the user part without the parameters that a telephone subscriber may
-/// have there (RFC 3261 section 19.1.6: `;npdi;rn=`, `;isub=`, `;phone-context=`), and of `tel:` and
-/// `user=phone` without visual separators (RFC 3966 section 3). A user who has no number keeps the
-/// name as it is.
-pub fn number_of(uri: &str) -> String {
-    let user = user_of(uri);
-    if is_tel(uri) {
-        return user.chars().filter(|c| !is_separator(*c)).collect();
-    }
-    let is_phone = Uri::read(uri).param("user");
-    let is_phone = is_phone.is_some_and(|kind| kind.eq_ignore_ascii_case("phone"));
-    let begins = |c: char| "+*#".contains(c) || c.is_ascii_digit() || is_phone && c == '(';
-    let number = match user.split_once(';') {
-        Some((number, _)) if number.starts_with(begins) => number,
-        _ => &user,
-    };
-    // Much equipment writes user=phone beside names too: `john.doe` is no number.
-    let is_part = |c: char| "+*#".contains(c) || c.is_ascii_digit() || is_separator(c);
-    match is_phone && number.chars().all(is_part) && number.contains(|c: char| c.is_ascii_digit()) {
-        true => number.chars().filter(|c| !is_separator(*c)).collect(),
-        false => number.to_owned(),
-    }
-}
-
-/// A visual separator of RFC 3966, or the space that some write for one.
-fn is_separator(c: char) -> bool {
-    "-.() ".contains(c)
-}
-
 /// Who sent the call on last, by Diversion (RFC 5806) or else History-Info (RFC 7044).
 pub fn diversion(headers: &Headers) -> Option<Diversion> {
     // The topmost Diversion is the latest (RFC 5806 section 6).
@@ -386,7 +323,7 @@ fn cause_of(uri: &str) -> Option<u16> {
         let (name, value) = header.split_once('=')?;
         name.eq_ignore_ascii_case("Reason").then_some(value)
     })?;
-    let reason = super::address::unescape(reason);
+    let reason = unescape(reason);
     let (protocol, params) = reason.split_once(';')?;
     if !protocol.trim().eq_ignore_ascii_case("SIP") {
         return None;

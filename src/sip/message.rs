@@ -10,6 +10,8 @@ pub use super::headers::{Headers, Name};
 use bytes::Bytes;
 use bytesstr::BytesStr;
 
+use super::address::Parts;
+use super::lists::{list, split_list};
 use super::method::Method;
 use super::octets::{self, octets};
 
@@ -200,10 +202,8 @@ impl Request {
         let mut headers = Headers::with_capacity(10);
         for name in [Name::VIA, Name::FROM, Name::TO, Name::CALL_ID, Name::CSEQ] {
             for value in self.headers.get_raw(&name) {
-                let untagged = || {
-                    name == Name::TO
-                        && super::address::Parts::find(value).is_ok_and(|to| to.tag().is_none())
-                };
+                let untagged =
+                    || name == Name::TO && Parts::find(value).is_ok_and(|to| to.tag().is_none());
                 match to_tag.filter(|_| untagged()) {
                     Some(tag) => headers.insert(name.clone(), format!("{value};tag={tag}")),
                     None => headers.insert(name.clone(), value.clone()),
@@ -250,15 +250,13 @@ pub fn header<'a>(headers: &'a Headers, name: &Name) -> Option<&'a str> {
 pub fn elements<'a>(headers: &'a Headers, name: &Name) -> Vec<&'a str> {
     headers
         .get_raw(name)
-        .flat_map(|value| super::address::split_list(value))
+        .flat_map(|value| split_list(value))
         .collect()
 }
 
 /// The first of them.
 pub fn first_element<'a>(headers: &'a Headers, name: &Name) -> Option<&'a str> {
-    headers
-        .get_raw(name)
-        .find_map(|value| super::address::list(value).next())
+    headers.get_raw(name).find_map(|value| list(value).next())
 }
 
 /// Replaces a header.

@@ -1,9 +1,9 @@
-//! Multipart bodies (RFC 2046 section 5.1, RFC 5621): cut at the boundary, nothing nested.
+//! Media types, and multipart bodies (RFC 2046 section 5.1, RFC 5621): cut at the boundary,
+//! nothing nested.
 
 use bytes::Bytes;
 
-use super::address::split_params;
-use super::envelope::media_type;
+use super::lists::split_params;
 
 /// Most parts that are looked at.
 const PARTS: usize = 16;
@@ -146,4 +146,9 @@ fn read_part(body: &Bytes, start: usize, end: usize) -> Part {
         }
     }
     part
+}
+
+/// `type/subtype` of a Content-Type, without its parameters.
+pub fn media_type(kind: &str) -> &str {
+    kind.split(';').next().unwrap_or("").trim()
 }

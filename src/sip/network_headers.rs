@@ -2,10 +2,9 @@
 //! access is, which network is visited, by which identifier the call is charged, which identity
 //! was called. A trunk that is not trusted is told nothing of it, and no page ever is.
 
-use super::address::split_params;
-use super::called::CalledNumber;
-use super::identity::IdentityPolicy;
+use super::lists::split_params;
 use super::message::{Headers, Name, Response, elements};
+use super::policy::{Carriage, IdentityPolicy};
 
 /// Where the caller's access is (RFC 7315 section 4.4).
 pub const ACCESS_NETWORK_INFO: &str = "P-Access-Network-Info";
@@ -23,31 +22,6 @@ pub const NETWORK_HEADERS: [&str; 4] = [
 
 /// Longest charging identifier that is taken from a trunk.
 const LONGEST_ICID: usize = 256;
-
-/// What becomes of one of these headers in our requests.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Carriage {
-    /// It is not written.
-    #[default]
-    Remove,
-    /// The owner's is written: a page's.
-    Pass,
-    /// This is written.
-    Set(String),
-}
-
-/// What a trunk is told of networks, and tells of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NetworkPolicy {
-    /// P-Access-Network-Info.
-    pub access: Carriage,
-    /// P-Visited-Network-ID.
-    pub visited: Carriage,
-    /// P-Charging-Vector; one without `icid-value` gets one.
-    pub charging: Carriage,
-    /// Where the number that its requests are for stands.
-    pub called: CalledNumber,
-}
 
 /// The headers of one dialog or one request outside of any.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The Reason header (RFC 3326): why a CANCEL or BYE was sent.
 
-use super::address::split_params;
+use super::lists::split_params;
 use super::message::{Headers, Name, elements};
 
 /// Q.850 cause "non-selected user clearing": another phone of the group has the call.

@@ -3,24 +3,16 @@
 
 use bytes::Bytes;
 
-use super::address::{Address, NextHop, sip_uri};
+use super::address::{Address, sip_uri};
 use super::config::Trunk;
-use super::identity::number_of;
 use super::message::{Name, Request};
 use super::network_headers::remove_network_headers;
+use super::next_hop::NextHop;
+use super::number::number_of;
+use super::policy::RedirectPolicy;
 
 /// Most addresses that one call is sent on to.
 const MOST_TARGETS: usize = 5;
-
-/// What becomes of a 3xx to our INVITE.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RedirectPolicy {
-    /// The call ends, its owner learns the new address.
-    #[default]
-    Pass,
-    /// The new addresses are tried; the owner sees one attempt.
-    Follow,
-}
 
 /// An address to try.
 #[derive(Debug, Clone, PartialEq, Eq)]

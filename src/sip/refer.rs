@@ -1,9 +1,11 @@
 //! What transfers write into headers: Refer-To (RFC 3515), Replaces (RFC 3891), Referred-By
 //! (RFC 3892), and the status in a `message/sipfrag` (RFC 3420).
 
-use super::address::{Address, split_params, unescape};
-use super::identity::number_of;
+use super::address::Address;
+use super::escapes::unescape;
+use super::lists::split_params;
 use super::message::{Headers, Name, elements, header};
+use super::number::number_of;
 use super::redirection::request_uri;
 
 /// Longest URI, Replaces and Referred-By that we carry on.

@@ -1,11 +1,12 @@
 //! The checks a request passes before anything acts on it (RFC 3261 section 8.2): what it is
 //! refused with, and with which headers beside the usual ones.
 
-use super::address::{Parts, list};
-use super::envelope::{Envelope, media_type};
+use super::address::Parts;
+use super::envelope::Envelope;
+use super::lists::list;
 use super::message::{Fault, Name, Received, Request, elements, header};
 use super::method::Method;
-use super::multipart::{parts, requires_more_than_sdp, sdp_part};
+use super::multipart::{media_type, parts, requires_more_than_sdp, sdp_part};
 use super::uri::Uri;
 
 /// A refusal by form alone.

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::config::DialogRules;
+use super::lists::split_params;
 use super::message::{Headers, Name, elements, header};
 
 /// Min-SE where nothing is said, seconds (RFC 4028 section 5).
@@ -52,7 +53,7 @@ impl SessionExpires {
             Some((interval, params)) => (interval, params),
             None => (header(headers, &Name::SESSION_EXPIRES)?, ""),
         };
-        let refresher = super::address::split_params(params)
+        let refresher = split_params(params)
             .into_iter()
             .find(|(name, _)| name == "refresher")
             .and_then(|(_, value)| value)

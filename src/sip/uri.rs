@@ -8,7 +8,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::config::Transport;
+use super::transport_protocol::Transport;
 
 /// Longest host name (RFC 1035 section 2.3.4).
 const LONGEST_HOST: usize = 255;

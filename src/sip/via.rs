@@ -1,6 +1,6 @@
 //! The Via header (RFC 3261 section 20.42): one element of it, read without copying.
 
-use super::address::find_outside_quotes;
+use super::lists::find_outside_quotes;
 
 /// One element of a Via header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

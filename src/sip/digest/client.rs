@@ -8,8 +8,9 @@ use sha2::Sha256;
 
 use super::aka::{Reply, Subscriber};
 use crate::redacted::Redacted;
-use crate::sip::address::{split_list, unquote};
 use crate::sip::config::Credentials;
+use crate::sip::escapes::unquote;
+use crate::sip::lists::split_list;
 use crate::sip::message::{Headers, Name, Response, header};
 
 /// Hash of a challenge, weakest first.

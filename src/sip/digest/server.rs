@@ -15,8 +15,9 @@ use subtle::ConstantTimeEq as _;
 
 use super::client::{Hash, Subject};
 use crate::redacted::Redacted;
-use crate::sip::address::{split_list, unquote};
 use crate::sip::config::Credentials;
+use crate::sip::escapes::unquote;
+use crate::sip::lists::split_list;
 
 /// How long a nonce is good.
 const FRESH: Duration = Duration::from_secs(300);

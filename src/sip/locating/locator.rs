@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 
 use super::procedure::{Place, Procedure, Reach};
 use super::record::{Answer, Question, Records};
-use crate::sip::address::NextHop;
+use crate::sip::next_hop::NextHop;
 
 /// Most names held.
 const MOST_NAMES: usize = 2_048;

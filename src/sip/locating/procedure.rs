@@ -7,8 +7,9 @@ use rand::rngs::StdRng;
 
 use super::record::{NaptrRecord, Question, Records, SrvRecord};
 use super::selection::arrange;
-use crate::sip::address::NextHop;
-use crate::sip::config::{Listen, Transport, serves};
+use crate::sip::config::{Listen, serves};
+use crate::sip::next_hop::NextHop;
+use crate::sip::transport_protocol::Transport;
 
 /// Where a request can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

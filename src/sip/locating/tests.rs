@@ -8,8 +8,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
-use crate::sip::address::NextHop;
-use crate::sip::config::{Listen, Transport};
+use crate::sip::config::Listen;
+use crate::sip::next_hop::NextHop;
+use crate::sip::transport_protocol::Transport;
 
 const SECOND: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(300);

@@ -33,7 +33,7 @@ fn compact_forms_folds_and_odd_spacing_are_read() {
     assert_eq!(envelope.from.uri, "sip:bob@x;p=1");
     assert_eq!(envelope.to.tag(), Some("2"));
     assert_eq!(envelope.sequence, 9);
-    let hop = address::NextHop::of_uri(&request.uri).expect("a hop");
+    let hop = NextHop::of_uri(&request.uri).expect("a hop");
     assert_eq!(
         (hop.host.as_str(), hop.port, hop.transport),
         ("2001:db8::1", Some(5070), Some(Transport::Tcp))

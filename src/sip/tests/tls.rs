@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use super::loopback::{converse, next};
 use super::wire::{self, SDP, Wire, call_to, trunk, value};
 use crate::sip::transport::Inbound;
-use crate::sip::transport::credentials::{Sources, watch};
+use crate::sip::transport::credentials::Sources;
+use crate::sip::transport::reloading::watch;
 use crate::sip::*;
 
 /// An authority and a folder for what it signs.

@@ -3,6 +3,9 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+/// What one input makes a transaction send.
+pub type Ready = SmallVec<[Bytes; 2]>;
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {

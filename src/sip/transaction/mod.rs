@@ -14,7 +14,7 @@ mod timers;
 #[cfg(test)]
 mod tests;
 
-pub use action::Action;
+pub use action::{Action, Ready};
 pub use client::Client;
 pub use client_invite::ClientInvite;
 pub use server::Server;

@@ -19,12 +19,13 @@ use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::sockets::Inbound;
+use super::inbound::Inbound;
 use crate::dscp::Dscp;
-use crate::sip::config::{Limits, Transport};
+use crate::sip::config::Limits;
+use crate::sip::flow::Flow;
 use crate::sip::framing::{Frame, Framer};
 use crate::sip::transaction::key::ClientKey;
-use crate::sip::user_agent::Flow;
+use crate::sip::transport_protocol::Transport;
 
 /// A message for the writer.
 #[derive(Debug)]

@@ -1,12 +1,11 @@
-//! What TLS proves and whom it trusts (RFC 5922): certificates read from their files, and read
-//! again when the files change or when it is asked for. A connection keeps what it began with.
+//! What TLS proves and whom it trusts (RFC 5922): certificates read from their files. A connection
+//! keeps what it began with.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use tokio::sync::{Notify, mpsc};
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -21,12 +20,9 @@ use tokio_rustls::rustls::{
     self, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
 };
 
-use super::sockets::Inbound;
-use crate::sip::config::{Certificate, Config, Tls, Transport, TrunkTls};
+use crate::sip::config::{Certificate, Config, Tls, TrunkTls};
 use crate::sip::error::Error;
-
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+use crate::sip::transport_protocol::Transport;
 
 /// What new handshakes use.
 #[derive(Clone)]
@@ -126,7 +122,7 @@ impl Sources {
     }
 
     /// When each file was last written; a missing one has no time.
-    fn stamps(&self) -> Vec<Option<SystemTime>> {
+    pub(super) fn stamps(&self) -> Vec<Option<SystemTime>> {
         let own = self.tls.certificate.iter();
         let trunks = self
             .trunks
@@ -152,39 +148,6 @@ pub fn check(tls: &Tls, trunk: Option<&TrunkTls>) -> Result<(), Error> {
         trunks: trunk.cloned().into_iter().collect(),
     };
     sources.load().map(|_| ())
-}
-
-/// Reads the files again when they change, or when `asked`; what is broken is said once and
-/// changes nothing.
-pub async fn watch(sources: Sources, asked: Arc<Notify>, inbound: mpsc::Sender<Inbound>) {
-    let mut stamps = sources.stamps();
-    loop {
-        let told = tokio::select! {
-            () = asked.notified() => true,
-            () = tokio::time::sleep(LOOK_EVERY) => false,
-        };
-        let looked = sources.stamps();
-        if !told && looked == stamps {
-            continue;
-        }
-        stamps = looked;
-        match sources.load() {
-            Ok(credentials) => {
-                tracing::info!("sip certificates read again");
-                if inbound
-                    .send(Inbound::Credentials(credentials))
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
-            Err(error) => {
-                metrics::counter!("trunkline_sip_certificate_errors_total").increment(1);
-                tracing::error!(%error, "sip certificates stay as they were");
-            }
-        }
-    }
 }
 
 fn client(

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 
 use super::icmp;
-use super::sockets::canonical;
-use crate::sip::config::Transport;
-use crate::sip::user_agent::Flow;
+use super::inbound::canonical;
+use crate::sip::flow::Flow;
+use crate::sip::transport_protocol::Transport;
 
 /// A lasting error of a socket must not spin.
 const PAUSE: Duration = Duration::from_millis(10);

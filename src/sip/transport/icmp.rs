@@ -29,7 +29,7 @@ mod linux {
     use tokio::net::UdpSocket;
     use tokio::sync::mpsc;
 
-    use crate::sip::transport::sockets::{Inbound, canonical};
+    use crate::sip::transport::inbound::{Inbound, canonical};
 
     /// A lasting error of the queue must not spin.
     const PAUSE: Duration = Duration::from_millis(100);
@@ -212,7 +212,7 @@ mod nowhere {
     use tokio::net::UdpSocket;
     use tokio::sync::mpsc;
 
-    use crate::sip::transport::sockets::Inbound;
+    use crate::sip::transport::inbound::Inbound;
 
     /// There is nothing to ask for.
     pub fn ask_for(_: &UdpSocket) -> io::Result<()> {

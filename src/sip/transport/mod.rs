@@ -5,8 +5,11 @@ mod connection;
 pub(super) mod credentials;
 mod datagrams;
 mod icmp;
+mod inbound;
+pub(super) mod reloading;
 mod sockets;
 
 pub use credentials::check as check_certificates;
 pub use datagrams::is_keep_alive;
-pub use sockets::{Inbound, Transports, Unsent};
+pub use inbound::Inbound;
+pub use sockets::{Transports, Unsent};

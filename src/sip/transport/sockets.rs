@@ -6,80 +6,27 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use socket2::{Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::connection::{Accepting, Opening, Outgoing, Plan, run_accepted, run_opened};
-use super::credentials::{Credentials, Sources, watch};
+use super::credentials::{Credentials, Sources};
 use super::datagrams::Datagrams;
 use super::icmp;
+use super::inbound::{Inbound, canonical};
+use super::reloading::watch;
 use crate::dscp::Dscp;
-use crate::sip::config::{Config, Limits, Listen, Transport, is_dual};
+use crate::sip::config::{Config, Limits, Listen, is_dual};
+use crate::sip::domain::Domain;
 use crate::sip::error::Error;
-use crate::sip::locating::{Answer, Question, Resolver};
-use crate::sip::transaction::key::ClientKey;
-use crate::sip::user_agent::{Domain, Flow, Transmit};
+use crate::sip::flow::Transmit;
+use crate::sip::locating::{Question, Resolver};
+use crate::sip::transport_protocol::Transport;
 use crate::supervision::{Supervisor, Task};
-
-/// What the sockets report.
-#[derive(Debug)]
-pub enum Inbound {
-    /// A datagram or a frame of a stream.
-    Message {
-        /// The bytes.
-        bytes: Bytes,
-        /// Where they came from.
-        flow: Flow,
-        /// Dropped when the message has been handled: the connection may send its next.
-        turn: Option<OwnedSemaphorePermit>,
-    },
-    /// A peer connected.
-    Accepted {
-        /// The connection.
-        stream: TcpStream,
-        /// What the listener speaks.
-        transport: Transport,
-        /// The peer.
-        remote: SocketAddr,
-        /// Index of the listener.
-        listener: usize,
-    },
-    /// Certificates were read again: new handshakes use these.
-    Credentials(Credentials),
-    /// A connection ended, or could not be opened.
-    Closed {
-        /// The connection.
-        connection: u64,
-        /// Transactions whose message was never written.
-        failed: Vec<ClientKey>,
-    },
-    /// A message could not be written.
-    Failed {
-        /// Its transaction.
-        transaction: ClientKey,
-    },
-    /// The network says that a datagram of ours reached nobody.
-    Unreachable {
-        /// Index of the listener that it left by.
-        listener: usize,
-        /// Where it was sent to.
-        remote: SocketAddr,
-        /// As much of it as came back.
-        quote: Bytes,
-    },
-    /// A lookup is over.
-    Resolved {
-        /// What was asked.
-        question: Question,
-        /// What came of it.
-        answer: Answer,
-    },
-}
 
 /// Messages that wait for the user agent; beyond it datagrams are dropped and counted, streams wait.
 const INBOUND_QUEUE: usize = 4_096;
@@ -479,15 +426,6 @@ impl Transports {
         };
         self.connections.insert(id, connection);
         (queue, plan, receiver)
-    }
-}
-
-/// The peer of a socket of both families: an IPv4 address in IPv6 form is an IPv4 address.
-pub fn canonical(remote: SocketAddr) -> SocketAddr {
-    match remote.ip().to_canonical() {
-        ip @ IpAddr::V4(_) => SocketAddr::new(ip, remote.port()),
-        // With its scope.
-        IpAddr::V6(_) => remote,
     }
 }
 

@@ -3,66 +3,24 @@
 //! alone (section 18.1.1) is therefore held for as long as the peer repeats its 2xx: it goes by UDP
 //! when TCP is refused or takes too long, and for each 2xx that comes again.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::acknowledgements::{Acknowledgement, Large};
 use super::agent::UserAgent;
 use super::commands::put_sdp;
-use super::flow::Flow;
-use super::leg::{LIFETIME, State};
-use super::sending::{Outbound, Owner};
-use super::targets::Way;
+use super::leg::State;
+use super::outbound::Outbound;
+use super::owner::Owner;
+use super::way::Way;
 use crate::sip::dialog::Dialog;
 use crate::sip::envelope::sequence;
 use crate::sip::event::LegId;
+use crate::sip::flow::Flow;
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
 use crate::sip::transaction::key::ClientKey;
-
-/// Most ACKs held.
-const LIMIT: usize = 1_000;
-
-/// The last ACK of a leg, for a 2xx that comes again.
-#[derive(Debug, Clone)]
-pub struct Acknowledgement {
-    /// Number of the INVITE.
-    pub sequence: u32,
-    bytes: Bytes,
-    flow: Flow,
-}
-
-/// An ACK that went by TCP for its size.
-#[derive(Debug)]
-struct Large {
-    key: ClientKey,
-    until: Instant,
-    outbound: Outbound,
-}
-
-/// The ACKs that went by TCP for their size, the oldest first.
-#[derive(Debug, Default)]
-pub struct LargeAcknowledgements(VecDeque<Large>);
-
-impl LargeAcknowledgements {
-    fn hold(&mut self, key: ClientKey, outbound: Outbound, now: Instant) {
-        while self.0.len() >= LIMIT || self.0.front().is_some_and(|first| first.until <= now) {
-            self.0.pop_front();
-        }
-        let until = now + LIFETIME;
-        self.0.push_back(Large {
-            key,
-            until,
-            outbound,
-        });
-    }
-
-    fn take_if(&mut self, wanted: impl Fn(&Large) -> bool) -> Option<Outbound> {
-        let at = self.0.iter().rposition(wanted)?;
-        self.0.remove(at).map(|large| large.outbound)
-    }
-}
 
 impl UserAgent {
     /// Sends the ACK of a 2xx with the credentials of its INVITE (RFC 3261 section 22.1).

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::flow::Flow;
 use crate::sip::config::UnknownSources;
 use crate::sip::envelope::Envelope;
+use crate::sip::flow::Flow;
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
 use crate::sip::screening::Refusal;

@@ -8,31 +8,38 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
-use super::acknowledging::LargeAcknowledgements;
-use super::domains::Domains;
-use super::flow::{Flow, Happening, Transmit};
-use super::health::TargetHealth;
-use super::keep_alives::{KeepAlive, Way};
+use super::acknowledgements::LargeAcknowledgements;
+use super::client_entry::ClientEntry;
+use super::happening::Happening;
+use super::keep_alive::{KeepAlive, Way};
 use super::leg::Leg;
-use super::messaging::Messaging;
-use super::registrations::{RegistrationId, Registrations};
-use super::sending::{ClientEntry, Outbound};
-use super::server_side::ServerEntry;
-use super::targets::{Failed, TargetId};
-use crate::sip::address::{NextHop, wants_sips};
+use super::outbound::Outbound;
+use super::pending_messages::Messaging;
+use super::registrations::Registrations;
+use super::server_entry::ServerEntry;
+use super::target_health::TargetHealth;
+use super::target_id::TargetId;
+use super::timer_key::{Timer, Wake};
+use super::tokens::random_token;
+use super::way::Failed;
 use crate::sip::admission::Admission;
-use crate::sip::config::{Config, Listen, Transport};
+use crate::sip::config::{Config, Listen};
 use crate::sip::deadlines::{Deadlines, Remembered};
 use crate::sip::digest::{Subscriber, Verifier};
+use crate::sip::domain::Domains;
 use crate::sip::envelope::{Envelope, has_one_via, stamp_via};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId, RegistrationStatus};
+use crate::sip::flow::{Flow, Transmit};
 use crate::sip::locating::{Locator, Place, Reach};
 use crate::sip::message::{Fault, Message, Received};
 use crate::sip::method::Method;
+use crate::sip::next_hop::NextHop;
 use crate::sip::screening::fault_refusal;
+use crate::sip::sips::wants_sips;
 use crate::sip::stun::is_stun;
 use crate::sip::transaction::key::{ClientKey, DialogKey, KeyMap, Matching, MergeKey, ServerKey};
+use crate::sip::transport_protocol::Transport;
 
 /// How long our BYE waits for the answer to a last NOTIFY when everything ends.
 const LAST_WORD_OF_ALL: Duration = Duration::from_secs(1);
@@ -96,26 +103,6 @@ pub struct UserAgent {
     outbox: VecDeque<Transmit>,
     happenings: VecDeque<Happening>,
     last_leg: u64,
-}
-
-/// Whose timer it is, of transactions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Timer {
-    Client(ClientKey),
-    Server(ServerKey),
-}
-
-/// Whose timer it is, of everything else.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Wake {
-    Leg(LegId),
-    KeepAlive(Way),
-    Registration(RegistrationId),
-    /// The requests that wait for names.
-    LookUps,
-    /// The names of trunks.
-    Names,
-    Target(TargetId),
 }
 
 impl UserAgent {
@@ -420,18 +407,4 @@ impl UserAgent {
     pub(super) fn chance(&mut self) -> f64 {
         self.random.random::<f64>()
     }
-}
-
-/// `bytes` random bytes in hexadecimal.
-pub(super) fn random_token(random: &mut StdRng, bytes: usize) -> String {
-    let mut buffer = [0u8; 16];
-    let buffer = &mut buffer[..bytes.min(16)];
-    random.fill_bytes(buffer);
-    let mut token = String::with_capacity(2 * buffer.len());
-    for octet in buffer {
-        for digit in [*octet >> 4, *octet & 15] {
-            token.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
-        }
-    }
-    token
 }

@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::contact::ContactUser;
-use super::flow::Flow;
 use super::leg::{Established, Ringing, State, Unacknowledged};
 use crate::sip::envelope::sequence;
 use crate::sip::error::Error;
 use crate::sip::event::LegId;
+use crate::sip::flow::Flow;
 use crate::sip::message::{Name, Request, Response, elements};
 use crate::sip::method::Method;
 use crate::sip::screening::SUPPORTED_VALUE;

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::flow::Flow;
-use crate::sip::config::{Transport, Trunk};
+use crate::sip::config::Trunk;
 use crate::sip::digest::{Answer, Subject, Verdict};
 use crate::sip::envelope::Envelope;
+use crate::sip::flow::Flow;
 use crate::sip::message::{Name, Request};
+use crate::sip::transport_protocol::Transport;
 
 /// Authorization headers of one request that are looked at.
 const LOOKED_AT: usize = 2;

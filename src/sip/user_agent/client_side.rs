@@ -6,15 +6,17 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
+use super::client_entry::Machine;
 use super::leg::{Cancel, Offering, State};
-use super::sending::{Machine, Outbound, Owner};
-use crate::sip::config::Transport;
+use super::outbound::Outbound;
+use super::owner::Owner;
 use crate::sip::envelope::Envelope;
 use crate::sip::event::{Event, LegId};
 use crate::sip::instant_message::MessageOutcome;
 use crate::sip::message::{Name, Request, Response};
 use crate::sip::method::Method;
 use crate::sip::transaction::key::ClientKey;
+use crate::sip::transport_protocol::Transport;
 use crate::sip::via::Via;
 
 impl UserAgent {

@@ -4,22 +4,26 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::agent::{UserAgent, random_token};
-use super::flow::Happening;
+use super::agent::UserAgent;
+use super::happening::Happening;
 use super::leg::{Calling, Cancel, Leg, State};
+use super::outbound::Outbound;
+use super::owner::Owner;
 use super::refreshing::ask_for_timer;
-use super::sending::{Outbound, Owner};
-use super::targets::{Way, put_routes};
-use super::transferring::Transfers;
+use super::targets::put_routes;
+use super::tokens::random_token;
+use super::transfers::Transfers;
+use super::way::Way;
 use crate::sip::address::Address;
 use crate::sip::config::{Prack, Registered};
 use crate::sip::digest::Authorizer;
 use crate::sip::error::Error;
 use crate::sip::event::{Command, LegId, Outgoing};
-use crate::sip::identity::{self, is_header_name, is_tel};
+use crate::sip::identity::{self, is_header_name};
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;
 use crate::sip::network_headers::NetworkHeaders;
+use crate::sip::number::is_tel;
 use crate::sip::redirection::Redirection;
 use crate::sip::screening::SUPPORTED_VALUE;
 

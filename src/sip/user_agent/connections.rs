@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::flow::Flow;
-use super::sending::Machine;
+use super::client_entry::Machine;
+use crate::sip::flow::Flow;
 use crate::sip::transaction::key::ClientKey;
 
 impl UserAgent {

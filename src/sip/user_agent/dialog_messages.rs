@@ -1,13 +1,12 @@
 //! MESSAGE inside a dialog, both ways (RFC 3428).
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::leg::{Goodbye, State};
 use super::messaging::put_text;
-use super::sending::Owner;
+use super::owner::Owner;
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
 use crate::sip::instant_message::{LONGEST_TEXT, MessageOutcome, text};
@@ -17,15 +16,6 @@ use crate::sip::transaction::key::ServerKey;
 
 /// Our MESSAGEs that wait for their turn in one dialog.
 const MOST_WAITING: usize = 16;
-
-/// Our MESSAGEs of one dialog: one at a time (RFC 3428 section 8), so that texts keep their order.
-#[derive(Debug, Default)]
-pub struct Texting {
-    /// The reference of the one under way.
-    under_way: Option<Option<String>>,
-    /// Reference and text.
-    waiting: VecDeque<(Option<String>, String)>,
-}
 
 impl UserAgent {
     pub(super) fn take_dialog_message(

@@ -3,10 +3,13 @@
 use std::time::Instant;
 
 use super::agent::UserAgent;
+use super::client_entry::Machine;
 use super::client_side::same_branch;
-use super::leg::{Cancel, Goodbye, LIFETIME, State};
-use super::sending::{Machine, Outbound, Owner};
-use super::targets::Way;
+use super::intervals::LIFETIME;
+use super::leg::{Cancel, Goodbye, State};
+use super::outbound::Outbound;
+use super::owner::Owner;
+use super::way::Way;
 use crate::sip::event::{EndedBy, Event, LegId};
 use crate::sip::message::{Name, Request};
 use crate::sip::method::Method;

@@ -8,10 +8,12 @@
 use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
+use super::client_entry::Machine;
 use super::client_side::same_branch;
 use super::leg::{Cancel, State};
-use super::sending::{Machine, Outbound, Owner};
-use super::targets::{Failed, Way};
+use super::outbound::Outbound;
+use super::owner::Owner;
+use super::way::{Failed, Way};
 use crate::sip::dialog::Dialog;
 use crate::sip::message::{Name, Response, header};
 use crate::sip::method::Method;

@@ -4,9 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::agent::{UserAgent, Wake};
-use super::flow::Happening;
-use super::targets::TargetId;
+use super::agent::UserAgent;
+use super::happening::Happening;
+use super::target_health::{Health, TargetHealth};
+use super::target_id::{TargetId, Watched};
+use super::timer_key::Wake;
 use crate::sip::locating::Place;
 
 /// How long a place that failed a call is out where nothing probes it.
@@ -18,70 +20,6 @@ const FIRST_WITHIN: Duration = Duration::from_secs(2);
 /// A name is looked at for new addresses this often, and while it is looked up.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// One place of a target; none is named where an outbound proxy leads to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Watched {
-    pub target: TargetId,
-    pub place: Option<Place>,
-}
-
-/// What is known of one target.
-#[derive(Debug, Default)]
-pub struct TargetHealth {
-    /// As it was told last.
-    is_out: bool,
-    /// How many of its places are there, and are not, likewise.
-    counts: (usize, usize),
-    /// When its name is looked at again.
-    look_at: Option<Instant>,
-    /// At most those that a name may lead to.
-    places: Vec<(Option<Place>, Health)>,
-}
-
-impl TargetHealth {
-    pub(super) fn place_mut(&mut self, place: Option<Place>) -> Option<&mut Health> {
-        let found = self.places.iter_mut().find(|(of, _)| *of == place);
-        found.map(|(_, health)| health)
-    }
-
-    fn all_out(&self) -> bool {
-        !self.places.is_empty() && self.places.iter().all(|(_, health)| health.is_out)
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        let places = self.places.iter().filter_map(|(_, h)| h.poll_timeout());
-        places.chain(self.look_at).min()
-    }
-}
-
-/// What is known of one place.
-#[derive(Debug, Default)]
-pub struct Health {
-    is_out: bool,
-    /// Probes in a row that failed.
-    pub(super) failures: u32,
-    /// It has answered a probe before, so that silence means something.
-    pub(super) answered: bool,
-    /// It answers other requests and no probes: some peers drop OPTIONS.
-    pub(super) ignores_probes: bool,
-    pub(super) is_probing: bool,
-    pub(super) next_probe: Option<Instant>,
-    /// When it comes back by itself.
-    pub(super) back_at: Option<Instant>,
-}
-
-impl Health {
-    /// Whether it is known that a call to this place, which is out, would be in vain.
-    fn is_certain(&self, by_default: bool) -> bool {
-        !by_default || self.answered || self.back_at.is_some()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        let probe = self.next_probe.filter(|_| !self.is_probing);
-        [probe, self.back_at].into_iter().flatten().min()
-    }
-}
 
 impl UserAgent {
     /// Begins to watch the targets of the trunks that have several, or that are probed.

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::flow::Flow;
 use super::leg::{Goodbye, State};
-use super::server_side::Machine;
+use super::server_entry::Machine;
 use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
 use crate::sip::event::{EndedBy, Event, LegId};
+use crate::sip::flow::Flow;
 use crate::sip::message::Request;
 use crate::sip::method::Method;
 use crate::sip::reason;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::leg::{Goodbye, State};
-use super::sending::Owner;
+use super::owner::Owner;
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Request, header};
@@ -19,13 +19,6 @@ const UNDERSTOOD: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
 
 /// Our INFOs that wait for their turn in one dialog.
 const MOST_WAITING: usize = 128;
-
-/// Our INFOs of one dialog: one at a time, so that digits keep their order over UDP.
-#[derive(Debug, Default)]
-pub struct Informing {
-    under_way: bool,
-    waiting: std::collections::VecDeque<(String, Bytes)>,
-}
 
 impl UserAgent {
     pub(super) fn take_info(

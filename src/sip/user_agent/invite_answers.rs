@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::leg::{Cancel, Established, State};
+use super::outbound::Outbound;
+use super::owner::Owner;
 use super::refreshing::asked_interval;
-use super::sending::{Outbound, Owner};
-use super::targets::Way;
+use super::way::Way;
 use crate::sip::dialog::Dialog;
 use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
 use crate::sip::error::Error;

@@ -6,94 +6,20 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{Rng, RngExt};
+use rand::Rng;
 
-use super::agent::{UserAgent, Wake};
-use super::flow::{Flow, Happening};
+use super::agent::UserAgent;
+use super::happening::Happening;
+use super::keep_alive::{BY_STUN, KeepAlive, Pace, Way};
 use super::registrations::RegistrationId;
-use crate::sip::config::Transport;
+use super::timer_key::Wake;
 use crate::sip::event::RegistrationState;
+use crate::sip::flow::Flow;
 use crate::sip::flow_check::{Finding, FlowCheck, LINE_ENDS, Trouble};
 use crate::sip::message::{Name, Request, Response, header};
 use crate::sip::registration::Registering;
 use crate::sip::stun::{Answer, Kind};
-
-/// Between STUN keep-alives: most NATs forget a way after 30 s, some not much sooner (section
-/// 4.4.2).
-const BY_STUN: Pace = Pace {
-    shortest: Duration::from_secs(24),
-    longest: Duration::from_secs(29),
-};
-/// No keep-alives come faster, whatever a registrar wants.
-const FASTEST: Duration = Duration::from_secs(1);
-
-/// One way that is kept open.
-#[derive(Debug)]
-pub struct KeepAlive {
-    flow: Flow,
-    pace: Pace,
-    next: Instant,
-    /// When the registration lapses unless it is refreshed.
-    until: Instant,
-    /// By STUN; `None` by double CRLF.
-    check: Option<FlowCheck>,
-}
-
-/// A way, by listener and peer.
-pub type Way = (usize, SocketAddr);
-
-/// Time from one keep-alive to the next, drawn anew for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pace {
-    shortest: Duration,
-    longest: Duration,
-}
-
-impl Pace {
-    /// Of STUN, where the registrar's Flow-Timer and the configuration say this much.
-    fn by_stun(flow_timer: Option<Duration>, own: Duration) -> Self {
-        // What is configured is meant for double CRLF, and only hurries STUN on.
-        let own = Some(own).filter(|own| *own < BY_STUN.shortest);
-        let shorter = flow_timer.filter(|wanted| *wanted < BY_STUN.longest);
-        match shorter.into_iter().chain(own).min() {
-            // Section 4.4: 80 to 100 % of the Flow-Timer.
-            Some(longest) => Pace {
-                shortest: longest.mul_f32(0.8).max(FASTEST),
-                longest: longest.max(FASTEST),
-            },
-            None => BY_STUN,
-        }
-    }
-
-    /// Of double CRLF: always the same.
-    fn by_line_ends(flow_timer: Option<Duration>, own: Option<Duration>) -> Option<Self> {
-        // Section 4.4.1: a little before, so that none comes late.
-        let wanted = flow_timer.map(|wanted| wanted.mul_f32(0.9));
-        let every = own.into_iter().chain(wanted).min()?.max(FASTEST);
-        Some(Pace {
-            shortest: every,
-            longest: every,
-        })
-    }
-
-    fn draw(self, random: &mut StdRng) -> Duration {
-        if self.shortest == self.longest {
-            return self.longest;
-        }
-        self.shortest + (self.longest - self.shortest).mul_f64(random.random::<f64>())
-    }
-}
-
-impl KeepAlive {
-    fn poll_timeout(&self) -> Instant {
-        match &self.check {
-            Some(check) if check.has_failed() => self.until,
-            Some(check) => check.poll_timeout().unwrap_or(self.next),
-            None => self.next,
-        }
-    }
-}
+use crate::sip::transport_protocol::Transport;
 
 impl UserAgent {
     /// Keeps the way to a registrar open that has just granted a registration.

@@ -5,31 +5,21 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::acknowledging::Acknowledgement;
+use super::acknowledgements::Acknowledgement;
 use super::contact::ContactUser;
-use super::dialog_messages::Texting;
-use super::flow::Flow;
-use super::informing::Informing;
-use super::transferring::Transfers;
+use super::intervals::{LIFETIME, T1};
+use super::transfers::Transfers;
+use super::waiting_requests::{Informing, Texting};
 use crate::sip::config::DialogRules;
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::event::LegId;
+use crate::sip::flow::Flow;
 use crate::sip::message::Request;
 use crate::sip::network_headers::NetworkHeaders;
 use crate::sip::redirection::Redirection;
 use crate::sip::session_timer::SessionTimer;
 use crate::sip::transaction::key::{ClientKey, ServerKey};
-
-/// T1 of RFC 3261.
-pub const T1: Duration = Duration::from_millis(500);
-/// T2 of RFC 3261.
-pub const T2: Duration = Duration::from_secs(4);
-/// 64 * T1: how long a 2xx waits for its ACK and a CANCEL for its effect.
-pub const LIFETIME: Duration = Duration::from_secs(32);
-/// Repetition of a provisional answer, so that no proxy on the way gives up (RFC 3261 section
-/// 13.3.1.1).
-pub const PROGRESS_EVERY: Duration = Duration::from_secs(60);
 
 /// Early dialogs of one INVITE; what more forks say is ignored.
 pub const MOST_FORKS: usize = 32;

@@ -3,8 +3,10 @@
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::leg::{Cancel, Goodbye, State, T2};
-use super::sending::{Machine, Owner};
+use super::client_entry::Machine;
+use super::intervals::T2;
+use super::leg::{Cancel, Goodbye, State};
+use super::owner::Owner;
 use crate::sip::event::{EndedBy, LegId};
 use crate::sip::method::Method;
 

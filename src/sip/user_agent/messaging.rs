@@ -1,15 +1,17 @@
 //! MESSAGE outside dialogs, both ways (RFC 3428).
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::agent::{UserAgent, random_token};
-use super::flow::Happening;
-use super::sending::{Outbound, Owner};
+use super::agent::UserAgent;
+use super::happening::Happening;
+use super::outbound::Outbound;
+use super::owner::Owner;
+use super::pending_messages::Sent;
 use super::targets::put_routes;
+use super::tokens::random_token;
 use crate::sip::address::Address;
 use crate::sip::called::{CalledNumber, called};
 use crate::sip::digest::Authorizer;
@@ -30,42 +32,6 @@ const MOST_RECEIVED: usize = 64;
 /// Ours under way or waiting, in all and to one address.
 const MOST_SENT: usize = 1_024;
 const MOST_TO_ONE: usize = 16;
-
-/// Messages of both directions that have no final answer yet.
-#[derive(Debug, Default)]
-pub struct Messaging {
-    last: u64,
-    received: HashMap<MessageId, (ServerKey, Request)>,
-    sent: BTreeMap<MessageId, Sent>,
-}
-
-/// One of ours.
-#[derive(Debug)]
-pub struct Sent {
-    pub trunk: usize,
-    pub authorizer: Option<Authorizer>,
-    pub sequence: u32,
-    uri: String,
-    /// One that waits for an older one to the same address (RFC 3428 section 8).
-    waiting: Option<Request>,
-}
-
-impl Messaging {
-    fn next(&mut self) -> MessageId {
-        self.last += 1;
-        MessageId(self.last)
-    }
-
-    /// One of ours.
-    pub fn sent_mut(&mut self, id: MessageId) -> Option<&mut Sent> {
-        self.sent.get_mut(&id)
-    }
-
-    /// The trunk of one of ours.
-    pub fn trunk_of(&self, id: MessageId) -> Option<usize> {
-        self.sent.get(&id).map(|sent| sent.trunk)
-    }
-}
 
 impl UserAgent {
     /// Sends a text. What comes of it is told by [`Happening::MessageAnswered`].

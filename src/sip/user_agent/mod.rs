@@ -1,12 +1,18 @@
 //! The pure user agent: `handle_*` takes messages, commands, resolved names, failures and the
 //! time; `poll_transmit` and `poll_event` give bytes to send and news; `poll_timeout` says when it
 //! wants to be woken. No socket, clock or source of randomness of its own.
+//!
+//! `agent` holds values and imports their files alone: `leg`, `way`, `outbound`, `client_entry`,
+//! `transfers` and their like, which know nothing of [`UserAgent`]. What it does with them stands
+//! in the files with an `impl UserAgent` of their own, which import it.
 
+mod acknowledgements;
 mod acknowledging;
 mod admitting;
 mod agent;
 mod answering;
 mod authentication;
+mod client_entry;
 mod client_side;
 mod commands;
 mod connections;
@@ -16,17 +22,22 @@ mod domains;
 mod early;
 mod ending;
 mod failover;
-mod flow;
+mod happening;
 mod health;
 mod in_dialog;
 mod informing;
+mod intervals;
 mod invite_answers;
+mod keep_alive;
 mod keep_alives;
 mod leg;
 mod leg_timers;
 mod messaging;
 mod origin;
+mod outbound;
 mod own_address;
+mod owner;
+mod pending_messages;
 mod probing;
 mod redirecting;
 mod refreshing;
@@ -35,13 +46,20 @@ mod registrations;
 mod reliable;
 mod reoffering;
 mod sending;
+mod server_entry;
 mod server_side;
+mod target_health;
+mod target_id;
 mod targets;
 mod their_offers;
+mod timer_key;
+mod tokens;
 mod transferring;
+mod transfers;
 mod unreachable;
+mod waiting_requests;
+mod way;
 mod way_back;
 
 pub use agent::UserAgent;
-pub use domains::Domain;
-pub use flow::{Flow, Happening, Transmit};
+pub use happening::Happening;

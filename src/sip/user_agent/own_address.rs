@@ -5,10 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::agent::UserAgent;
 use super::contact::{ContactUser, LINE};
-use super::flow::Flow;
-use crate::sip::address::{escape_user, split_list};
-use crate::sip::config::{Transport, serves};
+use crate::sip::config::serves;
+use crate::sip::escapes::escape_user;
+use crate::sip::flow::Flow;
+use crate::sip::lists::split_list;
 use crate::sip::message::{Name, Response};
+use crate::sip::transport_protocol::Transport;
 
 /// Peers whose view of us is kept.
 const VIEWS: usize = 1_024;

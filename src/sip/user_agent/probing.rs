@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
 use super::contact::ContactUser;
-use super::health::{SOON, Watched};
-use super::sending::{Outbound, Owner};
+use super::health::SOON;
+use super::outbound::Outbound;
+use super::owner::Owner;
+use super::target_id::Watched;
 use super::targets::put_routes;
 use crate::sip::address::{Address, sip_uri};
 use crate::sip::message::{Name, Request};

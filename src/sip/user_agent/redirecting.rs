@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::leg::{Cancel, State};
-use super::sending::{Outbound, Owner};
-use super::targets::Way;
-use crate::sip::address::NextHop;
+use super::outbound::Outbound;
+use super::owner::Owner;
+use super::way::Way;
 use crate::sip::event::{Event, LegId};
 use crate::sip::message::{Name, Response, elements, set};
 use crate::sip::network_headers::NetworkHeaders;
+use crate::sip::next_hop::NextHop;
 use crate::sip::redirection::preferred;
 
 impl UserAgent {

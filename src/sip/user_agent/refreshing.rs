@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
 use super::leg::{Goodbye, Offering, State};
-use super::sending::{ATTEMPTS, Owner};
+use super::owner::Owner;
+use super::sending::ATTEMPTS;
 use crate::sip::config::DialogRules;
 use crate::sip::event::{EndedBy, LegId};
 use crate::sip::message::{Headers, Name, Request, Response, header, set};

@@ -2,16 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use super::agent::{UserAgent, Wake, random_token};
-use super::flow::{Flow, Happening};
+use super::agent::UserAgent;
+use super::happening::Happening;
+use super::outbound::Outbound;
+use super::owner::Owner;
 use super::registrations::{IN_FLIGHT, RegistrationId};
-use super::sending::{Outbound, Owner};
 use super::targets::put_routes;
-use crate::sip::address::{Address, is_route};
+use super::timer_key::Wake;
+use super::tokens::random_token;
+use crate::sip::address::Address;
 use crate::sip::config::Registered;
+use crate::sip::flow::Flow;
 use crate::sip::message::{Name, Request, Response, elements, header};
 use crate::sip::method::Method;
 use crate::sip::network_headers::{NetworkHeaders, wants_security_agreement};
+use crate::sip::next_hop::is_route;
 use crate::sip::registration::{Outcome, Registering};
 
 /// How long the account of a user who has gone stays registered: a page that is loaded anew, or

@@ -7,14 +7,15 @@ use std::net::SocketAddr;
 use rand::rngs::StdRng;
 use sha2::{Digest as _, Sha256};
 
-use super::agent::random_token;
 use super::contact::{ContactUser, LINE};
-use super::keep_alives::Way;
+use super::keep_alive::Way;
+use super::tokens::random_token;
 use crate::sip::address::user_of;
-use crate::sip::config::{Account, Config, Credentials, Registered, Registration, Transport};
+use crate::sip::config::{Account, Config, Credentials, Registered, Registration};
 use crate::sip::digest::Authorizer;
 use crate::sip::event::{RegistrationState, RegistrationStatus};
 use crate::sip::registration::Registering;
+use crate::sip::transport_protocol::Transport;
 use crate::sip::uri::Uri;
 
 /// Names one registration as long as the user agent lives.

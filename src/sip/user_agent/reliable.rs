@@ -7,12 +7,13 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::answering::{copy_record_route, put_sdp};
-use super::flow::Flow;
-use super::leg::{Asked, LIFETIME, PROGRESS_EVERY, Reliable, Reliably, State, T1, Unconfirmed};
+use super::intervals::{LIFETIME, PROGRESS_EVERY, T1};
+use super::leg::{Asked, Reliable, Reliably, State, Unconfirmed};
 use crate::sip::config::Prack;
 use crate::sip::envelope::{Envelope, sdp_body};
 use crate::sip::error::Error;
 use crate::sip::event::{EndedBy, Event, LegId};
+use crate::sip::flow::Flow;
 use crate::sip::message::{Name, Request, elements, header};
 use crate::sip::screening::Refusal;
 use crate::sip::transaction::key::ServerKey;

@@ -6,78 +6,31 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::agent::{Timer, UserAgent, random_token};
-use super::flow::{Flow, Ready};
+use super::agent::UserAgent;
 use super::in_dialog::cancelled_by;
 use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
-use super::transferring::Transfers;
-use super::way_back::WayBack;
+use super::server_entry::{Machine, ServerEntry};
+use super::timer_key::Timer;
+use super::tokens::random_token;
+use super::transfers::Transfers;
 use crate::sip::address::user_of;
 use crate::sip::called::CalledNumber;
 use crate::sip::config::{DialogRules, Trunk};
 use crate::sip::dialog::Dialog;
 use crate::sip::digest::Authorizer;
 use crate::sip::envelope::{Envelope, sdp_body};
-use crate::sip::event::{Event, Incoming, LegId};
+use crate::sip::event::{Event, Incoming};
+use crate::sip::flow::Flow;
 use crate::sip::identity;
 use crate::sip::message::{Name, Request, Response, header};
 use crate::sip::method::Method;
 use crate::sip::network_headers::NetworkHeaders;
+use crate::sip::number::number_of;
 use crate::sip::redirection::Redirection;
 use crate::sip::screening::{Refusal, SUPPORTED_VALUE, screen};
-use crate::sip::transaction::key::{CallKey, MergeKey, ServerKey};
-use crate::sip::transaction::{Action, Server, ServerInvite, ServerInviteInput, Timers};
-
-/// A server transaction and its surroundings.
-#[derive(Debug)]
-pub struct ServerEntry {
-    pub machine: Machine,
-    pub flow: Flow,
-    /// When its timer runs.
-    pub armed: Option<Instant>,
-    /// The leg that a CANCEL of this INVITE ends.
-    pub leg: Option<LegId>,
-    /// The trunk that proved by digest who it is.
-    pub trunk: Option<usize>,
-    /// A branch that comes back with another call must not act on this one (RFC 3261 section
-    /// 8.1.1.7).
-    pub call: CallKey,
-    /// Key in `merging`.
-    pub merging: MergeKey,
-    /// The way back by name, where the request came by a stream.
-    pub way_back: Option<Box<WayBack>>,
-}
-
-/// Either server transaction.
-#[derive(Debug)]
-pub enum Machine {
-    Invite(ServerInvite),
-    Other(Server),
-}
-
-impl Machine {
-    fn poll(&mut self) -> Option<Action> {
-        match self {
-            Machine::Invite(machine) => machine.poll(),
-            Machine::Other(machine) => machine.poll(),
-        }
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        match self {
-            Machine::Invite(machine) => machine.poll_timeout(),
-            Machine::Other(machine) => machine.poll_timeout(),
-        }
-    }
-
-    fn is_terminated(&self) -> bool {
-        match self {
-            Machine::Invite(machine) => machine.is_terminated(),
-            Machine::Other(machine) => machine.is_terminated(),
-        }
-    }
-}
+use crate::sip::transaction::key::ServerKey;
+use crate::sip::transaction::{Action, Ready, Server, ServerInvite, ServerInviteInput, Timers};
 
 impl UserAgent {
     pub(super) fn handle_request(
@@ -331,7 +284,7 @@ impl UserAgent {
     pub(super) fn requested(&self, uri: &str, trunk: Option<usize>) -> String {
         match self.registrations.called(uri, trunk) {
             Some(entry) => entry.user.clone(),
-            None => identity::number_of(uri),
+            None => number_of(uri),
         }
     }
 

@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::contact::ContactUser;
-use super::flow::Flow;
 use super::leg::{Asked, Established, Goodbye, Leg, State, Unacknowledged};
 use super::refreshing::screen_timer;
 use crate::sip::config::DialogRules;
 use crate::sip::envelope::{Envelope, sdp_body, sequence};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
+use crate::sip::flow::Flow;
 use crate::sip::message::Request;
 use crate::sip::method::Method;
 use crate::sip::screening::Refusal;

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::flow::Flow;
 use super::leg::{Goodbye, Leg, State};
-use super::sending::Owner;
+use super::owner::Owner;
+use super::transfers::{Asking, Granted};
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
+use crate::sip::flow::Flow;
 use crate::sip::message::{Name, Request, Response, header, reason_phrase};
 use crate::sip::method::Method;
 use crate::sip::refer::{Referral, Replaces, fragment_status, refer_to};
@@ -23,74 +24,6 @@ const LONGEST: Duration = Duration::from_secs(180);
 /// How long our BYE waits for the answer to the last NOTIFY, which it might overtake: the peer would
 /// refuse the outcome of its REFER as of a dialog that is over.
 const LAST_WORD: Duration = Duration::from_secs(4);
-
-/// What a leg knows of transfers.
-#[derive(Debug, Default)]
-pub struct Transfers {
-    /// Our REFER whose outcome is open.
-    asked: Option<Asking>,
-    /// The leg whose REFER names this one's far end.
-    named_by: Option<LegId>,
-    /// That REFER was accepted; until when a BYE of the peer means that its far end is given away.
-    given: Option<Instant>,
-    /// Their REFER, whose progress we report.
-    granted: Option<Granted>,
-    /// Until when the answer to the last NOTIFY about it is waited for.
-    telling: Option<Instant>,
-    /// They referred us before in this dialog: NOTIFYs then say which REFER they mean.
-    referred_before: bool,
-}
-
-/// A REFER of ours.
-#[derive(Debug, Clone, Copy)]
-struct Asking {
-    /// When we give up on its outcome.
-    until: Instant,
-    /// Whose far end it names.
-    names: Option<LegId>,
-    /// The peer has said that it will do it.
-    accepted: bool,
-    /// We have hung up the leg that it names: what the peer was to replace is gone.
-    void: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Granted {
-    /// CSeq number of the REFER.
-    sequence: u32,
-    /// They did not want NOTIFYs (RFC 4488).
-    silent: bool,
-    until: Instant,
-    named: bool,
-}
-
-impl Transfers {
-    /// True while a BYE of the peer means that it has been connected elsewhere, or its far end has:
-    /// it does what a REFER of ours asks for and does not wait to tell so (RFC 5589 section 6.1).
-    pub fn is_given_away(&self, now: Instant) -> bool {
-        self.asked
-            .is_some_and(|asked| asked.accepted && !asked.void)
-            || self.given.is_some_and(|until| now <= until)
-    }
-
-    /// The answer to the last NOTIFY is not waited for beyond `until`.
-    pub fn hurry(&mut self, until: Instant) {
-        self.telling = self.telling.map(|at| at.min(until));
-    }
-
-    /// True while the peer has not answered our last NOTIFY.
-    pub fn is_telling(&self) -> bool {
-        self.telling.is_some()
-    }
-
-    /// When the leg wants to be woken for them.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        let granted = self.granted.map(|granted| granted.until);
-        let asked = self.asked.map(|asked| asked.until);
-        let times = [asked, granted, self.telling];
-        times.into_iter().flatten().min()
-    }
-}
 
 impl UserAgent {
     /// Asks the peer to call somebody else instead of us: a number, or the far end of another

@@ -11,11 +11,12 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::sending::{ClientEntry, Owner};
-use crate::sip::config::Transport;
+use super::client_entry::ClientEntry;
+use super::owner::Owner;
 use crate::sip::method::Method;
 use crate::sip::stun::{is_stun, transaction};
 use crate::sip::transaction::key::ClientKey;
+use crate::sip::transport_protocol::Transport;
 
 /// What a quote tells of the datagram that it begins.
 #[derive(Debug, PartialEq, Eq)]

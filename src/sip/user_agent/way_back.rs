@@ -6,18 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::flow::Flow;
-use crate::sip::address::NextHop;
+use super::server_entry::WayBack;
 use crate::sip::envelope::Envelope;
+use crate::sip::flow::Flow;
+use crate::sip::next_hop::NextHop;
 use crate::sip::transaction::key::ServerKey;
-
-/// The name that a request wants its answer at.
-#[derive(Debug)]
-pub struct WayBack {
-    hop: NextHop,
-    /// The stream is gone: the name counts.
-    lost: bool,
-}
 
 /// Most names that are looked up because one stream has ended.
 const MOST_NAMES: usize = 16;

@@ -1,72 +1,10 @@
-//! Where bytes come from and go to, and what the user agent tells its driver.
+//! What the user agent tells its driver.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use smallvec::SmallVec;
-
-use super::domains::{Domain, DomainId};
-use crate::sip::config::Transport;
 use crate::sip::event::{Event, Incoming, LegId, RegistrationState};
 use crate::sip::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use crate::sip::locating::{Place, Question};
-use crate::sip::transaction::key::ClientKey;
-
-/// One way between us and a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Flow {
-    /// Protocol.
-    pub transport: Transport,
-    /// Index of the listener in use; for a connection that we opened, the one that the peer is
-    /// told to answer to.
-    pub listener: usize,
-    /// The peer.
-    pub remote: SocketAddr,
-    /// The stream that a message arrived on.
-    pub connection: Option<u64>,
-    /// Where to connect when that connection is gone (RFC 3261 section 18.2.2).
-    pub reconnect: Option<SocketAddr>,
-    /// Where to connect when that fails too: the name in Via (RFC 3263 section 5).
-    pub elsewhere: Option<SocketAddr>,
-    /// Who must be at the other end of a TLS connection that is opened for this.
-    pub domain: Option<DomainId>,
-    /// True for what belongs to a `sips:` request: our Contact is one too (RFC 3261 section
-    /// 12.1.1).
-    pub sips: bool,
-}
-
-impl Flow {
-    /// The way to or from `remote` by a listener; streams name their connection besides.
-    pub const fn new(transport: Transport, listener: usize, remote: SocketAddr) -> Self {
-        Flow {
-            transport,
-            listener,
-            remote,
-            connection: None,
-            reconnect: None,
-            elsewhere: None,
-            domain: None,
-            sips: false,
-        }
-    }
-}
-
-/// What one input makes a transaction send.
-pub(super) type Ready = SmallVec<[Bytes; 2]>;
-
-/// Bytes to send.
-#[derive(Debug, Clone)]
-pub struct Transmit {
-    /// Where to.
-    pub flow: Flow,
-    /// One message.
-    pub bytes: Bytes,
-    /// The client transaction to tell when they cannot be sent.
-    pub transaction: Option<ClientKey>,
-    /// Who must be at the other end, for TLS.
-    pub domain: Option<Arc<Domain>>,
-}
 
 /// News for the driver.
 #[derive(Debug, Clone)]
