@@ -91,6 +91,7 @@ const PURE_CALL: &[&str] = &[
     "incoming.rs",
     "established.rs",
     "transferring.rs",
+    "fallback.rs",
     "message.rs",
     "routing.rs",
     "end_reason.rs",
@@ -257,7 +258,9 @@ fn pure_files_see_values_only() {
         }
         if pure_call {
             for import in imports(&text) {
-                if !matches!(import.as_str(), "sdp" | "codec" | "protection" | "guest") {
+                let values = matches!(import.as_str(), "sdp" | "codec" | "protection" | "guest");
+                // `call` itself: a file deep in a folder names its neighbours so.
+                if import != "call" && !values {
                     wrong.push(format!("src/{name} decides, and imports crate::{import}"));
                 }
             }

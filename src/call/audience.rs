@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::EndReason;
+use super::client_event::{Delivery, SocketSender};
 use super::endpoint::{ClientEndpoint, IncomingLimits, IncomingPlace};
-use super::location_service::{Delivery, SocketSender};
 use super::message::{Notice, SocketId};
 
 /// Connections of one user that ring at once; further ones ring when one of these is lost.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::location_service::SocketSender;
+use super::client_event::SocketSender;
 use super::message::SocketId;
 
 /// How many incoming calls one connection takes. Its outgoing calls are not among them.

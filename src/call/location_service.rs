@@ -2,49 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
+use super::client_event::SocketSender;
 use super::endpoint::ClientEndpoint;
-use super::handle::CallHandle;
-use super::instant_message::MessageNotice;
-use super::message::{Notice, SocketId};
-
-/// What a page's connection is given.
-#[derive(Clone, Debug)]
-pub enum Delivery {
-    /// A call that the page has not heard of.
-    Begin {
-        /// The gateway's name for it.
-        call: String,
-        /// How the page's wishes reach it.
-        handle: CallHandle,
-        /// [`Notice::Incoming`].
-        notice: Notice,
-    },
-    /// More of a call that the page knows.
-    Notice {
-        /// Which.
-        call: String,
-        /// What.
-        notice: Notice,
-    },
-    /// A call rings at other connections of the user: a dead one is to be found soon.
-    Probe,
-    /// News of messages outside calls.
-    Message(MessageNotice),
-    /// The gateway takes no new calls; open ones go on until they end, or the deadline.
-    Draining {
-        /// Until the deadline.
-        remaining: Duration,
-    },
-    /// The gateway is stopping; the connection says goodbye.
-    ShutDown,
-}
-
-/// How deliveries reach a page's connection.
-pub type SocketSender = mpsc::Sender<Delivery>;
+use super::message::SocketId;
 
 /// Users and their pages. Held only for look-ups, never across a wait.
 #[derive(Debug, Default)]
@@ -170,6 +133,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
 
     #[test]

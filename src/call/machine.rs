@@ -9,16 +9,23 @@
 //! No sockets, clock or randomness: what is random (session ids) and what the network gave
 //! (ports, candidates) comes in with [`Local`]. Each state owns what exists only while it lasts.
 
+mod established;
+mod incoming;
+mod outgoing;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use established::Established;
+pub use incoming::Invitation;
+use incoming::{Confirming, Offering};
+pub use outgoing::Attempt;
+use outgoing::Calling;
+
 use super::EndReason;
-use super::established::Established;
-use super::incoming::{Confirming, Offering};
-use super::instant_message::MessageNotice;
 use super::message::{Action, Command, Event, Notice, Side};
-use super::outgoing::Calling;
+use super::message_notice::MessageNotice;
 use crate::sdp::{self, Warning};
 
 /// What configuration says about calls of this trunk.
@@ -43,7 +50,7 @@ pub struct Rules {
 
 impl Rules {
     /// The rules of a call whose RTP has this address: audio of the other family cannot reach it.
-    pub(super) fn with_rtp_at(mut self, address: SocketAddr) -> Self {
+    fn with_rtp_at(mut self, address: SocketAddr) -> Self {
         self.trunk.families = sdp::RtpFamilies::of(address.ip());
         self
     }
@@ -92,7 +99,7 @@ pub struct Local {
 
 /// Where a call stands.
 #[derive(Debug)]
-pub(super) enum State {
+enum State {
     /// We called the PBX for a page.
     Calling(Box<Calling>),
     /// The PBX called, pages ring.
@@ -108,19 +115,19 @@ pub(super) enum State {
 /// One call.
 #[derive(Debug)]
 pub struct Call {
-    pub(super) rules: Rules,
-    pub(super) local: Local,
+    rules: Rules,
+    local: Local,
     state: State,
     actions: VecDeque<Action>,
     /// When ICE and DTLS must be through; none before both descriptions are there, and after.
     connect_deadline: Option<Instant>,
     peer_connected: bool,
     /// What was wrong with the PBX's description that ends the call.
-    pub(super) warning: Option<Warning>,
+    warning: Option<Warning>,
 }
 
 /// Why an offer that cannot be used ends its call: nothing in common has a reason of its own.
-pub(super) fn refused_offer(error: &sdp::Error, otherwise: EndReason) -> EndReason {
+fn refused_offer(error: &sdp::Error, otherwise: EndReason) -> EndReason {
     match error {
         sdp::Error::NoCommonCodec(_) => EndReason::NoCommonCodec,
         _ => otherwise,
@@ -128,12 +135,12 @@ pub(super) fn refused_offer(error: &sdp::Error, otherwise: EndReason) -> EndReas
 }
 
 /// What is wrong with a description, for the Warning header of a refusal.
-pub(super) fn warning(error: &sdp::Error) -> Option<Warning> {
+fn warning(error: &sdp::Error) -> Option<Warning> {
     Some(error.warning())
 }
 
 /// What a state makes of an input.
-pub(super) enum Step {
+enum Step {
     /// It goes on.
     Stay(State),
     /// It is over.
@@ -141,7 +148,7 @@ pub(super) enum Step {
 }
 
 impl Call {
-    pub(super) fn new(rules: Rules, local: Local) -> Self {
+    fn new(rules: Rules, local: Local) -> Self {
         Call {
             rules: rules.with_rtp_at(local.rtp.address),
             local,
@@ -405,16 +412,16 @@ impl Call {
         self.state.name()
     }
 
-    pub(super) fn push(&mut self, action: Action) {
+    fn push(&mut self, action: Action) {
         self.actions.push_back(action);
     }
 
-    pub(super) fn notify(&mut self, notice: Notice) {
+    fn notify(&mut self, notice: Notice) {
         self.push(Action::Notify(notice));
     }
 
     /// Points RTP at what the PBX's description says, with the keys that go with it.
-    pub(super) fn point_rtp(&mut self, remote: &sdp::Remote) {
+    fn point_rtp(&mut self, remote: &sdp::Remote) {
         self.local.rtp.agree(remote);
         let rtp = remote.address.rtp;
         self.push(Action::SetRemoteRtp {
@@ -425,7 +432,7 @@ impl Call {
     }
 
     /// The browser's description is known: the peer can begin, and has so long.
-    pub(super) fn connect_peer(&mut self, remote: sdp::Description, now: Instant) {
+    fn connect_peer(&mut self, remote: sdp::Description, now: Instant) {
         self.push(Action::SetRemoteDescription(Box::new(remote)));
         if !self.peer_connected {
             self.connect_deadline = Some(now + self.rules.connect_timeout);
@@ -433,17 +440,17 @@ impl Call {
     }
 
     /// Changes what exists while the PBX has not answered our call.
-    pub(super) fn calling(&mut self, change: impl FnOnce(&mut Calling)) {
+    fn calling(&mut self, change: impl FnOnce(&mut Calling)) {
         if let State::Calling(calling) = &mut self.state {
             change(calling);
         }
     }
 
-    pub(super) fn begin(&mut self, state: State) {
+    fn begin(&mut self, state: State) {
         self.state = state;
     }
 
-    pub(super) fn settle(&mut self, step: Step) {
+    fn settle(&mut self, step: Step) {
         match step {
             Step::Stay(state) => self.state = state,
             Step::End(reason, status) => {

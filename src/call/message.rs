@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::EndReason;
-use super::instant_message::MessageNotice;
+use super::message_notice::MessageNotice;
 use crate::codec::AudioFormat;
 use crate::protection::Protection;
 use crate::sdp::{self, Warning};

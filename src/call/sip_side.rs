@@ -5,9 +5,11 @@ use std::net::IpAddr;
 
 use super::EndReason;
 use super::message::DialogId;
-use super::transfer::CallerNames;
 use crate::media::{Latching, RtpSockets};
 use crate::{sdp, sip};
+
+/// SIP events that may wait for a call's task.
+pub(super) const SIP_QUEUE: usize = 32;
 
 /// Refuses an incoming call for that reason. Where the status says that something was not
 /// acceptable, a warning says what (RFC 3261 section 21.4.26).
@@ -28,6 +30,14 @@ pub(super) fn written(warning: sdp::Warning) -> sip::Warning {
         code: warning.code,
         text: warning.text,
     }
+}
+
+/// Whose name the calls of this task carry.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CallerNames {
+    pub(super) user: String,
+    pub(super) name: Option<String>,
+    pub(super) anonymous: bool,
 }
 
 /// The SIP leg and what is known of it.

@@ -2,25 +2,29 @@
 //! the media worker to the machine, and carries its actions out.
 #![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
+mod name_lookup;
+mod transfer;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
+use name_lookup::{LookingUp, looked_up};
+use transfer::{SecondLeg, second_event};
+
 use super::EndReason;
 use super::audience::Audience;
+use super::client_event::Delivery;
 use super::handle::CallHandle;
 use super::inbox::Inbox;
-use super::instant_message::MessageNotice;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
-use super::location_service::Delivery;
 use super::machine::Call;
 use super::message::{Action, Command, Event, Notice, Quality, Side};
-use super::names::{LookingUp, looked_up};
+use super::message_notice::MessageNotice;
 use super::open_calls::OpenCall;
 use super::record::{CallRecord, Names, Outcome};
-use super::sip_side::{SipSide, Stage, refusal, written};
-use super::transfer::{SIP_QUEUE, SecondLeg, second_event};
+use super::sip_side::{SIP_QUEUE, SipSide, Stage, refusal, written};
 use super::{translate, unexpected_source};
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::sip;
@@ -175,7 +179,7 @@ impl CallTask {
         }
     }
 
-    pub(super) fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: Event) {
         self.call.handle_event(event, Instant::now());
     }
 
@@ -443,7 +447,7 @@ impl CallTask {
         self.invite(offer).await;
     }
 
-    pub(super) fn notify(&mut self, notice: Notice) {
+    fn notify(&mut self, notice: Notice) {
         if matches!(notice, Notice::Answered) {
             self.answered = Some(Instant::now());
         }
@@ -520,7 +524,7 @@ impl CallTask {
         }
     }
 
-    pub(super) fn tell_worker(&mut self, command: media::Command<PeerCommand>) {
+    fn tell_worker(&mut self, command: media::Command<PeerCommand>) {
         if let Err(error) = self.worker.command(self.key, command) {
             tracing::error!(call = self.key.0, %error, "media worker does not take a command");
             self.call.handle_event(Event::MediaLost, Instant::now());

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::EndReason;
-use super::instant_message::MessageNotice;
 use super::leg::PeerEvent;
 use super::message::{Event, Quality, Side, SideQuality};
+use super::message_notice::MessageNotice;
 use crate::{media, peer, sip};
 
 /// How long an INFO digit lasts that does not say so.

@@ -4,10 +4,10 @@
 
 use std::time::Instant;
 
-use super::EndReason;
-use super::established::{Basis, Established, Reoffer};
-use super::machine::{Call, State, Step, warning};
-use super::message::{Action, Event, Notice, TransferTarget};
+use super::{Basis, Established, Reoffer};
+use crate::call::EndReason;
+use crate::call::machine::{Call, State, Step, warning};
+use crate::call::message::{Action, Event, Notice, TransferTarget};
 use crate::codec::Direction;
 use crate::sdp::{self, bridge};
 
@@ -35,7 +35,7 @@ pub(super) struct NewCall {
 
 impl Established {
     /// When a new call has rung for too long.
-    pub(super) fn transfer_deadline(&self) -> Option<Instant> {
+    pub(in crate::call::machine) fn transfer_deadline(&self) -> Option<Instant> {
         match &self.transfer {
             Transfer::Calling(new) => Some(new.deadline),
             Transfer::None | Transfer::Asked => None,
@@ -43,7 +43,11 @@ impl Established {
     }
 
     /// The page wants the other side to be connected elsewhere.
-    pub(super) fn ask_for_transfer(&mut self, call: &mut Call, to: TransferTarget) {
+    pub(in crate::call::machine) fn ask_for_transfer(
+        &mut self,
+        call: &mut Call,
+        to: TransferTarget,
+    ) {
         if !matches!(self.transfer, Transfer::None) {
             call.notify(Notice::Refused {
                 code: "bad-state",
@@ -85,7 +89,7 @@ impl Established {
     }
 
     /// The leg with the PBX has ended.
-    pub(super) fn lose_pbx(mut self: Box<Self>, reason: EndReason) -> Step {
+    pub(in crate::call::machine) fn lose_pbx(mut self: Box<Self>, reason: EndReason) -> Step {
         match &mut self.transfer {
             // The SIP side knows which ending is the transfer that was asked for.
             Transfer::None | Transfer::Asked => Step::End(reason, None),
@@ -98,7 +102,11 @@ impl Established {
     }
 
     /// A new call has rung for too long.
-    pub(super) fn give_up_new_call(self: Box<Self>, call: &mut Call, now: Instant) -> Step {
+    pub(in crate::call::machine) fn give_up_new_call(
+        self: Box<Self>,
+        call: &mut Call,
+        now: Instant,
+    ) -> Step {
         let expired = self.transfer_deadline().is_some_and(|at| at <= now);
         if !expired {
             return Step::Stay(State::Established(self));

@@ -6,10 +6,10 @@
 
 use std::net::SocketAddr;
 
-use super::EndReason;
-use super::machine::{Call, Rules, State, Step};
-use super::message::Action;
-use super::outgoing::Calling;
+use super::Calling;
+use crate::call::EndReason;
+use crate::call::machine::{Call, Rules, State, Step};
+use crate::call::message::Action;
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp;
 
@@ -29,7 +29,7 @@ pub struct Attempt {
 /// Whether a refusal says that the trunk cannot, and nothing of the called party: another trunk
 /// may. Where the called party has rung, only the trunk's own word counts, by which nobody rings there
 /// any more: a 408 is nobody's answer then, and behind a broken transport it may ring on.
-pub(super) const fn says_trunk_cannot(status: u16, from_pbx: bool, has_rung: bool) -> bool {
+const fn says_trunk_cannot(status: u16, from_pbx: bool, has_rung: bool) -> bool {
     match status {
         500 | 502 | 503 | 504 => from_pbx || !has_rung,
         408 => !has_rung,

@@ -1,12 +1,15 @@
 //! Both sides are there: hold and resume from either side, new offers, the end.
 
+mod transferring;
+
 use std::time::Instant;
 
-use super::EndReason;
-use super::machine::{Call, State, Step, warning};
-use super::media_timeout::MediaTimeout;
-use super::message::{Action, Event, Notice, Quality};
-use super::transferring::Transfer;
+use transferring::Transfer;
+
+use super::{Call, State, Step, warning};
+use crate::call::EndReason;
+use crate::call::media_timeout::MediaTimeout;
+use crate::call::message::{Action, Event, Notice, Quality};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
@@ -19,9 +22,9 @@ const REQUEST_PENDING: u16 = 491;
 /// What exists while both sides talk.
 #[derive(Debug)]
 pub(super) struct Established {
-    pub(super) browser: AudioFormat,
+    browser: AudioFormat,
     pbx: AudioFormat,
-    pub(super) basis: Box<Basis>,
+    basis: Box<Basis>,
     /// The page wishes the PBX to be held.
     hold_wished: bool,
     /// What the PBX was last told of it.
@@ -31,11 +34,11 @@ pub(super) struct Established {
     tries: u8,
     /// Where the PBX's audio goes, as far as we have heard.
     remote: Option<sdp::Remote>,
-    pub(super) reoffer: Reoffer,
+    reoffer: Reoffer,
     media_timeout: MediaTimeout,
-    pub(super) transfer: Transfer,
+    transfer: Transfer,
     /// Sessions begun with other parties.
-    pub(super) sessions: u64,
+    sessions: u64,
 }
 
 /// The description that the next offer of ours grows from, so that lines and payload types keep
@@ -51,7 +54,7 @@ pub(super) enum Basis {
 
 /// Our own new offer.
 #[derive(Debug)]
-pub(super) enum Reoffer {
+enum Reoffer {
     None,
     Sent(Box<sdp::LocalOffer>),
     /// Our 2xx to a re-INVITE without description carried an offer; the ACK has the answer.
@@ -107,7 +110,7 @@ impl Established {
     }
 
     /// Offers anew if the PBX does not know yet what the page wishes.
-    pub(super) fn settle_hold(&mut self, call: &mut Call) {
+    fn settle_hold(&mut self, call: &mut Call) {
         if matches!(self.reoffer, Reoffer::None) && self.hold_wished != self.hold_told {
             self.offer(call);
         }
@@ -208,7 +211,7 @@ impl Established {
     }
 
     /// Another dialog takes the place of the one that knew of them.
-    pub(super) fn forget_offers(&mut self) {
+    fn forget_offers(&mut self) {
         self.reoffer = Reoffer::None;
         self.hold_told = false;
     }
@@ -331,7 +334,7 @@ impl Established {
         }
     }
 
-    pub(super) fn apply(&mut self, call: &mut Call, remote: &sdp::Remote, pbx: AudioFormat) {
+    fn apply(&mut self, call: &mut Call, remote: &sdp::Remote, pbx: AudioFormat) {
         call.point_rtp(remote);
         call.push(Action::SetFormats {
             browser: Box::new(self.browser.clone()),

@@ -5,30 +5,19 @@
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::EndReason;
-use super::message::{Event, Notice, TransferTarget};
-use super::sip_side::{SipSide, Stage, written};
-use super::task::CallTask;
-use super::translate;
+use super::CallTask;
+use crate::call::EndReason;
+use crate::call::message::{Event, Notice, TransferTarget};
+use crate::call::sip_side::{SIP_QUEUE, SipSide, Stage, written};
+use crate::call::translate;
 use crate::{media, sdp, sip};
 
-/// SIP events that may wait for a call's task.
-pub(super) const SIP_QUEUE: usize = 32;
-
 /// A second leg: one that shall take over, or one that was taken over from.
-pub(super) struct SecondLeg {
+pub(in crate::call) struct SecondLeg {
     side: SipSide,
     events: mpsc::Receiver<sip::Event>,
     /// Taken over from: only its end is awaited.
     retiring: bool,
-}
-
-/// Whose name the calls of this task carry.
-#[derive(Clone, Debug, Default)]
-pub(super) struct CallerNames {
-    pub(super) user: String,
-    pub(super) name: Option<String>,
-    pub(super) anonymous: bool,
 }
 
 /// The next event of a second leg; never where there is none.

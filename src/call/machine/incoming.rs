@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::EndReason;
 use super::established::{Basis, Established};
-use super::machine::{Call, Local, Rules, State, Step, refused_offer, warning};
-use super::message::{Action, Diverted, Event, Notice, SocketId};
+use super::{Call, Local, Rules, State, Step, refused_offer, warning};
+use crate::call::EndReason;
+use crate::call::message::{Action, Diverted, Event, Notice, SocketId};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 

@@ -1,14 +1,17 @@
 //! A page calls the PBX: from its offer to the PBX's 2xx.
 
+mod fallback;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use super::EndReason;
+pub use fallback::Attempt;
+
 use super::established::{Basis, Established};
-use super::fallback::Attempt;
-use super::machine::{Call, Local, Rules, State, Step, refused_offer, warning};
-use super::message::{Action, Event, Notice, Side};
-use super::ringback::Ringback;
+use super::{Call, Local, Rules, State, Step, refused_offer, warning};
+use crate::call::EndReason;
+use crate::call::message::{Action, Event, Notice, Side};
+use crate::call::ringback::Ringback;
 use crate::codec::{AudioFormat, Codec, Direction};
 use crate::sdp::{self, bridge};
 
@@ -17,25 +20,25 @@ use crate::sdp::{self, bridge};
 pub(super) struct Calling {
     offer: sdp::BrowserOffer,
     /// None where the PBX is to offer.
-    pub(super) pbx_offer: Option<sdp::LocalOffer>,
+    pbx_offer: Option<sdp::LocalOffer>,
     /// What we agreed on with the browser, once it has its one answer.
-    pub(super) browser: Option<AudioFormat>,
+    browser: Option<AudioFormat>,
     /// Those with a session description, by fork.
-    pub(super) early_dialogs: BTreeMap<u32, EarlyDialog>,
+    early_dialogs: BTreeMap<u32, EarlyDialog>,
     /// The one that the client hears.
-    pub(super) selected: Option<u32>,
-    pub(super) ringback: Ringback,
+    selected: Option<u32>,
+    ringback: Ringback,
     /// Trunks that are asked where the present one cannot.
-    pub(super) ahead: VecDeque<Attempt>,
-    pub(super) ring_deadline: Instant,
+    ahead: VecDeque<Attempt>,
+    ring_deadline: Instant,
 }
 
 /// The early dialog with one user agent that the INVITE reached: each has an agreement of its own.
 #[derive(Debug)]
-pub(super) struct EarlyDialog {
+struct EarlyDialog {
     description: String,
     remote: sdp::Remote,
-    pub(super) pbx: AudioFormat,
+    pbx: AudioFormat,
     basis: Basis,
 }
 
@@ -337,7 +340,7 @@ impl Calling {
     }
 
     /// What the PBX may use, by what the browser can or has been told.
-    pub(super) fn codecs_for_pbx(&self, call: &Call) -> Vec<Codec> {
+    fn codecs_for_pbx(&self, call: &Call) -> Vec<Codec> {
         match &self.browser {
             Some(browser) => bridge::answer_to_pbx(browser, &call.rules.trunk),
             None => bridge::offer_to_pbx(&self.offer, &call.rules.browser, &call.rules.trunk),
@@ -346,7 +349,7 @@ impl Calling {
 
     /// Where nothing that the PBX may say changes the browser's codec, the browser is answered at
     /// once: ICE and DTLS are through before anybody picks up.
-    pub(super) fn answer_settled_browser(&mut self, call: &mut Call) -> Result<(), EndReason> {
+    fn answer_settled_browser(&mut self, call: &mut Call) -> Result<(), EndReason> {
         let settled =
             bridge::browser_codec_is_settled(&self.offer, &call.rules.browser, &call.rules.trunk);
         match settled {
@@ -357,7 +360,7 @@ impl Calling {
 
     /// RTP may come before the PBX describes itself, and is heard by the numbers of our offer
     /// (RFC 3264 section 5.1), where the browser has its answer.
-    pub(super) fn expect_early_media(&self, call: &mut Call) {
+    fn expect_early_media(&self, call: &mut Call) {
         let pbx = self
             .pbx_offer
             .as_ref()
@@ -371,7 +374,7 @@ impl Calling {
     }
 
     /// Our offer as it is sent.
-    pub(super) fn written_offer(&self) -> Option<String> {
+    fn written_offer(&self) -> Option<String> {
         let offer = self.pbx_offer.as_ref()?;
         Some(offer.offer.to_string())
     }
