@@ -22,6 +22,7 @@ mod location_service;
 mod machine;
 mod media_timeout;
 mod message_notice;
+mod message_outcome;
 mod names;
 mod open_calls;
 mod page_headers;

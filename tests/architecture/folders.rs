@@ -1,0 +1,147 @@
+//! Which folder may import which.
+
+use std::collections::BTreeMap;
+
+use crate::imports::Imports;
+use crate::tree::Tree;
+
+/// What each folder (or file at the top) may import from the crate. `gateway` and `lib` may
+/// import everything; vocabulary imports nothing.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("codec", &[]),
+    ("dscp", &[]),
+    ("redacted", &[]),
+    ("supervision", &[]),
+    ("display_name", &[]),
+    ("token_bucket", &[]),
+    ("guest", &["display_name"]),
+    ("rtp", &["codec"]),
+    ("audio", &["codec"]),
+    ("protection", &["redacted"]),
+    ("sdp", &["codec", "redacted", "protection"]),
+    ("srtp", &["protection"]),
+    (
+        "peer",
+        &[
+            "sdp",
+            "srtp",
+            "codec",
+            "redacted",
+            "protection",
+            "token_bucket",
+        ],
+    ),
+    (
+        "sip",
+        &[
+            "codec",
+            "display_name",
+            "dscp",
+            "redacted",
+            "supervision",
+            "token_bucket",
+        ],
+    ),
+    (
+        "media",
+        &[
+            "rtp",
+            "audio",
+            "srtp",
+            "codec",
+            "dscp",
+            "redacted",
+            "protection",
+            "supervision",
+        ],
+    ),
+    (
+        "call",
+        &[
+            "sdp",
+            "codec",
+            "redacted",
+            "protection",
+            "guest",
+            "peer",
+            "media",
+            "sip",
+            "supervision",
+        ],
+    ),
+    (
+        "signaling",
+        &["call", "display_name", "redacted", "guest", "token_bucket"],
+    ),
+    (
+        "agent",
+        &["sip", "sdp", "rtp", "audio", "codec", "supervision"],
+    ),
+    ("settings", &["redacted", "guest", "agent"]),
+    ("telemetry", &["settings", "call", "supervision"]),
+];
+
+/// Imports that no row allows.
+fn forbidden(tree: &Tree, rows: &[(&str, &[&str])]) -> Vec<String> {
+    let allowed: BTreeMap<_, _> = rows.iter().copied().collect();
+    let imports = Imports::of(tree);
+    let mut wrong = Vec::new();
+    for (index, file) in tree.files.iter().enumerate() {
+        let folder = file.folder();
+        if matches!(folder, "lib" | "gateway") {
+            continue;
+        }
+        let Some(allowed) = allowed.get(folder) else {
+            wrong.push(format!(
+                "{}: {folder} has no row in this test's table",
+                file.name
+            ));
+            continue;
+        };
+        for other in imports.of_file(tree, index) {
+            let other = &tree.files[other];
+            if other.folder() != folder && !allowed.contains(&other.folder()) {
+                wrong.push(format!("{} imports {}", file.name, other.name));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn folders_import_only_what_the_design_allows() {
+    let wrong = forbidden(&Tree::of_product(), MAY_IMPORT);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn forbidden_import_is_found_by_every_form_of_path() {
+    let tree = Tree::new([
+        ("lib.rs", "mod a; mod b; mod c;"),
+        ("a/mod.rs", "mod one; mod two; mod three; mod four;"),
+        ("a/one.rs", "use crate::b::B;"),
+        ("a/two.rs", "use super::super::b;"),
+        ("a/three.rs", "fn f() { crate::b::g() }"),
+        ("a/four.rs", "use crate::c::C;"),
+        ("b.rs", "pub struct B; pub fn g() {}"),
+        ("c.rs", "pub struct C;"),
+    ]);
+    let rows: &[(&str, &[&str])] = &[("a", &["c"]), ("b", &[]), ("c", &[])];
+    assert_eq!(
+        forbidden(&tree, rows),
+        [
+            "a/one.rs imports b.rs",
+            "a/two.rs imports b.rs",
+            "a/three.rs imports b.rs"
+        ]
+    );
+}
+
+#[test]
+fn folder_without_a_row_is_found() {
+    let tree = Tree::new([("lib.rs", "mod a;"), ("a.rs", "")]);
+    assert_eq!(
+        forbidden(&tree, &[]),
+        ["a.rs: a has no row in this test's table"]
+    );
+}
