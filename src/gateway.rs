@@ -33,7 +33,7 @@ use plan::Plan;
 pub use trial::{Checked, check, load};
 
 /// Incoming SIP calls that may wait to be routed.
-const INCOMING_QUEUE: usize = 256;
+const INCOMING_QUEUE: usize = 1_024;
 
 /// Texts that may wait for their turn.
 const MESSAGE_QUEUE: usize = 64;

@@ -434,6 +434,10 @@ fn refused(remote: SocketAddr, reason: &'static str) {
     tracing::debug!(%remote, reason, "sip connection refused");
 }
 
+/// Octets of datagrams that may wait in the kernel, some thousand requests: a burst that found no room
+/// would be repeated after 500 ms (RFC 3261 section 17.1.1.2, T1).
+const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
+
 fn socket(address: SocketAddr, dual: bool, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(socket2::Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
@@ -442,6 +446,9 @@ fn socket(address: SocketAddr, dual: bool, kind: Type, protocol: Protocol) -> io
     }
     if kind == Type::STREAM {
         socket.set_reuse_address(true)?;
+    } else {
+        // The kernel caps it at net.core.rmem_max without an error.
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::from(address))?;
