@@ -28,7 +28,7 @@ use super::message::{Diverted, SocketId, TransferTarget};
 use super::names;
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
-use super::record::CallRecord;
+use super::record::{self, CallRecord};
 use super::ringing_refusals::RingingRefusals;
 use super::routing::{Destination, Rewrite, Routes};
 use super::rtp_addresses::{RtpAddress, RtpAddresses};
@@ -187,6 +187,14 @@ impl Exchange {
 
     /// Begins a call from a page.
     pub async fn place(&self, placing: Placing) -> Result<CallHandle, Error> {
+        let placed = self.begin(placing).await;
+        if let Err(Error::Ends(reason)) = &placed {
+            record::count("outgoing", *reason);
+        }
+        placed
+    }
+
+    async fn begin(&self, placing: Placing) -> Result<CallHandle, Error> {
         let destination = self
             .resources
             .routes
@@ -329,9 +337,7 @@ impl Exchange {
     async fn take(&self, incoming: sip::Incoming) {
         let leg = incoming.leg;
         if let Err(reason) = self.ring(incoming).await {
-            let row = reason.ending();
-            metrics::counter!("trunkline_calls_total", "direction" => "incoming", "reason" => row.code)
-                .increment(1);
+            record::count("incoming", reason);
             // Nothing but the bound on calls of a client is busy before it rings.
             let warning = (reason == EndReason::Busy).then(|| sdp::Warning {
                 code: 399,

@@ -141,8 +141,7 @@ impl CallRecord {
     pub(super) fn write_end(&self, names: Names<'_>, outcome: Outcome) {
         let row = outcome.reason.ending();
         let direction = self.direction;
-        metrics::counter!("trunkline_calls_total", "direction" => direction, "reason" => row.code)
-            .increment(1);
+        count(direction, outcome.reason);
         if outcome.reason == EndReason::IceFailed {
             metrics::counter!("trunkline_ice_failures_total").increment(1);
         }
@@ -186,6 +185,15 @@ impl CallRecord {
             "call ended"
         );
     }
+}
+
+/// Counts a call that has ended, or was refused before there was a record of it. `direction` is
+/// seen from the page.
+pub(super) fn count(direction: &'static str, reason: EndReason) {
+    metrics::counter!(
+        "trunkline_calls_total", "direction" => direction, "reason" => reason.code()
+    )
+    .increment(1);
 }
 
 /// Adds the figures of an answered call to the metrics.

@@ -262,8 +262,6 @@ impl Session {
                 };
                 let code = reason.code();
                 self.connection.note(code, &self.identity.user, &dialled);
-                metrics::counter!("trunkline_calls_total", "direction" => "outgoing", "reason" => code)
-                    .increment(1);
                 let ended = Notice::Ended {
                     reason,
                     status: None,
