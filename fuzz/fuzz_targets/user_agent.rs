@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use trunkline::sip::{Answer, Command, Flow, Happening, Outgoing, Transport, UserAgent};
+use trunkline::sip::{Answer, Command, Flow, UserAgentEvent, Outgoing, Transport, UserAgent};
 
 use crate::fixture::{PEER, user_agent};
 
@@ -24,18 +24,18 @@ fn drain(agent: &mut UserAgent, now: Instant) {
             assert!(transmit.bytes.len() < 200_000);
             busy = true;
         }
-        while let Some(happening) = agent.poll_event() {
+        while let Some(event) = agent.poll_event() {
             busy = true;
-            if let Happening::Resolve { question } = &happening {
+            if let UserAgentEvent::Resolve { question } = &event {
                 // Every look-up is answered in the end.
                 let why = "there is no DNS here".to_owned();
                 agent.handle_resolved(question, Answer::Failed { why }, now);
             }
-            if let Happening::Message(message) = &happening {
+            if let UserAgentEvent::Message(message) = &event {
                 // Who takes texts answers each of them.
                 agent.answer_message(message.id, 200, now);
             }
-            if let Happening::Incoming(incoming) = happening {
+            if let UserAgentEvent::Incoming(incoming) = event {
                 let ring = Command::Progress {
                     status: 180,
                     body: None,

@@ -93,7 +93,7 @@ impl<L: SecureLeg> WorkerHandle<L> {
         leg: L,
         events: mpsc::Sender<MediaEvent<L::Event>>,
     ) -> Result<(), Error> {
-        let farewell = events
+        let close_permit = events
             .clone()
             .try_reserve_owned()
             .map_err(|_| Error::EventChannel)?;
@@ -102,7 +102,7 @@ impl<L: SecureLeg> WorkerHandle<L> {
             key,
             leg,
             events,
-            farewell,
+            close_permit,
         })
         .inspect_err(|_| {
             self.shared.load.fetch_sub(1, Ordering::Relaxed);

@@ -87,5 +87,5 @@ pub use target::Target;
 pub use task::start;
 pub use transport::check_certificates;
 pub use transport_protocol::Transport;
-pub use user_agent::{Happening, UserAgent};
+pub use user_agent::{UserAgent, UserAgentEvent};
 pub use warning::Warning;

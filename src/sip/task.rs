@@ -21,7 +21,7 @@ use super::handle::{Handle, Held, Order, Registrations, Targets};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use super::locating::{Answer, Question};
 use super::transport::{Inbound, Transports, Unsent, is_keep_alive};
-use super::user_agent::{Happening, UserAgent};
+use super::user_agent::{UserAgent, UserAgentEvent};
 use crate::supervision::Task;
 
 /// Orders that wait for the task.
@@ -355,9 +355,9 @@ impl Driver {
                     _ => {}
                 }
             }
-            while let Some(happening) = self.agent.poll_event() {
+            while let Some(event) = self.agent.poll_event() {
                 busy = true;
-                self.take_happening(happening);
+                self.take_user_agent_event(event);
             }
             if !busy {
                 return;
@@ -365,9 +365,9 @@ impl Driver {
         }
     }
 
-    fn take_happening(&mut self, happening: Happening) {
-        match happening {
-            Happening::Incoming(incoming) => {
+    fn take_user_agent_event(&mut self, event: UserAgentEvent) {
+        match event {
+            UserAgentEvent::Incoming(incoming) => {
                 let leg = incoming.leg;
                 self.owners.insert(leg, Owner::Awaited(VecDeque::new()));
                 if self.stopping.is_some() || self.incoming.try_send(*incoming).is_err() {
@@ -377,7 +377,7 @@ impl Driver {
                     self.agent.refuse_unheard(leg, Instant::now());
                 }
             }
-            Happening::Message(message) => {
+            UserAgentEvent::Message(message) => {
                 let id = message.id;
                 let taker = self.messages.as_ref().filter(|_| self.stopping.is_none());
                 if taker.is_none_or(|taker| taker.try_send(*message).is_err()) {
@@ -386,13 +386,13 @@ impl Driver {
                     self.agent.answer_message(id, 503, Instant::now());
                 }
             }
-            Happening::MessageAnswered { id, outcome } => {
+            UserAgentEvent::MessageAnswered { id, outcome } => {
                 if let Some(reply) = self.sent_messages.remove(&id) {
                     // Who asked may have gone meanwhile.
                     let _ = reply.send(Ok(outcome));
                 }
             }
-            Happening::Leg(leg, event) => {
+            UserAgentEvent::Leg(leg, event) => {
                 let by = match &event {
                     Event::Replaced { by, .. } => Some(*by),
                     _ => None,
@@ -407,7 +407,7 @@ impl Driver {
                     self.agent.refuse_unheard(by, Instant::now());
                 }
             }
-            Happening::Registration {
+            UserAgentEvent::Registration {
                 index,
                 before,
                 state,
@@ -422,8 +422,8 @@ impl Driver {
                     tracing::info!(%trunk, account, ?state, why, "sip registration changed");
                 }
             }),
-            Happening::Resolve { question } => self.transports.resolve(question),
-            Happening::Target {
+            UserAgentEvent::Resolve { question } => self.transports.resolve(question),
+            UserAgentEvent::Target {
                 trunk,
                 target,
                 address,
@@ -444,7 +444,7 @@ impl Driver {
                 metrics::gauge!("trunkline_trunk_target_up", "trunk" => trunk, "target" => target)
                     .set(f64::from(u8::from(is_up)));
             }
-            Happening::TargetPlace {
+            UserAgentEvent::TargetPlace {
                 trunk,
                 target,
                 place,
@@ -455,7 +455,7 @@ impl Driver {
                 tracing::warn!(%trunk, %target, %transport, %address, is_up, why,
                     "sip address of a target changed");
             }
-            Happening::TargetPlaces {
+            UserAgentEvent::TargetPlaces {
                 trunk,
                 target,
                 up,
@@ -467,22 +467,22 @@ impl Driver {
                     .set(f64::from(u8::try_from(count).unwrap_or(u8::MAX)));
                 }
             }
-            Happening::FlowFailed { remote, why } => {
+            UserAgentEvent::FlowFailed { remote, why } => {
                 metrics::counter!("trunkline_sip_flow_failures_total", "reason" => why)
                     .increment(1);
                 tracing::warn!(%remote, why, "sip flow failed: registering anew");
             }
-            Happening::WithoutStun { remote, why, first } => {
+            UserAgentEvent::WithoutStun { remote, why, first } => {
                 metrics::counter!("trunkline_sip_without_stun_total", "reason" => why).increment(1);
                 if first {
                     tracing::warn!(%remote, why,
                         "sip registrar does outbound and no stun: kept open by double crlf");
                 }
             }
-            Happening::Unlocated { host } => {
+            UserAgentEvent::Unlocated { host } => {
                 tracing::warn!(%host, "sip host is at no address that can be sent to");
             }
-            Happening::Rejected { reason, source } => {
+            UserAgentEvent::Rejected { reason, source } => {
                 metrics::counter!("trunkline_sip_rejected_total", "reason" => reason).increment(1);
                 tracing::debug!(reason, %source, "sip message rejected");
             }

@@ -16,7 +16,7 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("call/task.rs: carry_out", 138),
     ("gateway/plan.rs: read", 126),
     ("gateway.rs: start", 138),
-    ("sip/task.rs: take_happening", 123),
+    ("sip/task.rs: take_user_agent_event", 123),
     ("sip/user_agent/commands.rs: invite", 140),
     ("sip/user_agent/server_side.rs: handle_invite", 130),
 ];

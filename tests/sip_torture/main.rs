@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use bytes::Bytes;
-use trunkline::sip::{Flow, Frame, Framer, Happening, Message, Transport};
+use trunkline::sip::{Flow, Frame, Framer, Message, Transport, UserAgentEvent};
 
 use crate::message::{Seen, look_up};
 use crate::table::{Outcome, Row, Stream, messages};
@@ -40,10 +40,10 @@ fn feed(bytes: &Bytes, transport: Transport) -> Seen {
     let now = Instant::now();
     agent.handle_message(bytes, flow(transport), now);
     let mut seen = Seen::default();
-    while let Some(happening) = agent.poll_event() {
-        match happening {
-            Happening::Incoming(incoming) => seen.incoming = Some(*incoming),
-            Happening::Rejected { reason, .. } => seen.rejected = Some(reason),
+    while let Some(event) = agent.poll_event() {
+        match event {
+            UserAgentEvent::Incoming(incoming) => seen.incoming = Some(*incoming),
+            UserAgentEvent::Rejected { reason, .. } => seen.rejected = Some(reason),
             _ => {}
         }
     }

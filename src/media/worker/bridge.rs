@@ -414,7 +414,7 @@ impl<L: SecureLeg> Bridge<L> {
     }
 
     /// Queues a last report and BYE for both sides.
-    pub fn say_goodbye(&mut self, now: Instant) {
+    pub fn send_rtcp_bye(&mut self, now: Instant) {
         self.report(now, true);
     }
 

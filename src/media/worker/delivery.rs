@@ -88,7 +88,7 @@ impl<L: SecureLeg> Worker<L> {
         let Some(call) = self.slots[slot].as_mut() else {
             return;
         };
-        call.bridge.say_goodbye(now);
+        call.bridge.send_rtcp_bye(now);
         self.send(slot);
         if let Some(call) = self.slots[slot].as_mut() {
             call.bridge.close(now);
@@ -107,7 +107,7 @@ impl<L: SecureLeg> Worker<L> {
         count_call(Side::Pbx, &statistics.pbx.dropped);
         // The ports go back before the owner hears of it, so that it can count on that.
         drop(call.pbx);
-        call.farewell
+        call.close_permit
             .send(MediaEvent::Closed { reason, statistics });
     }
 

@@ -15,7 +15,7 @@ pub enum Order<L: SecureLeg> {
         /// Its owner.
         events: mpsc::Sender<MediaEvent<L::Event>>,
         /// The place kept for the last event.
-        farewell: mpsc::OwnedPermit<MediaEvent<L::Event>>,
+        close_permit: mpsc::OwnedPermit<MediaEvent<L::Event>>,
     },
     /// A command for a call.
     Call {

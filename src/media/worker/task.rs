@@ -68,7 +68,7 @@ pub(super) struct Slot<L: SecureLeg> {
     pub(super) bridge: Bridge<L>,
     pub(super) pbx: Option<PbxSockets>,
     pub(super) events: mpsc::Sender<MediaEvent<L::Event>>,
-    pub(super) farewell: mpsc::OwnedPermit<MediaEvent<L::Event>>,
+    pub(super) close_permit: mpsc::OwnedPermit<MediaEvent<L::Event>>,
     /// The browser's address that was refreshed last, and when.
     pub(super) refreshed: Option<(SocketAddr, Instant)>,
 }
@@ -163,8 +163,8 @@ impl<L: SecureLeg> Worker<L> {
             self.close(index, CloseReason::ShutDown, Instant::now());
         }
         while let Ok(order) = self.orders.try_recv() {
-            if let Order::Open { farewell, .. } = order {
-                self.refuse(farewell, CloseReason::ShutDown);
+            if let Order::Open { close_permit, .. } = order {
+                self.refuse(close_permit, CloseReason::ShutDown);
             }
         }
         self.flush_counters();
@@ -322,9 +322,9 @@ impl<L: SecureLeg> Worker<L> {
                     key,
                     leg,
                     events,
-                    farewell,
+                    close_permit,
                 } => {
-                    self.open(key, leg, events, farewell, now);
+                    self.open(key, leg, events, close_permit, now);
                 }
                 Order::Call { key, command } => match self.keys.get(&key) {
                     Some(slot) => self.command(*slot, command, now),
@@ -340,12 +340,12 @@ impl<L: SecureLeg> Worker<L> {
         key: CallKey,
         leg: L,
         events: mpsc::Sender<MediaEvent<L::Event>>,
-        farewell: mpsc::OwnedPermit<MediaEvent<L::Event>>,
+        close_permit: mpsc::OwnedPermit<MediaEvent<L::Event>>,
         now: Instant,
     ) {
         let slot = self.free.last().copied().unwrap_or(self.slots.len());
         if self.keys.contains_key(&key) || !self.demultiplexer.set_ufrag(slot, leg.local_ufrag()) {
-            self.refuse(farewell, CloseReason::Conflict);
+            self.refuse(close_permit, CloseReason::Conflict);
             return;
         }
         let bridge = Bridge::new(leg, self.bridge_config(), now);
@@ -354,7 +354,7 @@ impl<L: SecureLeg> Worker<L> {
             bridge,
             pbx: None,
             events,
-            farewell,
+            close_permit,
             refreshed: None,
         };
         if self.free.pop().is_some() {
@@ -367,9 +367,9 @@ impl<L: SecureLeg> Worker<L> {
     }
 
     /// Ends a call that never began.
-    fn refuse(&self, farewell: mpsc::OwnedPermit<MediaEvent<L::Event>>, reason: CloseReason) {
+    fn refuse(&self, close_permit: mpsc::OwnedPermit<MediaEvent<L::Event>>, reason: CloseReason) {
         self.load.fetch_sub(1, Ordering::Relaxed);
-        farewell.send(MediaEvent::Closed {
+        close_permit.send(MediaEvent::Closed {
             reason,
             statistics: CallStatistics::default(),
         });

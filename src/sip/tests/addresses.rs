@@ -112,10 +112,10 @@ impl Zone {
         }
     }
 
-    fn hear(&mut self, news: Happening) {
+    fn hear(&mut self, news: UserAgentEvent) {
         let state = |is_up| if is_up { "up" } else { "out" };
         match news {
-            Happening::Resolve { question } => {
+            UserAgentEvent::Resolve { question } => {
                 let answer = Answer::Known {
                     records: self.answer(&question),
                     ttl: 20 * SECOND,
@@ -123,15 +123,15 @@ impl Zone {
                 let now = self.wire.now;
                 self.wire.agent.handle_resolved(&question, answer, now);
             }
-            Happening::Target { is_up, why, .. } => {
+            UserAgentEvent::Target { is_up, why, .. } => {
                 self.news.push(format!("target {}: {why}", state(is_up)));
             }
-            Happening::TargetPlace {
+            UserAgentEvent::TargetPlace {
                 place, is_up, why, ..
             } => self
                 .news
                 .push(format!("{} {}: {why}", place.address, state(is_up))),
-            Happening::TargetPlaces { up, out, .. } => self.counts = (up, out),
+            UserAgentEvent::TargetPlaces { up, out, .. } => self.counts = (up, out),
             _ => {}
         }
     }

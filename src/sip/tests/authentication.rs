@@ -156,8 +156,8 @@ fn a_text_must_prove_who_it_is_from_where_a_call_must() {
             .replace("Max-Forwards", &format!("{more}Max-Forwards"))
     };
     let arrived = |wire: &mut Wire| {
-        std::iter::from_fn(|| wire.agent.poll_event()).find_map(|happening| match happening {
-            Happening::Message(message) => Some(*message),
+        std::iter::from_fn(|| wire.agent.poll_event()).find_map(|event| match event {
+            UserAgentEvent::Message(message) => Some(*message),
             _ => None,
         })
     };

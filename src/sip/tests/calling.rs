@@ -379,7 +379,7 @@ fn a_name_is_looked_up_and_its_time_counts() {
     wire.quiet();
     let question = Question::addresses("pbx.example");
     assert!(
-        matches!(wire.agent.poll_event(), Some(Happening::Resolve { question: asked }) if asked == question)
+        matches!(wire.agent.poll_event(), Some(UserAgentEvent::Resolve { question: asked }) if asked == question)
     );
     let answer = Answer::Known {
         records: Records::Addresses(vec!["192.0.2.2".parse().expect("ip")]),

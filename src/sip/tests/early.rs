@@ -118,14 +118,14 @@ fn more_forks_than_32_are_ignored_and_counted() {
     }
     let mut heard = 0;
     let mut rejected = 0;
-    while let Some(happening) = wire.agent.poll_event() {
-        match happening {
-            Happening::Leg(_, Event::Progress { fork, .. }) => {
+    while let Some(event) = wire.agent.poll_event() {
+        match event {
+            UserAgentEvent::Leg(_, Event::Progress { fork, .. }) => {
                 assert_eq!(fork, heard);
                 heard += 1;
             }
-            Happening::Leg(_, Event::PeerAddress { .. }) => {}
-            Happening::Rejected { reason, .. } => {
+            UserAgentEvent::Leg(_, Event::PeerAddress { .. }) => {}
+            UserAgentEvent::Rejected { reason, .. } => {
                 assert_eq!(reason, "too_many_forks");
                 rejected += 1;
             }

@@ -304,8 +304,8 @@ fn a_registration_moves_on_too() {
 fn answer_questions(wire: &mut Wire, names: &[(&str, &[&str])]) {
     loop {
         let mut questions = Vec::new();
-        while let Some(happening) = wire.agent.poll_event() {
-            if let Happening::Resolve { question } = happening {
+        while let Some(event) = wire.agent.poll_event() {
+            if let UserAgentEvent::Resolve { question } = event {
                 questions.push(question);
             }
         }

@@ -129,13 +129,13 @@ pub fn sees(wire: &mut Wire, transaction: [u8; 12], seen: &str) {
 /// What the operator hears of the way since the last look: failures, and that there is no STUN.
 pub fn told(wire: &mut Wire) -> Vec<(&'static str, &'static str)> {
     let mut all = Vec::new();
-    while let Some(happening) = wire.agent.poll_event() {
-        match happening {
-            Happening::FlowFailed { remote, why } => {
+    while let Some(event) = wire.agent.poll_event() {
+        match event {
+            UserAgentEvent::FlowFailed { remote, why } => {
                 assert_eq!(remote.to_string(), PEER);
                 all.push(("failed", why));
             }
-            Happening::WithoutStun { why, first, .. } => {
+            UserAgentEvent::WithoutStun { why, first, .. } => {
                 all.push((if first { "without" } else { "without again" }, why));
             }
             _ => {}

@@ -24,10 +24,10 @@ fn probed() -> Trunk {
 /// What the driver was told of targets.
 fn target_news(wire: &mut Wire) -> Vec<(String, bool, &'static str)> {
     let mut news = Vec::new();
-    while let Some(happening) = wire.agent.poll_event() {
-        if let Happening::Target {
+    while let Some(event) = wire.agent.poll_event() {
+        if let UserAgentEvent::Target {
             target, is_up, why, ..
-        } = happening
+        } = event
         {
             news.push((target, is_up, why));
         }

@@ -34,7 +34,7 @@ fn text(sequence: u32, to_tag: &str, body: &str) -> Vec<u8> {
 fn arrived(wire: &mut Wire) -> Option<IncomingMessage> {
     loop {
         match wire.agent.poll_event()? {
-            Happening::Message(message) => return Some(*message),
+            UserAgentEvent::Message(message) => return Some(*message),
             _ => continue,
         }
     }
@@ -42,8 +42,8 @@ fn arrived(wire: &mut Wire) -> Option<IncomingMessage> {
 
 fn rejections(wire: &mut Wire) -> Vec<&'static str> {
     let mut reasons = Vec::new();
-    while let Some(happening) = wire.agent.poll_event() {
-        if let Happening::Rejected { reason, .. } = happening {
+    while let Some(event) = wire.agent.poll_event() {
+        if let UserAgentEvent::Rejected { reason, .. } = event {
             reasons.push(reason);
         }
     }
@@ -53,7 +53,7 @@ fn rejections(wire: &mut Wire) -> Vec<&'static str> {
 fn answered(wire: &mut Wire) -> Option<(MessageId, u16, bool)> {
     loop {
         match wire.agent.poll_event()? {
-            Happening::MessageAnswered { id, outcome } => {
+            UserAgentEvent::MessageAnswered { id, outcome } => {
                 return Some((id, outcome.status, outcome.local));
             }
             _ => continue,

@@ -159,8 +159,8 @@ fn invited_by_name(wire: &mut Wire, sent_by: &str, source: &str) -> Option<LegId
     );
     wire.agent.handle_message(&text.into(), flow, wire.now);
     wire.sent();
-    while let Some(happening) = wire.agent.poll_event() {
-        if let Happening::Incoming(incoming) = happening {
+    while let Some(event) = wire.agent.poll_event() {
+        if let UserAgentEvent::Incoming(incoming) = event {
             return Some(incoming.leg);
         }
     }
@@ -170,8 +170,8 @@ fn invited_by_name(wire: &mut Wire, sent_by: &str, source: &str) -> Option<LegId
 /// What is asked of the DNS; answered with SRV and addresses.
 fn look_up(wire: &mut Wire) -> Vec<Question> {
     let mut asked = Vec::new();
-    while let Some(happening) = wire.agent.poll_event() {
-        let Happening::Resolve { question } = happening else {
+    while let Some(event) = wire.agent.poll_event() {
+        let UserAgentEvent::Resolve { question } = event else {
             continue;
         };
         let records = if question == Question::addresses("b.pbx.example") {

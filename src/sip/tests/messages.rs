@@ -214,8 +214,8 @@ fn responses_out_of_nowhere_are_dropped_and_counted() {
     wire.receive(&text.replace("CSeq: 1", "CSeq: one"));
     wire.quiet();
     let reasons: Vec<_> = std::iter::from_fn(|| wire.agent.poll_event())
-        .map(|happening| match happening {
-            Happening::Rejected { reason, .. } => reason,
+        .map(|event| match event {
+            UserAgentEvent::Rejected { reason, .. } => reason,
             other => panic!("{other:?}"),
         })
         .collect();

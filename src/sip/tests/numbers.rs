@@ -20,8 +20,8 @@ fn called(wire: &mut Wire, uri: &str, to: &str) -> [(String, Option<String>); 2]
     let text = text.replace("application/sdp", "text/plain");
     wire.receive(&text.replace("Call-ID: ", "Call-ID: m"));
     let mut messages = std::iter::from_fn(|| wire.agent.poll_event());
-    let message = messages.find_map(|happening| match happening {
-        Happening::Message(message) => Some(*message),
+    let message = messages.find_map(|event| match event {
+        UserAgentEvent::Message(message) => Some(*message),
         _ => None,
     });
     let message = message.expect("a text");

@@ -124,8 +124,8 @@ fn unresolved(wire: &mut Wire) {
     let none = Answer::Failed {
         why: "no such name".to_owned(),
     };
-    while let Some(happening) = wire.agent.poll_event() {
-        if let Happening::Resolve { question } = happening {
+    while let Some(event) = wire.agent.poll_event() {
+        if let UserAgentEvent::Resolve { question } = event {
             wire.agent
                 .handle_resolved(&question, none.clone(), wire.now);
         }

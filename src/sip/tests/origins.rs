@@ -148,8 +148,8 @@ fn text_to_the_contact_alone_has_no_asserted_sender() {
             .replace("application/sdp", "text/plain");
         wire.receive_from(source, text.as_bytes());
         let mut asserted = None;
-        while let Some(happening) = wire.agent.poll_event() {
-            if let Happening::Message(message) = happening {
+        while let Some(event) = wire.agent.poll_event() {
+            if let UserAgentEvent::Message(message) = event {
                 asserted = Some(message.from_user == "+491");
             }
         }

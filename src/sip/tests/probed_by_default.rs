@@ -37,13 +37,13 @@ fn started(trunk: Trunk) -> Wire {
 /// What was told of the target: its address, whether it is up, and why.
 fn news(wire: &mut Wire) -> Vec<(Option<SocketAddr>, bool, &'static str)> {
     let mut told = Vec::new();
-    while let Some(happening) = wire.agent.poll_event() {
-        if let Happening::Target {
+    while let Some(event) = wire.agent.poll_event() {
+        if let UserAgentEvent::Target {
             address,
             is_up,
             why,
             ..
-        } = happening
+        } = event
         {
             told.push((address, is_up, why));
         }

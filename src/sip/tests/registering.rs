@@ -157,8 +157,8 @@ fn texts_go_and_come_by_a_users_line_as_calls_do() {
         .replace("application/sdp", "text/plain");
     wire.receive(&text);
     let arrived = std::iter::from_fn(|| wire.agent.poll_event());
-    let arrived = arrived.filter_map(|happening| match happening {
-        Happening::Message(message) => Some(*message),
+    let arrived = arrived.filter_map(|event| match event {
+        UserAgentEvent::Message(message) => Some(*message),
         _ => None,
     });
     let arrived: Vec<_> = arrived.collect();
@@ -420,8 +420,8 @@ fn a_dialog_on_an_outbound_flow_comes_back_on_it() {
         wire.answer_with(&invite, 200, "b1", OK_EXTRA, SDP);
         wire.sent_request("ACK");
         let mut answered = None;
-        while let Some(happening) = wire.agent.poll_event() {
-            if let Happening::Leg(leg, Event::Accepted { .. }) = happening {
+        while let Some(event) = wire.agent.poll_event() {
+            if let UserAgentEvent::Leg(leg, Event::Accepted { .. }) = event {
                 answered = Some(leg);
             }
         }

@@ -268,8 +268,8 @@ fn by_name(unknown_sources: UnknownSources) -> (Wire, Question) {
         .expect("a listener is given");
     wire.agent.start(wire.now);
     let mut asked = None;
-    while let Some(happening) = wire.agent.poll_event() {
-        if let Happening::Resolve { question } = happening {
+    while let Some(event) = wire.agent.poll_event() {
+        if let UserAgentEvent::Resolve { question } = event {
             asked = Some(question);
         }
     }

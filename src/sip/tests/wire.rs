@@ -161,8 +161,8 @@ impl Wire {
     /// Why messages were refused or dropped since the last look.
     pub fn rejections(&mut self) -> Vec<&'static str> {
         let mut reasons = Vec::new();
-        while let Some(happening) = self.agent.poll_event() {
-            if let Happening::Rejected { reason, .. } = happening {
+        while let Some(event) = self.agent.poll_event() {
+            if let UserAgentEvent::Rejected { reason, .. } = event {
                 reasons.push(reason);
             }
         }
@@ -174,8 +174,8 @@ impl Wire {
         loop {
             match self.agent.poll_event()? {
                 // Of interest to RTP alone; `peer_addresses.rs` has its tests.
-                Happening::Leg(_, Event::PeerAddress { .. }) => continue,
-                Happening::Leg(_, event) => return Some(event),
+                UserAgentEvent::Leg(_, Event::PeerAddress { .. }) => continue,
+                UserAgentEvent::Leg(_, event) => return Some(event),
                 _ => continue,
             }
         }
@@ -185,7 +185,7 @@ impl Wire {
     pub fn incoming(&mut self) -> Incoming {
         loop {
             match self.agent.poll_event() {
-                Some(Happening::Incoming(incoming)) => return *incoming,
+                Some(UserAgentEvent::Incoming(incoming)) => return *incoming,
                 Some(_) => continue,
                 None => panic!("an incoming call was expected"),
             }

@@ -10,7 +10,6 @@ use rand::{Rng, RngExt};
 
 use super::acknowledgements::LargeAcknowledgements;
 use super::client_entry::ClientEntry;
-use super::happening::Happening;
 use super::keep_alive::{KeepAlive, Way};
 use super::leg::Leg;
 use super::outbound::Outbound;
@@ -21,6 +20,7 @@ use super::target_health::TargetHealth;
 use super::target_id::TargetId;
 use super::timer_key::{Timer, Wake};
 use super::tokens::random_token;
+use super::user_agent_event::UserAgentEvent;
 use super::way::Failed;
 use crate::sip::admission::Admission;
 use crate::sip::config::{Config, Listen};
@@ -101,7 +101,7 @@ pub struct UserAgent {
     pub(super) deadlines: Deadlines<Wake>,
     pub(super) timers: Remembered<Timer>,
     outbox: VecDeque<Transmit>,
-    happenings: VecDeque<Happening>,
+    events: VecDeque<UserAgentEvent>,
     last_leg: u64,
 }
 
@@ -169,7 +169,7 @@ impl UserAgent {
             deadlines: Deadlines::new(),
             timers: Remembered::new(),
             outbox: VecDeque::new(),
-            happenings: VecDeque::new(),
+            events: VecDeque::new(),
             last_leg: 0,
         })
     }
@@ -303,8 +303,8 @@ impl UserAgent {
     }
 
     /// The next news.
-    pub fn poll_event(&mut self) -> Option<Happening> {
-        self.happenings.pop_front()
+    pub fn poll_event(&mut self) -> Option<UserAgentEvent> {
+        self.events.pop_front()
     }
 
     /// State of every registration: by trunk in configuration order, the trunk's own first.
@@ -361,16 +361,16 @@ impl UserAgent {
         });
     }
 
-    pub(super) fn happen(&mut self, happening: Happening) {
-        self.happenings.push_back(happening);
+    pub(super) fn emit(&mut self, event: UserAgentEvent) {
+        self.events.push_back(event);
     }
 
     pub(super) fn tell(&mut self, leg: LegId, event: Event) {
-        self.happenings.push_back(Happening::Leg(leg, event));
+        self.events.push_back(UserAgentEvent::Leg(leg, event));
     }
 
     pub(super) fn reject(&mut self, reason: &'static str, source: SocketAddr) {
-        self.happen(Happening::Rejected { reason, source });
+        self.emit(UserAgentEvent::Rejected { reason, source });
     }
 
     pub(super) fn next_leg(&mut self) -> LegId {

@@ -121,7 +121,7 @@ impl UserAgent {
             return;
         }
         match owner {
-            Owner::Left => self.take_left_response(key, response, now),
+            Owner::Abandoned => self.take_left_response(key, response, now),
             Owner::Invite(leg) => self.take_invite_response(leg, key, response, envelope, now),
             Owner::Reinvite(leg) => self.take_reinvite_response(leg, key, response, now),
             Owner::Bye(leg) if response.status >= 200 => self.finish_bye(leg, now),
@@ -160,7 +160,7 @@ impl UserAgent {
             | Owner::Register(_)
             | Owner::Acknowledge(_)
             | Owner::Probe(_)
-            | Owner::Nobody => {}
+            | Owner::None => {}
         }
     }
 
@@ -196,7 +196,7 @@ impl UserAgent {
             Owner::Register(id) => self.fail_register(id, status, now),
             // An early dialog that does not take a PRACK ends by itself or is answered all the same.
             Owner::Probe(of) => self.take_probe(of, false, now),
-            Owner::Acknowledge(_) | Owner::Prack(..) | Owner::Nobody | Owner::Left => {}
+            Owner::Acknowledge(_) | Owner::Prack(..) | Owner::None | Owner::Abandoned => {}
         }
     }
 

@@ -5,7 +5,6 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::happening::Happening;
 use super::leg::{Calling, Cancel, Leg, State};
 use super::outbound::Outbound;
 use super::owner::Owner;
@@ -13,6 +12,7 @@ use super::refreshing::ask_for_timer;
 use super::targets::put_routes;
 use super::tokens::random_token;
 use super::transfers::Transfers;
+use super::user_agent_event::UserAgentEvent;
 use super::way::Way;
 use crate::sip::address::Address;
 use crate::sip::config::{Prack, Registered};
@@ -270,8 +270,8 @@ impl UserAgent {
         }
     }
 
-    pub(super) fn happen_incoming(&mut self, incoming: crate::sip::event::Incoming) {
-        self.happen(Happening::Incoming(Box::new(incoming)));
+    pub(super) fn emit_incoming(&mut self, incoming: crate::sip::event::Incoming) {
+        self.emit(UserAgentEvent::Incoming(Box::new(incoming)));
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::leg::{Goodbye, State};
+use super::leg::{State, Termination};
 use super::messaging::put_text;
 use super::owner::Owner;
 use crate::sip::error::Error;
@@ -51,7 +51,7 @@ impl UserAgent {
         else {
             return Err(wrong);
         };
-        if established.goodbye != Goodbye::No {
+        if established.termination != Termination::None {
             return Err(wrong);
         }
         if text.len() > LONGEST_TEXT {
@@ -93,7 +93,7 @@ impl UserAgent {
         else {
             return;
         };
-        if established.texting.under_way.is_some() || established.goodbye != Goodbye::No {
+        if established.texting.under_way.is_some() || established.termination != Termination::None {
             return;
         }
         let Some((reference, text)) = established.texting.waiting.pop_front() else {

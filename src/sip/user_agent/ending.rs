@@ -6,7 +6,7 @@ use super::agent::UserAgent;
 use super::client_entry::Machine;
 use super::client_side::same_branch;
 use super::intervals::LIFETIME;
-use super::leg::{Cancel, Goodbye, State};
+use super::leg::{Cancel, State, Termination};
 use super::outbound::Outbound;
 use super::owner::Owner;
 use super::way::Way;
@@ -46,7 +46,7 @@ impl UserAgent {
                 let refused = self.refuse(id, 480, None, cause, now);
                 debug_assert!(refused.is_ok(), "a ringing leg can be refused");
             }
-            State::Established(_) => self.say_goodbye(id, cause, now),
+            State::Established(_) => self.send_bye(id, cause, now),
         }
     }
 
@@ -69,14 +69,14 @@ impl UserAgent {
         {
             calling.cancel = Cancel::Sent(now + LIFETIME);
         }
-        let outbound = Outbound::new(request, Way::nowhere(), Owner::Nobody);
+        let outbound = Outbound::new(request, Way::nowhere(), Owner::None);
         self.send_in_branch(outbound, flow, now);
         self.arm(id);
     }
 
     /// Sends BYE, once our 2xx is acknowledged (section 15) and the peer has heard how the transfer
     /// went that it asked for.
-    pub(super) fn say_goodbye(&mut self, id: LegId, cause: Option<u16>, now: Instant) {
+    pub(super) fn send_bye(&mut self, id: LegId, cause: Option<u16>, now: Instant) {
         self.leave_asking(id);
         // The call that their REFER asked for ends with this one, and they wait for its outcome.
         self.notify_referrer(id, 487, true, now);
@@ -86,7 +86,7 @@ impl UserAgent {
         let State::Established(established) = &mut leg.state else {
             return;
         };
-        if established.goodbye == Goodbye::Said {
+        if established.termination == Termination::ByeSent {
             return;
         }
         if let Some((sequence, invite)) = established.unconfirmed.take() {
@@ -100,17 +100,17 @@ impl UserAgent {
                 nothing,
                 now,
             );
-            return self.say_goodbye(id, cause, now);
+            return self.send_bye(id, cause, now);
         }
         if established.unacknowledged.is_some() {
-            established.goodbye = Goodbye::AfterAcknowledgement(cause);
+            established.termination = Termination::AfterAcknowledgement(cause);
             return self.arm(id);
         }
         if leg.transfers.is_telling() {
-            established.goodbye = Goodbye::AfterNotify(cause);
+            established.termination = Termination::AfterNotify(cause);
             return self.arm(id);
         }
-        established.goodbye = Goodbye::Said;
+        established.termination = Termination::ByeSent;
         let mut request = established.dialog.request(Method::Bye);
         put_reason(&mut request, cause);
         self.send_in_dialog(id, Owner::Bye(id), request, false, now);
@@ -132,10 +132,10 @@ impl UserAgent {
         let State::Established(established) = &mut leg.state else {
             return;
         };
-        if established.goodbye != Goodbye::Said {
-            established.goodbye = Goodbye::Said;
+        if established.termination != Termination::ByeSent {
+            established.termination = Termination::ByeSent;
             let request = established.dialog.request(Method::Bye);
-            self.send_in_dialog(id, Owner::Nobody, request, false, now);
+            self.send_in_dialog(id, Owner::None, request, false, now);
         }
         self.end(id, EndedBy::TransportLost, now);
     }

@@ -68,7 +68,7 @@ impl UserAgent {
                 Some(State::Calling(calling)) => calling.cancel == Cancel::No,
                 _ => false,
             },
-            Owner::Left => false,
+            Owner::Abandoned => false,
             _ => true,
         }
     }
@@ -128,7 +128,7 @@ impl UserAgent {
             Machine::Invite(machine) if begun || machine.is_proceeding() => {
                 let answered = machine.is_proceeding();
                 machine.leave(now);
-                entry.outbound.owner = Owner::Left;
+                entry.outbound.owner = Owner::Abandoned;
                 self.run_client(key);
                 if answered {
                     self.cancel_left(key, now);
@@ -174,7 +174,7 @@ impl UserAgent {
         entry.cancelled = true;
         let request = same_branch(&entry.outbound.request, Method::Cancel);
         let flow = entry.flow;
-        let outbound = Outbound::new(request, Way::nowhere(), Owner::Nobody);
+        let outbound = Outbound::new(request, Way::nowhere(), Owner::None);
         self.send_in_branch(outbound, flow, now);
     }
 }

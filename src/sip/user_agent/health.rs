@@ -5,10 +5,10 @@
 use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
-use super::happening::Happening;
 use super::target_health::{Health, TargetHealth};
 use super::target_id::{TargetId, Watched};
 use super::timer_key::Wake;
+use super::user_agent_event::UserAgentEvent;
 use crate::sip::locating::Place;
 
 /// How long a place that failed a call is out where nothing probes it.
@@ -206,14 +206,14 @@ impl UserAgent {
         let id = of.target;
         let several = self.health.get(&id).is_some_and(|t| t.places.len() > 1);
         if several && let Some(place) = of.place {
-            let happening = Happening::TargetPlace {
+            let event = UserAgentEvent::TargetPlace {
                 trunk: self.config.trunks[id.trunk].name.clone(),
                 target: self.name_of(id),
                 place,
                 is_up,
                 why,
             };
-            self.happen(happening);
+            self.emit(event);
         }
         self.tell_counts(id, of.place, why);
     }
@@ -230,13 +230,13 @@ impl UserAgent {
         let is_out = target.all_out();
         let was_out = std::mem::replace(&mut target.is_out, is_out);
         if counts != (up, out) {
-            let happening = Happening::TargetPlaces {
+            let event = UserAgentEvent::TargetPlaces {
                 trunk: self.config.trunks[id.trunk].name.clone(),
                 target: self.name_of(id),
                 up,
                 out,
             };
-            self.happen(happening);
+            self.emit(event);
         }
         if was_out != is_out {
             self.tell_target(id, !is_out, place, why);
@@ -244,14 +244,14 @@ impl UserAgent {
     }
 
     fn tell_target(&mut self, id: TargetId, is_up: bool, place: Option<Place>, why: &'static str) {
-        let happening = Happening::Target {
+        let event = UserAgentEvent::Target {
             trunk: self.config.trunks[id.trunk].name.clone(),
             target: self.name_of(id),
             address: place.map(|place| place.address),
             is_up,
             why,
         };
-        self.happen(happening);
+        self.emit(event);
     }
 
     fn name_of(&self, id: TargetId) -> String {

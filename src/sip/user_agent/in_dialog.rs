@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::leg::{Goodbye, State};
+use super::leg::{State, Termination};
 use super::server_entry::Machine;
 use crate::sip::envelope::{Envelope, q850_cause, sdp_body};
 use crate::sip::event::{EndedBy, Event, LegId};
@@ -54,11 +54,11 @@ impl UserAgent {
             return;
         }
         established.unacknowledged = None;
-        let goodbye = established.goodbye;
+        let termination = established.termination;
         let body = sdp_body(&request.headers, &request.body);
         self.tell(id, Event::Confirmed { body });
-        if let Goodbye::AfterAcknowledgement(cause) = goodbye {
-            self.say_goodbye(id, cause, now);
+        if let Termination::AfterAcknowledgement(cause) = termination {
+            self.send_bye(id, cause, now);
         }
         self.arm(id);
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::leg::{Goodbye, State};
+use super::leg::{State, Termination};
 use super::owner::Owner;
 use crate::sip::error::Error;
 use crate::sip::event::{Event, LegId};
@@ -67,7 +67,7 @@ impl UserAgent {
         else {
             return Err(wrong);
         };
-        if established.goodbye != Goodbye::No {
+        if established.termination != Termination::None {
             return Err(wrong);
         }
         if established.informing.waiting.len() >= MOST_WAITING {
@@ -99,7 +99,7 @@ impl UserAgent {
         else {
             return;
         };
-        if established.informing.under_way || established.goodbye != Goodbye::No {
+        if established.informing.under_way || established.termination != Termination::None {
             return;
         }
         let Some((content_type, body)) = established.informing.waiting.pop_front() else {

@@ -152,9 +152,9 @@ impl UserAgent {
                 self.tell(id, Event::Accepted { body, fork });
                 self.arm(id);
             }
-            Cancel::Wanted(cause) => self.say_goodbye(id, cause, now),
+            Cancel::Wanted(cause) => self.send_bye(id, cause, now),
             // The answer crossed our CANCEL.
-            Cancel::Sent(_) => self.say_goodbye(id, None, now),
+            Cancel::Sent(_) => self.send_bye(id, None, now),
         }
     }
 
@@ -191,10 +191,10 @@ impl UserAgent {
     ) {
         let mut dialog = dialog.clone();
         let nothing = Bytes::new();
-        self.acknowledge(Owner::Nobody, &dialog, sequence, invite, nothing, now);
+        self.acknowledge(Owner::None, &dialog, sequence, invite, nothing, now);
         let request = dialog.request(Method::Bye);
         let way = Way::of_dialog(&dialog);
-        self.send(Outbound::new(request, way, Owner::Nobody), now);
+        self.send(Outbound::new(request, way, Owner::None), now);
     }
 
     /// Our call failed here.

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 
 use super::agent::UserAgent;
-use super::happening::Happening;
 use super::keep_alive::{BY_STUN, KeepAlive, Pace, Way};
 use super::registrations::RegistrationId;
 use super::timer_key::Wake;
+use super::user_agent_event::UserAgentEvent;
 use crate::sip::event::RegistrationState;
 use crate::sip::flow::Flow;
 use crate::sip::flow_check::{Finding, FlowCheck, LINE_ENDS, Trouble};
@@ -173,11 +173,11 @@ impl UserAgent {
             Finding::Holds => {}
             Finding::Failed(why) => {
                 let why = why.word();
-                self.happen(Happening::FlowFailed { remote, why });
+                self.emit(UserAgentEvent::FlowFailed { remote, why });
             }
             Finding::WithoutStun { why, first } => {
                 let why = why.word();
-                self.happen(Happening::WithoutStun { remote, why, first });
+                self.emit(UserAgentEvent::WithoutStun { remote, why, first });
             }
         }
         if let Some(alive) = self.keep_alives.get_mut(&way) {

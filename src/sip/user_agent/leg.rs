@@ -184,7 +184,7 @@ pub struct Established {
     pub update_allowed: bool,
     pub informing: Informing,
     pub texting: Texting,
-    pub goodbye: Goodbye,
+    pub termination: Termination,
 }
 
 /// Whose re-INVITE of ours is under way.
@@ -198,14 +198,15 @@ pub enum Offering {
 
 /// How far the end of an established leg is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goodbye {
-    No,
+pub enum Termination {
+    /// It goes on.
+    None,
     /// BYE waits for the ACK of our 2xx (section 15).
     AfterAcknowledgement(Option<u16>),
     /// BYE waits for the answer to our last NOTIFY.
     AfterNotify(Option<u16>),
     /// BYE is sent.
-    Said,
+    ByeSent,
 }
 
 #[derive(Debug)]
@@ -232,8 +233,8 @@ impl Leg {
         match &self.state {
             State::Calling(_) => "calling",
             State::Ringing(_) => "ringing",
-            State::Established(established) => match established.goodbye {
-                Goodbye::No => "established",
+            State::Established(established) => match established.termination {
+                Termination::None => "established",
                 _ => "ending",
             },
         }
@@ -317,7 +318,7 @@ impl Established {
             update_allowed: false,
             informing: Informing::default(),
             texting: Texting::default(),
-            goodbye: Goodbye::No,
+            termination: Termination::None,
         }
     }
 
@@ -326,8 +327,8 @@ impl Established {
             .unacknowledged
             .as_ref()
             .map(|waiting| waiting.repeat_at.min(waiting.give_up));
-        let session = match (self.timer, self.goodbye) {
-            (Some(timer), Goodbye::No) => {
+        let session = match (self.timer, self.termination) {
+            (Some(timer), Termination::None) => {
                 let refresh = timer.refresh_at().filter(|_| !self.refreshing);
                 let lost = timer.lost_at(self.refreshing);
                 [refresh, lost].into_iter().flatten().min()

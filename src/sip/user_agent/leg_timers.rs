@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::agent::UserAgent;
 use super::client_entry::Machine;
 use super::intervals::T2;
-use super::leg::{Cancel, Goodbye, State};
+use super::leg::{Cancel, State, Termination};
 use super::owner::Owner;
 use crate::sip::event::{EndedBy, LegId};
 use crate::sip::method::Method;
@@ -48,8 +48,8 @@ impl UserAgent {
                 // Nobody confirmed: the owner hears of it now, the peer gets a BYE (section
                 // 13.3.1.4).
                 let request = established.dialog.request(Method::Bye);
-                established.goodbye = Goodbye::Said;
-                self.send_in_dialog(id, Owner::Nobody, request, false, now);
+                established.termination = Termination::ByeSent;
+                self.send_in_dialog(id, Owner::None, request, false, now);
                 return self.end(id, EndedBy::AckMissing, now);
             }
             if waiting.repeat_at <= now {

@@ -6,12 +6,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::happening::Happening;
 use super::outbound::Outbound;
 use super::owner::Owner;
 use super::pending_messages::Sent;
 use super::targets::put_routes;
 use super::tokens::random_token;
+use super::user_agent_event::UserAgentEvent;
 use crate::sip::address::Address;
 use crate::sip::called::{CalledNumber, called};
 use crate::sip::digest::Authorizer;
@@ -34,7 +34,7 @@ const MOST_SENT: usize = 1_024;
 const MOST_TO_ONE: usize = 16;
 
 impl UserAgent {
-    /// Sends a text. What comes of it is told by [`Happening::MessageAnswered`].
+    /// Sends a text. What comes of it is told by [`UserAgentEvent::MessageAnswered`].
     pub fn message(&mut self, outgoing: OutgoingMessage, now: Instant) -> Result<MessageId, Error> {
         let index = self
             .config
@@ -133,7 +133,7 @@ impl UserAgent {
         let Some(done) = self.messaging.sent.remove(&id) else {
             return;
         };
-        self.happen(Happening::MessageAnswered { id, outcome });
+        self.emit(UserAgentEvent::MessageAnswered { id, outcome });
         let next = self.messaging.sent.iter_mut().find_map(|(id, sent)| {
             let request = sent.waiting.take_if(|_| sent.uri == done.uri)?;
             Some((*id, sent.trunk, request))
@@ -180,7 +180,7 @@ impl UserAgent {
         let trunk = trunk.map(|trunk| trunk.name.clone());
         let id = self.messaging.next();
         self.messaging.received.insert(id, (key, request));
-        self.happen(Happening::Message(Box::new(IncomingMessage {
+        self.emit(UserAgentEvent::Message(Box::new(IncomingMessage {
             id,
             trunk,
             request_user: called.number,

@@ -34,12 +34,12 @@ pub enum Owner {
     Offer(LegId),
     /// The REGISTER of a registration.
     Register(RegistrationId),
-    /// Nobody: CANCEL, and BYE of a fork that we do not want.
-    Nobody,
+    /// None: CANCEL, and BYE of a fork that we do not want.
+    None,
     /// The health of a target's place.
     Probe(Watched),
-    /// Nobody any more: an INVITE that went on to another place.
-    Left,
+    /// None any more: an INVITE that failed over to another destination.
+    Abandoned,
 }
 
 impl Owner {
@@ -60,8 +60,8 @@ impl Owner {
             Owner::Message(_)
             | Owner::Register(_)
             | Owner::Probe(_)
-            | Owner::Nobody
-            | Owner::Left => None,
+            | Owner::None
+            | Owner::Abandoned => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
-use super::leg::{Goodbye, Offering, State};
+use super::leg::{Offering, State, Termination};
 use super::owner::Owner;
 use super::sending::ATTEMPTS;
 use crate::sip::config::DialogRules;
@@ -58,14 +58,14 @@ impl UserAgent {
         let Some(timer) = established.timer else {
             return;
         };
-        if established.goodbye != Goodbye::No {
+        if established.termination != Termination::None {
             return;
         }
         let lost_at = timer.lost_at(established.refreshing);
         if lost_at.is_some_and(|at| at <= now) {
             let request = established.dialog.request(Method::Bye);
-            established.goodbye = Goodbye::Said;
-            self.send_in_dialog(id, Owner::Nobody, request, false, now);
+            established.termination = Termination::ByeSent;
+            self.send_in_dialog(id, Owner::None, request, false, now);
             return self.end(id, EndedBy::SessionTimeout, now);
         }
         if established.refreshing || timer.refresh_at().is_none_or(|at| at > now) {

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
-use super::happening::Happening;
 use super::outbound::Outbound;
 use super::owner::Owner;
 use super::registrations::{IN_FLIGHT, RegistrationId};
 use super::targets::put_routes;
 use super::timer_key::Wake;
 use super::tokens::random_token;
+use super::user_agent_event::UserAgentEvent;
 use crate::sip::address::Address;
 use crate::sip::config::Registered;
 use crate::sip::flow::Flow;
@@ -185,7 +185,7 @@ impl UserAgent {
         let state = entry.machine.state();
         self.deadlines.set(&Wake::Registration(id), timeout);
         if state != before {
-            self.happen(Happening::Registration {
+            self.emit(UserAgentEvent::Registration {
                 index: id.0,
                 before,
                 state,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::commands::put_sdp;
-use super::leg::{Goodbye, Offering, State};
+use super::leg::{Offering, State, Termination};
 use super::owner::Owner;
 use super::refreshing::asked_interval;
 use crate::sip::envelope::{Envelope, sdp_body};
@@ -28,7 +28,7 @@ impl UserAgent {
         let State::Established(established) = &mut leg.state else {
             return Err(wrong);
         };
-        if established.goodbye != Goodbye::No {
+        if established.termination != Termination::None {
             return Err(wrong);
         }
         if established.offering.is_some()

@@ -25,7 +25,7 @@ pub struct ServerEntry {
     /// Key in `merging`.
     pub merging: MergeKey,
     /// The way back by name, where the request came by a stream.
-    pub way_back: Option<Box<WayBack>>,
+    pub response_destination: Option<Box<ResponseDestination>>,
 }
 
 /// Either server transaction.
@@ -60,7 +60,7 @@ impl Machine {
 
 /// The name that a request wants its answer at.
 #[derive(Debug)]
-pub struct WayBack {
+pub struct ResponseDestination {
     pub(super) hop: NextHop,
     /// The stream is gone: the name counts.
     pub(super) lost: bool,

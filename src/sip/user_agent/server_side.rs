@@ -103,7 +103,7 @@ impl UserAgent {
             trunk: entrance,
             call: self.matching.call(envelope),
             merging,
-            way_back: self.way_back(envelope, flow, source),
+            response_destination: self.response_destination(envelope, flow, source),
         };
         self.servers.insert(key, Box::new(entry));
         let screened = match screen(&request, envelope) {
@@ -276,7 +276,7 @@ impl UserAgent {
                     body: incoming.body,
                 },
             ),
-            None => self.happen_incoming(incoming),
+            None => self.emit_incoming(incoming),
         }
     }
 

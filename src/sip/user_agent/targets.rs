@@ -6,10 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
-use super::happening::Happening;
 use super::outbound::Outbound;
 use super::target_id::{TargetId, Watched};
 use super::timer_key::Wake;
+use super::user_agent_event::UserAgentEvent;
 use super::way::{Failed, Late, Way};
 use crate::sip::address::is_loose;
 use crate::sip::envelope::canonical;
@@ -199,7 +199,7 @@ impl UserAgent {
         way.hop = Some(hop.clone());
         if places.is_empty() {
             if self.unlocated.len() < FAILED_LIMIT && self.unlocated.insert(hop.host.clone()) {
-                self.happen(Happening::Unlocated { host: hop.host });
+                self.emit(UserAgentEvent::Unlocated { host: hop.host });
             }
         } else if !self.unlocated.is_empty() {
             self.unlocated.remove(&hop.host);
@@ -241,7 +241,7 @@ impl UserAgent {
             .set(&Wake::LookUps, first.map(|since| since + LOOK_UP_LIMIT));
     }
 
-    /// Takes the answer to a question that [`Happening::Resolve`] asked.
+    /// Takes the answer to a question that [`UserAgentEvent::Resolve`] asked.
     pub fn handle_resolved(&mut self, question: &Question, answer: Answer, now: Instant) {
         self.locator.take(question, answer, now);
         let cold = std::mem::take(&mut self.cold);
@@ -293,7 +293,7 @@ impl UserAgent {
 
     fn ask(&mut self) {
         while let Some(question) = self.locator.poll_question() {
-            self.happen(Happening::Resolve { question });
+            self.emit(UserAgentEvent::Resolve { question });
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::contact::ContactUser;
-use super::leg::{Asked, Established, Goodbye, Leg, State, Unacknowledged};
+use super::leg::{Asked, Established, Leg, State, Termination, Unacknowledged};
 use super::refreshing::screen_timer;
 use crate::sip::config::DialogRules;
 use crate::sip::envelope::{Envelope, sdp_body, sequence};
@@ -52,7 +52,7 @@ impl UserAgent {
                 return self.take_early_update(id, key, request, flow, &later, now);
             }
         };
-        if established.goodbye != Goodbye::No {
+        if established.termination != Termination::None {
             return self.respond_refusal(key, &request, &Refusal::plain(481), now);
         }
         let refresh_only = request.method == Method::Update && body.is_none();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::leg::{Goodbye, Leg, State};
+use super::leg::{Leg, State, Termination};
 use super::owner::Owner;
 use super::transfers::{Asking, Granted};
 use crate::sip::error::Error;
@@ -53,7 +53,7 @@ impl UserAgent {
         let State::Established(established) = &mut leg.state else {
             return Err(wrong);
         };
-        if established.goodbye != Goodbye::No || leg.transfers.asked.is_some() {
+        if established.termination != Termination::None || leg.transfers.asked.is_some() {
             return Err(wrong);
         }
         leg.transfers.asked = Some(Asking {
@@ -291,7 +291,7 @@ impl UserAgent {
         let State::Established(established) = &mut leg.state else {
             return;
         };
-        if granted.silent || established.goodbye == Goodbye::Said {
+        if granted.silent || established.termination == Termination::ByeSent {
             return;
         }
         let mut request = established.dialog.request(Method::Notify);
@@ -316,7 +316,7 @@ impl UserAgent {
                 leg.transfers.telling = Some(now + LAST_WORD);
                 Owner::Notify(id)
             }
-            false => Owner::Nobody,
+            false => Owner::None,
         };
         self.send_in_dialog(id, owner, request, true, now);
     }
@@ -328,9 +328,9 @@ impl UserAgent {
         };
         leg.transfers.telling = None;
         if let State::Established(established) = &leg.state
-            && let Goodbye::AfterNotify(cause) = established.goodbye
+            && let Termination::AfterNotify(cause) = established.termination
         {
-            self.say_goodbye(id, cause, now);
+            self.send_bye(id, cause, now);
         }
         self.arm(id);
     }
@@ -393,7 +393,7 @@ impl UserAgent {
         if trunk.is_some_and(|index| !self.config.trunks[index].transfer) {
             return Err(603);
         }
-        if established.goodbye != Goodbye::No {
+        if established.termination != Termination::None {
             return Err(603);
         }
         if replaces.early_only {
@@ -405,5 +405,5 @@ impl UserAgent {
 
 /// An answered leg that nobody is ending.
 fn is_talking(leg: &Leg) -> bool {
-    matches!(&leg.state, State::Established(established) if established.goodbye == Goodbye::No)
+    matches!(&leg.state, State::Established(established) if established.termination == Termination::None)
 }

@@ -157,9 +157,9 @@ const fn is_in_call(owner: Owner) -> bool {
         | Owner::Bye(_)
         | Owner::Message(_)
         | Owner::Register(_)
-        | Owner::Nobody
+        | Owner::None
         | Owner::Probe(_)
-        | Owner::Left => false,
+        | Owner::Abandoned => false,
     }
 }
 

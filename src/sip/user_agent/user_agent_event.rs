@@ -6,9 +6,9 @@ use crate::sip::event::{Event, Incoming, LegId, RegistrationState};
 use crate::sip::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use crate::sip::locating::{Place, Question};
 
-/// News for the driver.
+/// What the driver is told.
 #[derive(Debug, Clone)]
-pub enum Happening {
+pub enum UserAgentEvent {
     /// A call arrived.
     Incoming(Box<Incoming>),
     /// Something happened to a leg.

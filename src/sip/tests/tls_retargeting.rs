@@ -37,8 +37,8 @@ fn two_trunks() -> Wire {
 
 /// Whatever name is looked up is at an address of nobody.
 fn look_up(wire: &mut Wire) {
-    while let Some(happening) = wire.agent.poll_event() {
-        if let Happening::Resolve { question } = happening {
+    while let Some(event) = wire.agent.poll_event() {
+        if let UserAgentEvent::Resolve { question } = event {
             let answer = Answer::Known {
                 records: Records::Addresses(vec!["198.51.100.9".parse().expect("ip")]),
                 ttl: Duration::from_secs(60),

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::server_entry::WayBack;
+use super::server_entry::ResponseDestination;
 use crate::sip::envelope::Envelope;
 use crate::sip::flow::Flow;
 use crate::sip::next_hop::NextHop;
@@ -18,12 +18,12 @@ const MOST_NAMES: usize = 16;
 impl UserAgent {
     /// The name in Via of a request that came by a stream. Only trunks have us look names up and
     /// connect to what is found.
-    pub(super) fn way_back(
+    pub(super) fn response_destination(
         &self,
         envelope: &Envelope,
         flow: Flow,
         source: SocketAddr,
-    ) -> Option<Box<WayBack>> {
+    ) -> Option<Box<ResponseDestination>> {
         flow.connection?;
         let host = &*envelope.sent_by_host;
         let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
@@ -35,7 +35,7 @@ impl UserAgent {
             port: envelope.sent_by_port,
             transport: Some(flow.transport),
         };
-        Some(Box::new(WayBack { hop, lost: false }))
+        Some(Box::new(ResponseDestination { hop, lost: false }))
     }
 
     /// A stream has ended: the names of the requests that came by it and are not answered yet are
@@ -44,7 +44,7 @@ impl UserAgent {
         let mut hops = Vec::new();
         for entry in self.servers.values_mut() {
             if entry.flow.connection == Some(connection)
-                && let Some(way) = &mut entry.way_back
+                && let Some(way) = &mut entry.response_destination
             {
                 way.lost = true;
                 if hops.len() < MOST_NAMES && !self.cold.contains(&way.hop) {
@@ -61,7 +61,7 @@ impl UserAgent {
         let Some(entry) = self.servers.get_mut(key) else {
             return;
         };
-        let Some(way) = entry.way_back.as_ref().filter(|way| way.lost) else {
+        let Some(way) = entry.response_destination.as_ref().filter(|way| way.lost) else {
             return;
         };
         let places = self.locator.locate_at_once(&way.hop, &mut self.random, now);
