@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::setup::Setup;
 use crate::sound::PATIENCE;
-use crate::world::World;
 
 const REFUSED: &str = "trunkline_messages_refused_total";
 const HELLO: &str = r#"{"type":"hello","version":1}"#;
@@ -44,8 +44,8 @@ enum Heard {
 struct Raw(TcpStream);
 
 impl Raw {
-    async fn open(world: &World) -> Self {
-        let mut stream = TcpStream::connect(world.http).await.expect("it listens");
+    async fn open(setup: &Setup) -> Self {
+        let mut stream = TcpStream::connect(setup.http).await.expect("it listens");
         let request = "GET /rtc HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
                        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -58,8 +58,8 @@ impl Raw {
         Raw(stream)
     }
 
-    async fn signed_in(world: &World) -> Self {
-        let mut raw = Raw::open(world).await;
+    async fn signed_in(setup: &Setup) -> Self {
+        let mut raw = Raw::open(setup).await;
         raw.send(&frame(FINAL | TEXT, HELLO.as_bytes())).await;
         raw.hear_welcome().await;
         raw
@@ -128,7 +128,7 @@ impl Raw {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fragments_without_end_are_limited_as_messages_are() {
-    let world = World::start().await;
+    let setup = Setup::start().await;
     let begin = frame(TEXT, b"");
     let ping = frame(FINAL | PING, b"");
     let empty = frame(CONTINUATION, b"");
@@ -145,17 +145,17 @@ async fn fragments_without_end_are_limited_as_messages_are() {
         ("messages in two fragments", &[], whole),
     ] {
         for signed_in in [true, false] {
-            let before = world.counter(REFUSED, &[("code", "rate-limited")]).await;
+            let before = setup.counter(REFUSED, &[("code", "rate-limited")]).await;
             let mut raw = if signed_in {
-                Raw::signed_in(&world).await
+                Raw::signed_in(&setup).await
             } else {
-                Raw::open(&world).await
+                Raw::open(&setup).await
             };
             raw.send(begin).await;
             raw.send(&repeated.repeat(300)).await;
             let (error, code) = raw.end().await;
             assert_eq!((error.as_str(), code), ("rate-limited", 1008), "{name}");
-            world
+            setup
                 .counted(REFUSED, &[("code", "rate-limited")], before, 1.0)
                 .await;
         }
@@ -164,8 +164,8 @@ async fn fragments_without_end_are_limited_as_messages_are() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn message_in_some_fragments_is_read() {
-    let world = World::start().await;
-    let mut raw = Raw::open(&world).await;
+    let setup = Setup::start().await;
+    let mut raw = Raw::open(&setup).await;
     raw.send(&frame(TEXT, b"")).await;
     for octet in HELLO.as_bytes() {
         raw.send(&frame(CONTINUATION, &[*octet])).await;
@@ -174,7 +174,7 @@ async fn message_in_some_fragments_is_read() {
     raw.send(&frame(FINAL | CONTINUATION, b"")).await;
     raw.hear_welcome().await;
     // The first frame may come with the request's last octets, and in pieces.
-    let mut raw = Raw::open(&world).await;
+    let mut raw = Raw::open(&setup).await;
     for octet in frame(FINAL | TEXT, HELLO.as_bytes()) {
         raw.send(&[octet]).await;
     }
@@ -183,7 +183,7 @@ async fn message_in_some_fragments_is_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forbidden_frame_ends_the_connection_with_its_close_code() {
-    let world = World::start().await;
+    let setup = Setup::start().await;
     let endless = [
         &[FINAL | TEXT, 0xff][..],
         &(1_u64 << 40).to_be_bytes(),
@@ -264,16 +264,16 @@ async fn forbidden_frame_ends_the_connection_with_its_close_code() {
         ("fragments of 80 KiB", too_long, "too-large", 1009),
     ] {
         for signed_in in [true, false] {
-            let before = world.counter(REFUSED, &[("code", error)]).await;
+            let before = setup.counter(REFUSED, &[("code", error)]).await;
             let mut raw = if signed_in {
-                Raw::signed_in(&world).await
+                Raw::signed_in(&setup).await
             } else {
-                Raw::open(&world).await
+                Raw::open(&setup).await
             };
             raw.send(&octets).await;
             let ended = raw.end().await;
             assert_eq!((ended.0.as_str(), ended.1), (error, code), "{name}");
-            world
+            setup
                 .counted(REFUSED, &[("code", error)], before, 1.0)
                 .await;
             // The gateway closes the connection soon, whether the client does or not. For each
@@ -291,7 +291,7 @@ async fn forbidden_frame_ends_the_connection_with_its_close_code() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn upgrade_that_is_not_right_is_refused_and_the_subprotocol_is_given() {
-    let world = World::start().await;
+    let setup = Setup::start().await;
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let upgrade = "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n";
     let version = "Sec-WebSocket-Version: 13\r\n";
@@ -317,7 +317,7 @@ async fn upgrade_that_is_not_right_is_refused_and_the_subprotocol_is_given() {
         ),
         (format!("{upgrade}{version}{key}{other}"), "101", "\r\n\r\n"),
     ] {
-        let mut stream = TcpStream::connect(world.http).await.expect("it listens");
+        let mut stream = TcpStream::connect(setup.http).await.expect("it listens");
         let request = format!("GET /rtc HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut head = vec![0; 4_096];

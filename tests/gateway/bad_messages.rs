@@ -7,19 +7,19 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use crate::browser::Browser;
 use crate::page::Page;
+use crate::setup::Setup;
 use crate::sound::{Coding, PATIENCE};
-use crate::world::World;
 
 const REFUSED: &str = "trunkline_messages_refused_total";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_messages_are_refused_one_by_one() {
-    let mut world = World::start().await;
-    let talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();
 
-    let mut page = world.page("mallory").await;
+    let mut page = setup.page("mallory").await;
     for (text, code) in [
         ("", "bad-json"),
         ("{", "bad-json"),
@@ -74,10 +74,10 @@ async fn malformed_messages_are_refused_one_by_one() {
             "unknown-call",
         ),
     ] {
-        let before = world.counter(REFUSED, &[("code", code)]).await;
+        let before = setup.counter(REFUSED, &[("code", code)]).await;
         page.say_text(text.to_owned()).await;
         page.hear_error(code).await;
-        world.counted(REFUSED, &[("code", code)], before, 1.0).await;
+        setup.counted(REFUSED, &[("code", code)], before, 1.0).await;
     }
     let nested = "[".repeat(30_000);
     page.say_text(nested).await;
@@ -121,12 +121,12 @@ async fn malformed_messages_are_refused_one_by_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_than_a_hundred_messages_a_second_close_the_socket() {
-    let mut world = World::start().await;
-    let talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();
-    let before = world.counter(REFUSED, &[("code", "rate-limited")]).await;
-    let mut page = world.page("mallory").await;
+    let before = setup.counter(REFUSED, &[("code", "rate-limited")]).await;
+    let mut page = setup.page("mallory").await;
     // A hundred are allowed at once, and one more every 10 ms.
     for _ in 0..1_000 {
         if page
@@ -148,7 +148,7 @@ async fn more_than_a_hundred_messages_a_second_close_the_socket() {
     assert_eq!(error["code"], "rate-limited", "{error}");
     assert!(pongs >= 99, "only {pongs} were answered");
     page.hear_goodbye("error").await;
-    world
+    setup
         .counted(REFUSED, &[("code", "rate-limited")], before, 1.0)
         .await;
     talk.was_undisturbed().await;
@@ -157,15 +157,15 @@ async fn more_than_a_hundred_messages_a_second_close_the_socket() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pings_and_binary_frames_count_as_messages() {
-    let world = World::start().await;
+    let setup = Setup::start().await;
     let frames = [
         Message::Ping(vec![7; 8].into()),
         Message::Pong(vec![7; 8].into()),
         Message::Binary(vec![7; 8].into()),
     ];
     for frame in frames {
-        let before = world.counter(REFUSED, &[("code", "rate-limited")]).await;
-        let mut page = world.page("mallory").await;
+        let before = setup.counter(REFUSED, &[("code", "rate-limited")]).await;
+        let mut page = setup.page("mallory").await;
         for _ in 0..1_000 {
             if page.send(frame.clone()).await.is_err() {
                 break;
@@ -179,7 +179,7 @@ async fn pings_and_binary_frames_count_as_messages() {
         };
         assert_eq!(error["code"], "rate-limited", "{frame:?}: {error}");
         page.hear_goodbye("error").await;
-        world
+        setup
             .counted(REFUSED, &[("code", "rate-limited")], before, 1.0)
             .await;
     }
@@ -187,16 +187,16 @@ async fn pings_and_binary_frames_count_as_messages() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_of_ten_megabytes_is_refused_and_the_socket_closed() {
-    let mut world = World::start().await;
-    let talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();
     for signed_in in [true, false] {
-        let before = world.counter(REFUSED, &[("code", "too-large")]).await;
+        let before = setup.counter(REFUSED, &[("code", "too-large")]).await;
         let config = WebSocketConfig::default()
             .max_frame_size(None)
             .max_message_size(None);
-        let address = format!("ws://{}/rtc", world.http);
+        let address = format!("ws://{}/rtc", setup.http);
         let (socket, _) =
             tokio_tungstenite::connect_async_with_config(address, Some(config), false)
                 .await
@@ -237,12 +237,12 @@ async fn a_frame_of_ten_megabytes_is_refused_and_the_socket_closed() {
         assert_eq!(heard[1], json!({"type": "goodbye", "reason": "error"}));
         assert_eq!(code, Some(1_009));
         writing.abort();
-        world
+        setup
             .counted(REFUSED, &[("code", "too-large")], before, 1.0)
             .await;
     }
     // The largest message that is allowed is no reason to close.
-    let mut page: Page = world.page("bob").await;
+    let mut page: Page = setup.page("bob").await;
     page.call("c1", "nowhere", &"x".repeat(60_000)).await;
     page.hear_end("not-found").await;
     talk.was_undisturbed().await;

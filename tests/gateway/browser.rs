@@ -1,4 +1,4 @@
-//! The WebRTC side of a page: the independent crate `webrtc`, with a voice and an ear.
+//! The WebRTC side of a page: the independent crate `webrtc`, with a tone source and a recorder.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use webrtc::peer_connection::{
     RTCIceGatheringState, RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
 };
 
-use super::sound::{Coding, Ear, PATIENCE, Voice, Wish};
+use super::sound::{Coding, PATIENCE, Recorder, ToneRequest, ToneSource};
 
 const SSRC: u32 = 0x0c11_e771;
 
@@ -29,7 +29,7 @@ const EVENTS_8: u8 = 126;
 struct Handler {
     gathered: watch::Sender<bool>,
     state: watch::Sender<RTCPeerConnectionState>,
-    ear: Ear,
+    recorder: Recorder,
 }
 
 #[async_trait::async_trait]
@@ -45,12 +45,12 @@ impl PeerConnectionEventHandler for Handler {
     }
 
     async fn on_track(&self, remote: Arc<dyn TrackRemote>) {
-        let ear = self.ear.clone();
+        let recorder = self.recorder.clone();
         tokio::spawn(async move {
             while let Some(event) = remote.poll().await {
                 if let TrackRemoteEvent::OnRtpPacket(packet) = event {
                     let header = &packet.header;
-                    ear.take(header.payload_type, header.timestamp, &packet.payload);
+                    recorder.take(header.payload_type, header.timestamp, &packet.payload);
                 }
             }
         });
@@ -62,8 +62,8 @@ pub struct Browser {
     connection: Arc<dyn PeerConnection>,
     gathered: watch::Receiver<bool>,
     state: watch::Receiver<RTCPeerConnectionState>,
-    pub ear: Ear,
-    wish: Arc<Mutex<Wish>>,
+    pub recorder: Recorder,
+    wish: Arc<Mutex<ToneRequest>>,
     speaking: tokio::task::JoinHandle<()>,
 }
 
@@ -126,7 +126,7 @@ impl Browser {
         }
         let (gathered_sender, gathered) = watch::channel(false);
         let (state_sender, state) = watch::channel(RTCPeerConnectionState::New);
-        let ear = Ear::new(vec![EVENTS_48, EVENTS_8]);
+        let recorder = Recorder::new(vec![EVENTS_48, EVENTS_8]);
         let settings = SettingEngineBuilder::new()
             .with_include_loopback_candidate(true)
             // Checks as often as a browser's.
@@ -138,7 +138,7 @@ impl Browser {
             .with_handler(Arc::new(Handler {
                 gathered: gathered_sender,
                 state: state_sender,
-                ear: ear.clone(),
+                recorder: recorder.clone(),
             }))
             .with_udp_addrs(vec!["127.0.0.1:0"])
             .build()
@@ -157,13 +157,13 @@ impl Browser {
             Coding::Opus => EVENTS_48,
             Coding::Pcmu | Coding::Pcma => EVENTS_8,
         };
-        let (voice, wish) = Voice::new(coding, events);
+        let (voice, wish) = ToneSource::new(coding, events);
         let speaking = tokio::spawn(speak(voice, track, state.clone()));
         Browser {
             connection: Arc::new(connection),
             gathered,
             state,
-            ear,
+            recorder,
             wish,
             speaking,
         }
@@ -215,7 +215,7 @@ impl Browser {
     }
 
     /// Says this tone from now on; 0 is silence.
-    pub fn hum(&self, frequency: f64) {
+    pub fn send_tone(&self, frequency: f64) {
         self.wish.lock().expect("whole").frequency = frequency;
     }
 
@@ -243,7 +243,7 @@ impl Drop for Browser {
 }
 
 async fn speak(
-    mut voice: Voice,
+    mut voice: ToneSource,
     track: Arc<TrackLocalStaticRTP>,
     mut state: watch::Receiver<RTCPeerConnectionState>,
 ) {

@@ -1,13 +1,13 @@
 //! The numbers that the gateway answers itself, without a PBX.
 
 use crate::browser::Browser;
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_built_in_numbers_do_what_they_say() {
-    let world = World::with(|settings| settings.built_in.enabled = true).await;
-    let mut page = world.page("alice").await;
+    let setup = Setup::with(|settings| settings.built_in.enabled = true).await;
+    let mut page = setup.page("alice").await;
 
     for (number, said, heard) in [("tone", 440.0, 1_000.0), ("echo", 440.0, 440.0)] {
         let mut browser = Browser::new(Coding::Opus).await;
@@ -17,8 +17,8 @@ async fn the_built_in_numbers_do_what_they_say() {
             .take_answer(answer["sdp"].as_str().expect("SDP"))
             .await;
         page.hear("answered").await;
-        browser.hum(said);
-        browser.ear.hears(heard).await;
+        browser.send_tone(said);
+        browser.recorder.hears(heard).await;
         page.hang_up(number).await;
         page.hear_end("hangup-local").await;
         browser.close().await;
@@ -42,5 +42,5 @@ async fn the_built_in_numbers_do_what_they_say() {
     page.hear_end("hangup-remote").await;
     let incoming = page.hear("incoming").await;
     assert_eq!(incoming["from"]["number"], "callback");
-    world.has_calls(1).await;
+    setup.has_calls(1).await;
 }

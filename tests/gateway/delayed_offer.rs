@@ -7,8 +7,8 @@ use tokio::net::UdpSocket;
 
 use crate::browser::Browser;
 use crate::pbx::{Telephone, rtp_address};
+use crate::setup::Setup;
 use crate::sound::{Coding, PATIENCE};
-use crate::world::World;
 
 /// A caller that writes its SIP by hand.
 struct Caller {
@@ -75,10 +75,10 @@ fn header<'a>(message: &'a str, name: &str) -> &'a str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_offer_goes_out_with_our_answer_and_audio_flows_both_ways() {
-    let world = World::start().await;
-    let mut page = world.page("alice").await;
-    let caller = Caller::new(world.sip).await;
-    let target = format!("sip:alice@{}", world.sip);
+    let setup = Setup::start().await;
+    let mut page = setup.page("alice").await;
+    let caller = Caller::new(setup.sip).await;
+    let target = format!("sip:alice@{}", setup.sip);
     let to = "<sip:alice@127.0.0.1>";
     caller
         .say(&format!("INVITE {target}"), to, "1 INVITE", "")
@@ -103,10 +103,10 @@ async fn the_offer_goes_out_with_our_answer_and_audio_flows_both_ways() {
         .say(&format!("ACK {contact}"), &to, "1 ACK", &description)
         .await;
     page.hear("answered").await;
-    browser.hum(440.0);
-    telephone.hum(1_004.0);
-    telephone.ear.hears(440.0).await;
-    browser.ear.hears(1_004.0).await;
+    browser.send_tone(440.0);
+    telephone.send_tone(1_004.0);
+    telephone.recorder.hears(440.0).await;
+    browser.recorder.hears(1_004.0).await;
 
     caller
         .say(&format!("BYE {contact}"), &to, "2 BYE", "")
@@ -114,16 +114,16 @@ async fn the_offer_goes_out_with_our_answer_and_audio_flows_both_ways() {
     let confirmed = caller.hear("SIP/2.0 200").await;
     assert!(header(&confirmed, "CSeq").contains("BYE"), "{confirmed}");
     page.hear_end("hangup-remote").await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pbx_makes_the_offer_where_the_trunk_says_so() {
-    let mut world = World::with(|settings| settings.trunk[0].delayed_offer = true).await;
-    let mut page = world.page("alice").await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].delayed_offer = true).await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     assert_eq!(leg.description, "");
     let mut telephone = Telephone::new(Coding::Pcma).await;
     leg.ring().await;
@@ -139,10 +139,10 @@ async fn the_pbx_makes_the_offer_where_the_trunk_says_so() {
     browser.take_answer(description).await;
     page.hear("ringing").await;
     page.hear("answered").await;
-    browser.hum(440.0);
-    telephone.hum(1_004.0);
-    telephone.ear.hears(440.0).await;
-    browser.ear.hears(1_004.0).await;
+    browser.send_tone(440.0);
+    telephone.send_tone(1_004.0);
+    telephone.recorder.hears(440.0).await;
+    browser.recorder.hears(1_004.0).await;
     page.hang_up("c1").await;
     page.hear_end("hangup-local").await;
     leg.over().await;

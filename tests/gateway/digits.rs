@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde_json::json;
 use trunkline::sip;
 
+use crate::setup::{Setup, Talk};
 use crate::sound::{Coding, until_async};
-use crate::world::{Talk, World};
 
 /// All keys, and some that follow themselves.
 const KEYS: &str = "0123456789*#ABCDD11";
@@ -25,16 +25,16 @@ async fn digits_both_ways(mut talk: Talk) {
         let duration = heard["duration"].as_u64().expect("milliseconds");
         assert!((60..=140).contains(&duration), "{heard}");
     }
-    talk.browser.ear.hears_keys(KEYS).await;
-    talk.telephone.ear.hears_keys(KEYS).await;
+    talk.browser.recorder.hears_keys(KEYS).await;
+    talk.telephone.recorder.hears_keys(KEYS).await;
 
     // By message.
     talk.witness();
     talk.page
         .say(json!({"type": "dtmf", "call": "c1", "digits": KEYS, "duration": 60}))
         .await;
-    talk.telephone.ear.hears_keys(KEYS).await;
-    assert_eq!(talk.browser.ear.keys(), "", "keys do not come back");
+    talk.telephone.recorder.hears_keys(KEYS).await;
+    assert_eq!(talk.browser.recorder.keys(), "", "keys do not come back");
 
     talk.sounds().await;
     talk.end().await;
@@ -42,25 +42,25 @@ async fn digits_both_ways(mut talk: Talk) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn digits_cross_a_transcoded_call() {
-    let mut world = World::start().await;
-    digits_both_ways(world.call_out(Coding::Opus).await).await;
+    let mut setup = Setup::start().await;
+    digits_both_ways(setup.call_out(Coding::Opus).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn digits_cross_a_call_that_is_passed_through() {
-    let mut world = World::with(|settings| settings.trunk[0].passthrough = true).await;
-    digits_both_ways(world.call_out(Coding::Pcmu).await).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].passthrough = true).await;
+    digits_both_ways(setup.call_out(Coding::Pcmu).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_comma_is_a_pause_and_more_digits_than_can_wait_are_refused() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.witness();
     let dtmf =
         |digits: &str| json!({"type": "dtmf", "call": "c1", "digits": digits, "duration": 40});
     talk.page.say(dtmf("4,7")).await;
-    talk.telephone.ear.hears_keys("47").await;
+    talk.telephone.recorder.hears_keys("47").await;
     talk.page.say(dtmf(&"1".repeat(60))).await;
     talk.page.say(dtmf(&"2".repeat(60))).await;
     talk.page.hear_error("dtmf-refused").await;
@@ -69,8 +69,8 @@ async fn a_comma_is_a_pause_and_more_digits_than_can_wait_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn digits_come_by_info_too() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     for (content_type, body, digit, duration) in [
         (
             "application/dtmf-relay",
@@ -97,8 +97,8 @@ async fn digits_come_by_info_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn digits_of_the_page_go_out_by_info_where_the_trunk_wants_that() {
-    let mut world = World::with(|settings| settings.trunk[0].dtmf = "info-relay".to_owned()).await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].dtmf = "info-relay".to_owned()).await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.witness();
     talk.page
         .say(json!({"type": "dtmf", "call": "c1", "digits": "1*d", "duration": 80}))
@@ -111,14 +111,14 @@ async fn digits_of_the_page_go_out_by_info_where_the_trunk_wants_that() {
         };
         assert_eq!(event, expected);
     }
-    assert_eq!(talk.telephone.ear.keys(), "", "not in the audio too");
+    assert_eq!(talk.telephone.recorder.keys(), "", "not in the audio too");
     talk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_go_out_as_tones_where_the_trunk_says_inband() {
-    let mut world = World::with(|settings| settings.trunk[0].dtmf = "inband".to_owned()).await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].dtmf = "inband".to_owned()).await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     for pressed_in_the_browser in [true, false] {
         talk.witness();
@@ -131,19 +131,19 @@ async fn keys_go_out_as_tones_where_the_trunk_says_inband() {
         }
         let mut tones = Vec::new();
         until_async("every key is heard as a tone", async || {
-            tones = talk.telephone.ear.key_tones();
+            tones = talk.telephone.recorder.key_tones();
             tones.len() >= KEYS.len()
         })
         .await;
         // One too many would come now.
         tokio::time::sleep(Duration::from_millis(400)).await;
-        let tones = talk.telephone.ear.key_tones();
+        let tones = talk.telephone.recorder.key_tones();
         let keys: String = tones.iter().map(|(key, _)| *key).collect();
         assert_eq!(keys, KEYS, "in the browser: {pressed_in_the_browser}");
         for (key, milliseconds) in tones {
             assert!((65..=140).contains(&milliseconds), "{key} {milliseconds}");
         }
-        assert_eq!(talk.telephone.ear.keys(), "", "no events");
+        assert_eq!(talk.telephone.recorder.keys(), "", "no events");
     }
     talk.sounds().await;
     talk.end().await;
@@ -161,8 +161,8 @@ async fn sound_keys(talk: &Talk, keys: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tones_of_the_pbx_are_keys_where_the_trunk_says_so() {
-    let mut world = World::with(|settings| settings.trunk[0].inband_digits = true).await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].inband_digits = true).await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();
     let keys = "0159#*AD";
@@ -170,7 +170,7 @@ async fn tones_of_the_pbx_are_keys_where_the_trunk_says_so() {
     for key in keys.chars() {
         assert_eq!(talk.page.hear("dtmf").await["digit"], key.to_string());
     }
-    talk.browser.ear.hears_keys(keys).await;
+    talk.browser.recorder.hears_keys(keys).await;
     talk.sounds().await;
     talk.end().await;
 }

@@ -8,19 +8,19 @@ use trunkline::sip;
 use crate::browser::Browser;
 use crate::page::Page;
 use crate::pbx::Telephone;
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_draining_gateway_refuses_new_calls_and_ends_the_old_at_the_deadline() {
-    let mut world = World::with(|settings| settings.calls.drain_timeout = 3).await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::with(|settings| settings.calls.drain_timeout = 3).await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     let began = Instant::now();
-    let mut draining = Box::pin(world.gateway.drain());
+    let mut draining = Box::pin(setup.gateway.drain());
     let meanwhile = async {
         crate::sound::until_async("draining begins", async || {
-            world.get("/health").await.contains("draining")
+            setup.get("/health").await.contains("draining")
         })
         .await;
         let announced = talk.page.hear("draining").await;
@@ -31,9 +31,9 @@ async fn a_draining_gateway_refuses_new_calls_and_ends_the_old_at_the_deadline()
         talk.page.hear_end("shutdown").await;
         let mut telephone = Telephone::new(Coding::Pcmu).await;
         let called = telephone.describe("sendrecv");
-        let mut leg = world.pbx.call("alice", called).await;
+        let mut leg = setup.pbx.call("alice", called).await;
         assert_eq!(leg.refused().await, 503);
-        let refused = tokio_tungstenite::connect_async(format!("ws://{}/rtc", world.http)).await;
+        let refused = tokio_tungstenite::connect_async(format!("ws://{}/rtc", setup.http)).await;
         let refused = refused.expect_err("no new page").to_string();
         assert!(refused.contains("503"), "{refused}");
         // The call that is there goes on.
@@ -45,26 +45,26 @@ async fn a_draining_gateway_refuses_new_calls_and_ends_the_old_at_the_deadline()
         () = meanwhile => {}
     }
     assert!(began.elapsed() >= Duration::from_secs(3));
-    assert_eq!(world.open_calls().await, 1);
+    assert_eq!(setup.open_calls().await, 1);
 
     drop(draining);
-    world.gateway.stop().await;
+    setup.gateway.stop().await;
     talk.page.hear_end("shutdown").await;
     let over = talk.leg.over().await;
     assert!(matches!(over, sip::Event::Ended { .. }), "{over:?}");
     talk.page.hear_goodbye("shutdown").await;
     crate::sound::until_async("the door is closed", async || {
-        tokio::net::TcpStream::connect(world.http).await.is_err()
+        tokio::net::TcpStream::connect(setup.http).await.is_err()
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn draining_is_over_when_the_last_call_is() {
-    let mut world = World::with(|settings| settings.calls.drain_timeout = 600).await;
-    let mut talk = world.call_out(Coding::Opus).await;
-    let mut idle: Page = world.page("bob").await;
-    let mut draining = Box::pin(world.gateway.drain());
+    let mut setup = Setup::with(|settings| settings.calls.drain_timeout = 600).await;
+    let mut talk = setup.call_out(Coding::Opus).await;
+    let mut idle: Page = setup.page("bob").await;
+    let mut draining = Box::pin(setup.gateway.drain());
     let hangs_up = async {
         talk.page.hear("draining").await;
         talk.page.say(json!({"type": "hangup", "call": "c1"})).await;
@@ -81,7 +81,7 @@ async fn draining_is_over_when_the_last_call_is() {
         .await
         .expect("no need to wait for the deadline");
     drop(draining);
-    world.gateway.stop().await;
+    setup.gateway.stop().await;
     assert_eq!(idle.hear("draining").await["seconds"], 600);
     idle.hear_goodbye("shutdown").await;
 }

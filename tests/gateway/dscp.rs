@@ -10,8 +10,8 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg};
 use socket2::SockRef;
 
 use crate::browser::Browser;
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 /// A socket that learns how what it receives is marked.
 struct Receiver(UdpSocket);
@@ -89,7 +89,7 @@ fn is_invite(datagram: &[u8]) -> bool {
 
 /// What arrives at a PBX and at a browser's candidate while a call has the settings.
 async fn audio_marks(dscp: Option<u8>) -> [u8; 3] {
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         if let Some(dscp) = dscp {
             settings.media.dscp = dscp;
         }
@@ -103,7 +103,7 @@ async fn audio_marks(dscp: Option<u8>) -> [u8; 3] {
         }
     };
     let candidate = Receiver::at("127.0.0.1:0");
-    let mut page = world.page("alice").await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     let port = candidate.port();
     let offer = format!(
@@ -112,7 +112,7 @@ async fn audio_marks(dscp: Option<u8>) -> [u8; 3] {
     );
     page.call("c1", "600", &offer).await;
     let check = candidate.next(is_check).await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     leg.answer(format!(
         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
          m=audio {} RTP/AVP 0\r\n",
@@ -125,7 +125,7 @@ async fn audio_marks(dscp: Option<u8>) -> [u8; 3] {
         .take_answer(answer["sdp"].as_str().expect("SDP"))
         .await;
     browser.connected().await;
-    browser.hum(440.0);
+    browser.send_tone(440.0);
     let marks = [check, rtp.next(is_rtp).await, rtcp.next(is_rtcp).await];
     page.hang_up("c1").await;
     marks
@@ -148,7 +148,7 @@ async fn invite_mark(address: &str, dscp: Option<u8>) -> u8 {
     let free = UdpSocket::bind(format!("{address}:0")).expect("an address of this machine");
     let listen = format!("udp:{}", free.local_addr().expect("bound"));
     drop(free);
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         settings.sip.listen = vec![listen];
         settings.media.rtp_address = vec!["127.0.0.1".parse().expect("an address")];
         settings.trunk[0].target = format!("sip:{address}:{}", pbx.port());
@@ -157,7 +157,7 @@ async fn invite_mark(address: &str, dscp: Option<u8>) -> u8 {
         }
     })
     .await;
-    let mut page = world.page("alice").await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
     pbx.next(is_invite).await

@@ -10,11 +10,11 @@ use trunkline::sip::{Target, Transport};
 
 use crate::browser::Browser;
 use crate::pbx::{Leg, Telephone};
+use crate::setup::Setup;
 use crate::sound::{Coding, PATIENCE};
-use crate::world::World;
 
 /// A gateway that listens at `listen`, and a PBX that is reached and calls by IPv6.
-async fn world_of_ipv6(listen: impl Fn(u16) -> Vec<String>, rtp: &[&str]) -> World {
+async fn world_of_ipv6(listen: impl Fn(u16) -> Vec<String>, rtp: &[&str]) -> Setup {
     let loopback = "[::1]:0".parse().expect("an address");
     let at_loopback = |config: &mut trunkline::sip::Config| {
         config.listen[0].address = loopback;
@@ -22,7 +22,7 @@ async fn world_of_ipv6(listen: impl Fn(u16) -> Vec<String>, rtp: &[&str]) -> Wor
         let gateway = SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], gateway));
         config.trunks[0].targets[0].target = Target::at(gateway, Transport::Udp);
     };
-    World::beside(Transport::Udp, at_loopback, |settings| {
+    Setup::beside(Transport::Udp, at_loopback, |settings| {
         let port = settings.sip.listen[0].rsplit(':').next().expect("a port");
         settings.sip.listen = listen(port.parse().expect("a number"));
         let address = |text: &&str| text.parse().expect("an address");
@@ -33,18 +33,18 @@ async fn world_of_ipv6(listen: impl Fn(u16) -> Vec<String>, rtp: &[&str]) -> Wor
 
 /// Both hear each other.
 async fn sounds(browser: &Browser, telephone: &Telephone) {
-    browser.hum(440.0);
-    telephone.hum(1_004.0);
-    telephone.ear.hears(440.0).await;
-    browser.ear.hears(1_004.0).await;
+    browser.send_tone(440.0);
+    telephone.send_tone(1_004.0);
+    telephone.recorder.hears(440.0).await;
+    browser.recorder.hears(1_004.0).await;
 }
 
 /// The page calls, the PBX's telephone answers with this description, and both hear each other.
-async fn talks_outward(world: &mut World, telephone: &Telephone, description: String) -> Leg {
-    let mut page = world.page("alice").await;
+async fn talks_outward(setup: &mut Setup, telephone: &Telephone, description: String) -> Leg {
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     leg.answer(description).await;
     leg.confirmed().await;
     let answer = page.hear("answer").await;
@@ -61,9 +61,9 @@ async fn talks_outward(world: &mut World, telephone: &Telephone, description: St
 }
 
 /// The PBX calls with this description, the page answers, and both hear each other.
-async fn talks_inward(world: &World, telephone: &Telephone, description: String) -> Leg {
-    let mut page = world.page("bob").await;
-    let mut leg = world.pbx.call("bob", description).await;
+async fn talks_inward(setup: &Setup, telephone: &Telephone, description: String) -> Leg {
+    let mut page = setup.page("bob").await;
+    let mut leg = setup.pbx.call("bob", description).await;
     let incoming = page.hear("incoming").await;
     let mut browser = Browser::new(Coding::Opus).await;
     let answer = browser.answer(incoming["sdp"].as_str().expect("SDP")).await;
@@ -81,17 +81,17 @@ async fn talks_inward(world: &World, telephone: &Telephone, description: String)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trunk_of_ipv6_beside_ipv4_listener_talks_both_ways() {
     let listen = |port| vec![format!("udp:127.0.0.1:{port}"), format!("udp:[::1]:{port}")];
-    let mut world = world_of_ipv6(listen, &[]).await;
+    let mut setup = world_of_ipv6(listen, &[]).await;
     let mut telephone = Telephone::at("::1", Coding::Pcmu).await;
     let description = telephone.describe("sendrecv");
-    let leg = talks_outward(&mut world, &telephone, description).await;
+    let leg = talks_outward(&mut setup, &telephone, description).await;
     assert!(
         leg.description.contains("c=IN IP6 ::1\r\n"),
         "{}",
         leg.description
     );
     let description = telephone.describe("sendrecv");
-    let leg = talks_inward(&world, &telephone, description).await;
+    let leg = talks_inward(&setup, &telephone, description).await;
     assert!(
         leg.description.contains("c=IN IP6 ::1\r\n"),
         "{}",
@@ -102,14 +102,14 @@ async fn trunk_of_ipv6_beside_ipv4_listener_talks_both_ways() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listener_of_all_addresses_serves_trunks_of_both_families() {
     let listen = |port| vec![format!("udp:[::]:{port}"), format!("tcp:[::]:{port}")];
-    let mut world = world_of_ipv6(listen, &["127.0.0.1", "::1"]).await;
+    let mut setup = world_of_ipv6(listen, &["127.0.0.1", "::1"]).await;
     let mut telephone = Telephone::at("::1", Coding::Pcmu).await;
     let description = telephone.describe("sendrecv");
-    talks_outward(&mut world, &telephone, description).await;
+    talks_outward(&mut setup, &telephone, description).await;
     let description = telephone.describe("sendrecv");
-    talks_inward(&world, &telephone, description).await;
+    talks_inward(&setup, &telephone, description).await;
 
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         let port = settings.sip.listen[0].rsplit(':').next().expect("a port");
         settings.sip.listen = vec![format!("udp:[::]:{port}"), format!("tcp:[::]:{port}")];
         let both = ["127.0.0.1", "::1"].map(|ip| ip.parse().expect("an address"));
@@ -118,19 +118,19 @@ async fn listener_of_all_addresses_serves_trunks_of_both_families() {
     .await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let description = telephone.describe("sendrecv");
-    let leg = talks_outward(&mut world, &telephone, description).await;
+    let leg = talks_outward(&mut setup, &telephone, description).await;
     assert!(
         leg.description.contains("c=IN IP4 127.0.0.1\r\n"),
         "{}",
         leg.description
     );
     let description = telephone.describe("sendrecv");
-    talks_inward(&world, &telephone, description).await;
+    talks_inward(&setup, &telephone, description).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listener_of_all_addresses_serves_ipv4_over_tcp() {
-    let mut world = World::over(Transport::Tcp, |settings| {
+    let mut setup = Setup::over(Transport::Tcp, |settings| {
         let port = settings.sip.listen[0].rsplit(':').next().expect("a port");
         settings.sip.listen = vec![format!("tcp:[::]:{port}")];
         settings.media.rtp_address = vec!["127.0.0.1".parse().expect("an address")];
@@ -138,9 +138,9 @@ async fn listener_of_all_addresses_serves_ipv4_over_tcp() {
     .await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let description = telephone.describe("sendrecv");
-    talks_outward(&mut world, &telephone, description).await;
+    talks_outward(&mut setup, &telephone, description).await;
     let description = telephone.describe("sendrecv");
-    talks_inward(&world, &telephone, description).await;
+    talks_inward(&setup, &telephone, description).await;
 }
 
 /// Over IPv4, a listener of both families is seen by its IPv4 address.
@@ -148,14 +148,14 @@ async fn listener_of_all_addresses_serves_ipv4_over_tcp() {
 async fn listener_of_all_addresses_writes_addresses_of_the_peers_family() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let trunk = socket.local_addr().expect("its address");
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         let port = settings.sip.listen[0].rsplit(':').next().expect("a port");
         settings.sip.listen = vec![format!("udp:[::]:{port}")];
         settings.media.rtp_address = vec!["127.0.0.1".parse().expect("an address")];
         settings.trunk[0].target = format!("sip:{trunk}");
     })
     .await;
-    let mut page = world.page("alice").await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
     let mut buffer = [0; 4_096];
@@ -167,7 +167,7 @@ async fn listener_of_all_addresses_writes_addresses_of_the_peers_family() {
             break text;
         }
     };
-    let port = world.sip.port();
+    let port = setup.sip.port();
     for written in [
         format!("\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};"),
         format!("@127.0.0.1:{port}>"),
@@ -181,13 +181,13 @@ async fn listener_of_all_addresses_writes_addresses_of_the_peers_family() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trunk_with_rtp_addresses_of_its_own_is_told_them() {
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         settings.trunk[0].rtp_address = vec!["127.0.0.2".parse().expect("an address")];
     })
     .await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let description = telephone.describe("sendrecv");
-    let leg = talks_outward(&mut world, &telephone, description).await;
+    let leg = talks_outward(&mut setup, &telephone, description).await;
     assert!(
         leg.description.contains("c=IN IP4 127.0.0.2\r\n"),
         "{}",
@@ -197,7 +197,7 @@ async fn trunk_with_rtp_addresses_of_its_own_is_told_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn route_falls_back_to_trunk_of_the_other_family_with_its_own_rtp() {
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         let port: u16 = settings.sip.listen[0]
             .rsplit(':')
             .next()
@@ -216,7 +216,7 @@ async fn route_falls_back_to_trunk_of_the_other_family_with_its_own_rtp() {
     .await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let description = telephone.describe("sendrecv");
-    let leg = talks_outward(&mut world, &telephone, description).await;
+    let leg = talks_outward(&mut setup, &telephone, description).await;
     assert!(
         leg.description.contains("c=IN IP4 127.0.0.1\r\n"),
         "{}",
@@ -226,11 +226,11 @@ async fn route_falls_back_to_trunk_of_the_other_family_with_its_own_rtp() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answer_in_a_family_without_rtp_ends_the_call_at_once() {
-    let mut world = World::start().await;
-    let mut page = world.page("alice").await;
+    let mut setup = Setup::start().await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     let telephone = Telephone::at("::1", Coding::Pcmu)
         .await
         .describe("sendrecv");
@@ -239,20 +239,20 @@ async fn answer_in_a_family_without_rtp_ends_the_call_at_once() {
     page.hear_error("bad-pbx-description").await;
     page.hear_end("bad-pbx-description").await;
     leg.over().await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_in_descriptions_are_looked_up() {
-    let mut world = World::start().await;
+    let mut setup = Setup::start().await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let mut named = || {
         let description = telephone.describe("sendrecv");
         description.replace("127.0.0.1\r\nt=", "localhost\r\nt=")
     };
     let (outward, inward) = (named(), named());
-    talks_outward(&mut world, &telephone, outward).await;
-    talks_inward(&world, &telephone, inward).await;
+    talks_outward(&mut setup, &telephone, outward).await;
+    talks_inward(&setup, &telephone, inward).await;
 }
 
 /// A PBX on a plain socket at the trunk's address.
@@ -310,9 +310,9 @@ impl Wire {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_offer_is_told_what_is_wrong_in_a_warning() {
-    let world = World::start().await;
-    let mut page = world.page("alice").await;
-    let mut wire = Wire::new(world.sip).await;
+    let setup = Setup::start().await;
+    let mut page = setup.page("alice").await;
+    let mut wire = Wire::new(setup.sip).await;
     let good = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
         m=audio 40000 RTP/AVP 0\r\n";
     for (from, to, warning) in [
@@ -332,7 +332,7 @@ async fn refused_offer_is_told_what_is_wrong_in_a_warning() {
         assert!(response.contains(&expected), "{to}: {response}");
     }
     page.hear_nothing(Duration::from_millis(200)).await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -340,9 +340,9 @@ async fn lookup_of_a_name_keeps_no_other_call_waiting() {
     // A name server that never answers.
     let silent = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let server = silent.local_addr().expect("its address");
-    let world = World::with(|settings| settings.sip.dns_servers = vec![server.to_string()]).await;
-    let mut page = world.page("alice").await;
-    let mut wire = Wire::new(world.sip).await;
+    let setup = Setup::with(|settings| settings.sip.dns_servers = vec![server.to_string()]).await;
+    let mut page = setup.page("alice").await;
+    let mut wire = Wire::new(setup.sip).await;
     let good = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
         m=audio 40000 RTP/AVP 0\r\n";
     let named = good.replace("c=IN IP4 127.0.0.1", "c=IN IP4 media.pbx.example");

@@ -12,8 +12,8 @@ use trunkline::sip::Transport;
 use crate::browser::Browser;
 use crate::page::Page;
 use crate::pbx::{Leg, Telephone};
+use crate::setup::Setup;
 use crate::sound::{Coding, PATIENCE};
-use crate::world::World;
 
 /// What the project promises between a failure that was seen and the ringing of the next.
 const PROMISED: Duration = Duration::from_secs(2);
@@ -50,8 +50,8 @@ async fn trying(doomed: &TcpListener) -> (TcpStream, String) {
 }
 
 /// A gateway whose trunk has this place before the PBX, and finds it out by its calls alone.
-async fn world_behind(transport: Transport, first: SocketAddr) -> World {
-    World::over(transport, |settings| {
+async fn world_behind(transport: Transport, first: SocketAddr) -> Setup {
+    Setup::over(transport, |settings| {
         let trunk = &mut settings.trunk[0];
         let target = |target: String, priority| TrunkTarget {
             target,
@@ -81,17 +81,17 @@ async fn rings(leg: &Leg, page: &mut Page, browser: &Browser) {
 async fn a_pbx_that_dies_in_mid_invite_is_left_and_the_next_one_rings_and_is_heard() {
     let doomed = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let address = doomed.local_addr().expect("its address");
-    let mut world = world_behind(Transport::Tcp, address).await;
-    let mut page = world.page("alice").await;
+    let mut setup = world_behind(Transport::Tcp, address).await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
     let (stream, first) = trying(&doomed).await;
-    world.pbx.hears_of_nothing(Duration::from_millis(300)).await;
+    setup.pbx.hears_of_nothing(Duration::from_millis(300)).await;
 
     let died = Instant::now();
     drop(doomed);
     drop(stream);
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     rings(&leg, &mut page, &browser).await;
     let took = died.elapsed();
     println!("the next PBX rings {took:?} after the first one died");
@@ -104,10 +104,10 @@ async fn a_pbx_that_dies_in_mid_invite_is_left_and_the_next_one_rings_and_is_hea
     page.hear("answered").await;
     telephone.speak_to(leg.gateway_rtp());
     browser.connected().await;
-    browser.hum(440.0);
-    telephone.hum(1_004.0);
-    telephone.ear.hears(440.0).await;
-    browser.ear.hears(1_004.0).await;
+    browser.send_tone(440.0);
+    telephone.send_tone(1_004.0);
+    telephone.recorder.hears(440.0).await;
+    browser.recorder.hears(1_004.0).await;
     page.hang_up("c1").await;
     page.hear_end("hangup-local").await;
     leg.over().await;
@@ -117,12 +117,12 @@ async fn a_pbx_that_dies_in_mid_invite_is_left_and_the_next_one_rings_and_is_hea
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pbx_whose_udp_port_is_closed_is_left_at_once_and_the_next_one_rings() {
     let closed = "127.0.0.1:1".parse().expect("an address");
-    let mut world = world_behind(Transport::Udp, closed).await;
-    let mut page = world.page("alice").await;
+    let mut setup = world_behind(Transport::Udp, closed).await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     let called = Instant::now();
     page.call("c1", "600", &browser.offer().await).await;
-    let leg = world.pbx.called().await;
+    let leg = setup.pbx.called().await;
     rings(&leg, &mut page, &browser).await;
     let took = called.elapsed();
     println!("the next PBX rings {took:?} after the page called");

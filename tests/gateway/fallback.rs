@@ -12,8 +12,8 @@ use trunkline::sip::{self, Transport};
 use crate::browser::Browser;
 use crate::page::Page;
 use crate::pbx::{Pbx, Telephone};
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 /// A second PBX and the trunk to it, `spare`. It is called and never calls.
 async fn spare(change: impl FnOnce(&mut sip::Config)) -> (Pbx, Trunk) {
@@ -31,15 +31,15 @@ async fn spare(change: impl FnOnce(&mut sip::Config)) -> (Pbx, Trunk) {
     (pbx, trunk)
 }
 
-/// The route goes to the PBX of the world, and where that cannot to these.
+/// The route goes to the PBX of the setup, and where that cannot to these.
 fn fall_back(settings: &mut Settings, trunks: Vec<Trunk>) {
     settings.route[0].fallback = trunks.iter().map(|trunk| trunk.name.clone()).collect();
     settings.trunk.extend(trunks);
 }
 
 /// A page that calls 600 and has its answer.
-async fn calling(world: &World, call: &str) -> (Page, Browser) {
-    let mut page = world.page("alice").await;
+async fn calling(setup: &Setup, call: &str) -> (Page, Browser) {
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call(call, "600", &browser.offer().await).await;
     let answer = page.hear("answer").await;
@@ -66,19 +66,19 @@ async fn the_next_trunk_is_called_by_its_own_policy_and_the_page_hears_of_one_ca
         codecs: vec!["PCMA".to_owned()],
         ..trunk
     };
-    let mut world = World::with(|settings| fall_back(settings, vec![trunk])).await;
-    let (mut page, browser) = calling(&world, "c1").await;
-    let first = world.pbx.called().await;
+    let mut setup = Setup::with(|settings| fall_back(settings, vec![trunk])).await;
+    let (mut page, browser) = calling(&setup, "c1").await;
+    let first = setup.pbx.called().await;
     assert_eq!(first.caller, "alice");
     let mut announcement = Telephone::new(Coding::Pcmu).await;
     let described = announcement.describe("sendrecv");
     first.progress(183, Some(described)).await;
     page.hear("early-media").await;
     announcement.speak_to(first.gateway_rtp());
-    announcement.hum(425.0);
-    browser.hum(440.0);
-    browser.ear.hears(425.0).await;
-    announcement.ear.hears(440.0).await;
+    announcement.send_tone(425.0);
+    browser.send_tone(440.0);
+    browser.recorder.hears(425.0).await;
+    announcement.recorder.hears(440.0).await;
     first.refuse(503).await;
 
     let mut leg = other.called().await;
@@ -101,15 +101,15 @@ async fn the_next_trunk_is_called_by_its_own_policy_and_the_page_hears_of_one_ca
     leg.confirmed().await;
     page.hear("answered").await;
     telephone.speak_to(leg.gateway_rtp());
-    telephone.hum(1_004.0);
-    telephone.ear.hears(440.0).await;
-    browser.ear.hears(1_004.0).await;
+    telephone.send_tone(1_004.0);
+    telephone.recorder.hears(440.0).await;
+    browser.recorder.hears(1_004.0).await;
     // The announcement goes on speaking: nobody hears it.
-    browser.ear.listen();
+    browser.recorder.listen();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    browser.ear.heard_only(1_004.0).await;
+    browser.recorder.heard_only(1_004.0).await;
     assert!(
-        world
+        setup
             .counter("trunkline_route_fallbacks_total", &[("trunk", "pbx")])
             .await
             >= 1.0
@@ -123,10 +123,10 @@ async fn the_next_trunk_is_called_by_its_own_policy_and_the_page_hears_of_one_ca
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_says_that_the_trunk_cannot_is_tried_elsewhere_and_what_the_callee_says_is_the_end() {
     let (mut other, trunk) = spare(|_| {}).await;
-    let mut world = World::with(|settings| fall_back(settings, vec![trunk])).await;
+    let mut setup = Setup::with(|settings| fall_back(settings, vec![trunk])).await;
     for status in [408, 500, 502, 503, 504] {
-        let (mut page, _browser) = calling(&world, "c1").await;
-        world.pbx.called().await.refuse(status).await;
+        let (mut page, _browser) = calling(&setup, "c1").await;
+        setup.pbx.called().await.refuse(status).await;
         other.called().await.refuse(486).await;
         let ended = page.hear_end("busy").await;
         assert_eq!(ended["status"], 486, "after {status}");
@@ -140,8 +140,8 @@ async fn what_says_that_the_trunk_cannot_is_tried_elsewhere_and_what_the_callee_
         (600, "busy"),
         (603, "declined"),
     ] {
-        let (mut page, _browser) = calling(&world, "c1").await;
-        world.pbx.called().await.refuse(status).await;
+        let (mut page, _browser) = calling(&setup, "c1").await;
+        setup.pbx.called().await.refuse(status).await;
         page.hear_end(reason).await;
     }
     other.hears_of_nothing(Duration::from_millis(300)).await;
@@ -162,7 +162,7 @@ async fn trunks_without_an_address_a_listener_or_an_answer_are_passed_by() {
         try_timeout: 1,
         ..Trunk::default()
     };
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         settings.sip.dns_servers = vec!["127.0.0.1:9".to_owned()];
         settings.trunk[0].target = "sip:nowhere.invalid".to_owned();
         let closed = at("closed", format!("sip:{closed_address};transport=tcp"));
@@ -171,7 +171,7 @@ async fn trunks_without_an_address_a_listener_or_an_answer_are_passed_by() {
     })
     .await;
     let began = Instant::now();
-    let (mut page, _browser) = calling(&world, "c1").await;
+    let (mut page, _browser) = calling(&setup, "c1").await;
     let leg = other.called().await;
     println!("the fourth trunk is called after {:?}", began.elapsed());
     leg.ring().await;
@@ -202,9 +202,9 @@ async fn who_hangs_up_while_the_next_trunk_is_asked_calls_nobody() {
         name: "last".to_owned(),
         ..last
     };
-    let mut world = World::with(|settings| fall_back(settings, vec![trunk, last])).await;
-    let (mut page, browser) = calling(&world, "c1").await;
-    world.pbx.called().await.refuse(500).await;
+    let mut setup = Setup::with(|settings| fall_back(settings, vec![trunk, last])).await;
+    let (mut page, browser) = calling(&setup, "c1").await;
+    setup.pbx.called().await.refuse(500).await;
     let mut leg = second.called().await;
     assert!(leg.description.contains("RTP/SAVP "), "{}", leg.description);
     assert!(
@@ -216,14 +216,14 @@ async fn who_hangs_up_while_the_next_trunk_is_asked_calls_nobody() {
     page.hear_end("cancelled").await;
     assert_eq!(leg.over().await, sip::Event::Cancelled);
     third.hears_of_nothing(Duration::from_millis(300)).await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
     browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_another_trunk_took_is_given_away_through_that_one() {
     let (mut other, trunk) = spare(|_| {}).await;
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         fall_back(settings, vec![trunk]);
         // What only the first trunk reaches.
         let mut alone = settings.route[0].clone();
@@ -232,8 +232,8 @@ async fn a_call_that_another_trunk_took_is_given_away_through_that_one() {
         settings.route.push(alone);
     })
     .await;
-    let (mut page, _browser) = calling(&world, "c1").await;
-    world.pbx.called().await.refuse(503).await;
+    let (mut page, _browser) = calling(&setup, "c1").await;
+    setup.pbx.called().await.refuse(503).await;
     let mut leg = other.called().await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     leg.answer(telephone.describe("sendrecv")).await;

@@ -7,8 +7,8 @@ use trunkline::sip;
 
 use crate::browser::Browser;
 use crate::pbx::Telephone;
+use crate::setup::Setup;
 use crate::sound::{Coding, until_async};
-use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_trunk_ends_the_call_soon_and_is_reported() {
@@ -17,15 +17,15 @@ async fn silent_trunk_ends_the_call_soon_and_is_reported() {
         "sip:{};transport=udp",
         hole.local_addr().expect("its address")
     );
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         settings.trunk[0].target.clone_from(&target);
         settings.trunk[0].try_timeout = 1;
     })
     .await;
     let health =
-        async || -> Value { serde_json::from_str(&world.get("/health").await).expect("JSON") };
+        async || -> Value { serde_json::from_str(&setup.get("/health").await).expect("JSON") };
     assert_eq!(health().await["targets"]["pbx"][&target], "up");
-    let mut page = world.page("alice").await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
     page.hear("answer").await;
@@ -35,16 +35,16 @@ async fn silent_trunk_ends_the_call_soon_and_is_reported() {
     })
     .await;
     let line = format!("trunkline_trunk_target_up{{trunk=\"pbx\",target=\"{target}\"}} 0");
-    assert!(world.get("/metrics").await.contains(&line));
+    assert!(setup.get("/metrics").await.contains(&line));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn announced_early_media_that_never_comes_rings() {
-    let mut world = World::start().await;
-    let mut page = world.page("alice").await;
+    let mut setup = Setup::start().await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
-    let leg = world.pbx.called().await;
+    let leg = setup.pbx.called().await;
     page.hear("answer").await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     leg.progress(183, Some(telephone.describe("sendrecv")))
@@ -54,7 +54,7 @@ async fn announced_early_media_that_never_comes_rings() {
     page.hear("ringing").await;
     // It comes after all: the page stops its own tone.
     telephone.speak_to(leg.gateway_rtp());
-    telephone.hum(425.0);
+    telephone.send_tone(425.0);
     page.hear("early-media").await;
     leg.answer(telephone.describe("sendrecv")).await;
     page.hear("answered").await;
@@ -65,11 +65,11 @@ async fn announced_early_media_that_never_comes_rings() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answer_on_hold_is_told_to_the_page() {
-    let mut world = World::start().await;
-    let mut page = world.page("alice").await;
+    let mut setup = Setup::start().await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     page.hear("answer").await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     leg.answer(telephone.describe("inactive")).await;
@@ -85,8 +85,8 @@ async fn answer_on_hold_is_told_to_the_page() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_without_audio_from_either_side_ends_by_media_timeout() {
-    let mut world = World::with(|settings| settings.calls.media_timeout = 3).await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::with(|settings| settings.calls.media_timeout = 3).await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.telephone.set_speaking(false);
     // The browser goes on: the call does too, and the silence of the PBX is told.

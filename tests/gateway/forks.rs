@@ -8,8 +8,8 @@ use tokio::time::{Duration, timeout};
 use crate::browser::Browser;
 use crate::page::Page;
 use crate::pbx::{Telephone, rtp_address};
+use crate::setup::Setup;
 use crate::sound::{Coding, PATIENCE};
-use crate::world::World;
 
 /// A proxy and all telephones behind it, writing SIP by hand.
 struct Proxy {
@@ -29,19 +29,19 @@ fn header<'a>(message: &'a str, name: &str) -> &'a str {
 
 impl Proxy {
     /// A gateway whose trunk is this, and a page whose call has arrived here.
-    async fn called() -> (World, Page, Browser, Self) {
+    async fn called() -> (Setup, Page, Browser, Self) {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         let address = socket.local_addr().expect("its address");
-        let world = World::with(|settings| {
+        let setup = Setup::with(|settings| {
             settings.trunk[0].target = format!("sip:{address};transport=udp");
         })
         .await;
-        let mut page = world.page("alice").await;
+        let mut page = setup.page("alice").await;
         let mut browser = Browser::new(Coding::Opus).await;
         page.call("c1", "600", &browser.offer().await).await;
         let mut proxy = Proxy {
             socket,
-            gateway: world.sip,
+            gateway: setup.sip,
             invite: String::new(),
         };
         proxy.invite = proxy.hear("INVITE ").await;
@@ -49,8 +49,8 @@ impl Proxy {
         browser
             .take_answer(answer["sdp"].as_str().expect("SDP"))
             .await;
-        browser.hum(440.0);
-        (world, page, browser, proxy)
+        browser.send_tone(440.0);
+        (setup, page, browser, proxy)
     }
 
     async fn send(&self, message: &str) {
@@ -133,25 +133,25 @@ impl Proxy {
 async fn telephone(proxy: &Proxy, coding: Coding, frequency: f64) -> Telephone {
     let telephone = Telephone::new(coding).await;
     telephone.speak_to(rtp_address(&proxy.invite));
-    telephone.hum(frequency);
+    telephone.send_tone(frequency);
     telephone
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forks_play_and_one_answers_and_the_browser_keeps_its_one_answer() {
-    let (world, mut page, browser, proxy) = Proxy::called().await;
+    let (setup, mut page, browser, proxy) = Proxy::called().await;
     let mut first = telephone(&proxy, Coding::Pcmu, 425.0).await;
     let mut second = telephone(&proxy, Coding::Pcma, 600.0).await;
     let first_description = first.describe("sendrecv");
     proxy.progress("first", 7, &first_description).await;
     page.hear("early-media").await;
-    browser.ear.hears(425.0).await;
-    first.ear.hears(440.0).await;
+    browser.recorder.hears(425.0).await;
+    first.recorder.hears(440.0).await;
 
     let second_description = second.describe("sendrecv");
     proxy.progress("second", 100, &second_description).await;
-    browser.ear.hears(600.0).await;
-    second.ear.hears(440.0).await;
+    browser.recorder.hears(600.0).await;
+    second.recorder.hears(440.0).await;
     // Ringing without a description takes nothing away.
     proxy
         .answer(&proxy.invite, "180 Ringing", "third", "", "")
@@ -163,8 +163,8 @@ async fn forks_play_and_one_answers_and_the_browser_keeps_its_one_answer() {
     assert!(ack.starts_with("ACK sip:first@"), "{ack}");
     page.hear("answered").await;
     second.set_speaking(false);
-    browser.ear.hears(425.0).await;
-    first.ear.hears(440.0).await;
+    browser.recorder.hears(425.0).await;
+    first.recorder.hears(440.0).await;
 
     // The second answers too late.
     proxy
@@ -176,14 +176,14 @@ async fn forks_play_and_one_answers_and_the_browser_keeps_its_one_answer() {
     assert!(header(&bye, "To").ends_with(";tag=second"), "{bye}");
     assert_eq!(header(&bye, "CSeq"), "3 BYE");
     proxy.answer(&bye, "200 OK", "second", "", "").await;
-    browser.ear.hears(425.0).await;
+    browser.recorder.hears(425.0).await;
 
     page.hang_up("c1").await;
     page.hear_end("hangup-local").await;
     let bye = proxy.hear("BYE ").await;
     assert!(header(&bye, "To").ends_with(";tag=first"), "{bye}");
     proxy.answer(&bye, "200 OK", "first", "", "").await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,20 +195,20 @@ async fn an_update_before_the_answer_moves_the_sound() {
         .progress("queue", 1, &queue.describe("sendrecv"))
         .await;
     page.hear("early-media").await;
-    browser.ear.hears(425.0).await;
+    browser.recorder.hears(425.0).await;
     let description = agent.describe("sendrecv");
     proxy.request("UPDATE", 1, "queue", &description).await;
     let updated = proxy.hear("SIP/2.0 200").await;
     assert_eq!(header(&updated, "CSeq"), "1 UPDATE");
     assert!(updated.contains("RTP/AVP 8"), "{updated}");
     queue.set_speaking(false);
-    browser.ear.hears(1_004.0).await;
-    agent.ear.hears(440.0).await;
+    browser.recorder.hears(1_004.0).await;
+    agent.recorder.hears(440.0).await;
     proxy.answer(&proxy.invite, "200 OK", "queue", "", "").await;
     proxy.hear("ACK ").await;
     page.hear("answered").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    browser.ear.hears(1_004.0).await;
+    browser.recorder.hears(1_004.0).await;
     page.hang_up("c1").await;
     page.hear_end("hangup-local").await;
 }

@@ -6,16 +6,16 @@ use serde_json::json;
 use trunkline::sip;
 
 use crate::pbx::direction;
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 /// Longer than any pause between packets of a call that is not on hold.
 const SILENCE: Duration = Duration::from_millis(400);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pbx_holds_and_resumes_three_times() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     for (hold, answer) in [
         ("sendonly", "recvonly"),
@@ -25,11 +25,11 @@ async fn the_pbx_holds_and_resumes_three_times() {
         let answered = talk.leg.reoffer(talk.telephone.describe(hold)).await;
         assert_eq!(direction(&answered), answer);
         assert_eq!(talk.page.hear("held").await["on"], true);
-        talk.telephone.ear.falls_silent(SILENCE).await;
+        talk.telephone.recorder.stops_sending(SILENCE).await;
         if hold == "sendonly" {
             // Music on hold.
-            talk.telephone.hum(700.0);
-            talk.browser.ear.hears(700.0).await;
+            talk.telephone.send_tone(700.0);
+            talk.browser.recorder.hears(700.0).await;
         }
         let answered = talk.leg.reoffer(talk.telephone.describe("sendrecv")).await;
         assert_eq!(direction(&answered), "sendrecv");
@@ -41,8 +41,8 @@ async fn the_pbx_holds_and_resumes_three_times() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_holds_and_resumes() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     for _ in 0..2 {
         talk.page
@@ -66,8 +66,8 @@ async fn the_page_holds_and_resumes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pbx_may_refuse_to_be_held_and_the_call_goes_on() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.page
         .say(json!({"type": "hold", "call": "c1", "on": true}))
@@ -87,16 +87,16 @@ async fn a_pbx_may_refuse_to_be_held_and_the_call_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_telephone_may_move_in_mid_call() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     let mut elsewhere = crate::pbx::Telephone::new(Coding::Pcma).await;
     talk.telephone.set_speaking(false);
     talk.leg.reoffer(elsewhere.describe("sendrecv")).await;
     elsewhere.speak_to(talk.leg.gateway_rtp());
-    elsewhere.hum(700.0);
-    elsewhere.ear.hears(440.0).await;
-    talk.browser.ear.hears(700.0).await;
-    talk.telephone.ear.falls_silent(SILENCE).await;
+    elsewhere.send_tone(700.0);
+    elsewhere.recorder.hears(440.0).await;
+    talk.browser.recorder.hears(700.0).await;
+    talk.telephone.recorder.stops_sending(SILENCE).await;
     talk.end().await;
 }

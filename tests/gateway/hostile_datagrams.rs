@@ -6,21 +6,21 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 
 use crate::browser::Browser;
-use crate::sound::{Coding, Voice};
-use crate::world::World;
+use crate::setup::Setup;
+use crate::sound::{Coding, ToneSource};
 
 const DROPPED: &str = "trunkline_media_dropped_total";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rtp_from_an_unexpected_source_is_neither_heard_nor_answered() {
-    let mut world = World::start().await;
-    let talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     let dropped = [("side", "pbx"), ("reason", "unexpected_source")];
-    let before = world.counter(DROPPED, &dropped).await;
+    let before = setup.counter(DROPPED, &dropped).await;
     talk.witness();
     let unexpected = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
-    let (mut voice, wish) = Voice::new(Coding::Pcmu, 101);
+    let (mut voice, wish) = ToneSource::new(Coding::Pcmu, 101);
     wish.lock().expect("whole").frequency = 2_000.0;
     // With the SSRC of the call, and faster than real time.
     for _ in 0..100 {
@@ -43,8 +43,8 @@ async fn rtp_from_an_unexpected_source_is_neither_heard_nor_answered() {
     );
     talk.was_undisturbed().await;
     talk.end().await;
-    world.has_calls(0).await;
-    world.counted(DROPPED, &dropped, before, 100.0).await;
+    setup.has_calls(0).await;
+    setup.counted(DROPPED, &dropped, before, 100.0).await;
 }
 
 /// The address of the first candidate of a description.
@@ -96,17 +96,17 @@ fn client_hello() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn noise_and_handshakes_of_unexpected_sources_at_the_webrtc_port_change_nothing() {
-    let mut world = World::start().await;
-    let talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();
 
     // A second call that waits for its browser: the unexpected source tries to be that browser.
-    let mut page = world.page("bob").await;
+    let mut page = setup.page("bob").await;
     let mut browser = Browser::new(Coding::Opus).await;
     let offer = browser.offer().await;
     page.call("c1", "600", &offer).await;
-    let leg = world.pbx.called().await;
+    let leg = setup.pbx.called().await;
     let answer = page.hear("answer").await;
     let answer = answer["sdp"].as_str().expect("SDP");
     let address = webrtc_address(answer);
@@ -120,7 +120,7 @@ async fn noise_and_handshakes_of_unexpected_sources_at_the_webrtc_port_change_no
     let mut before = Vec::new();
     for (side, reason, _) in wanted {
         let labels = [("side", side), ("reason", reason)];
-        before.push(world.counter(DROPPED, &labels).await);
+        before.push(setup.counter(DROPPED, &labels).await);
     }
 
     let unexpected = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
@@ -158,6 +158,6 @@ async fn noise_and_handshakes_of_unexpected_sources_at_the_webrtc_port_change_no
     talk.end().await;
     for ((side, reason, least), before) in wanted.into_iter().zip(before) {
         let labels = [("side", side), ("reason", reason)];
-        world.counted(DROPPED, &labels, before, least).await;
+        setup.counted(DROPPED, &labels, before, least).await;
     }
 }

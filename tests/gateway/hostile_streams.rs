@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use trunkline::sip::Transport;
 
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 const REJECTED: &str = "trunkline_sip_rejected_total";
 
@@ -38,14 +38,14 @@ async fn silent_half_said_and_deaf_connections_disturb_no_call() {
         .arg(std::process::id().to_string())
         .status();
     println!("room for open files: {limit:?}");
-    let mut world = World::over(Transport::Tcp, |settings| {
+    let mut setup = Setup::over(Transport::Tcp, |settings| {
         settings.sip.message_timeout = 3;
     })
     .await;
-    let talk = world.call_out(Coding::Opus).await;
+    let talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();
-    let count = async |reason| world.counter(REJECTED, &[("reason", reason)]).await;
+    let count = async |reason| setup.counter(REJECTED, &[("reason", reason)]).await;
     let (full, silent, half) = (
         count("connections_per_source").await,
         count("silent_connection").await,
@@ -55,17 +55,17 @@ async fn silent_half_said_and_deaf_connections_disturb_no_call() {
     let began = Instant::now();
     let mut held = Vec::new();
     for _ in 0..1_000 {
-        held.push(connect(world.sip, 2).await);
+        held.push(connect(setup.sip, 2).await);
     }
     for number in 0..50 {
-        let mut stream = connect(world.sip, 3).await;
+        let mut stream = connect(setup.sip, 3).await;
         let text = options(1_000_000 + number);
         // A whole one, so that it is known, and half of another.
         let said = format!("{text}{}", &text[..200]);
         stream.write_all(said.as_bytes()).await.expect("written");
         held.push(stream);
     }
-    let mut deaf = connect(world.sip, 4).await;
+    let mut deaf = connect(setup.sip, 4).await;
     let flood = tokio::spawn(async move {
         for number in 0..50_000 {
             if deaf.write_all(options(number).as_bytes()).await.is_err() {
@@ -76,10 +76,10 @@ async fn silent_half_said_and_deaf_connections_disturb_no_call() {
     });
 
     // Meanwhile a call is placed over the PBX's own connection, and ended.
-    let mut page = world.page("bob").await;
+    let mut page = setup.page("bob").await;
     let mut browser = crate::browser::Browser::new(Coding::Opus).await;
     page.call("c1", "601", &browser.offer().await).await;
-    let leg = world.pbx.called().await;
+    let leg = setup.pbx.called().await;
     leg.refuse(486).await;
     page.hear("answer").await;
     page.hear_end("busy").await;
@@ -96,7 +96,7 @@ async fn silent_half_said_and_deaf_connections_disturb_no_call() {
     flood.abort();
     let counted = async |reason, before, least| {
         let labels = [("reason", reason)];
-        world.counted(REJECTED, &labels, before, least).await;
+        setup.counted(REJECTED, &labels, before, least).await;
     };
     // One address has at most 128 at once; the first may be let go before the last has come.
     counted("connections_per_source", full, 500.0).await;

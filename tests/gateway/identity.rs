@@ -5,12 +5,12 @@ use trunkline::settings::Renumbering;
 
 use crate::browser::Browser;
 use crate::pbx::Telephone;
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 /// Calls 600 with these fields in `call`.
-async fn call_with(world: &World, fields: Value) -> (crate::page::Page, Browser) {
-    let mut page = world.page("102").await;
+async fn call_with(setup: &Setup, fields: Value) -> (crate::page::Page, Browser) {
+    let mut page = setup.page("102").await;
     let mut browser = Browser::new(Coding::Opus).await;
     let mut call = json!({
         "type": "call", "call": "c1", "to": "600", "sdp": browser.offer().await, "name": "Zoë \"Z\"",
@@ -24,7 +24,7 @@ async fn call_with(world: &World, fields: Value) -> (crate::page::Page, Browser)
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trunk_is_told_the_rewritten_number_in_the_header_it_wants() {
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         settings.trunk[0].identity = "pai".to_owned();
         settings.trunk[0].caller_id = vec![Renumbering {
             pattern: r"1(\d\d)".to_owned(),
@@ -32,8 +32,8 @@ async fn a_trunk_is_told_the_rewritten_number_in_the_header_it_wants() {
         }];
     })
     .await;
-    let (_page, _browser) = call_with(&world, json!({})).await;
-    let leg = world.pbx.called().await;
+    let (_page, _browser) = call_with(&setup, json!({})).await;
+    let leg = setup.pbx.called().await;
     assert_eq!(leg.caller, "+49301234102");
     assert_eq!(leg.caller_name.as_deref(), Some("Zoë \"Z\""));
     let asserted = leg.header("P-Asserted-Identity");
@@ -47,13 +47,13 @@ async fn a_trunk_is_told_the_rewritten_number_in_the_header_it_wants() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_anonymous_caller_is_named_to_a_trusted_trunk_only() {
     for trusted in [false, true] {
-        let mut world = World::with(|settings| {
+        let mut setup = Setup::with(|settings| {
             settings.trunk[0].identity = "pai".to_owned();
             settings.trunk[0].trusted = trusted;
         })
         .await;
-        let (_page, _browser) = call_with(&world, json!({"anonymous": true})).await;
-        let leg = world.pbx.called().await;
+        let (_page, _browser) = call_with(&setup, json!({"anonymous": true})).await;
+        let leg = setup.pbx.called().await;
         let from = leg.header("From");
         let expected = "\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=";
         assert!(from.starts_with(expected), "{from}");
@@ -65,7 +65,7 @@ async fn an_anonymous_caller_is_named_to_a_trusted_trunk_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_may_set_the_headers_of_the_list_and_no_others() {
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         settings.trunk[0].headers_from_client = vec!["X-Account".to_owned()];
     })
     .await;
@@ -78,13 +78,13 @@ async fn a_page_may_set_the_headers_of_the_list_and_no_others() {
         (json!({"X-Account": "1\r\nX-Other: 2"}), "bad-header"),
         (json!({"X-Account": "1".repeat(2_000)}), "bad-header"),
     ] {
-        let (mut page, _browser) = call_with(&world, json!({ "headers": headers })).await;
+        let (mut page, _browser) = call_with(&setup, json!({ "headers": headers })).await;
         page.hear_error(code).await;
     }
-    assert_eq!(world.open_calls().await, 0);
+    assert_eq!(setup.open_calls().await, 0);
     let headers = json!({"x-account": "ACME 7"});
-    let (_page, _browser) = call_with(&world, json!({ "headers": headers })).await;
-    let leg = world.pbx.called().await;
+    let (_page, _browser) = call_with(&setup, json!({ "headers": headers })).await;
+    let leg = setup.pbx.called().await;
     assert_eq!(leg.header("X-Account"), "ACME 7");
 }
 
@@ -111,15 +111,15 @@ async fn a_page_learns_who_calls_by_the_trust_in_the_trunk() {
             json!({"number": "anonymous"}),
         ),
     ] {
-        let world = World::with(|settings| {
+        let setup = Setup::with(|settings| {
             settings.trunk[0].trusted = trusted;
             settings.trunk[0].headers_to_client = vec!["X-Account".to_owned()];
         })
         .await;
-        let mut page = world.page("alice").await;
+        let mut page = setup.page("alice").await;
         let mut telephone = Telephone::new(Coding::Pcmu).await;
         let offer = telephone.describe("sendrecv");
-        let _leg = world.pbx.call_with("alice", offer, &headers).await;
+        let _leg = setup.pbx.call_with("alice", offer, &headers).await;
         let incoming = page.hear("incoming").await;
         assert_eq!(incoming["from"], from);
         assert_eq!(
@@ -132,7 +132,7 @@ async fn a_page_learns_who_calls_by_the_trust_in_the_trunk() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trusted_trunk_is_told_of_networks_and_the_page_is_not() {
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         let trunk = &mut settings.trunk[0];
         trunk.trusted = true;
         trunk.access_network_info = "pass".to_owned();
@@ -141,11 +141,11 @@ async fn a_trusted_trunk_is_told_of_networks_and_the_page_is_not() {
     })
     .await;
     let visited = json!({"headers": {"P-Visited-Network-ID": "mine"}});
-    let (mut page, _browser) = call_with(&world, visited).await;
+    let (mut page, _browser) = call_with(&setup, visited).await;
     page.hear_error("header-not-allowed").await;
     let access = json!({"headers": {"p-access-network-info": "IEEE-802.3"}});
-    let (_page, _browser) = call_with(&world, access).await;
-    let leg = world.pbx.called().await;
+    let (_page, _browser) = call_with(&setup, access).await;
+    let leg = setup.pbx.called().await;
     assert_eq!(leg.header("P-Access-Network-Info"), "IEEE-802.3");
     assert_eq!(leg.header("P-Visited-Network-ID"), "");
     let vector = leg.header("P-Charging-Vector");
@@ -154,7 +154,7 @@ async fn a_trusted_trunk_is_told_of_networks_and_the_page_is_not() {
         .and_then(|rest| rest.strip_suffix(";orig-ioi=home1.net"));
     assert_eq!(icid.map(str::len), Some(32), "{vector}");
 
-    let mut page = world.page("bob").await;
+    let mut page = setup.page("bob").await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let headers = [
         ("P-Called-Party-ID", "<sip:bob@ims.example>"),
@@ -165,7 +165,7 @@ async fn a_trusted_trunk_is_told_of_networks_and_the_page_is_not() {
         ),
     ];
     let offer = telephone.describe("sendrecv");
-    let _leg = world.pbx.call_with("line-7", offer, &headers).await;
+    let _leg = setup.pbx.call_with("line-7", offer, &headers).await;
     let incoming = page.hear("incoming").await;
     assert_eq!(incoming["to"], "bob");
     let told = incoming.to_string();

@@ -7,9 +7,9 @@ use tokio::sync::mpsc;
 use trunkline::sip;
 
 use crate::pbx::Pbx;
+use crate::setup::Setup;
 use crate::sign_in::user;
 use crate::sound::{Coding, PATIENCE};
-use crate::world::World;
 
 /// The PBX writes to a user of the gateway, and hears this status.
 async fn write(pbx: &Pbx, to: &str, text: &str) -> u16 {
@@ -43,17 +43,17 @@ async fn next(texts: &mut mpsc::Receiver<sip::IncomingMessage>) -> sip::Incoming
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pbx_writes_to_every_page_of_a_user() {
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         settings.user = vec![user("carol", "sesame")];
     })
     .await;
     let labels = [("direction", "incoming"), ("code", "ok")];
-    let before = world
+    let before = setup
         .counter("trunkline_instant_messages_total", &labels)
         .await;
-    let mut pages = [world.page("alice").await, world.page("alice").await];
+    let mut pages = [setup.page("alice").await, setup.page("alice").await];
     let text = "Grüße\r\n\u{1f600} \"quoted\"";
-    assert_eq!(write(&world.pbx, "alice", text).await, 200);
+    assert_eq!(write(&setup.pbx, "alice", text).await, 200);
     for page in &mut pages {
         let message = page.hear("message").await;
         let expected = json!({
@@ -64,17 +64,17 @@ async fn the_pbx_writes_to_every_page_of_a_user() {
         });
         assert_eq!(message, expected);
     }
-    world
+    setup
         .counted("trunkline_instant_messages_total", &labels, before, 1.0)
         .await;
     // The longest one.
     let longest = "x".repeat(4_096);
-    assert_eq!(write(&world.pbx, "alice", &longest).await, 200);
+    assert_eq!(write(&setup.pbx, "alice", &longest).await, 200);
     for page in &mut pages {
         assert_eq!(page.hear("message").await["text"], longest);
     }
-    assert_eq!(write(&world.pbx, "nobody", "x").await, 404);
-    assert_eq!(write(&world.pbx, "carol", "x").await, 480);
+    assert_eq!(write(&setup.pbx, "nobody", "x").await, 404);
+    assert_eq!(write(&setup.pbx, "carol", "x").await, 480);
     for page in &mut pages {
         page.hear_nothing(Duration::from_millis(200)).await;
     }
@@ -82,9 +82,9 @@ async fn the_pbx_writes_to_every_page_of_a_user() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_writes_to_a_number_and_hears_what_becomes_of_it() {
-    let world = World::with(|settings| settings.trunk[0].identity = "pai".to_owned()).await;
-    let mut texts = texts(&world.pbx).await;
-    let mut page = world.page("alice").await;
+    let setup = Setup::with(|settings| settings.trunk[0].identity = "pai".to_owned()).await;
+    let mut texts = texts(&setup.pbx).await;
+    let mut page = setup.page("alice").await;
     for (id, status) in [("m1", 200), ("m2", 202)] {
         page.say(json!({"type": "message", "id": id, "to": "600", "text": "Grüße"}))
             .await;
@@ -94,7 +94,7 @@ async fn a_page_writes_to_a_number_and_hears_what_becomes_of_it() {
             ("600", "alice")
         );
         assert_eq!(text.text, "Grüße");
-        world.pbx.sip.answer_message(text.id, status).await;
+        setup.pbx.sip.answer_message(text.id, status).await;
         let sent = page.hear("message-sent").await;
         let expected = json!({"type": "message-sent", "id": id, "status": status});
         assert_eq!(sent, expected);
@@ -108,7 +108,7 @@ async fn a_page_writes_to_a_number_and_hears_what_becomes_of_it() {
         page.say(json!({"type": "message", "to": "601", "text": "x"}))
             .await;
         let text = next(&mut texts).await;
-        world.pbx.sip.answer_message(text.id, status).await;
+        setup.pbx.sip.answer_message(text.id, status).await;
         let failed = page.hear("message-failed").await;
         assert_eq!(
             (&failed["code"], &failed["status"], failed.get("id")),
@@ -126,9 +126,9 @@ async fn a_page_writes_to_a_number_and_hears_what_becomes_of_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_writes_too_much_or_wrongly_is_told_so() {
-    let world = World::start().await;
-    let mut texts = texts(&world.pbx).await;
-    let mut page = world.page("alice").await;
+    let setup = Setup::start().await;
+    let mut texts = texts(&setup.pbx).await;
+    let mut page = setup.page("alice").await;
     for message in [
         json!({"type": "message", "to": "600"}),
         json!({"type": "message", "to": "600", "text": ""}),
@@ -172,14 +172,14 @@ async fn a_page_that_writes_too_much_or_wrongly_is_told_so() {
     for number in 0..5 {
         let text = next(&mut texts).await;
         assert_eq!(text.request_user, format!("60{number}"));
-        world.pbx.sip.answer_message(text.id, 200).await;
+        setup.pbx.sip.answer_message(text.id, 200).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_sides_of_a_call_write_to_each_other() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();
     talk.page
@@ -216,11 +216,11 @@ async fn both_sides_of_a_call_write_to_each_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_only_rings_takes_no_texts() {
-    let mut world = World::start().await;
-    let mut page = world.page("alice").await;
+    let mut setup = Setup::start().await;
+    let mut page = setup.page("alice").await;
     let mut browser = crate::browser::Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     page.hear("answer").await;
     leg.ring().await;
     page.hear("ringing").await;

@@ -10,8 +10,8 @@
 mod browser;
 mod page;
 mod pbx;
+mod setup;
 mod sound;
-mod world;
 
 mod bad_descriptions;
 mod bad_frames;

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_pbx_is_told_and_audio_after_it_too() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.telephone.set_speaking(false);
     talk.page.hear_media("pbx", true).await;
@@ -20,8 +20,8 @@ async fn silent_pbx_is_told_and_audio_after_it_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_pbx_put_on_hold_is_silent_no_more() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.telephone.set_speaking(false);
     talk.page.hear_media("pbx", true).await;
@@ -37,8 +37,8 @@ async fn silent_pbx_put_on_hold_is_silent_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn browser_that_sends_nothing_is_told_to_its_page() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.browser.set_speaking(false);
     talk.page.hear_media("browser", true).await;

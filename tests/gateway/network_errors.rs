@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 /// An ICMP error (RFC 792) that quotes a datagram of ours to `remote`.
 fn error(kind: u8, code: u8, ours: SocketAddr, remote: SocketAddr) -> Vec<u8> {
@@ -34,9 +34,9 @@ async fn an_error_of_the_network_that_says_something_else_is_counted_and_harms_n
         println!("not run: raw sockets are for the superuser");
         return;
     };
-    let mut world = World::start().await;
-    let talk = world.call_out(Coding::Opus).await;
-    let remote = world.pbx.sip.local_addresses()[0].address;
+    let mut setup = Setup::start().await;
+    let talk = setup.call_out(Coding::Opus).await;
+    let remote = setup.pbx.sip.local_addresses()[0].address;
     let to = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into();
     // Linux itself keeps source quench from sockets, as RFC 6633 asks for.
     for (kind, code, reason) in [
@@ -48,12 +48,12 @@ async fn an_error_of_the_network_that_says_something_else_is_counted_and_harms_n
     ] {
         let labels = [("reason", reason)];
         let name = "trunkline_sip_rejected_total";
-        let before = world.counter(name, &labels).await;
-        let packet = error(kind, code, world.sip, remote);
+        let before = setup.counter(name, &labels).await;
+        let packet = error(kind, code, setup.sip, remote);
         socket.send_to(&packet, &to).expect("sent");
-        world.counted(name, &labels, before, 1.0).await;
+        setup.counted(name, &labels, before, 1.0).await;
     }
     talk.sounds().await;
     talk.end().await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }

@@ -13,7 +13,7 @@ use trunkline::rtp::{Header, Packet, is_rtcp};
 use trunkline::sip;
 use trunkline::srtp;
 
-use super::sound::{Coding, Ear, PATIENCE, Voice, Wish};
+use super::sound::{Coding, PATIENCE, Recorder, ToneRequest, ToneSource};
 
 /// Payload type of telephone events.
 const EVENTS: u8 = 101;
@@ -325,8 +325,8 @@ pub fn direction(description: &str) -> &str {
 /// The RTP side of a call at the PBX: it speaks to the gateway as soon as it knows where.
 pub struct Telephone {
     pub address: SocketAddr,
-    pub ear: Ear,
-    wish: Arc<Mutex<Wish>>,
+    pub recorder: Recorder,
+    wish: Arc<Mutex<ToneRequest>>,
     remote: Arc<Mutex<Option<SocketAddr>>>,
     coding: Coding,
     version: u32,
@@ -343,20 +343,20 @@ impl Telephone {
     pub async fn at(ip: &str, coding: Coding) -> Self {
         let socket = UdpSocket::bind((ip, 0)).await.expect("a socket");
         let address = socket.local_addr().expect("its address");
-        let ear = Ear::new(vec![EVENTS]);
-        let (voice, wish) = Voice::new(coding, EVENTS);
+        let recorder = Recorder::new(vec![EVENTS]);
+        let (voice, wish) = ToneSource::new(coding, EVENTS);
         let remote = Arc::new(Mutex::new(None));
         let srtp = Arc::new(Mutex::new(None));
         let speaking = tokio::spawn(converse(
             socket,
             voice,
-            ear.clone(),
+            recorder.clone(),
             remote.clone(),
             srtp.clone(),
         ));
         Telephone {
             address,
-            ear,
+            recorder,
             wish,
             remote,
             coding,
@@ -406,7 +406,7 @@ impl Telephone {
     }
 
     /// Says this tone from now on.
-    pub fn hum(&self, frequency: f64) {
+    pub fn send_tone(&self, frequency: f64) {
         self.wish.lock().expect("whole").frequency = frequency;
     }
 
@@ -434,8 +434,8 @@ impl Drop for Telephone {
 
 async fn converse(
     socket: UdpSocket,
-    mut voice: Voice,
-    ear: Ear,
+    mut voice: ToneSource,
+    recorder: Recorder,
     remote: Arc<Mutex<Option<SocketAddr>>>,
     srtp: Arc<Mutex<Option<srtp::Session>>>,
 ) {
@@ -491,7 +491,7 @@ async fn converse(
                     None => datagram,
                 };
                 let packet = Packet::parse(datagram).expect("the gateway sends whole RTP");
-                ear.take(packet.payload_type, packet.timestamp, packet.payload);
+                recorder.take(packet.payload_type, packet.timestamp, packet.payload);
             }
         }
     }

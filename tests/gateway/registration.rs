@@ -9,8 +9,8 @@ use tokio::net::UdpSocket;
 use trunkline::redacted::Redacted;
 use trunkline::settings::{Secret, Settings};
 
+use crate::setup::Setup;
 use crate::sound::{PATIENCE, until_async};
-use crate::world::World;
 
 const REALM: &str = "pbx.example";
 const NONCE: &str = "5d0c77e1";
@@ -170,10 +170,10 @@ impl Registrar {
     }
 }
 
-async fn health_says(world: &World, state: &str) {
+async fn health_says(setup: &Setup, state: &str) {
     until_async(state, async || {
         let health: serde_json::Value =
-            serde_json::from_str(&world.get("/health").await).expect("JSON");
+            serde_json::from_str(&setup.get("/health").await).expect("JSON");
         health["registrations"]["pbx"] == state
     })
     .await;
@@ -182,15 +182,15 @@ async fn health_says(world: &World, state: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_gateway_registers_refreshes_and_unregisters() {
     let registrar = Registrar::start().await;
-    let world = World::with(|settings| registrar.serve(settings, "sesame")).await;
+    let setup = Setup::with(|settings| registrar.serve(settings, "sesame")).await;
     let (asked, right) = registrar.challenge("sesame").await;
     assert!(right, "{}", asked.text);
     assert_eq!(asked.parameter("username"), "gw");
     assert_eq!(asked.expires(), 300);
     let contact = asked.header("Contact").expect("a contact");
-    assert!(contact.contains(&world.sip.to_string()), "{contact}");
+    assert!(contact.contains(&setup.sip.to_string()), "{contact}");
     registrar.accept(&asked, 3).await;
-    health_says(&world, "registered").await;
+    health_says(&setup, "registered").await;
 
     // Three seconds were granted: it comes again of itself, with the nonce that it knows.
     let mut refresh = registrar.asked().await;
@@ -201,7 +201,7 @@ async fn the_gateway_registers_refreshes_and_unregisters() {
     assert_eq!(refresh.header("Call-ID"), asked.header("Call-ID"));
     registrar.accept(&refresh, 3_600).await;
 
-    let stopping = tokio::spawn(world.gateway.stop());
+    let stopping = tokio::spawn(setup.gateway.stop());
     let mut last = registrar.asked().await;
     while last.expires() != 0 {
         last = registrar.asked().await;
@@ -214,22 +214,22 @@ async fn the_gateway_registers_refreshes_and_unregisters() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_is_tried_once_and_shown() {
     let registrar = Registrar::start().await;
-    let world = World::with(|settings| registrar.serve(settings, "guess")).await;
+    let setup = Setup::with(|settings| registrar.serve(settings, "guess")).await;
     let (asked, right) = registrar.challenge("sesame").await;
     assert!(!right);
     assert!(!asked.text.contains("guess"), "{}", asked.text);
     registrar.answer(&asked, "403 Forbidden", "").await;
-    health_says(&world, "failed: 403").await;
+    health_says(&setup, "failed: 403").await;
 }
 
-async fn counted(world: &World, line: &str) {
-    until_async(line, async || world.get("/metrics").await.contains(line)).await;
+async fn counted(setup: &Setup, line: &str) {
+    until_async(line, async || setup.get("/metrics").await.contains(line)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_way_that_moves_is_found_by_stun_from_the_sip_port_and_registered_anew() {
     let registrar = Registrar::start().await;
-    let world = World::with(|settings| registrar.serve(settings, "sesame")).await;
+    let setup = Setup::with(|settings| registrar.serve(settings, "sesame")).await;
     let (asked, _) = registrar.challenge("sesame").await;
     let grant = async |asked: &Asked| {
         let contact = asked.header("Contact").expect("a contact");
@@ -240,8 +240,8 @@ async fn a_way_that_moves_is_found_by_stun_from_the_sip_port_and_registered_anew
     let mut before = Vec::new();
     for _ in 0..2 {
         let check = registrar.checked(&mut before).await;
-        assert_eq!(check.1, world.sip, "from the port of SIP");
-        registrar.sees(&check, world.sip).await;
+        assert_eq!(check.1, setup.sip, "from the port of SIP");
+        registrar.sees(&check, setup.sip).await;
     }
     let moved: SocketAddr = "127.0.0.1:9".parse().expect("an address");
     let check = registrar.checked(&mut before).await;
@@ -255,7 +255,7 @@ async fn a_way_that_moves_is_found_by_stun_from_the_sip_port_and_registered_anew
     let contact = again.header("Contact").expect("a contact");
     assert!(contact.contains("@127.0.0.1:9"), "{contact}");
     counted(
-        &world,
+        &setup,
         "trunkline_sip_flow_failures_total{reason=\"moved\"} 1",
     )
     .await;
@@ -266,14 +266,14 @@ async fn a_way_that_moves_is_found_by_stun_from_the_sip_port_and_registered_anew
     // What nobody asked for is not answered, and harms nothing.
     let unexpected = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     let (request, _) = registrar.checked(&mut before).await;
-    let sent = unexpected.send_to(&request.raw, world.sip).await;
+    let sent = unexpected.send_to(&request.raw, setup.sip).await;
     sent.expect("sent");
     counted(
-        &world,
+        &setup,
         "trunkline_sip_rejected_total{reason=\"stun_request\"} 1",
     )
     .await;
     let mut buffer = [0; 64];
     assert!(unexpected.try_recv(&mut buffer).is_err());
-    health_says(&world, "registered").await;
+    health_says(&setup, "registered").await;
 }

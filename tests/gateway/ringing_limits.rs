@@ -9,15 +9,15 @@ use trunkline::sip;
 use crate::browser::Browser;
 use crate::page::Page;
 use crate::pbx::{Leg, Telephone};
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 const LIMITED: &str = "trunkline_ringing_limited_total";
 
-async fn call(world: &World) -> Leg {
+async fn call(setup: &Setup) -> Leg {
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let offer = telephone.describe("sendrecv");
-    world.pbx.call("alice", offer).await
+    setup.pbx.call("alice", offer).await
 }
 
 async fn rings(page: &mut Page, leg: &mut Leg) -> Value {
@@ -32,26 +32,26 @@ async fn rings(page: &mut Page, leg: &mut Leg) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ringing_calls_beyond_the_limit_get_486_and_leave_room_to_call() {
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         settings.calls.max_ringing_per_client = 2;
         settings.calls.max_per_connection = 1;
     })
     .await;
-    let mut page = world.page("alice").await;
-    let mut first = call(&world).await;
+    let mut page = setup.page("alice").await;
+    let mut first = call(&setup).await;
     let incoming = rings(&mut page, &mut first).await;
-    let mut second = call(&world).await;
+    let mut second = call(&setup).await;
     rings(&mut page, &mut second).await;
-    let before = world.counter(LIMITED, &[]).await;
-    assert_eq!(call(&world).await.refused().await, 486);
-    world.counted(LIMITED, &[], before, 1.0).await;
+    let before = setup.counter(LIMITED, &[]).await;
+    assert_eq!(call(&setup).await.refused().await, 486);
+    setup.counted(LIMITED, &[], before, 1.0).await;
 
     // What rings is not a call that the page makes.
     let mut browser = Browser::new(Coding::Opus).await;
     let offer = browser.offer().await;
     page.call("c1", "600", &offer).await;
     page.hear("answer").await;
-    let leg = world.pbx.called().await;
+    let leg = setup.pbx.called().await;
     page.call("c2", "600", &offer).await;
     page.hear_error("too-many-calls").await;
     leg.refuse(486).await;
@@ -60,7 +60,7 @@ async fn ringing_calls_beyond_the_limit_get_486_and_leave_room_to_call() {
     // A caller who gives up leaves the place to the next.
     second.hang_up().await;
     page.hear_end("cancelled").await;
-    let mut third = call(&world).await;
+    let mut third = call(&setup).await;
     rings(&mut page, &mut third).await;
 
     // An answered call rings no more; with as many as are allowed no further one rings.
@@ -73,38 +73,38 @@ async fn ringing_calls_beyond_the_limit_get_486_and_leave_room_to_call() {
         .await;
     page.hear("answered").await;
     first.answered().await;
-    assert_eq!(call(&world).await.refused().await, 486);
+    assert_eq!(call(&setup).await.refused().await, 486);
     first.hang_up().await;
     page.hear_end("hangup-remote").await;
-    let mut last = call(&world).await;
+    let mut last = call(&setup).await;
     rings(&mut page, &mut last).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_rings_at_the_connections_with_room() {
-    let world = World::with(|settings| settings.calls.max_ringing_per_client = 1).await;
-    let mut old = world.page("alice").await;
-    let mut first = call(&world).await;
+    let setup = Setup::with(|settings| settings.calls.max_ringing_per_client = 1).await;
+    let mut old = setup.page("alice").await;
+    let mut first = call(&setup).await;
     rings(&mut old, &mut first).await;
-    let mut new = world.page("alice").await;
-    let mut second = call(&world).await;
+    let mut new = setup.page("alice").await;
+    let mut second = call(&setup).await;
     rings(&mut new, &mut second).await;
     old.hear_nothing(Duration::from_millis(300)).await;
-    assert_eq!(call(&world).await.refused().await, 486);
+    assert_eq!(call(&setup).await.refused().await, 486);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seventeenth_connection_rings_once_dead_ones_are_found() {
-    let world = World::start().await;
-    let mut alive = world.page("alice").await;
+    let setup = Setup::start().await;
+    let mut alive = setup.page("alice").await;
     let mut dead = Vec::new();
     for _ in 0..16 {
         // They are open and never read: no ping is answered.
-        dead.push(world.page("alice").await);
+        dead.push(setup.page("alice").await);
     }
     // Those heard within 2 s are not pinged.
     tokio::time::sleep(Duration::from_millis(2_100)).await;
-    let mut leg = call(&world).await;
+    let mut leg = call(&setup).await;
     let event = leg.event().await;
     assert!(
         matches!(event, sip::Event::Progress { status: 180, .. }),

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use trunkline::sip::{Certificate, Config, Transport};
 
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 /// The files of an authority, of the gateway and of the PBX.
 struct Files {
@@ -40,7 +40,7 @@ impl Files {
     }
 
     /// Each shows a certificate to the other, and wants one.
-    async fn world(&self, sips: bool) -> World {
+    async fn setup(&self, sips: bool) -> Setup {
         let pbx = |config: &mut Config| {
             config.tls.certificate = Some(Certificate {
                 chain: self.path("pbx.test.pem"),
@@ -51,7 +51,7 @@ impl Files {
             config.trunks[0].tls.name = Some("gateway.test".to_owned());
             config.trunks[0].sips = sips;
         };
-        World::beside(Transport::Tls, pbx, |settings| {
+        Setup::beside(Transport::Tls, pbx, |settings| {
             let sip = &mut settings.sip;
             sip.certificate = Some(self.path("gateway.test.pem"));
             sip.certificate_key = Some(self.path("gateway.test.key"));
@@ -75,13 +75,13 @@ impl Drop for Files {
 
 async fn calls_go_both_ways(name: &str, sips: bool) {
     let files = Files::new(name);
-    let mut world = files.world(sips).await;
-    let talk = world.call_out(Coding::Opus).await;
+    let mut setup = files.setup(sips).await;
+    let talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.end().await;
-    world.gateway.reload().await;
+    setup.gateway.reload().await;
 
-    world.is_called("bob").await;
+    setup.is_called("bob").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,9 +8,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use crate::browser::Browser;
 use crate::page::Page;
 use crate::pbx::Telephone;
+use crate::setup::Setup;
 use crate::sign_in::{FAR, SECRET, close, token};
 use crate::sound::Coding;
-use crate::world::World;
 
 /// A token that ends so many seconds from now.
 fn lasting(seconds: u64, user: &str) -> Value {
@@ -32,16 +32,16 @@ async fn told_of_the_end(page: &mut Page, most: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn session_and_its_calls_end_with_the_token() {
-    let mut world = World::with(close).await;
+    let mut setup = Setup::with(close).await;
     let name = "trunkline_calls_total";
     let labels = [("reason", "token-expired")];
-    let before = world.counter(name, &labels).await;
-    let mut page = Page::open(world.http).await;
+    let before = setup.counter(name, &labels).await;
+    let mut page = Page::open(setup.http).await;
     page.hello(lasting(5, "dave")).await;
     told_of_the_end(&mut page, 5).await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     leg.answer(telephone.describe("sendrecv")).await;
     leg.confirmed().await;
@@ -54,30 +54,30 @@ async fn session_and_its_calls_end_with_the_token() {
     let frame = page.closed().await;
     assert_eq!(frame.expect("a close frame").code, CloseCode::Policy);
     leg.over().await;
-    world.counted(name, &labels, before, 1.0).await;
-    world.has_calls(0).await;
+    setup.counted(name, &labels, before, 1.0).await;
+    setup.has_calls(0).await;
 
-    let mut again = Page::open(world.http).await;
+    let mut again = Page::open(setup.http).await;
     again.ask_in(lasting(0, "dave")).await;
     again.hear_error("token-expired").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_that_rings_at_two_pages_goes_on_at_the_one_that_is_left() {
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         close(settings);
         settings.inbound[0].user = "dave".to_owned();
     })
     .await;
-    let mut stays = Page::open(world.http).await;
+    let mut stays = Page::open(setup.http).await;
     stays
         .hello(json!({"token": token(SECRET, FAR, "dave")}))
         .await;
-    let mut expires = Page::open(world.http).await;
+    let mut expires = Page::open(setup.http).await;
     expires.hello(lasting(3, "dave")).await;
     told_of_the_end(&mut expires, 3).await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
-    let mut leg = world.pbx.call("dave", telephone.describe("sendrecv")).await;
+    let mut leg = setup.pbx.call("dave", telephone.describe("sendrecv")).await;
     let incoming = stays.hear("incoming").await;
     expires.hear("incoming").await;
     expires.hear_end("token-expired").await;
@@ -91,8 +91,8 @@ async fn call_that_rings_at_two_pages_goes_on_at_the_one_that_is_left() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewed_session_goes_on() {
-    let world = World::with(close).await;
-    let mut page = Page::open(world.http).await;
+    let setup = Setup::with(close).await;
+    let mut page = Page::open(setup.http).await;
     page.hello(lasting(4, "dave")).await;
     told_of_the_end(&mut page, 4).await;
     renew(&mut page, json!({"token": token(SECRET, FAR, "dave")})).await;
@@ -109,8 +109,8 @@ async fn renewed_session_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewal_that_is_refused_leaves_the_session_as_it_was() {
-    let world = World::with(close).await;
-    let mut page = Page::open(world.http).await;
+    let setup = Setup::with(close).await;
+    let mut page = Page::open(setup.http).await;
     page.hello(json!({"token": token(SECRET, FAR, "dave")}))
         .await;
     renew(&mut page, json!({"token": token(SECRET, FAR, "alice")})).await;
@@ -130,7 +130,7 @@ async fn renewal_that_is_refused_leaves_the_session_as_it_was() {
     page.say(json!({"type": "ping"})).await;
     page.hear("pong").await;
 
-    let mut page = Page::user(world.http, "alice", "wonderland").await;
+    let mut page = Page::user(setup.http, "alice", "wonderland").await;
     renew(&mut page, json!({"token": token(SECRET, FAR, "alice")})).await;
     page.hear_error("bad-state").await;
     page.say(json!({"type": "ping"})).await;
@@ -139,12 +139,12 @@ async fn renewal_that_is_refused_leaves_the_session_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_refusal_of_a_renewal_delays_nothing_else() {
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         close(settings);
         settings.sign_in.refusal_delay = 2;
     })
     .await;
-    let mut page = Page::open(world.http).await;
+    let mut page = Page::open(setup.http).await;
     page.hello(json!({"token": token(SECRET, FAR, "dave")}))
         .await;
     renew(&mut page, json!({"token": "x.y.z"})).await;

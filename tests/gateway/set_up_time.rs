@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::browser::Browser;
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ice_and_dtls_are_quick() {
     const CALLS: usize = 20;
-    let mut world = World::start().await;
-    let mut page = world.page("alice").await;
+    let mut setup = Setup::start().await;
+    let mut page = setup.page("alice").await;
     let mut times = Vec::new();
     for number in 0..CALLS {
         let call = format!("c{number}");
@@ -25,7 +25,7 @@ async fn ice_and_dtls_are_quick() {
             .await;
         browser.connected().await;
         times.push((asked.elapsed(), answered));
-        let leg = world.pbx.called().await;
+        let leg = setup.pbx.called().await;
         leg.refuse(486).await;
         page.hear_end("busy").await;
         browser.close().await;

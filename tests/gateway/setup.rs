@@ -19,17 +19,17 @@ use super::page::Page;
 use super::pbx::{Leg, Pbx, Telephone};
 use super::sound::{Coding, PATIENCE, until_async};
 
-/// Ports that each world has: the first for SIP, most for RTP, the last for its claim.
+/// Ports that each setup has: the first for SIP, most for RTP, the last for its claim.
 const PORTS: u16 = 60;
 
-/// Users that each world has.
+/// Users that each setup has.
 const USERS: &[&str] = &["alice", "bob", "mallory", "victim", "102"];
 
 /// The password of each.
 const PASSWORD: &str = "through the looking-glass";
 
 /// A gateway and its PBX.
-pub struct World {
+pub struct Setup {
     pub gateway: Gateway,
     pub pbx: Pbx,
     pub http: SocketAddr,
@@ -50,12 +50,12 @@ fn metrics() -> &'static PrometheusHandle {
     ONE.get_or_init(|| telemetry::start_metrics().expect("the first recorder"))
 }
 
-/// The ports of one world.
+/// The ports of one setup.
 struct Claim {
     /// By UDP and TCP.
     sip: SocketAddr,
     rtp: (u16, u16),
-    /// Bound as long as the world lasts, so that another run at the same time takes others.
+    /// Bound as long as the setup lasts, so that another run at the same time takes others.
     held: UdpSocket,
 }
 
@@ -83,20 +83,20 @@ fn claim() -> Claim {
     }
 }
 
-impl World {
+impl Setup {
     pub async fn start() -> Self {
-        World::with(|_| {}).await
+        Setup::with(|_| {}).await
     }
 
     /// A gateway with other settings. Numbers go to the trunk `pbx`, whose calls go to the user
     /// of the called name.
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        World::over(Transport::Udp, change).await
+        Setup::over(Transport::Udp, change).await
     }
 
     /// The same with SIP over this transport.
     pub async fn over(transport: Transport, change: impl FnOnce(&mut Settings)) -> Self {
-        World::beside(transport, |_| {}, change).await
+        Setup::beside(transport, |_| {}, change).await
     }
 
     /// The same beside a PBX of another configuration.
@@ -142,7 +142,7 @@ impl World {
         let gateway = Gateway::start(settings, Box::new(|| metrics.render()))
             .await
             .expect("the gateway starts");
-        World {
+        Setup {
             http: gateway.http_address(),
             gateway,
             pbx,
@@ -162,7 +162,7 @@ impl World {
         // A browser is connected before the gateway is where its Finished comes last: audio at the
         // PBX says that both are.
         until_async("audio of the browser at the PBX", async || {
-            !talk.telephone.ear.samples().is_empty()
+            !talk.telephone.recorder.samples().is_empty()
         })
         .await;
         talk
@@ -204,8 +204,8 @@ impl World {
         page.hear("answered").await;
         leg.answered().await;
         telephone.speak_to(leg.gateway_rtp());
-        telephone.hum(1_004.0);
-        browser.ear.hears(1_004.0).await;
+        telephone.send_tone(1_004.0);
+        browser.recorder.hears(1_004.0).await;
         leg.hang_up().await;
         page.hear_end("hangup-remote").await;
     }
@@ -291,22 +291,22 @@ fn trunk(address: SocketAddr, transport: Transport) -> Trunk {
 impl Talk {
     /// Both hear each other, each by a frequency of its own.
     pub async fn sounds(&self) {
-        self.browser.hum(440.0);
-        self.telephone.hum(1_004.0);
-        self.telephone.ear.hears(440.0).await;
-        self.browser.ear.hears(1_004.0).await;
+        self.browser.send_tone(440.0);
+        self.telephone.send_tone(1_004.0);
+        self.telephone.recorder.hears(440.0).await;
+        self.browser.recorder.hears(1_004.0).await;
     }
 
     /// From now on everything that both hear is recorded.
     pub fn witness(&self) {
-        self.telephone.ear.listen();
-        self.browser.ear.listen();
+        self.telephone.recorder.listen();
+        self.browser.recorder.listen();
     }
 
     /// Since [`Talk::witness`] both heard the tones of [`Talk::sounds`] and nothing else.
     pub async fn was_undisturbed(&self) {
-        self.telephone.ear.heard_only(440.0).await;
-        self.browser.ear.heard_only(1_004.0).await;
+        self.telephone.recorder.heard_only(440.0).await;
+        self.browser.recorder.heard_only(1_004.0).await;
     }
 
     /// The page hangs up.

@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::page::Page;
+use crate::setup::Setup;
 use crate::sound::PATIENCE;
-use crate::world::World;
 
 const REFUSED: &str = "trunkline_sockets_refused_total";
 
@@ -33,19 +33,19 @@ async fn upgrade(to: SocketAddr, last: u8, lines: &str) -> (u16, TcpStream) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_without_a_request_from_one_address_leave_the_door_to_others() {
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         settings.http.max_connections = 60;
         settings.http.max_connections_per_address = 20;
     })
     .await;
-    let before = world
+    let before = setup
         .counter(REFUSED, &[("reason", "connections_per_address")])
         .await;
     let mut held = Vec::new();
     for _ in 0..100 {
-        held.push(connect(world.http, 2).await);
+        held.push(connect(setup.http, 2).await);
     }
-    world
+    setup
         .counted(
             REFUSED,
             &[("reason", "connections_per_address")],
@@ -53,12 +53,12 @@ async fn connections_without_a_request_from_one_address_leave_the_door_to_others
             80.0,
         )
         .await;
-    let _page: Page = world.page("bob").await;
+    let _page: Page = setup.page("bob").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_behind_a_trusted_proxy_are_limited_each_and_not_together() {
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         settings.http.trusted_proxies = vec!["127.0.0.3/32".to_owned()];
         settings.http.max_connections_per_address = 5;
         settings.http.max_sockets_per_address = 2;
@@ -72,17 +72,17 @@ async fn clients_behind_a_trusted_proxy_are_limited_each_and_not_together() {
             format!("Host: localhost\r\nForwarded: for=\"[2001:db8:0:{client}::1]:1\"\r\n")
         };
         for _ in 0..2 {
-            let (status, stream) = upgrade(world.http, 3, &lines).await;
+            let (status, stream) = upgrade(setup.http, 3, &lines).await;
             assert_eq!(status, 101, "{lines}");
             held.push(stream);
         }
-        let (status, _) = upgrade(world.http, 3, &lines).await;
+        let (status, _) = upgrade(setup.http, 3, &lines).await;
         assert_eq!(status, 503, "a third of the same client: {lines}");
     }
     // Who is no proxy is believed nothing.
     for client in 0..3 {
         let lines = format!("Host: localhost\r\nX-Forwarded-For: 192.0.2.{client}\r\n");
-        let (status, stream) = upgrade(world.http, 4, &lines).await;
+        let (status, stream) = upgrade(setup.http, 4, &lines).await;
         assert_eq!(status, if client < 2 { 101 } else { 503 });
         held.push(stream);
     }
@@ -90,7 +90,7 @@ async fn clients_behind_a_trusted_proxy_are_limited_each_and_not_together() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_whose_name_was_bound_to_our_address_is_refused() {
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         settings.http.host_names = vec!["phone.example".to_owned()];
     })
     .await;
@@ -110,10 +110,10 @@ async fn a_page_whose_name_was_bound_to_our_address_is_refused() {
         ),
         ("Host: localhost\r\n", 101),
     ] {
-        let (status, _) = upgrade(world.http, 2, lines).await;
+        let (status, _) = upgrade(setup.http, 2, lines).await;
         assert_eq!(status, expected, "{lines}");
     }
-    let mut stream = connect(world.http, 2).await;
+    let mut stream = connect(setup.http, 2).await;
     let request = b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     stream.write_all(request).await.expect("it is open");
     let mut answer = String::new();
@@ -147,7 +147,7 @@ const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocke
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn request_without_one_readable_host_gets_400() {
-    let world = World::start().await;
+    let setup = Setup::start().await;
     for (target, lines, ok) in [("/", "", 200), ("/health", "", 200), ("/rtc", UPGRADE, 101)] {
         for (host, expected) in [
             ("", 400),
@@ -159,16 +159,16 @@ async fn request_without_one_readable_host_gets_400() {
             ("Host: localhost\r\n", ok),
         ] {
             let head = format!("GET {target} HTTP/1.1\r\n{host}{lines}");
-            assert_eq!(status_of(world.http, &head).await, expected, "{head}");
+            assert_eq!(status_of(setup.http, &head).await, expected, "{head}");
         }
     }
     let old = "GET /health HTTP/1.0\r\n";
-    assert_eq!(status_of(world.http, old).await, 200, "{old}");
+    assert_eq!(status_of(setup.http, old).await, 200, "{old}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn host_of_an_absolute_request_target_counts_in_place_of_the_header() {
-    let world = World::with(|settings| {
+    let setup = Setup::with(|settings| {
         settings.http.host_names = vec!["phone.example".to_owned()];
     })
     .await;
@@ -183,7 +183,7 @@ async fn host_of_an_absolute_request_target_counts_in_place_of_the_header() {
             ("127.0.0.1", "evil.example", ok),
         ] {
             let head = format!("GET http://{authority}{path} HTTP/1.1\r\nHost: {host}\r\n{lines}");
-            assert_eq!(status_of(world.http, &head).await, expected, "{head}");
+            assert_eq!(status_of(setup.http, &head).await, expected, "{head}");
         }
     }
     // The page's origin is compared with the same host.
@@ -191,6 +191,6 @@ async fn host_of_an_absolute_request_target_counts_in_place_of_the_header() {
         let head = format!(
             "GET http://phone.example/rtc HTTP/1.1\r\nHost: evil.example\r\nOrigin: {origin}\r\n{UPGRADE}"
         );
-        assert_eq!(status_of(world.http, &head).await, expected, "{head}");
+        assert_eq!(status_of(setup.http, &head).await, expected, "{head}");
     }
 }

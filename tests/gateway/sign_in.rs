@@ -6,8 +6,8 @@ use trunkline::settings::{Secret, Settings, User};
 
 use crate::browser::Browser;
 use crate::page::Page;
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 /// A user of the configuration.
 pub fn user(name: &str, password: &str) -> User {
@@ -38,14 +38,14 @@ pub fn close(settings: &mut Settings) {
     settings.user = vec![user("alice", "wonderland")];
 }
 
-async fn closed_world() -> World {
-    World::with(close).await
+async fn closed_world() -> Setup {
+    Setup::with(close).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_credentials_are_refused_and_counted() {
-    let world = closed_world().await;
-    let before = world.counter("trunkline_sign_in_refused_total", &[]).await;
+    let setup = closed_world().await;
+    let before = setup.counter("trunkline_sign_in_refused_total", &[]).await;
     let wrong = [
         json!({"user": "alice", "password": "Wonderland"}),
         json!({"user": "bob", "password": "wonderland"}),
@@ -57,7 +57,7 @@ async fn wrong_credentials_are_refused_and_counted() {
         json!({"user": "alice", "password": "x".repeat(9_000)}),
     ];
     for credentials in &wrong {
-        let mut page = Page::open(world.http).await;
+        let mut page = Page::open(setup.http).await;
         page.ask_in(credentials.clone()).await;
         let error = page.hear_error("unauthorized").await;
         // Alike for users that exist and those that do not.
@@ -65,12 +65,12 @@ async fn wrong_credentials_are_refused_and_counted() {
         page.hear_goodbye("error").await;
     }
     let name = "trunkline_sign_in_refused_total";
-    world.counted(name, &[], before, wrong.len() as f64).await;
+    setup.counted(name, &[], before, wrong.len() as f64).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_right_ones_open_the_door_and_name_the_caller() {
-    let mut world = closed_world().await;
+    let mut setup = closed_world().await;
     for (credentials, user, name) in [
         (
             json!({"user": "alice", "password": "wonderland"}),
@@ -79,12 +79,12 @@ async fn the_right_ones_open_the_door_and_name_the_caller() {
         ),
         (json!({"token": token(SECRET, FAR, "dave")}), "dave", None),
     ] {
-        let mut page = Page::open(world.http).await;
+        let mut page = Page::open(setup.http).await;
         let welcome = page.hello(credentials).await;
         assert_eq!(welcome["user"], user);
         let mut browser = Browser::new(Coding::Opus).await;
         page.call("c1", "600", &browser.offer().await).await;
-        let leg = world.pbx.called().await;
+        let leg = setup.pbx.called().await;
         assert_eq!(
             (leg.caller.as_str(), leg.caller_name.as_deref()),
             (user, name)
@@ -97,8 +97,8 @@ async fn the_right_ones_open_the_door_and_name_the_caller() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_goes_before_hello_and_nothing_but_version_1() {
-    let world = World::start().await;
-    let mut page = Page::open(world.http).await;
+    let setup = Setup::start().await;
+    let mut page = Page::open(setup.http).await;
     page.say(json!({"type": "ping"})).await;
     page.hear_error("not-signed-in").await;
     page.call("c1", "600", "v=0").await;
@@ -108,7 +108,7 @@ async fn nothing_goes_before_hello_and_nothing_but_version_1() {
     page.ask_in(json!({})).await;
     page.hear_error("bad-message").await;
 
-    let mut newer = Page::open(world.http).await;
+    let mut newer = Page::open(setup.http).await;
     newer.say(json!({"type": "hello", "version": 2})).await;
     newer.hear_error("unsupported-version").await;
     newer.hear_goodbye("error").await;
@@ -116,8 +116,8 @@ async fn nothing_goes_before_hello_and_nothing_but_version_1() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn expired_token_is_told_from_a_wrong_one() {
-    let world = closed_world().await;
-    let mut page = Page::open(world.http).await;
+    let setup = closed_world().await;
+    let mut page = Page::open(setup.http).await;
     page.ask_in(json!({"token": token(SECRET, 1, "alice")}))
         .await;
     page.hear_error("token-expired").await;
@@ -126,13 +126,13 @@ async fn expired_token_is_told_from_a_wrong_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusal_names_the_methods_of_the_configuration() {
-    let world = World::with(|settings| settings.sign_in.refusal_delay = 0).await;
+    let setup = Setup::with(|settings| settings.sign_in.refusal_delay = 0).await;
     for credentials in [
         json!({"user": "alice", "password": "wrong"}),
         json!({"user": "no-such-user", "password": "wrong"}),
         json!({"token": "x.y.z"}),
     ] {
-        let mut page = Page::open(world.http).await;
+        let mut page = Page::open(setup.http).await;
         page.ask_in(credentials).await;
         let error = page.hear_error("unauthorized").await;
         assert_eq!(error["methods"], json!(["password", "guest"]), "{error}");
@@ -141,7 +141,7 @@ async fn refusal_names_the_methods_of_the_configuration() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guest_reaches_no_route_that_does_not_say_so() {
-    let mut world = World::with(|settings| {
+    let mut setup = Setup::with(|settings| {
         let open = trunkline::settings::Route {
             guests: true,
             ..trunkline::settings::Route::new("7.*", "pbx")
@@ -149,7 +149,7 @@ async fn guest_reaches_no_route_that_does_not_say_so() {
         settings.route.insert(0, open);
     })
     .await;
-    let mut page = Page::open(world.http).await;
+    let mut page = Page::open(setup.http).await;
     let welcome = page.hello(json!({"user": "carol"})).await;
     assert_eq!(welcome["user"], "guest-carol");
     let mut browser = Browser::new(Coding::Opus).await;
@@ -163,7 +163,7 @@ async fn guest_reaches_no_route_that_does_not_say_so() {
 
     page.say(json!({"type": "call", "call": "c2", "to": "700", "sdp": offer, "name": "Alice"}))
         .await;
-    let leg = world.pbx.called().await;
+    let leg = setup.pbx.called().await;
     assert_eq!(
         (leg.caller.as_str(), leg.caller_name.as_deref()),
         ("guest-carol", Some("Guest (Alice)"))

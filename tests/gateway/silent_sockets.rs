@@ -12,8 +12,8 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::page::Page;
+use crate::setup::Setup;
 use crate::sound::{Coding, PATIENCE, until_async};
-use crate::world::World;
 
 const REFUSED: &str = "trunkline_sockets_refused_total";
 
@@ -44,29 +44,29 @@ async fn a_thousand_silent_sockets_keep_nobody_out_and_are_let_go() {
     println!("room for open files: {limit:?}");
 
     // Alice's page does not answer pings while it waits for all of them.
-    let mut world = World::with(|settings| settings.http.idle_timeout = 600).await;
-    let talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::with(|settings| settings.http.idle_timeout = 600).await;
+    let talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();
-    let silent = world.counter(REFUSED, &[("reason", "silent")]).await;
+    let silent = setup.counter(REFUSED, &[("reason", "silent")]).await;
 
     let began = Instant::now();
     let mut raw = Vec::new();
     for _ in 0..400 {
-        raw.push(connect(world.http, 2).await);
+        raw.push(connect(setup.http, 2).await);
     }
     // Two addresses: one alone has at most 500, and how many of its first are let go before its
     // last come is a matter of time.
     let mut pages = Vec::new();
     for last in [2, 3] {
         for _ in 0..300 {
-            pages.push(open(world.http, last).await.expect("there is room"));
+            pages.push(open(setup.http, last).await.expect("there is room"));
         }
     }
     println!("1,000 sockets opened in {:?}", began.elapsed());
     let opened = Instant::now();
 
-    let mut page: Page = world.page("bob").await;
+    let mut page: Page = setup.page("bob").await;
     page.call("c1", "nowhere", "").await;
     page.hear_end("not-found").await;
 
@@ -78,7 +78,7 @@ async fn a_thousand_silent_sockets_keep_nobody_out_and_are_let_go() {
             .await
             .expect("it is let go");
     }
-    world
+    setup
         .counted(REFUSED, &[("reason", "silent")], silent, 600.0)
         .await;
     println!("all let go after {:?}", began.elapsed());
@@ -90,11 +90,11 @@ async fn a_thousand_silent_sockets_keep_nobody_out_and_are_let_go() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_has_all_its_sockets_gets_no_more_and_keeps_no_other_out() {
     const MOST: usize = 20;
-    let world = World::with(|settings| settings.http.max_sockets_per_address = MOST).await;
-    let full = world.counter(REFUSED, &[("reason", "limit")]).await;
+    let setup = Setup::with(|settings| settings.http.max_sockets_per_address = MOST).await;
+    let full = setup.counter(REFUSED, &[("reason", "limit")]).await;
     let mut pages = Vec::new();
     for number in 0..MOST {
-        let mut socket = open(world.http, 2).await.expect("there is room");
+        let mut socket = open(setup.http, 2).await.expect("there is room");
         // One that is signed in stays.
         let hello = json!({"type": "hello", "version": 1, "user": format!("guest{number}")});
         let hello = Message::Text(hello.to_string().into());
@@ -107,16 +107,16 @@ async fn an_address_that_has_all_its_sockets_gets_no_more_and_keeps_no_other_out
         pages.push(socket);
     }
     for _ in 0..5 {
-        let refused = open(world.http, 2).await.expect_err("it is full");
+        let refused = open(setup.http, 2).await.expect_err("it is full");
         assert!(refused.to_string().contains("503"), "{refused}");
     }
-    world
+    setup
         .counted(REFUSED, &[("reason", "limit")], full, 5.0)
         .await;
-    let _other: Page = world.page("bob").await;
+    let _other: Page = setup.page("bob").await;
     pages.pop();
     until_async("there is room again", async || {
-        open(world.http, 2).await.is_ok()
+        open(setup.http, 2).await.is_ok()
     })
     .await;
 }

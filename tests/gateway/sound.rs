@@ -1,4 +1,4 @@
-//! What both ends of a call say and hear: a voice that makes RTP, an ear that measures it.
+//! What both ends of a call say and hear: a tone source that makes RTP, a recorder that measures it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -63,7 +63,7 @@ pub struct Spoken {
 
 /// What is asked of a voice while it speaks.
 #[derive(Debug)]
-pub struct Wish {
+pub struct ToneRequest {
     /// Hertz; 0 is silence.
     pub frequency: f64,
     /// A key whose tones sound instead.
@@ -75,10 +75,10 @@ pub struct Wish {
 }
 
 /// Makes a packet every 20 ms.
-pub struct Voice {
+pub struct ToneSource {
     coding: Coding,
     events: u8,
-    wish: Arc<Mutex<Wish>>,
+    wish: Arc<Mutex<ToneRequest>>,
     frequency: f64,
     key_tone: Option<char>,
     tone: Tone,
@@ -90,10 +90,10 @@ pub struct Voice {
     begun: bool,
 }
 
-impl Voice {
+impl ToneSource {
     /// `events`: the payload type of telephone events.
-    pub fn new(coding: Coding, events: u8) -> (Self, Arc<Mutex<Wish>>) {
-        let wish = Arc::new(Mutex::new(Wish {
+    pub fn new(coding: Coding, events: u8) -> (Self, Arc<Mutex<ToneRequest>>) {
+        let wish = Arc::new(Mutex::new(ToneRequest {
             frequency: 0.0,
             key_tone: None,
             keys: VecDeque::new(),
@@ -105,7 +105,7 @@ impl Voice {
             inband_fec: false,
             constant_bitrate: false,
         };
-        let voice = Voice {
+        let voice = ToneSource {
             coding,
             events,
             wish: wish.clone(),
@@ -201,7 +201,7 @@ impl Voice {
 
 struct Heard {
     decoder: OpusDecoder,
-    /// 8 kHz, since the last [`Ear::listen`].
+    /// 8 kHz, since the last [`Recorder::listen`].
     samples: Vec<i16>,
     events: Vec<(u32, char)>,
     payload_types: Vec<u8>,
@@ -210,15 +210,15 @@ struct Heard {
 
 /// Decodes, records and measures what arrives.
 #[derive(Clone)]
-pub struct Ear {
+pub struct Recorder {
     heard: Arc<Mutex<Heard>>,
     events: Arc<Vec<u8>>,
 }
 
-impl Ear {
+impl Recorder {
     /// `events`: the payload types of telephone events.
     pub fn new(events: Vec<u8>) -> Self {
-        Ear {
+        Recorder {
             heard: Arc::new(Mutex::new(Heard {
                 decoder: OpusDecoder::new(8_000).expect("libopus decodes to 8 kHz"),
                 samples: Vec::new(),
@@ -326,7 +326,7 @@ impl Ear {
     }
 
     /// Waits until no packet has come for `time`.
-    pub async fn falls_silent(&self, time: Duration) {
+    pub async fn stops_sending(&self, time: Duration) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             tokio::time::sleep(GLANCE).await;
@@ -352,7 +352,7 @@ impl Ear {
         );
     }
 
-    /// Everything since [`Ear::listen`] was this tone and nothing else; waits until it is at
+    /// Everything since [`Recorder::listen`] was this tone and nothing else; waits until it is at
     /// least half a second.
     pub async fn heard_only(&self, frequency: f64) {
         let wanted = 4_000;

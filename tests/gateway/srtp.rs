@@ -7,8 +7,8 @@ use trunkline::sip;
 use crate::browser::Browser;
 use crate::page::Page;
 use crate::pbx::{Leg, Telephone, direction};
+use crate::setup::{Setup, Talk};
 use crate::sound::Coding;
-use crate::world::{Talk, World};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -49,8 +49,8 @@ fn keys_in(description: &str) -> (String, Vec<(u32, MasterKey)>) {
     (profile.to_owned(), keys)
 }
 
-async fn world(mode: &str, suites: &[CryptoSuite]) -> World {
-    World::with(|settings| {
+async fn setup(mode: &str, suites: &[CryptoSuite]) -> Setup {
+    Setup::with(|settings| {
         settings.trunk[0].srtp = mode.to_owned();
         settings.trunk[0].crypto_suites =
             suites.iter().map(|suite| suite.name().to_owned()).collect();
@@ -59,11 +59,11 @@ async fn world(mode: &str, suites: &[CryptoSuite]) -> World {
 }
 
 /// A page calls and the PBX hears of it.
-async fn call(world: &mut World) -> (Page, Browser, Leg) {
-    let mut page = world.page("alice").await;
+async fn call(setup: &mut Setup) -> (Page, Browser, Leg) {
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;
-    let leg = world.pbx.called().await;
+    let leg = setup.pbx.called().await;
     let answer = page.hear("answer").await;
     browser
         .take_answer(answer["sdp"].as_str().expect("SDP"))
@@ -88,8 +88,8 @@ async fn talk(mut page: Page, mut browser: Browser, mut leg: Leg, telephone: Tel
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn required_srtp_carries_audio_and_keys_in_every_suite_through_hold_and_new_keys() {
     for suite in CryptoSuite::ALL {
-        let mut world = world("required", &[suite]).await;
-        let (page, browser, leg) = call(&mut world).await;
+        let mut setup = setup("required", &[suite]).await;
+        let (page, browser, leg) = call(&mut setup).await;
         let (profile, keys) = keys_in(&leg.description);
         assert_eq!((profile.as_str(), keys.len()), ("RTP/SAVP", 1));
         let (tag, ours) = keys[0];
@@ -110,7 +110,7 @@ async fn required_srtp_carries_audio_and_keys_in_every_suite_through_hold_and_ne
             assert_eq!(talk.page.hear("dtmf").await["digit"], digit.to_string());
         }
         talk.browser.press("D0");
-        talk.telephone.ear.hears_keys("D0").await;
+        talk.telephone.recorder.hears_keys("D0").await;
 
         // Hold and resume by the PBX: our key stays.
         for hold in ["sendonly", "sendrecv"] {
@@ -160,8 +160,8 @@ async fn required_srtp_carries_audio_and_keys_in_every_suite_through_hold_and_ne
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn optional_srtp_is_left_or_taken_as_the_pbx_answers() {
     for takes in [false, true] {
-        let mut world = world("optional", &CryptoSuite::ALL).await;
-        let (page, browser, leg) = call(&mut world).await;
+        let mut setup = setup("optional", &CryptoSuite::ALL).await;
+        let (page, browser, leg) = call(&mut setup).await;
         let (profile, keys) = keys_in(&leg.description);
         assert_eq!((profile.as_str(), keys.len()), ("RTP/AVP", 3));
         let mut telephone = Telephone::new(Coding::Pcmu).await;
@@ -191,8 +191,8 @@ async fn a_pbx_that_calls_is_answered_in_its_own_profile() {
         ("required", "RTP/SAVP", true),
         ("off", "RTP/AVPF", false),
     ] {
-        let world = world(mode, &CryptoSuite::ALL).await;
-        let mut page = world.page("alice").await;
+        let setup = setup(mode, &CryptoSuite::ALL).await;
+        let mut page = setup.page("alice").await;
         let mut telephone = Telephone::new(Coding::Pcmu).await;
         let theirs = key(SHA1_80, 4);
         let description = telephone.describe("sendrecv");
@@ -200,7 +200,7 @@ async fn a_pbx_that_calls_is_answered_in_its_own_profile() {
             true => secured(&description, profile, 9, &theirs),
             false => description.replace("RTP/AVP", profile),
         };
-        let mut leg = world.pbx.call("alice", offer).await;
+        let mut leg = setup.pbx.call("alice", offer).await;
         let incoming = page.hear("incoming").await;
         let mut browser = Browser::new(Coding::Opus).await;
         let answer = browser.answer(incoming["sdp"].as_str().expect("SDP")).await;
@@ -221,10 +221,10 @@ async fn a_pbx_that_calls_is_answered_in_its_own_profile() {
             });
         }
         telephone.speak_to(leg.gateway_rtp());
-        browser.hum(440.0);
-        telephone.hum(1_004.0);
-        telephone.ear.hears(440.0).await;
-        browser.ear.hears(1_004.0).await;
+        browser.send_tone(440.0);
+        telephone.send_tone(1_004.0);
+        telephone.recorder.hears(440.0).await;
+        browser.recorder.hears(1_004.0).await;
         leg.hang_up().await;
         page.hear_end("hangup-remote").await;
         browser.close().await;
@@ -234,19 +234,19 @@ async fn a_pbx_that_calls_is_answered_in_its_own_profile() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_mode_does_not_allow_is_refused_with_488() {
     for (mode, profile) in [("required", "RTP/AVP"), ("off", "RTP/SAVP")] {
-        let mut world = world(mode, &CryptoSuite::ALL).await;
-        let _page = world.page("alice").await;
+        let mut setup = setup(mode, &CryptoSuite::ALL).await;
+        let _page = setup.page("alice").await;
         let mut telephone = Telephone::new(Coding::Pcmu).await;
         let plain = telephone.describe("sendrecv");
         let offer = match profile {
             "RTP/AVP" => plain.clone(),
             profile => secured(&plain, profile, 1, &key(SHA1_80, 5)),
         };
-        let mut leg = world.pbx.call("alice", offer.clone()).await;
+        let mut leg = setup.pbx.call("alice", offer.clone()).await;
         assert_eq!(leg.refused().await, 488, "{mode} {profile}");
 
         // And as an answer it ends the call.
-        let (mut page, browser, mut leg) = call(&mut world).await;
+        let (mut page, browser, mut leg) = call(&mut setup).await;
         leg.answer(offer).await;
         page.hear_error("bad-pbx-description").await;
         page.hear_end("bad-pbx-description").await;
@@ -257,8 +257,8 @@ async fn what_the_mode_does_not_allow_is_refused_with_488() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keys_of_the_final_answer_replace_those_of_early_media() {
-    let mut world = world("required", &[SHA1_80]).await;
-    let (mut page, mut browser, leg) = call(&mut world).await;
+    let mut setup = setup("required", &[SHA1_80]).await;
+    let (mut page, mut browser, leg) = call(&mut setup).await;
     let (tag, ours) = keys_in(&leg.description).1[0];
     let mut one = Telephone::new(Coding::Pcmu).await;
     let first = key(SHA1_80, 6);
@@ -271,8 +271,8 @@ async fn the_keys_of_the_final_answer_replace_those_of_early_media() {
     page.hear("early-media").await;
     browser.connected().await;
     one.speak_to(leg.gateway_rtp());
-    one.hum(700.0);
-    browser.ear.hears(700.0).await;
+    one.send_tone(700.0);
+    browser.recorder.hears(700.0).await;
 
     // Another fork answers, from elsewhere and with another key.
     let mut other = Telephone::new(Coding::Pcmu).await;
@@ -292,11 +292,11 @@ async fn the_keys_of_the_final_answer_replace_those_of_early_media() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_telephone_with_another_key_is_not_heard_and_is_counted() {
     let labels = [("side", "pbx"), ("reason", "srtp_forged")];
-    let mut world = world("required", &[SHA1_80]).await;
-    let before = world
+    let mut setup = setup("required", &[SHA1_80]).await;
+    let before = setup
         .counter("trunkline_media_dropped_total", &labels)
         .await;
-    let (page, browser, leg) = call(&mut world).await;
+    let (page, browser, leg) = call(&mut setup).await;
     let (tag, ours) = keys_in(&leg.description).1[0];
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let description = secured(
@@ -311,24 +311,24 @@ async fn a_telephone_with_another_key_is_not_heard_and_is_counted() {
     });
     leg.answer(description).await;
     let talk = talk(page, browser, leg, telephone).await;
-    talk.browser.hum(440.0);
-    talk.telephone.hum(1_004.0);
-    talk.telephone.ear.hears(440.0).await;
+    talk.browser.send_tone(440.0);
+    talk.telephone.send_tone(1_004.0);
+    talk.telephone.recorder.hears(440.0).await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     talk.browser
-        .ear
-        .falls_silent(std::time::Duration::from_millis(300))
+        .recorder
+        .stops_sending(std::time::Duration::from_millis(300))
         .await;
     talk.end().await;
-    world
+    setup
         .counted("trunkline_media_dropped_total", &labels, before, 20.0)
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_offer_without_keys_is_refused_and_the_call_goes_on() {
-    let mut world = world("required", &[SHA1_80]).await;
-    let (page, browser, leg) = call(&mut world).await;
+    let mut setup = setup("required", &[SHA1_80]).await;
+    let (page, browser, leg) = call(&mut setup).await;
     let (tag, ours) = keys_in(&leg.description).1[0];
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let theirs = key(SHA1_80, 1);

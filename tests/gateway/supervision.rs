@@ -2,8 +2,8 @@
 
 use trunkline::supervision::{Ending, Fault, Task};
 
+use super::setup::Setup;
 use super::sound::PATIENCE;
-use super::world::World;
 
 /// Tasks that a gateway with a UDP and a TCP listener and the built-in numbers has.
 const TASKS: [Task; 9] = [
@@ -19,24 +19,24 @@ const TASKS: [Task; 9] = [
 ];
 
 async fn ends(task: Task, ending: Ending) {
-    let world = World::with(|settings| settings.built_in.enabled = true).await;
+    let setup = Setup::with(|settings| settings.built_in.enabled = true).await;
     let labels = [("task", task.name())];
-    let before = world.counter("trunkline_task_ended_total", &labels).await;
-    world.gateway.end_task(task, ending);
-    let fault = tokio::time::timeout(PATIENCE, world.gateway.failed())
+    let before = setup.counter("trunkline_task_ended_total", &labels).await;
+    setup.gateway.end_task(task, ending);
+    let fault = tokio::time::timeout(PATIENCE, setup.gateway.failed())
         .await
         .unwrap_or_else(|_| panic!("{} ended and nothing noticed", task.name()));
     assert_eq!(fault, Fault { task, ending });
     if task != Task::Http {
         let health: serde_json::Value =
-            serde_json::from_str(&world.get("/health").await).expect("JSON");
+            serde_json::from_str(&setup.get("/health").await).expect("JSON");
         assert_eq!(health["status"], "failed");
         assert_eq!(health["failed_task"], task.name());
         let labels = [("task", task.name())];
-        let counted = world.counter("trunkline_task_ended_total", &labels).await;
+        let counted = setup.counter("trunkline_task_ended_total", &labels).await;
         assert!(counted > before, "{}: {counted}", task.name());
     }
-    tokio::time::timeout(PATIENCE, world.gateway.stop())
+    tokio::time::timeout(PATIENCE, setup.gateway.stop())
         .await
         .expect("what is left can be ended");
 }
@@ -60,8 +60,8 @@ async fn task_that_panics_fails_the_gateway() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_known_series_stands_at_zero_or_above_with_help() {
-    let world = World::start().await;
-    let page = world.get("/metrics").await;
+    let setup = Setup::start().await;
+    let page = setup.get("/metrics").await;
     for task in Task::ALL {
         let series = format!("trunkline_task_ended_total{{task=\"{}\"}} ", task.name());
         assert!(page.contains(&series), "{series}");

@@ -5,8 +5,8 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use crate::browser::Browser;
+use crate::setup::Setup;
 use crate::sound::Coding;
-use crate::world::World;
 
 const REJECTED: &str = "trunkline_ice_candidates_rejected_total";
 
@@ -26,16 +26,16 @@ fn arrived(sockets: &[UdpSocket]) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn third_party_candidates_neither_delay_a_call_nor_get_a_flood() {
-    let mut world = World::start().await;
+    let mut setup = Setup::start().await;
     let reasons = ["address", "port", "malformed", "surplus", "ignored"];
     let mut before = Vec::new();
     for reason in reasons {
-        before.push(world.counter(REJECTED, &[("reason", reason)]).await);
+        before.push(setup.counter(REJECTED, &[("reason", reason)]).await);
     }
     let third: Vec<UdpSocket> = (0..40)
         .map(|_| UdpSocket::bind("127.0.0.9:0").expect("all of 127/8 is loopback"))
         .collect();
-    let mut page = world.page("alice").await;
+    let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     let mut offer = browser.offer().await;
     for (index, address) in [
@@ -65,13 +65,13 @@ async fn third_party_candidates_neither_delay_a_call_nor_get_a_flood() {
     let least = [4.0, 1.0, 1.0, 8.0, 1.0];
     for ((reason, before), least) in reasons.into_iter().zip(before).zip(least) {
         let labels = &[("reason", reason)];
-        world.counted(REJECTED, labels, before, least).await;
+        setup.counted(REJECTED, labels, before, least).await;
     }
     let during = arrived(&third);
     assert!(during <= 50, "{during} before the call was connected");
     // Longer than the first repetition takes.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert_eq!(arrived(&third), 0, "after the call was connected");
-    world.pbx.called().await.refuse(486).await;
+    setup.pbx.called().await.refuse(486).await;
     page.hear_end("busy").await;
 }

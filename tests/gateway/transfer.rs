@@ -8,8 +8,8 @@ use trunkline::sip;
 
 use crate::browser::Browser;
 use crate::pbx::{Leg, Telephone};
+use crate::setup::{Setup, Talk};
 use crate::sound::Coding;
-use crate::world::{Talk, World};
 
 pub async fn refer(leg: &Leg, number: &str) {
     let to_user = number.to_owned();
@@ -18,11 +18,11 @@ pub async fn refer(leg: &Leg, number: &str) {
 }
 
 /// A second call of the same page, `c2`, that the PBX has answered.
-pub async fn second_call(world: &mut World, talk: &mut Talk) -> (Leg, Browser) {
+pub async fn second_call(setup: &mut Setup, talk: &mut Talk) -> (Leg, Browser) {
     let mut browser = Browser::new(Coding::Opus).await;
     let offer = browser.offer().await;
     talk.page.call("c2", "601", &offer).await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     talk.page.hear("answer").await;
     // What is not answered is nobody's to replace.
     talk.page
@@ -49,11 +49,11 @@ pub async fn outcome(leg: &mut Leg) -> u16 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pbx_sends_a_call_on_and_the_page_hears_the_new_party() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     refer(&talk.leg, "700").await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     assert_eq!((leg.called.as_str(), leg.caller.as_str()), ("700", "alice"));
     assert!(
         leg.header("Referred-By").contains("600@"),
@@ -62,8 +62,8 @@ async fn the_pbx_sends_a_call_on_and_the_page_hears_the_new_party() {
     );
     // Until the new party answers, the old one is heard.
     leg.ring().await;
-    talk.telephone.hum(660.0);
-    talk.browser.ear.hears(660.0).await;
+    talk.telephone.send_tone(660.0);
+    talk.browser.recorder.hears(660.0).await;
 
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     leg.answer(telephone.describe("sendrecv")).await;
@@ -73,36 +73,36 @@ async fn the_pbx_sends_a_call_on_and_the_page_hears_the_new_party() {
     assert_eq!(transferred["to"], "700");
     talk.leg.over().await;
     telephone.speak_to(leg.gateway_rtp());
-    telephone.hum(1_320.0);
-    talk.browser.ear.hears(1_320.0).await;
-    telephone.ear.hears(440.0).await;
+    telephone.send_tone(1_320.0);
+    talk.browser.recorder.hears(1_320.0).await;
+    telephone.recorder.hears(440.0).await;
 
-    assert_eq!(world.open_calls().await, 1);
+    assert_eq!(setup.open_calls().await, 1);
     talk.page.hang_up("c1").await;
     talk.page.hear_end("hangup-local").await;
     leg.over().await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_that_fails_leaves_the_old_call_as_it_was() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     refer(&talk.leg, "700").await;
-    let leg = world.pbx.called().await;
+    let leg = setup.pbx.called().await;
     leg.refuse(486).await;
     assert_eq!(outcome(&mut talk.leg).await, 486);
     talk.sounds().await;
     talk.end().await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pbx_that_leaves_before_the_new_party_answers_is_not_missed() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     refer(&talk.leg, "700").await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     talk.leg.hang_up().await;
     talk.leg.over().await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
@@ -110,44 +110,44 @@ async fn a_pbx_that_leaves_before_the_new_party_answers_is_not_missed() {
     leg.confirmed().await;
     talk.page.hear("transferred").await;
     telephone.speak_to(leg.gateway_rtp());
-    telephone.hum(1_320.0);
-    talk.browser.ear.hears(1_320.0).await;
+    telephone.send_tone(1_320.0);
+    talk.browser.recorder.hears(1_320.0).await;
     leg.hang_up().await;
     talk.page.hear_end("hangup-remote").await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_hangs_up_in_a_transfer_ends_both_legs() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     refer(&talk.leg, "700").await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     leg.ring().await;
     talk.page.hang_up("c1").await;
     talk.page.hear_end("hangup-local").await;
     talk.leg.over().await;
     assert_eq!(leg.over().await, sip::Event::Cancelled);
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trunk_may_be_denied_transfers() {
-    let mut world = World::with(|settings| settings.trunk[0].transfer = false).await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].transfer = false).await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     refer(&talk.leg, "700").await;
     assert_eq!(outcome(&mut talk.leg).await, 603);
-    world.pbx.hears_of_nothing(Duration::from_millis(200)).await;
+    setup.pbx.hears_of_nothing(Duration::from_millis(200)).await;
     talk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_party_takes_the_call_over_by_replacing_it() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     // A second call is offered the first one's place: so the PBX learns how the first is named.
-    let (mut other, _other_browser) = second_call(&mut world, &mut talk).await;
+    let (mut other, _other_browser) = second_call(&mut setup, &mut talk).await;
     talk.page
         .say(json!({"type": "transfer", "call": "c2", "replaces": "c1"}))
         .await;
@@ -164,26 +164,26 @@ async fn another_party_takes_the_call_over_by_replacing_it() {
     let mut telephone = Telephone::new(Coding::Pcma).await;
     let offer = telephone.describe("sendrecv");
     let headers = [("Replaces", replaces.as_str()), ("Require", "replaces")];
-    let mut leg = world.pbx.call_with("alice", offer, &headers).await;
+    let mut leg = setup.pbx.call_with("alice", offer, &headers).await;
     leg.answered().await;
     let transferred = talk.page.hear("transferred").await;
     assert_eq!(transferred["to"], "4930123");
     talk.leg.over().await;
     telephone.speak_to(leg.gateway_rtp());
-    telephone.hum(1_320.0);
-    talk.browser.ear.hears(1_320.0).await;
-    telephone.ear.hears(440.0).await;
+    telephone.send_tone(1_320.0);
+    talk.browser.recorder.hears(1_320.0).await;
+    telephone.recorder.hears(440.0).await;
     other.report(200, true).await;
     assert_eq!(talk.page.hear_end("transferred").await["call"], "c2");
     leg.hang_up().await;
     talk.page.hear_end("hangup-remote").await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_gives_its_call_away_to_a_number() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     let transfer = json!({"type": "transfer", "call": "c1", "to": "700"});
     talk.page.say(transfer.clone()).await;
     let sip::Event::Referred(referral) = talk.leg.event().await else {
@@ -203,14 +203,14 @@ async fn a_page_gives_its_call_away_to_a_number() {
     talk.leg.report(200, true).await;
     talk.page.hear_end("transferred").await;
     talk.leg.over().await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_joins_the_far_ends_of_its_two_calls() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
-    let (second, _browser) = second_call(&mut world, &mut talk).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
+    let (second, _browser) = second_call(&mut setup, &mut talk).await;
     let join = json!({"type": "transfer", "call": "c1", "replaces": "c2"});
     talk.page.say(join).await;
     let sip::Event::Referred(referral) = talk.leg.event().await else {
@@ -232,13 +232,13 @@ async fn a_page_joins_the_far_ends_of_its_two_calls() {
     assert_eq!(ended["call"], "c1");
     second.hang_up().await;
     talk.page.hear_end("transferred").await;
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_that_makes_no_sense_is_refused() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     for (fields, code) in [
         (json!({}), "bad-message"),
         (json!({"to": "1", "replaces": "c2"}), "bad-message"),

@@ -6,13 +6,13 @@ use trunkline::sip;
 
 use crate::page::Page;
 use crate::pbx::{Leg, Telephone};
+use crate::setup::{Setup, Talk};
 use crate::sound::Coding;
 use crate::transfer::{outcome, refer, second_call};
-use crate::world::{Talk, World};
 
 /// The page has asked the PBX to join the far ends of its calls `c1` and `c2`, and waits.
-async fn joining(world: &mut World, talk: &mut Talk) -> Leg {
-    let (second, _) = second_call(world, talk).await;
+async fn joining(setup: &mut Setup, talk: &mut Talk) -> Leg {
+    let (second, _) = second_call(setup, talk).await;
     talk.page
         .say(json!({"type": "transfer", "call": "c1", "replaces": "c2"}))
         .await;
@@ -24,9 +24,9 @@ async fn joining(world: &mut World, talk: &mut Talk) -> Leg {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_the_page_hangs_up_gives_nothing_away() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
-    let second = joining(&mut world, &mut talk).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
+    let second = joining(&mut setup, &mut talk).await;
     talk.page.hang_up("c1").await;
     let ended = talk.page.hear_end("hangup-local").await;
     assert_eq!(ended["call"], "c1");
@@ -34,14 +34,14 @@ async fn a_call_that_the_page_hangs_up_gives_nothing_away() {
     second.hang_up().await;
     let ended = talk.page.hear_end("hangup-remote").await;
     assert_eq!(ended["call"], "c2");
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_whose_other_end_the_page_hangs_up_is_not_transferred() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
-    let mut second = joining(&mut world, &mut talk).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
+    let mut second = joining(&mut setup, &mut talk).await;
     talk.page.hang_up("c2").await;
     // No browser has connected to this call.
     let ended = talk.page.hear_end("ice-failed").await;
@@ -53,21 +53,21 @@ async fn a_call_whose_other_end_the_page_hangs_up_is_not_transferred() {
     assert_eq!(failed["status"], 487);
     let ended = talk.page.hear_end("hangup-remote").await;
     assert_eq!(ended["call"], "c1");
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_the_pbx_takes_away_before_it_says_how_the_transfer_went_is_transferred() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
-    let second = joining(&mut world, &mut talk).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
+    let second = joining(&mut setup, &mut talk).await;
     second.hang_up().await;
     let ended = talk.page.hear_end("transferred").await;
     assert_eq!(ended["call"], "c2");
     talk.leg.report(200, true).await;
     let ended = talk.page.hear_end("transferred").await;
     assert_eq!(ended["call"], "c1");
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }
 
 /// How far the call is that the PBX has asked for when everything ends.
@@ -102,15 +102,15 @@ impl Ending {
 /// Ends a call while the PBX's transfer of it is under way, and looks at both legs.
 async fn ends(new_call: NewCall, ending: Ending) {
     let context = format!("{new_call:?}, {ending:?}");
-    let mut world = World::start().await;
+    let mut setup = Setup::start().await;
     let Talk {
         mut page,
         browser,
         leg: mut referrer,
         telephone: _telephone,
-    } = world.call_out(Coding::Opus).await;
+    } = setup.call_out(Coding::Opus).await;
     refer(&referrer, "700").await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     match new_call {
         NewCall::Called => {}
@@ -118,7 +118,7 @@ async fn ends(new_call: NewCall, ending: Ending) {
         NewCall::Answered => leg.answer(telephone.describe("sendrecv")).await,
     }
     let reason = [("direction", "outgoing"), ("reason", ending.reason())];
-    let before = world.counter("trunkline_calls_total", &reason).await;
+    let before = setup.counter("trunkline_calls_total", &reason).await;
     let mut keeps: Option<Page> = None;
     match ending {
         Ending::Page => {
@@ -131,7 +131,7 @@ async fn ends(new_call: NewCall, ending: Ending) {
             browser.close().await;
         }
         Ending::Gateway => {
-            let World { gateway, pbx, .. } = world;
+            let Setup { gateway, pbx, .. } = setup;
             gateway.stop().await;
             both_hear(new_call, &mut referrer, &mut leg, &context).await;
             drop(pbx);
@@ -139,8 +139,8 @@ async fn ends(new_call: NewCall, ending: Ending) {
         }
     }
     both_hear(new_call, &mut referrer, &mut leg, &context).await;
-    world.has_calls(0).await;
-    world
+    setup.has_calls(0).await;
+    setup
         .counted("trunkline_calls_total", &reason, before, 1.0)
         .await;
     drop(keeps);
@@ -191,15 +191,15 @@ async fn a_gateway_that_stops_in_a_transfer_of_the_pbx_leaves_nobody_waiting() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_that_waits_for_the_new_party_alone_and_hangs_up_cancels_it() {
-    let mut world = World::start().await;
-    let mut talk = world.call_out(Coding::Opus).await;
+    let mut setup = Setup::start().await;
+    let mut talk = setup.call_out(Coding::Opus).await;
     refer(&talk.leg, "700").await;
-    let mut leg = world.pbx.called().await;
+    let mut leg = setup.pbx.called().await;
     leg.ring().await;
     talk.leg.hang_up().await;
     talk.leg.over().await;
     talk.page.hang_up("c1").await;
     talk.page.hear_end("hangup-local").await;
     assert_eq!(leg.over().await, sip::Event::Cancelled);
-    world.has_calls(0).await;
+    setup.has_calls(0).await;
 }

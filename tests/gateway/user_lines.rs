@@ -11,8 +11,8 @@ use crate::browser::Browser;
 use crate::page::Page;
 use crate::pbx::Telephone;
 use crate::registration::{Asked, Registrar};
+use crate::setup::Setup;
 use crate::sound::{Coding, until_async};
-use crate::world::World;
 
 fn line(name: &str, number: &str) -> User {
     User {
@@ -31,8 +31,8 @@ fn lines(settings: &mut Settings, registrar: &Registrar) {
     settings.inbound.clear();
 }
 
-async fn signed_in(world: &World, name: &str) -> Page {
-    let mut page = Page::open(world.http).await;
+async fn signed_in(setup: &Setup, name: &str) -> Page {
+    let mut page = Page::open(setup.http).await;
     page.hello(json!({"user": name, "password": "wonderland"}))
         .await;
     page
@@ -94,18 +94,18 @@ async fn is_called(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_users_have_a_line_each_and_are_called_by_their_own_number() {
     let registrar = Registrar::start().await;
-    let world = World::with(|settings| lines(settings, &registrar)).await;
+    let setup = Setup::with(|settings| lines(settings, &registrar)).await;
     let mut buffer = [0; 64];
     let early = registrar.socket.recv_from(&mut buffer);
     let early = tokio::time::timeout(Duration::from_millis(300), early).await;
     assert!(early.is_err(), "nobody is signed in");
 
-    let mut alice = signed_in(&world, "alice").await;
+    let mut alice = signed_in(&setup, "alice").await;
     let (of_alice, at) = register(&registrar, "1001").await;
-    let mut bob = signed_in(&world, "bob").await;
+    let mut bob = signed_in(&setup, "bob").await;
     let (of_bob, _) = register(&registrar, "1002").await;
     until_async("both are registered", async || {
-        let health: Value = serde_json::from_str(&world.get("/health").await).expect("JSON");
+        let health: Value = serde_json::from_str(&setup.get("/health").await).expect("JSON");
         health["user_registrations"]["pbx"] == json!({"registered": 2})
     })
     .await;
@@ -125,7 +125,7 @@ async fn two_users_have_a_line_each_and_are_called_by_their_own_number() {
     bob.hear_end("busy").await;
 
     // Both lines are taken back at the end.
-    let stopping = tokio::spawn(world.gateway.stop());
+    let stopping = tokio::spawn(setup.gateway.stop());
     let mut taken_back = Vec::new();
     while taken_back.len() < 2 {
         let last = next(&registrar, "REGISTER").await;

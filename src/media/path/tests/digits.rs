@@ -11,10 +11,10 @@ const KEYS: &str = "0123456789*#ABCD";
 
 /// The keys that a receiver of the stream would see, with their durations in its ticks: one
 /// for each timestamp; checks order and suppression.
-fn keys(rig: &Rig, format: &AudioFormat) -> Vec<(char, u16)> {
+fn keys(harness: &Harness, format: &AudioFormat) -> Vec<(char, u16)> {
     let payload_type = format.send_events.expect("events").payload_type;
     let mut keys: Vec<(u32, char, u16, bool)> = Vec::new();
-    for packet in rig.packets() {
+    for packet in harness.packets() {
         if packet.payload_type != payload_type {
             continue;
         }
@@ -39,28 +39,28 @@ fn keys(rig: &Rig, format: &AudioFormat) -> Vec<(char, u16)> {
         .collect()
 }
 
-fn pressed(from: Codec, to: Codec, loss: f64, seed: u64) -> Rig {
+fn pressed(from: Codec, to: Codec, loss: f64, seed: u64) -> Harness {
     let mut dice = Dice(seed);
-    let mut rig = Rig::new(&side(from), &side(to));
+    let mut harness = Harness::new(&side(from), &side(to));
     let mut talker = Talker::voice(from);
     let clock = from.clock_rate();
     for event in 0..16 {
         for _ in 0..6 {
             let packet = talker.audio();
             if !dice.falls(loss) {
-                rig.give(&packet);
+                harness.give(&packet);
             }
-            rig.wait(20);
+            harness.wait(20);
         }
         for packet in talker.key(event, 160, clock) {
             if !dice.falls(loss) {
-                rig.give(&packet);
+                harness.give(&packet);
             }
-            rig.wait(20);
+            harness.wait(20);
         }
     }
-    rig.wait(1_000);
-    rig
+    harness.wait(1_000);
+    harness
 }
 
 #[test]
@@ -71,16 +71,16 @@ fn all_keys_go_through_with_their_length_on_the_other_clock() {
         (Codec::Opus, Codec::Opus, 7_680),
         (Codec::Pcma, Codec::Pcmu, 1_280),
     ] {
-        let rig = pressed(from, to, 0.0, 1);
+        let harness = pressed(from, to, 0.0, 1);
         let expected: Vec<_> = KEYS.chars().map(|digit| (digit, ticks)).collect();
-        assert_eq!(keys(&rig, &side(to)), expected, "{from} {to}");
-        assert_eq!(rig.digits(), KEYS);
-        assert!(rig.events.contains(&PathEvent::Digit {
+        assert_eq!(keys(&harness, &side(to)), expected, "{from} {to}");
+        assert_eq!(harness.digits(), KEYS);
+        assert!(harness.events.contains(&PathEvent::Digit {
             digit: '7',
             duration_ms: 160
         }));
         // Timestamps of the whole stream never go back, though those of events stand still.
-        let packets = rig.packets();
+        let packets = harness.packets();
         let backwards = packets
             .windows(2)
             .filter(|pair| (pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32) < 0)
@@ -102,24 +102,24 @@ fn all_keys_go_through_with_their_length_on_the_other_clock() {
 fn no_key_is_lost_or_doubled_when_a_fifth_of_the_packets_is() {
     for seed in 1..13 {
         for (from, to) in [(Codec::Opus, Codec::Pcmu), (Codec::Pcmu, Codec::Opus)] {
-            let rig = pressed(from, to, 0.2, seed * 7_919);
-            let seen: String = keys(&rig, &side(to))
+            let harness = pressed(from, to, 0.2, seed * 7_919);
+            let seen: String = keys(&harness, &side(to))
                 .iter()
                 .map(|(digit, _)| digit)
                 .collect();
             assert_eq!(seen, KEYS, "{from} {to} {seed}");
-            assert_eq!(rig.digits(), KEYS, "{from} {to} {seed}");
+            assert_eq!(harness.digits(), KEYS, "{from} {to} {seed}");
         }
     }
 }
 
 #[test]
 fn audio_of_the_moment_of_a_key_stays_behind() {
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
     let mut talker = Talker::voice(Codec::Pcmu);
     for _ in 0..5 {
-        rig.give(&talker.audio());
-        rig.wait(20);
+        harness.give(&talker.audio());
+        harness.wait(20);
     }
     // A source that sends the sound of the key beside its events.
     let begin = talker.timestamp;
@@ -133,81 +133,84 @@ fn audio_of_the_moment_of_a_key_stays_behind() {
         }
         .write(&mut payload);
         let packet = talker.packet(EVENT_8, update == 1, begin, &payload);
-        assert_eq!(rig.give(&packet), 1);
+        assert_eq!(harness.give(&packet), 1);
         assert_eq!(
-            rig.give(&talker.audio()),
+            harness.give(&talker.audio()),
             usize::from(update > 8),
             "{update}"
         );
-        rig.wait(20);
+        harness.wait(20);
     }
-    assert_eq!(rig.path.statistics().dropped.suppressed, 8);
-    assert_eq!(rig.path.statistics().concealed, 0);
-    assert_eq!(keys(&rig, &side(Codec::Opus)), [('5', 7_680)]);
+    assert_eq!(harness.path.statistics().dropped.suppressed, 8);
+    assert_eq!(harness.path.statistics().concealed, 0);
+    assert_eq!(keys(&harness, &side(Codec::Opus)), [('5', 7_680)]);
     // The audio after the key is where the audio before it says.
-    let packets = rig.packets();
+    let packets = harness.packets();
     let (first, last) = (packets[0], packets[packets.len() - 1]);
     assert_eq!(last.timestamp.wrapping_sub(first.timestamp), 14 * 960);
 }
 
 #[test]
 fn a_key_without_an_end_is_over_after_a_while_and_what_comes_later_is_not_another() {
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus);
     let packets = talker.key(3, 160, 48_000);
     for packet in &packets[..4] {
-        rig.give(packet);
-        rig.wait(20);
+        harness.give(packet);
+        harness.wait(20);
     }
-    assert_eq!(rig.digits(), "");
-    rig.wait(250);
-    assert_eq!(rig.digits(), "3");
-    assert_eq!(keys(&rig, &side(Codec::Pcmu)), [('3', 640)]);
-    let sent = rig.out.len();
+    assert_eq!(harness.digits(), "");
+    harness.wait(250);
+    assert_eq!(harness.digits(), "3");
+    assert_eq!(keys(&harness, &side(Codec::Pcmu)), [('3', 640)]);
+    let sent = harness.out.len();
     for packet in &packets[4..] {
-        rig.give(packet);
-        rig.wait(20);
+        harness.give(packet);
+        harness.wait(20);
     }
-    rig.wait(500);
-    assert_eq!(rig.digits(), "3");
-    assert_eq!(rig.out.len(), sent);
+    harness.wait(500);
+    assert_eq!(harness.digits(), "3");
+    assert_eq!(harness.out.len(), sent);
 }
 
 #[test]
 fn the_next_key_ends_one_whose_end_was_lost() {
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus);
     for packet in &talker.key(1, 160, 48_000)[..5] {
-        rig.give(packet);
-        rig.wait(20);
+        harness.give(packet);
+        harness.wait(20);
     }
     for packet in talker.key(1, 160, 48_000) {
-        rig.give(&packet);
-        rig.wait(20);
+        harness.give(&packet);
+        harness.wait(20);
     }
-    assert_eq!(rig.digits(), "11");
-    assert_eq!(keys(&rig, &side(Codec::Pcmu)), [('1', 800), ('1', 1_280)]);
+    assert_eq!(harness.digits(), "11");
+    assert_eq!(
+        keys(&harness, &side(Codec::Pcmu)),
+        [('1', 800), ('1', 1_280)]
+    );
 }
 
 #[test]
 fn audio_goes_on_after_a_key_even_where_the_source_does_not_count_its_time() {
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus);
     for _ in 0..2 {
-        rig.give(&talker.audio());
-        rig.wait(20);
+        harness.give(&talker.audio());
+        harness.wait(20);
     }
     let before = talker.timestamp;
     for packet in talker.key(1, 160, 48_000) {
-        rig.give(&packet);
-        rig.wait(20);
+        harness.give(&packet);
+        harness.wait(20);
     }
     talker.timestamp = before.wrapping_add(960);
     for _ in 0..10 {
-        rig.give(&talker.audio());
-        rig.wait(20);
+        harness.give(&talker.audio());
+        harness.wait(20);
     }
-    let packets = rig.packets();
+    let packets = harness.packets();
     let key = FIRST_TIMESTAMP.wrapping_add(320);
     let audio = packets.iter().filter(|packet| packet.payload_type == PCMU);
     let after: Vec<u32> = audio
@@ -223,11 +226,14 @@ fn audio_goes_on_after_a_key_even_where_the_source_does_not_count_its_time() {
     );
 
     // Digits of our own while the source stands still.
-    rig.path.send_digits("2", ms(100), rig.now).expect("a key");
-    rig.wait(500);
-    let sent = rig.out.len();
-    rig.give(&talker.audio());
-    let packets = rig.packets();
+    harness
+        .path
+        .send_digits("2", ms(100), harness.now)
+        .expect("a key");
+    harness.wait(500);
+    let sent = harness.out.len();
+    harness.give(&talker.audio());
+    let packets = harness.packets();
     assert!(packets[sent].marker);
     let event = packets[sent - 1];
     assert_eq!(packets[sent].timestamp, event.timestamp.wrapping_add(800));
@@ -235,40 +241,40 @@ fn audio_goes_on_after_a_key_even_where_the_source_does_not_count_its_time() {
 
 #[test]
 fn what_is_lost_beside_a_key_is_not_made_up() {
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
     let mut talker = Talker::voice(Codec::Pcmu);
-    rig.give(&talker.audio());
-    rig.wait(20);
+    harness.give(&talker.audio());
+    harness.wait(20);
     for packet in talker.key(1, 160, 8_000) {
-        rig.give(&packet);
-        rig.wait(20);
+        harness.give(&packet);
+        harness.wait(20);
     }
     drop(talker.audio());
-    rig.wait(20);
+    harness.wait(20);
     for _ in 0..5 {
-        rig.give(&talker.audio());
-        rig.wait(20);
+        harness.give(&talker.audio());
+        harness.wait(20);
     }
-    let statistics = rig.path.statistics();
+    let statistics = harness.path.statistics();
     assert_eq!((statistics.lost, statistics.concealed), (1, 0));
 }
 
 #[test]
 fn keys_of_a_source_beside_the_audio_are_not_doubled() {
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
     let mut talker = Talker::voice(Codec::Pcmu);
     let mut keypad = Talker::voice(Codec::Pcmu);
     keypad.ssrc = 2;
     for event in [4, 4, 7] {
         for packet in keypad.key(event, 160, 8_000) {
-            rig.give(&talker.audio());
-            rig.give(&packet);
-            rig.wait(20);
+            harness.give(&talker.audio());
+            harness.give(&packet);
+            harness.wait(20);
         }
     }
-    rig.wait(500);
-    assert_eq!(rig.digits(), "447");
-    let seen: String = keys(&rig, &side(Codec::Opus))
+    harness.wait(500);
+    assert_eq!(harness.digits(), "447");
+    let seen: String = keys(&harness, &side(Codec::Opus))
         .iter()
         .map(|(digit, _)| digit)
         .collect();
@@ -280,21 +286,21 @@ fn an_opus_stream_may_carry_events_that_count_at_8_khz() {
     let mut from = side(Codec::Opus);
     from.receive_events[0] = side(Codec::Pcmu).receive_events[0];
     let to = side(Codec::Pcmu);
-    let mut rig = Rig::new(&from, &to);
+    let mut harness = Harness::new(&from, &to);
     let mut talker = Talker::voice(Codec::Opus);
     for event in 0..16 {
         for _ in 0..5 {
-            rig.give(&talker.audio());
-            rig.wait(20);
+            harness.give(&talker.audio());
+            harness.wait(20);
         }
         for packet in talker.key(event, 160, 8_000) {
-            rig.give(&packet);
-            rig.wait(20);
+            harness.give(&packet);
+            harness.wait(20);
         }
     }
     let expected: Vec<_> = KEYS.chars().map(|digit| (digit, 1_280)).collect();
-    assert_eq!(keys(&rig, &to), expected);
-    let packets = rig.packets();
+    assert_eq!(keys(&harness, &to), expected);
+    let packets = harness.packets();
     let (first, last) = (packets[0], packets[packets.len() - 1]);
     // The last event begins 100 ms after the fifteen rounds of 300 ms before it.
     assert_eq!(
@@ -306,7 +312,7 @@ fn an_opus_stream_may_carry_events_that_count_at_8_khz() {
 #[test]
 fn a_key_longer_than_a_segment_is_one_key() {
     // At 48 kHz a segment ends after 1.37 s, at 8 kHz after 8.2 s (RFC 4733 section 2.5.1.3).
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus);
     let mut begin = talker.timestamp;
     let (mut before, length) = (0, 3_000 * 48);
@@ -327,22 +333,22 @@ fn a_key_longer_than_a_segment_is_one_key() {
         }
         .write(&mut payload);
         let packet = talker.packet(EVENT_48, false, begin, &payload);
-        rig.give(&packet);
-        rig.wait(20);
+        harness.give(&packet);
+        harness.wait(20);
     }
-    assert_eq!(rig.digits(), "9");
-    assert_eq!(keys(&rig, &side(Codec::Pcmu)), [('9', 24_000)]);
+    assert_eq!(harness.digits(), "9");
+    assert_eq!(keys(&harness, &side(Codec::Pcmu)), [('9', 24_000)]);
 
     // The other way round the segments are ours to make.
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
     let mut talker = Talker::voice(Codec::Pcmu);
     for packet in talker.key(9, 3_000, 8_000) {
-        rig.give(&packet);
-        rig.wait(20);
+        harness.give(&packet);
+        harness.wait(20);
     }
-    assert_eq!(rig.digits(), "9");
+    assert_eq!(harness.digits(), "9");
     let mut segments: Vec<(u32, u16, bool)> = Vec::new();
-    for packet in rig.packets() {
+    for packet in harness.packets() {
         let event = TelephoneEvent::parse(packet.payload).expect("our event");
         match segments.last_mut() {
             Some(last) if last.0 == packet.timestamp => {
@@ -363,19 +369,22 @@ fn a_key_longer_than_a_segment_is_one_key() {
 #[test]
 fn digits_of_our_own_are_events_with_pauses_and_three_ends() {
     let to = side(Codec::Pcmu);
-    let mut rig = Rig::new(&side(Codec::Opus), &to);
+    let mut harness = Harness::new(&side(Codec::Opus), &to);
     let mut talker = Talker::voice(Codec::Opus);
     for _ in 0..10 {
-        rig.give(&talker.audio());
-        rig.wait(20);
+        harness.give(&talker.audio());
+        harness.wait(20);
     }
-    rig.path.send_digits("12#", ms(100), rig.now).expect("keys");
+    harness
+        .path
+        .send_digits("12#", ms(100), harness.now)
+        .expect("keys");
     for _ in 0..60 {
-        rig.give(&talker.audio());
-        rig.wait(20);
+        harness.give(&talker.audio());
+        harness.wait(20);
     }
-    assert_eq!(keys(&rig, &to), [('1', 800), ('2', 800), ('#', 800)]);
-    let packets = rig.packets();
+    assert_eq!(keys(&harness, &to), [('1', 800), ('2', 800), ('#', 800)]);
+    let packets = harness.packets();
     let events: Vec<_> = packets
         .iter()
         .filter(|packet| packet.payload_type == EVENT_8)
@@ -416,9 +425,9 @@ fn digits_of_our_own_are_events_with_pauses_and_three_ends() {
     assert_eq!(after.timestamp.wrapping_sub(FIRST_TIMESTAMP) % 160, 0);
     let end = packets[packets.len() - 1].timestamp;
     assert_eq!(end.wrapping_sub(FIRST_TIMESTAMP), 69 * 160);
-    assert_eq!(rig.path.statistics().concealed, 0);
+    assert_eq!(harness.path.statistics().concealed, 0);
     assert_eq!(
-        rig.digits(),
+        harness.digits(),
         "",
         "our own digits are no key presses of the source"
     );
@@ -427,12 +436,15 @@ fn digits_of_our_own_are_events_with_pauses_and_three_ends() {
 #[test]
 fn digits_can_be_sent_where_no_audio_flows() {
     let to = side(Codec::Opus);
-    let mut rig = Rig::new(&side(Codec::Pcmu), &to);
-    rig.path.send_digits("5,5", ms(100), rig.now).expect("keys");
-    rig.wait(5_000);
-    assert_eq!(keys(&rig, &to), [('5', 4_800), ('5', 4_800)]);
-    assert_eq!(rig.path.poll_timeout(), None);
-    let packets = rig.packets();
+    let mut harness = Harness::new(&side(Codec::Pcmu), &to);
+    harness
+        .path
+        .send_digits("5,5", ms(100), harness.now)
+        .expect("keys");
+    harness.wait(5_000);
+    assert_eq!(keys(&harness, &to), [('5', 4_800), ('5', 4_800)]);
+    assert_eq!(harness.path.poll_timeout(), None);
+    let packets = harness.packets();
     let apart = packets[packets.len() - 1]
         .timestamp
         .wrapping_sub(packets[0].timestamp);
@@ -446,29 +458,32 @@ fn a_side_without_events_hears_the_keys() {
         for from in [Codec::Opus, Codec::Pcma] {
             let mut to = side(codec);
             to.send_events = None;
-            let mut rig = Rig::new(&side(from), &to);
+            let mut harness = Harness::new(&side(from), &to);
             let mut talker = Talker::voice(from);
             // Ours, then those of the source.
-            rig.path.send_digits(KEYS, ms(100), rig.now).expect("keys");
-            rig.wait(4_000);
+            harness
+                .path
+                .send_digits(KEYS, ms(100), harness.now)
+                .expect("keys");
+            harness.wait(4_000);
             let clock = from.clock_rate();
             for event in 0..16 {
                 for packet in talker.key(event, 160, clock) {
-                    rig.give(&packet);
-                    rig.wait(20);
+                    harness.give(&packet);
+                    harness.wait(20);
                 }
                 talker.timestamp = talker.timestamp.wrapping_add(talker.ticks(100));
-                rig.wait(100);
+                harness.wait(100);
             }
             let mut heard = String::new();
-            let samples = listen(&rig.packets());
+            let samples = listen(&harness.packets());
             DtmfDetector::new(8_000).push(&samples, |tone| {
                 if let KeyTone::Began(digit) = tone {
                     heard.push(digit);
                 }
             });
             assert_eq!(heard, format!("{KEYS}{KEYS}"), "{from} {codec}");
-            assert_eq!(rig.digits(), KEYS);
+            assert_eq!(harness.digits(), KEYS);
         }
     }
 }
@@ -484,15 +499,16 @@ fn a_tone_is_two_frequencies_for_80_ms_at_least_and_as_long_a_silence() {
     to.send_events = None;
     for (keys, row) in KEYPAD.iter().zip(ROWS) {
         for (key, column) in keys.chars().zip(COLUMNS) {
-            let mut rig = Rig::new(&side(Codec::Opus), &to);
+            let mut harness = Harness::new(&side(Codec::Opus), &to);
             // The second of two is told apart by the audio alone.
             let digits = format!("{key}{key}");
-            rig.path
-                .send_digits(&digits, ms(40), rig.now)
+            harness
+                .path
+                .send_digits(&digits, ms(40), harness.now)
                 .expect("keys");
-            rig.wait(1_000);
-            let heard = listen(&rig.packets());
-            assert_eq!(rig.out.len(), 16, "no packet is left out");
+            harness.wait(1_000);
+            let heard = listen(&harness.packets());
+            assert_eq!(harness.out.len(), 16, "no packet is left out");
             for (number, part) in heard.chunks(640).enumerate() {
                 if number % 2 == 1 {
                     assert!(part.iter().all(|sample| sample.abs() < 4), "{key} {number}");
@@ -524,36 +540,41 @@ fn a_tone_is_two_frequencies_for_80_ms_at_least_and_as_long_a_silence() {
 fn the_source_is_not_heard_while_its_keys_sound() {
     let mut to = side(Codec::Pcmu);
     to.send_events = None;
-    let mut rig = Rig::new(&side(Codec::Pcma), &to);
+    let mut harness = Harness::new(&side(Codec::Pcma), &to);
     let mut talker = Talker::tone(Codec::Pcma, 1_800.0);
-    let own = |rig: &Rig, packets: std::ops::Range<usize>| {
-        level_at(&listen(&rig.packets()[packets]), 1_800.0, 8_000)
+    let own = |harness: &Harness, packets: std::ops::Range<usize>| {
+        level_at(&listen(&harness.packets()[packets]), 1_800.0, 8_000)
     };
     for _ in 0..5 {
-        rig.give(&talker.audio());
-        rig.wait(20);
+        harness.give(&talker.audio());
+        harness.wait(20);
     }
-    rig.path.send_digits("5", ms(100), rig.now).expect("a key");
+    harness
+        .path
+        .send_digits("5", ms(100), harness.now)
+        .expect("a key");
     for _ in 0..20 {
-        rig.give(&talker.audio());
-        rig.wait(20);
+        harness.give(&talker.audio());
+        harness.wait(20);
     }
     // 100 ms of the source, 100 ms of the key, 80 ms of silence, and the source again.
-    assert!((own(&rig, 0..5) + 12.0).abs() < 0.5);
-    assert!(own(&rig, 5..14) < -40.0);
-    let packets = rig.packets();
-    assert!((own(&rig, packets.len() - 5..packets.len()) + 12.0).abs() < 0.5);
-    let statistics = rig.path.statistics();
+    assert!((own(&harness, 0..5) + 12.0).abs() < 0.5);
+    assert!(own(&harness, 5..14) < -40.0);
+    let packets = harness.packets();
+    assert!((own(&harness, packets.len() - 5..packets.len()) + 12.0).abs() < 0.5);
+    let statistics = harness.path.statistics();
     assert_eq!(statistics.dropped.suppressed, 9);
     assert_eq!(packets.len(), 25, "the stream keeps its pace");
 }
 
 #[test]
 fn what_is_no_digit_is_refused_and_nothing_of_it_is_sent() {
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
-    let refused = rig.path.send_digits("12x", ms(100), rig.now);
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let refused = harness.path.send_digits("12x", ms(100), harness.now);
     assert!(matches!(refused, Err(Error::Digit('x'))));
-    let refused = rig.path.send_digits(&"1".repeat(65), ms(100), rig.now);
+    let refused = harness
+        .path
+        .send_digits(&"1".repeat(65), ms(100), harness.now);
     assert!(matches!(
         refused,
         Err(Error::TooManyDigits {
@@ -561,6 +582,6 @@ fn what_is_no_digit_is_refused_and_nothing_of_it_is_sent() {
             limit: 64
         })
     ));
-    rig.wait(1_000);
-    assert!(rig.out.is_empty());
+    harness.wait(1_000);
+    assert!(harness.out.is_empty());
 }

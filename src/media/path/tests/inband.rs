@@ -18,26 +18,26 @@ fn silence() -> Signal {
 }
 
 /// This many packets of 20 ms.
-fn speak(rig: &mut Rig, talker: &mut Talker, packets: u32) {
+fn speak(harness: &mut Harness, talker: &mut Talker, packets: u32) {
     for _ in 0..packets {
         let packet = talker.audio();
-        rig.give(&packet);
-        rig.wait(20);
+        harness.give(&packet);
+        harness.wait(20);
     }
 }
 
-fn press(rig: &mut Rig, talker: &mut Talker, digit: char) {
+fn press(harness: &mut Harness, talker: &mut Talker, digit: char) {
     talker.say(tone(digit));
-    speak(rig, talker, 5);
+    speak(harness, talker, 5);
     talker.say(silence());
-    speak(rig, talker, 5);
+    speak(harness, talker, 5);
 }
 
 /// The keys that leave as events, by their first end, and the longest of each in milliseconds.
-fn events(rig: &Rig) -> Vec<(char, u32)> {
+fn events(harness: &Harness) -> Vec<(char, u32)> {
     let mut keys = Vec::new();
     let mut last = None;
-    for packet in rig.packets() {
+    for packet in harness.packets() {
         let rate = match packet.payload_type {
             EVENT_48 => 48,
             EVENT_8 => 8,
@@ -53,8 +53,8 @@ fn events(rig: &Rig) -> Vec<(char, u32)> {
     keys
 }
 
-fn tones_heard(rig: &Rig) -> String {
-    let packets = rig.packets();
+fn tones_heard(harness: &Harness) -> String {
+    let packets = harness.packets();
     let audio: Vec<_> = packets
         .into_iter()
         .filter(|packet| ![EVENT_48, EVENT_8].contains(&packet.payload_type))
@@ -79,15 +79,15 @@ fn tones_are_told_once_and_leave_as_events_instead_of_sound() {
         (Codec::Pcma, Codec::Pcmu),
         (Codec::Pcmu, Codec::Pcmu),
     ] {
-        let mut rig = Rig::new(&side(from), &side(to));
-        rig.path.listen_for_tones();
+        let mut harness = Harness::new(&side(from), &side(to));
+        harness.path.listen_for_tones();
         let mut talker = Talker::voice(from);
-        speak(&mut rig, &mut talker, 20);
+        speak(&mut harness, &mut talker, 20);
         for digit in KEYS.chars() {
-            press(&mut rig, &mut talker, digit);
+            press(&mut harness, &mut talker, digit);
         }
-        assert_eq!(rig.digits(), KEYS, "{from} {to}");
-        let sent = events(&rig);
+        assert_eq!(harness.digits(), KEYS, "{from} {to}");
+        let sent = events(&harness);
         let digits: String = sent.iter().map(|(digit, _)| *digit).collect();
         assert_eq!(digits, KEYS, "{from} {to}");
         for (digit, milliseconds) in sent {
@@ -96,19 +96,19 @@ fn tones_are_told_once_and_leave_as_events_instead_of_sound() {
                 "{digit}: {milliseconds}"
             );
         }
-        for event in &rig.events {
+        for event in &harness.events {
             if let PathEvent::Digit { duration_ms, .. } = event {
                 assert!((75..=115).contains(duration_ms), "{event:?} of 100");
             }
         }
         // What is left of the tones before they were known is too short to be one.
-        assert_eq!(tones_heard(&rig), "", "{from} {to}");
-        assert_eq!(rig.path.statistics().digits, KEYS.len() as u64);
+        assert_eq!(tones_heard(&harness), "", "{from} {to}");
+        assert_eq!(harness.path.statistics().digits, KEYS.len() as u64);
         // And what is said afterwards is heard.
-        let before = rig.out.len();
+        let before = harness.out.len();
         talker.say(Signal::Voice(0));
-        speak(&mut rig, &mut talker, 20);
-        assert!(rig.out.len() - before >= 18);
+        speak(&mut harness, &mut talker, 20);
+        assert!(harness.out.len() - before >= 18);
     }
 }
 
@@ -116,55 +116,55 @@ fn tones_are_told_once_and_leave_as_events_instead_of_sound() {
 fn a_side_without_events_hears_the_tones_themselves() {
     let mut to = side(Codec::Pcmu);
     to.send_events = None;
-    let mut rig = Rig::new(&side(Codec::Pcmu), &to);
-    rig.path.listen_for_tones();
+    let mut harness = Harness::new(&side(Codec::Pcmu), &to);
+    harness.path.listen_for_tones();
     let mut talker = Talker::voice(Codec::Pcmu);
     for digit in KEYS.chars() {
-        press(&mut rig, &mut talker, digit);
+        press(&mut harness, &mut talker, digit);
     }
-    assert_eq!(rig.digits(), KEYS);
-    assert_eq!(tones_heard(&rig), KEYS);
+    assert_eq!(harness.digits(), KEYS);
+    assert_eq!(tones_heard(&harness), KEYS);
 }
 
 #[test]
 fn without_the_option_tones_are_sound() {
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Pcmu);
-    press(&mut rig, &mut talker, '5');
-    assert_eq!(rig.digits(), "");
-    assert_eq!(tones_heard(&rig), "5");
+    press(&mut harness, &mut talker, '5');
+    assert_eq!(harness.digits(), "");
+    assert_eq!(tones_heard(&harness), "5");
 }
 
 #[test]
 fn a_source_that_sends_events_is_not_listened_to() {
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
-    rig.path.listen_for_tones();
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    harness.path.listen_for_tones();
     let mut talker = Talker::voice(Codec::Pcmu);
-    speak(&mut rig, &mut talker, 5);
+    speak(&mut harness, &mut talker, 5);
     for packet in talker.key(5, 100, 8_000) {
-        rig.give(&packet);
-        rig.wait(20);
+        harness.give(&packet);
+        harness.wait(20);
     }
     // The same key leaks into the audio.
-    press(&mut rig, &mut talker, '5');
-    assert_eq!(rig.digits(), "5");
+    press(&mut harness, &mut talker, '5');
+    assert_eq!(harness.digits(), "5");
 }
 
 #[test]
 fn a_tone_that_breaks_off_with_its_source_ends_in_time() {
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
-    rig.path.listen_for_tones();
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    harness.path.listen_for_tones();
     let mut talker = Talker::voice(Codec::Pcmu);
     talker.say(tone('7'));
-    speak(&mut rig, &mut talker, 5);
-    assert_eq!(rig.digits(), "");
-    rig.wait(300);
-    assert_eq!(rig.digits(), "7");
-    assert_eq!(events(&rig).len(), 1);
-    rig.wait(1_000);
-    assert_eq!(rig.digits(), "7");
+    speak(&mut harness, &mut talker, 5);
+    assert_eq!(harness.digits(), "");
+    harness.wait(300);
+    assert_eq!(harness.digits(), "7");
+    assert_eq!(events(&harness).len(), 1);
+    harness.wait(1_000);
+    assert_eq!(harness.digits(), "7");
     // Another source, a key, and the first that goes on with another.
     talker.ssrc = 9;
-    press(&mut rig, &mut talker, '8');
-    assert_eq!(rig.digits(), "78");
+    press(&mut harness, &mut talker, '8');
+    assert_eq!(harness.digits(), "78");
 }

@@ -5,8 +5,8 @@ use crate::codec::Codec;
 use crate::rtp::Packet;
 
 /// Sends `count` packets of voice, without those for which `lost` is true.
-fn run(from: Codec, to: Codec, fec: bool, count: u32, lost: impl Fn(u32) -> bool) -> Rig {
-    let mut rig = Rig::new(&side(from), &side(to));
+fn run(from: Codec, to: Codec, fec: bool, count: u32, lost: impl Fn(u32) -> bool) -> Harness {
+    let mut harness = Harness::new(&side(from), &side(to));
     let mut talker = Talker::voice(from);
     if fec {
         talker = talker.with_fec();
@@ -14,12 +14,12 @@ fn run(from: Codec, to: Codec, fec: bool, count: u32, lost: impl Fn(u32) -> bool
     for number in 0..count {
         let packet = talker.audio();
         if !lost(number) {
-            rig.give(&packet);
+            harness.give(&packet);
         }
-        rig.wait(20);
+        harness.wait(20);
     }
-    rig.wait(100);
-    rig
+    harness.wait(100);
+    harness
 }
 
 /// Signal to error in decibels, where `from` is the other's signal.
@@ -64,12 +64,12 @@ fn lost_opus_is_rebuilt_from_the_fec_of_the_next_packet() {
 #[test]
 fn lost_g711_is_concealed_and_nobody_sees_a_hole() {
     for to in [Codec::Opus, Codec::Pcma] {
-        let rig = run(Codec::Pcmu, to, false, 100, |number| number % 20 == 13);
-        let statistics = rig.path.statistics();
+        let harness = run(Codec::Pcmu, to, false, 100, |number| number % 20 == 13);
+        let statistics = harness.path.statistics();
         assert_eq!(statistics.lost, 5);
         assert_eq!(statistics.concealed, 5);
         assert_eq!(statistics.sent_packets, 100);
-        assert_eq!(listen(&rig.packets()).len(), 16_000);
+        assert_eq!(listen(&harness.packets()).len(), 16_000);
         let energy = |samples: &[i16]| {
             samples
                 .iter()
@@ -77,7 +77,7 @@ fn lost_g711_is_concealed_and_nobody_sees_a_hole() {
                 .sum::<f64>()
         };
         let whole = listen(&run(Codec::Pcmu, to, false, 100, |_| false).packets());
-        let (heard, said) = (energy(&listen(&rig.packets())), energy(&whole));
+        let (heard, said) = (energy(&listen(&harness.packets())), energy(&whole));
         assert!((0.85..1.15).contains(&(heard / said)), "{}", heard / said);
     }
 }
@@ -85,16 +85,16 @@ fn lost_g711_is_concealed_and_nobody_sees_a_hole() {
 #[test]
 fn a_loss_of_seconds_is_concealed_at_its_beginning_and_stays_a_gap_then() {
     for from in [Codec::Opus, Codec::Pcmu] {
-        let rig = run(from, Codec::Pcma, true, 150, |number| {
+        let harness = run(from, Codec::Pcma, true, 150, |number| {
             (50..100).contains(&number)
         });
-        let statistics = rig.path.statistics();
+        let statistics = harness.path.statistics();
         assert_eq!(statistics.lost, 50);
         let repaired = statistics.concealed + statistics.recovered_by_fec;
         assert_eq!(repaired, 5, "{from}: 100 ms");
         assert_eq!(statistics.sent_packets, 105);
         assert_eq!(
-            listen(&rig.packets()).len(),
+            listen(&harness.packets()).len(),
             24_000,
             "the timestamps tell the time"
         );
@@ -103,8 +103,8 @@ fn a_loss_of_seconds_is_concealed_at_its_beginning_and_stays_a_gap_then() {
 
 #[test]
 fn a_packet_that_is_overtaken_is_put_back_in_its_place() {
-    let mut straight = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
-    let mut shuffled = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut straight = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut shuffled = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus);
     let packets: Vec<_> = (0..60).map(|_| talker.audio()).collect();
     let mut order = packets.clone();
@@ -128,65 +128,69 @@ fn a_packet_that_is_overtaken_is_put_back_in_its_place() {
 
 #[test]
 fn a_lost_packet_holds_the_others_back_no_longer_than_the_window() {
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
     let mut talker = Talker::voice(Codec::Pcmu);
-    rig.give(&talker.audio());
+    harness.give(&talker.audio());
     let late = talker.audio();
-    rig.wait(40);
-    assert_eq!(rig.give(&talker.audio()), 0, "waits for the one before");
-    rig.wait(39);
-    assert_eq!(rig.out.len(), 1);
-    rig.wait(1);
+    harness.wait(40);
+    assert_eq!(harness.give(&talker.audio()), 0, "waits for the one before");
+    harness.wait(39);
+    assert_eq!(harness.out.len(), 1);
+    harness.wait(1);
     assert_eq!(
-        rig.out.len(),
+        harness.out.len(),
         3,
         "the lost one made up, then the one that waited"
     );
-    assert_eq!(rig.give(&late), 0);
-    assert_eq!(rig.path.statistics().late, 1);
-    assert_eq!(rig.path.poll_timeout(), None);
+    assert_eq!(harness.give(&late), 0);
+    assert_eq!(harness.path.statistics().late, 1);
+    assert_eq!(harness.path.poll_timeout(), None);
 }
 
 #[test]
 fn a_packet_that_rebuilds_the_lost_one_does_not_wait_for_it() {
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus).with_fec();
     for number in 0..60 {
         let packet = talker.audio();
         match number {
             58 => {}
-            59 => assert_eq!(rig.give(&packet), 2, "the lost one and this one"),
-            _ => assert_eq!(rig.give(&packet), 1),
+            59 => assert_eq!(harness.give(&packet), 2, "the lost one and this one"),
+            _ => assert_eq!(harness.give(&packet), 1),
         }
-        rig.wait(20);
+        harness.wait(20);
     }
-    assert_eq!(rig.path.statistics().recovered_by_fec, 1);
+    assert_eq!(harness.path.statistics().recovered_by_fec, 1);
 }
 
 #[test]
 fn a_packet_that_comes_twice_counts_once() {
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus);
     for _ in 0..10 {
         let packet = talker.audio();
-        assert_eq!(rig.give(&packet), 1);
-        assert_eq!(rig.give(&packet), 0);
-        rig.wait(20);
+        assert_eq!(harness.give(&packet), 1);
+        assert_eq!(harness.give(&packet), 0);
+        harness.wait(20);
     }
-    assert_eq!(rig.path.statistics().duplicate, 10);
-    assert_eq!(rig.path.statistics().received, 10);
+    assert_eq!(harness.path.statistics().duplicate, 10);
+    assert_eq!(harness.path.statistics().received, 10);
 }
 
 #[test]
 fn passed_on_packets_keep_their_holes_and_do_not_wait() {
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Pcmu);
     let packets: Vec<_> = (0..8).map(|_| talker.audio()).collect();
     // 2 is lost, 5 comes after 6.
     for number in [0, 1, 3, 4, 6, 5, 7] {
-        assert_eq!(rig.give(&packets[number]), 1, "{number} goes on at once");
-        rig.wait(20);
-        let sent = *rig.packets().last().expect("one was sent");
+        assert_eq!(
+            harness.give(&packets[number]),
+            1,
+            "{number} goes on at once"
+        );
+        harness.wait(20);
+        let sent = *harness.packets().last().expect("one was sent");
         assert_eq!(sent.sequence, FIRST_SEQUENCE.wrapping_add(number as u16));
         assert_eq!(
             sent.timestamp,
@@ -194,15 +198,15 @@ fn passed_on_packets_keep_their_holes_and_do_not_wait() {
         );
         assert_eq!(sent.payload, &packets[number][12..]);
     }
-    assert_eq!(rig.path.statistics().lost, 1);
-    assert_eq!(rig.path.statistics().reordered, 1);
+    assert_eq!(harness.path.statistics().lost, 1);
+    assert_eq!(harness.path.statistics().reordered, 1);
 }
 
 #[test]
 fn with_random_loss_and_order_the_output_is_one_unbroken_stream() {
     let mut dice = Dice(7);
     for (from, to) in [(Codec::Opus, Codec::Pcmu), (Codec::Pcma, Codec::Opus)] {
-        let mut rig = Rig::new(&side(from), &side(to));
+        let mut harness = Harness::new(&side(from), &side(to));
         let mut talker = Talker::voice(from).with_fec();
         let mut overtaken: Option<Vec<u8>> = None;
         for _ in 0..1_000 {
@@ -212,18 +216,18 @@ fn with_random_loss_and_order_the_output_is_one_unbroken_stream() {
             } else if overtaken.is_none() && dice.falls(0.1) {
                 overtaken = Some(packet);
             } else {
-                rig.give(&packet);
+                harness.give(&packet);
                 if let Some(packet) = overtaken.take() {
-                    rig.give(&packet);
+                    harness.give(&packet);
                 }
             }
-            rig.wait(20);
+            harness.wait(20);
         }
-        rig.wait(100);
-        let samples = listen(&rig.packets());
+        harness.wait(100);
+        let samples = listen(&harness.packets());
         assert!(samples.len() >= 995 * 160, "{}", samples.len());
         assert!(samples.len() <= 1_000 * 160, "{}", samples.len());
-        let statistics = rig.path.statistics();
+        let statistics = harness.path.statistics();
         assert!((70..140).contains(&statistics.lost), "{statistics:?}");
         let repaired = statistics.concealed + statistics.recovered_by_fec;
         assert!(repaired + 2 >= statistics.lost, "{statistics:?}");
@@ -232,8 +236,8 @@ fn with_random_loss_and_order_the_output_is_one_unbroken_stream() {
 
 #[test]
 fn packets_out_are_in_order_of_their_numbers() {
-    let rig = run(Codec::Opus, Codec::Pcmu, true, 60, |number| number % 7 == 3);
-    let numbers: Vec<u16> = rig
+    let harness = run(Codec::Opus, Codec::Pcmu, true, 60, |number| number % 7 == 3);
+    let numbers: Vec<u16> = harness
         .packets()
         .iter()
         .map(|packet: &Packet<'_>| packet.sequence)

@@ -7,32 +7,32 @@ use proptest::prelude::*;
 
 #[test]
 fn what_is_not_forwarded_is_counted_by_its_reason() {
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus);
-    rig.give(&[]);
-    rig.give(&[0x80; 11]);
-    rig.give(&[0x80; 3_000]);
+    harness.give(&[]);
+    harness.give(&[0x80; 11]);
+    harness.give(&[0x80; 3_000]);
     let packet = talker.packet(97, false, 0, &[1, 2, 3]);
-    rig.give(&packet);
+    harness.give(&packet);
     let packet = talker.packet(OPUS, false, 0, &[]);
-    rig.give(&packet);
+    harness.give(&packet);
     let packet = talker.packet(EVENT_48, false, 0, &[1]);
-    rig.give(&packet);
+    harness.give(&packet);
     let packet = talker.packet(EVENT_48, false, 0, &[77, 0, 0, 1]);
-    rig.give(&packet);
-    let dropped = rig.path.statistics().dropped;
+    harness.give(&packet);
+    let dropped = harness.path.statistics().dropped;
     assert_eq!(dropped.malformed, 3, "{dropped:?}");
     assert_eq!(dropped.oversize, 1);
     assert_eq!(dropped.unknown_payload_type, 1);
     assert_eq!(dropped.undecodable, 1);
     assert_eq!(dropped.unknown_event, 1);
     assert_eq!(dropped.total(), 7);
-    assert!(rig.out.is_empty() && rig.events.is_empty());
+    assert!(harness.out.is_empty() && harness.events.is_empty());
 }
 
 #[test]
 fn a_driver_that_does_not_poll_loses_the_oldest_packets() {
-    let mut path = Rig::new(&side(Codec::Pcmu), &side(Codec::Pcma)).path;
+    let mut path = Harness::new(&side(Codec::Pcmu), &side(Codec::Pcma)).path;
     let mut talker = Talker::voice(Codec::Pcmu);
     let mut now = start();
     for _ in 0..100 {
@@ -66,27 +66,27 @@ proptest! {
     ) {
         let mut from = any_codec(Codec::Opus);
         from.receive_events.extend(side(Codec::Pcmu).receive_events);
-        let mut rig = Rig::new(&from, &any_codec(Codec::ALL[to]));
-        rig.give(&raw);
-        rig.path.handle_source_rtcp(&raw, rig.now);
-        rig.path.handle_receiver_rtcp(&raw, NtpTime(0));
+        let mut harness = Harness::new(&from, &any_codec(Codec::ALL[to]));
+        harness.give(&raw);
+        harness.path.handle_source_rtcp(&raw, harness.now);
+        harness.path.handle_receiver_rtcp(&raw, NtpTime(0));
         for (payload_type, sequence, timestamp, ssrc, payload, wait) in packets {
             let mut talker = Talker::voice(Codec::Pcmu);
             talker.sequence = sequence;
             talker.ssrc = ssrc;
             let packet = talker.packet(payload_type, false, timestamp, &payload);
-            rig.give(&packet);
-            rig.wait(wait);
+            harness.give(&packet);
+            harness.wait(wait);
         }
-        rig.wait(20_000);
-        prop_assert_eq!(rig.path.poll_timeout(), None);
-        let statistics = rig.path.statistics();
-        prop_assert_eq!(statistics.sent_packets as usize, rig.out.len());
+        harness.wait(20_000);
+        prop_assert_eq!(harness.path.poll_timeout(), None);
+        let statistics = harness.path.statistics();
+        prop_assert_eq!(statistics.sent_packets as usize, harness.out.len());
         prop_assert_eq!(statistics.dropped.overflow, 0);
-        let octets: usize = rig.out.iter().map(|packet| packet.len() - HEADER_LENGTH).sum();
+        let octets: usize = harness.out.iter().map(|packet| packet.len() - HEADER_LENGTH).sum();
         prop_assert_eq!(statistics.sent_octets as usize, octets);
         // Sequence numbers go up by one, or leave room for what was lost.
-        let packets = rig.packets();
+        let packets = harness.packets();
         prop_assert!(packets.iter().all(|packet| packet.ssrc == SSRC));
     }
 }

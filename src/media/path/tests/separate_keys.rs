@@ -10,8 +10,8 @@ fn is_event(packet: &Packet<'_>) -> bool {
 }
 
 /// What a receiver hears that looks at a key only when the payload type changes to events.
-fn at_changes(rig: &Rig) -> String {
-    let packets = rig.packets();
+fn at_changes(harness: &Harness) -> String {
+    let packets = harness.packets();
     let begins = packets.iter().enumerate().filter(|(index, packet)| {
         let before = index.checked_sub(1).and_then(|index| packets.get(index));
         is_event(packet) && !before.is_some_and(is_event)
@@ -23,8 +23,8 @@ fn at_changes(rig: &Rig) -> String {
 }
 
 /// Audio never lies within the time of a key, nor keys within each other.
-fn nothing_overlaps(rig: &Rig) {
-    let packets = rig.packets();
+fn nothing_overlaps(harness: &Harness) {
+    let packets = harness.packets();
     let mut sequence = packets.first().expect("packets").sequence;
     for pair in packets.windows(2) {
         let ahead = pair[1].timestamp.since(pair[0].timestamp);
@@ -39,8 +39,12 @@ fn nothing_overlaps(rig: &Rig) {
     }
 }
 
-fn audio_packets(rig: &Rig) -> usize {
-    rig.packets().iter().filter(|one| !is_event(one)).count()
+fn audio_packets(harness: &Harness) -> usize {
+    harness
+        .packets()
+        .iter()
+        .filter(|one| !is_event(one))
+        .count()
 }
 
 #[test]
@@ -51,16 +55,17 @@ fn keys_of_a_source_without_audio_have_silence_between() {
                 for length in [40, 60, 100, 300] {
                     let mut to = side(codec);
                     to.send.ptime = ptime;
-                    let mut rig = Rig::new(&side(Codec::Opus), &to);
-                    rig.path
-                        .send_digits(digits, ms(length), rig.now)
+                    let mut harness = Harness::new(&side(Codec::Opus), &to);
+                    harness
+                        .path
+                        .send_digits(digits, ms(length), harness.now)
                         .expect("keys");
-                    rig.wait(20_000);
+                    harness.wait(20_000);
                     let what = format!("{codec:?} {ptime} {digits} {length}");
-                    assert_eq!(at_changes(&rig), digits, "{what}");
-                    assert_eq!(audio_packets(&rig), digits.len() - 1, "{what}");
-                    nothing_overlaps(&rig);
-                    assert_eq!(rig.path.poll_timeout(), None);
+                    assert_eq!(at_changes(&harness), digits, "{what}");
+                    assert_eq!(audio_packets(&harness), digits.len() - 1, "{what}");
+                    nothing_overlaps(&harness);
+                    assert_eq!(harness.path.poll_timeout(), None);
                 }
             }
         }
@@ -71,39 +76,41 @@ fn keys_of_a_source_without_audio_have_silence_between() {
 fn keys_asked_for_one_by_one_have_silence_between() {
     // While the one before lasts, in its pause, right after that, and much later.
     for apart in [50, 150, 190, 900] {
-        let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+        let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
         for digit in ["4", "7", "1", "1"] {
-            rig.path
-                .send_digits(digit, ms(100), rig.now)
+            harness
+                .path
+                .send_digits(digit, ms(100), harness.now)
                 .expect("a key");
-            rig.wait(apart);
+            harness.wait(apart);
         }
-        rig.wait(2_000);
-        assert_eq!(at_changes(&rig), "4711", "{apart}");
-        assert_eq!(audio_packets(&rig), 3, "{apart}");
-        nothing_overlaps(&rig);
+        harness.wait(2_000);
+        assert_eq!(at_changes(&harness), "4711", "{apart}");
+        assert_eq!(audio_packets(&harness), 3, "{apart}");
+        nothing_overlaps(&harness);
     }
 }
 
 #[test]
 fn keys_of_a_source_with_audio_have_silence_between_and_its_audio_after() {
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Opus);
-    let speak = |rig: &mut Rig, talker: &mut Talker, packets| {
+    let speak = |harness: &mut Harness, talker: &mut Talker, packets| {
         for _ in 0..packets {
             let packet = talker.audio();
-            rig.give(&packet);
-            rig.wait(20);
+            harness.give(&packet);
+            harness.wait(20);
         }
     };
-    speak(&mut rig, &mut talker, 10);
-    rig.path
-        .send_digits("1147", ms(100), rig.now)
+    speak(&mut harness, &mut talker, 10);
+    harness
+        .path
+        .send_digits("1147", ms(100), harness.now)
         .expect("keys");
-    speak(&mut rig, &mut talker, 60);
-    assert_eq!(at_changes(&rig), "1147");
-    nothing_overlaps(&rig);
-    let packets = rig.packets();
+    speak(&mut harness, &mut talker, 60);
+    assert_eq!(at_changes(&harness), "1147");
+    nothing_overlaps(&harness);
+    let packets = harness.packets();
     let last = packets.iter().rposition(is_event).expect("events");
     // 4 * 180 ms of keys and pauses, less what is reported early.
     assert!(packets.len() - last > 20, "{}", packets.len() - last);
@@ -111,19 +118,20 @@ fn keys_of_a_source_with_audio_have_silence_between_and_its_audio_after() {
 
 #[test]
 fn the_audio_of_the_source_goes_on_during_a_comma() {
-    let mut rig = Rig::new(&side(Codec::Pcmu), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Pcmu);
-    rig.path
-        .send_digits("1,,2", ms(100), rig.now)
+    harness
+        .path
+        .send_digits("1,,2", ms(100), harness.now)
         .expect("keys");
     for _ in 0..250 {
         let packet = talker.audio();
-        rig.give(&packet);
-        rig.wait(20);
+        harness.give(&packet);
+        harness.wait(20);
     }
-    assert_eq!(at_changes(&rig), "12");
-    nothing_overlaps(&rig);
-    let packets = rig.packets();
+    assert_eq!(at_changes(&harness), "12");
+    nothing_overlaps(&harness);
+    let packets = harness.packets();
     let second = packets
         .iter()
         .rposition(|packet| is_event(packet) && packet.marker);
@@ -140,20 +148,20 @@ fn keys_of_a_browser_that_sends_no_audio_between_have_silence_between() {
     // Discontinuous transmission: nothing is sent in silence.
     for (from, clock) in [(Codec::Opus, 48_000), (Codec::Pcmu, 8_000)] {
         for pause in [40, 100, 400] {
-            let mut rig = Rig::new(&side(from), &side(Codec::Pcmu));
+            let mut harness = Harness::new(&side(from), &side(Codec::Pcmu));
             let mut talker = Talker::voice(from);
             for key in [4, 7, 1, 1] {
                 for packet in talker.key(key, 100, clock) {
-                    rig.give(&packet);
-                    rig.wait(20);
+                    harness.give(&packet);
+                    harness.wait(20);
                 }
                 talker.timestamp = talker.timestamp.wrapping_add(talker.ticks(pause));
-                rig.wait(u64::from(pause));
+                harness.wait(u64::from(pause));
             }
-            rig.wait(2_000);
-            assert_eq!(at_changes(&rig), "4711", "{from:?} {pause}");
-            assert_eq!(rig.digits(), "4711");
-            nothing_overlaps(&rig);
+            harness.wait(2_000);
+            assert_eq!(at_changes(&harness), "4711", "{from:?} {pause}");
+            assert_eq!(harness.digits(), "4711");
+            nothing_overlaps(&harness);
         }
     }
 }
@@ -167,7 +175,7 @@ fn keys_that_are_made_anew_have_silence_between() {
         clock_rate: 8_000,
     }];
     for audio in [false, true] {
-        let mut rig = Rig::new(&from, &side(Codec::Pcmu));
+        let mut harness = Harness::new(&from, &side(Codec::Pcmu));
         let mut talker = Talker::voice(Codec::Opus);
         for key in [4, 7, 1, 1] {
             let at = talker.timestamp;
@@ -181,20 +189,20 @@ fn keys_that_are_made_anew_have_silence_between() {
                 }
                 .write(&mut payload);
                 let packet = talker.packet(EVENT_8, marker, at, &payload);
-                rig.give(&packet);
+                harness.give(&packet);
             }
             talker.timestamp = at.wrapping_add(talker.ticks(120));
-            rig.wait(120);
+            harness.wait(120);
             for _ in 0..4 {
                 let packet = talker.audio();
                 if audio {
-                    rig.give(&packet);
+                    harness.give(&packet);
                 }
-                rig.wait(20);
+                harness.wait(20);
             }
         }
-        rig.wait(2_000);
-        assert_eq!(at_changes(&rig), "4711", "{audio}");
-        nothing_overlaps(&rig);
+        harness.wait(2_000);
+        assert_eq!(at_changes(&harness), "4711", "{audio}");
+        nothing_overlaps(&harness);
     }
 }

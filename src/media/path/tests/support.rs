@@ -92,17 +92,17 @@ pub fn identity() -> StreamIdentity {
 }
 
 /// A path and the time.
-pub struct Rig {
+pub struct Harness {
     pub path: Path,
     pub now: Instant,
     pub out: Vec<Vec<u8>>,
     pub events: Vec<PathEvent>,
 }
 
-impl Rig {
+impl Harness {
     pub fn new(from: &AudioFormat, to: &AudioFormat) -> Self {
         let path = Path::new(&Config::default(), from, to, identity()).expect("libopus");
-        Rig {
+        Harness {
             path,
             now: start(),
             out: Vec::new(),

@@ -9,20 +9,20 @@ use crate::media::path::PathEvent;
 fn a_tone_is_heard_at_its_frequency_and_level_through_every_pair_of_codecs() {
     for from in Codec::ALL {
         for to in Codec::ALL {
-            let mut rig = Rig::new(&side(from), &side(to));
+            let mut harness = Harness::new(&side(from), &side(to));
             let mut talker = Talker::tone(from, 1_004.0);
             for _ in 0..50 {
-                assert_eq!(rig.give(&talker.audio()), 1, "forwarded at once");
-                rig.wait(20);
+                assert_eq!(harness.give(&talker.audio()), 1, "forwarded at once");
+                harness.wait(20);
             }
-            let heard = measure(&listen(&rig.packets())[1_600..], 8_000);
+            let heard = measure(&listen(&harness.packets())[1_600..], 8_000);
             assert!(
                 (heard.frequency - 1_004.0).abs() < 1.0,
                 "{from} {to} {heard:?}"
             );
             assert!((heard.level + 12.0).abs() < 1.0, "{from} {to} {heard:?}");
-            assert_eq!(rig.events, [PathEvent::FirstAudio]);
-            let statistics = rig.path.statistics();
+            assert_eq!(harness.events, [PathEvent::FirstAudio]);
+            let statistics = harness.path.statistics();
             assert_eq!(statistics.received, 50);
             assert_eq!(statistics.sent_packets, 50);
             assert_eq!(
@@ -36,13 +36,13 @@ fn a_tone_is_heard_at_its_frequency_and_level_through_every_pair_of_codecs() {
 
 #[test]
 fn the_stream_begins_where_it_is_told_and_only_its_first_packet_is_marked() {
-    let mut rig = Rig::new(&side(Codec::Opus), &side(Codec::Pcmu));
+    let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
     let mut talker = Talker::tone(Codec::Opus, 440.0);
     for _ in 0..20 {
-        rig.give(&talker.audio());
-        rig.wait(20);
+        harness.give(&talker.audio());
+        harness.wait(20);
     }
-    for (count, packet) in rig.packets().iter().enumerate() {
+    for (count, packet) in harness.packets().iter().enumerate() {
         assert_eq!(packet.ssrc, SSRC);
         assert_eq!(packet.payload_type, PCMU);
         assert_eq!(packet.sequence, FIRST_SEQUENCE.wrapping_add(count as u16));
@@ -71,19 +71,19 @@ fn packets_are_cut_and_joined_to_the_other_sides_ptime() {
             for leaving in [10_u8, 20, 30, 40, 60] {
                 let mut format = side(to);
                 format.send.ptime = leaving;
-                let mut rig = Rig::new(&side(from), &format);
+                let mut harness = Harness::new(&side(from), &format);
                 let mut talker = Talker::tone(from, 600.0);
                 talker.ptime = arriving;
                 for _ in 0..1_200 / arriving {
-                    rig.give(&talker.audio());
-                    rig.wait(arriving.into());
+                    harness.give(&talker.audio());
+                    harness.wait(arriving.into());
                 }
                 let leaving = if to == Codec::Opus && leaving == 30 {
                     20
                 } else {
                     leaving
                 };
-                let packets = rig.packets();
+                let packets = harness.packets();
                 assert_eq!(
                     packets.len(),
                     1_200 / usize::from(leaving),
@@ -105,19 +105,19 @@ fn packets_are_cut_and_joined_to_the_other_sides_ptime() {
 #[test]
 fn packets_that_were_not_sent_leave_nothing_in_those_that_are() {
     let mut talker = Talker::tone(Codec::Pcmu, 1_200.0);
-    let mut late = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    let mut late = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
     for _ in 0..4 {
         assert_eq!(late.give(&talker.audio()), 1);
         late.path.packet_was_not_sent();
         late.wait(20);
     }
     late.out.clear();
-    let mut fresh = Rig::new(&side(Codec::Pcmu), &side(Codec::Opus));
+    let mut fresh = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
     for _ in 0..20 {
         let packet = talker.audio();
-        for rig in [&mut late, &mut fresh] {
-            rig.give(&packet);
-            rig.wait(20);
+        for harness in [&mut late, &mut fresh] {
+            harness.give(&packet);
+            harness.wait(20);
         }
     }
     for (number, (late, fresh)) in late.packets().iter().zip(fresh.packets()).enumerate() {
@@ -127,7 +127,7 @@ fn packets_that_were_not_sent_leave_nothing_in_those_that_are() {
 
 #[test]
 fn the_source_may_change_its_codec_at_any_packet() {
-    let mut rig = Rig::new(&any_codec(Codec::Opus), &side(Codec::Pcma));
+    let mut harness = Harness::new(&any_codec(Codec::Opus), &side(Codec::Pcma));
     let mut talker = Talker::tone(Codec::Opus, 500.0);
     for round in 0..60 {
         let codec = Codec::ALL[round / 10 % 3];
@@ -135,11 +135,11 @@ fn the_source_may_change_its_codec_at_any_packet() {
             // A source that changes goes on with its timestamps at the other clock.
             talker.codec = codec;
         }
-        assert_eq!(rig.give(&talker.audio()), 1, "round {round}");
-        rig.wait(20);
-        assert_eq!(rig.path.statistics().codec, Some(codec));
+        assert_eq!(harness.give(&talker.audio()), 1, "round {round}");
+        harness.wait(20);
+        assert_eq!(harness.path.statistics().codec, Some(codec));
     }
-    let samples = listen(&rig.packets());
+    let samples = listen(&harness.packets());
     assert_eq!(samples.len(), 60 * 160, "no gap and no overlap");
     let heard = measure(&samples[800..], 8_000);
     assert!((heard.frequency - 500.0).abs() < 2.0, "{heard:?}");
@@ -149,7 +149,7 @@ fn the_source_may_change_its_codec_at_any_packet() {
 fn the_same_codec_is_passed_on_as_it_is() {
     let mut browser = side(Codec::Opus);
     browser.receive[0].payload_type = 96;
-    let mut rig = Rig::new(&browser, &side(Codec::Opus));
+    let mut harness = Harness::new(&browser, &side(Codec::Opus));
     let mut talker = Talker::voice(Codec::Opus);
     for count in 0..10 {
         let mut packet = talker.audio();
@@ -157,12 +157,12 @@ fn the_same_codec_is_passed_on_as_it_is() {
         // A header extension of one word, which stays behind.
         packet[0] |= 0x10;
         packet.splice(12..12, [0xbe, 0xde, 0, 1, 0x10, 0x55, 0, 0]);
-        rig.give(&packet);
-        rig.wait(20);
-        let sent = rig.packets()[count];
+        harness.give(&packet);
+        harness.wait(20);
+        let sent = harness.packets()[count];
         assert_eq!(sent.payload, &packet[20..]);
         assert_eq!(sent.payload_type, OPUS);
         assert_eq!(sent.marker, count == 0 || count == 5);
     }
-    listen(&rig.packets());
+    listen(&harness.packets());
 }
