@@ -276,19 +276,24 @@ proptest! {
         end in prop::sample::select(vec!["", "\0", "\r\n", "\0\0\r\n"]),
         mark in any::<bool>(),
     ) {
+        // A CR begins a line where it ends them.
+        let whole = |noise: Vec<String>| {
+            let is_end = line_end == "\r";
+            noise.into_iter().map(move |line| if is_end { line.replace('\r', "") } else { line })
+        };
         let mut lines = vec!["v=0".to_owned()];
-        lines.extend(head);
+        lines.extend(whole(head));
         lines.push("c=IN IP4 192.0.2.1".to_owned());
         let sections = before.len();
         for (line, noise) in before {
-            lines.push(line);
-            lines.extend(noise);
+            lines.extend(whole(vec![line]));
+            lines.extend(whole(noise));
         }
         lines.push("m=audio 4000 RTP/AVP 0".to_owned());
-        lines.extend(inside);
+        lines.extend(whole(inside));
         for (line, noise) in after {
-            lines.push(line);
-            lines.extend(noise);
+            lines.extend(whole(vec![line]));
+            lines.extend(whole(noise));
         }
         let mut text = if mark { "\u{feff}".to_owned() } else { String::new() };
         text.push_str(&lines.join(line_end));

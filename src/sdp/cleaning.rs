@@ -114,11 +114,17 @@ pub(super) fn connection_lines(text: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// The lines, with any kind of line end. A CRLF is one, so that lines can be counted.
+/// The lines, with any kind of line end. A CRLF is one, so that lines can be counted. A CR alone ends
+/// lines where it ends the first one; elsewhere it stands in a value, where none may be, and the rest
+/// of that line is left out: it must not begin a section of its own. So is what follows a NUL.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split(['\n', '\0']).flat_map(|line| {
+    let first_end = text.find(['\r', '\n']).map_or("", |at| &text[at..]);
+    let by_cr = !first_end.trim_start_matches('\r').starts_with('\n');
+    let parts = if by_cr { usize::MAX } else { 1 };
+    text.split('\n').flat_map(move |line| {
         let line = line.strip_suffix('\r').unwrap_or(line);
-        line.split('\r')
+        let lines = line.split('\r').take(parts);
+        lines.map(|line| line.split('\0').next().unwrap_or_default())
     })
 }
 
@@ -190,6 +196,19 @@ mod tests {
 
     fn cleaned(text: &[u8]) -> String {
         clean(text).expect("a session description")
+    }
+
+    #[test]
+    fn cr_in_a_value_begins_no_line() {
+        let expected = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=x\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+            m=audio 4000 RTP/AVP 0\r\na=ptime:20\r\n";
+        for text in [
+            "v=0\r\ns=x\rm=\r\nr=\rm=\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/AVP 0\r\na=ptime:20\rc=x\r\n",
+            "v=0\ns=x\rm=audio 1 RTP/AVP 0\nc=IN IP4 192.0.2.1\nm=audio 4000 RTP/AVP 0\na=ptime:20\n",
+            "v=0\r\r\ns=x\rm=\r\r\nc=IN IP4 192.0.2.1\r\r\nm=audio 4000 RTP/AVP 0\r\r\na=ptime:20\r\r\n",
+        ] {
+            assert_eq!(cleaned(text.as_bytes()), expected, "{text:?}");
+        }
     }
 
     #[test]
