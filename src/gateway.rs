@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::agent::{self, Agent};
-use crate::call::{Delivery, Exchange, IncomingLimits, LocationService, PeerLeg, Resources};
+use crate::call::{ClientEvent, Exchange, IncomingLimits, LocationService, PeerLeg, Resources};
 use crate::dscp::Dscp;
 use crate::media::{WorkerConfig, WorkerHandle};
 use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
@@ -297,7 +297,7 @@ impl Gateway {
     pub async fn drain(&self) {
         self.exchange.drain();
         for page in self.location_service.everybody() {
-            let _ = page.try_send(Delivery::Draining {
+            let _ = page.try_send(ClientEvent::Draining {
                 remaining: self.drain_timeout,
             });
         }
@@ -315,7 +315,7 @@ impl Gateway {
         self.exchange.stop();
         self.exchange.wait_until_empty(STOP_TIMEOUT).await;
         for page in self.location_service.everybody() {
-            let _ = page.try_send(Delivery::ShutDown);
+            let _ = page.try_send(ClientEvent::ShutDown);
         }
         if tokio::time::timeout(STOP_TIMEOUT, self.sip.shut_down())
             .await

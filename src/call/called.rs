@@ -1,7 +1,7 @@
 //! Which user of ours a call or a text is for.
 
 use super::EndReason;
-use super::endpoint::ClientEndpoint;
+use super::endpoint::Endpoint;
 use super::location_service::{LocationService, LookUp};
 use super::routing::Routes;
 
@@ -13,7 +13,7 @@ pub(super) struct Found {
     /// The user's name.
     pub user: String,
     /// The user's connections, the one last heard first.
-    pub pages: Vec<ClientEndpoint>,
+    pub pages: Vec<Endpoint>,
 }
 
 /// Finds the user that the first of `numbers` leads to which leads to one at all. A request to a

@@ -1,4 +1,4 @@
-//! What the connection of a client is told, and the channel that takes it there.
+//! What an endpoint is told, and the channel that takes it there.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use super::handle::CallHandle;
 use super::message::Notice;
 use super::message_notice::MessageNotice;
 
-/// What a page's connection is given.
+/// What an endpoint is told.
 #[derive(Clone, Debug)]
-pub enum Delivery {
-    /// A call that the page has not heard of.
+pub enum ClientEvent {
+    /// A call that the endpoint does not know yet.
     Begin {
         /// The gateway's name for it.
         call: String,
-        /// How the page's wishes reach it.
+        /// How commands reach it.
         handle: CallHandle,
         /// [`Notice::Incoming`].
         notice: Notice,
     },
-    /// More of a call that the page knows.
+    /// More of a call that the endpoint knows.
     Notice {
         /// Which.
         call: String,
         /// What.
         notice: Notice,
     },
-    /// A call rings at other connections of the user: a dead one is to be found soon.
+    /// A call rings at other endpoints of the user: a dead one is to be found soon.
     Probe,
     /// News of messages outside calls.
     Message(MessageNotice),
@@ -36,9 +36,9 @@ pub enum Delivery {
         /// Until the deadline.
         remaining: Duration,
     },
-    /// The gateway is stopping; the connection says goodbye.
+    /// The gateway is stopping; the connection closes.
     ShutDown,
 }
 
-/// How deliveries reach a page's connection.
-pub type SocketSender = mpsc::Sender<Delivery>;
+/// How client events reach an endpoint; bounded.
+pub type EventSender = mpsc::Sender<ClientEvent>;

@@ -1,13 +1,13 @@
-//! A client's connection as call control sees it: how events reach it, when it was last heard, and
-//! how many incoming calls ring and are answered there.
+//! An endpoint as call control sees it: how events reach it, when it was last heard, and how many
+//! incoming calls ring and are answered there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::client_event::SocketSender;
-use super::message::SocketId;
+use super::client_event::EventSender;
+use super::message::EndpointId;
 
-/// How many incoming calls one connection takes. Its outgoing calls are not among them.
+/// How many incoming calls one endpoint takes. Its outgoing calls are not among them.
 #[derive(Clone, Copy, Debug)]
 pub struct IncomingLimits {
     /// Calls that ring there at once.
@@ -16,21 +16,21 @@ pub struct IncomingLimits {
     pub answered: usize,
 }
 
-/// One signed-in connection of a client.
+/// One endpoint of a user.
 #[derive(Clone, Debug)]
-pub struct ClientEndpoint {
+pub struct Endpoint {
     /// Its name.
-    pub id: SocketId,
+    pub id: EndpointId,
     /// How events reach it.
-    pub sender: SocketSender,
-    /// What the connection and the calls that ring there share.
+    pub sender: EventSender,
+    /// What the endpoint and the calls that ring there share.
     pub state: Arc<EndpointState>,
 }
 
-impl ClientEndpoint {
-    /// A connection without calls that was never heard.
-    pub fn new(id: SocketId, sender: SocketSender) -> Self {
-        ClientEndpoint {
+impl Endpoint {
+    /// An endpoint without calls that was never heard.
+    pub fn new(id: EndpointId, sender: EventSender) -> Self {
+        Endpoint {
             id,
             sender,
             state: Arc::default(),
@@ -38,7 +38,7 @@ impl ClientEndpoint {
     }
 }
 
-/// What changes of a connection, without a lock.
+/// What changes of an endpoint, without a lock.
 #[derive(Debug, Default)]
 pub struct EndpointState {
     last_heard: AtomicU64,
@@ -47,7 +47,7 @@ pub struct EndpointState {
 }
 
 impl EndpointState {
-    /// Something came from the client, `at` milliseconds of a clock that all connections share.
+    /// Something came from the client, `at` milliseconds of a clock that all endpoints share.
     pub fn set_last_heard(&self, at: u64) {
         self.last_heard.store(at, Ordering::Relaxed);
     }
@@ -85,7 +85,7 @@ impl EndpointState {
     }
 }
 
-/// The place of one incoming call at a connection; free again when it is dropped.
+/// The place of one incoming call at an endpoint; free again when it is dropped.
 #[derive(Debug)]
 pub(super) struct IncomingPlace {
     state: Arc<EndpointState>,

@@ -15,16 +15,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::audience::Audience;
 use super::called;
-use super::client_event::SocketSender;
+use super::client_event::EventSender;
 use super::endpoint::IncomingLimits;
+use super::endpoints::Endpoints;
 use super::handle::CallHandle;
 use super::inbox::inbox;
 use super::leg::PeerLeg;
 use super::location_service::LocationService;
 use super::machine::{Attempt, Call, Invitation, Local, Rules};
-use super::message::{Diverted, SocketId, TransferTarget};
+use super::message::{Diverted, EndpointId, TransferTarget};
 use super::names;
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
@@ -124,9 +124,9 @@ pub struct Placing {
     /// The name that the called party sees.
     pub name: Option<String>,
     /// The page's connection.
-    pub socket: SocketId,
+    pub endpoint: EndpointId,
     /// Likewise.
-    pub sender: SocketSender,
+    pub sender: EventSender,
     /// Its address, for the log.
     pub remote: SocketAddr,
     /// The page's name for the call.
@@ -245,7 +245,7 @@ impl Exchange {
             Instant::now(),
         )
         .with_fallback(attempts);
-        let audience = Audience::outgoing(placing.call, placing.socket, placing.sender);
+        let endpoints = Endpoints::outgoing(placing.call, placing.endpoint, placing.sender);
         let from = trunk.caller(&placing.user);
         let record = CallRecord::outgoing(from, placing.to, placing.remote);
         let side = SipSide::outgoing(self.resources.sip.clone(), ahead);
@@ -254,7 +254,7 @@ impl Exchange {
         self.start(
             parts,
             call,
-            audience,
+            endpoints,
             side,
             no_events,
             open,
@@ -385,7 +385,7 @@ impl Exchange {
         .map_err(refuse)?;
         let (called, user) = (found.number, found.user);
         // Before anything is made for the call.
-        let Some(mut audience) = Audience::incoming(found.pages, self.resources.incoming_limits)
+        let Some(mut endpoints) = Endpoints::incoming(found.pages, self.resources.incoming_limits)
         else {
             self.ringing_refusals
                 .note(incoming.source, &user, &name, Instant::now());
@@ -422,7 +422,7 @@ impl Exchange {
             invitation,
             Instant::now(),
         );
-        audience.call = format!("in-{}", parts.key.0);
+        endpoints.call = format!("in-{}", parts.key.0);
         let (sip_sender, sip_events) = mpsc::channel(SIP_QUEUE);
         let sip = self.resources.sip.clone();
         sip.attach(incoming.leg, sip_sender).await;
@@ -433,7 +433,7 @@ impl Exchange {
         let mut side = SipSide::incoming(sip, incoming.leg, incoming.call_id, names);
         side.peer = Some(incoming.source.ip());
         self.start(
-            parts, call, audience, side, sip_events, open, record, name, user,
+            parts, call, endpoints, side, sip_events, open, record, name, user,
         )
         .map(|_| ())
     }
@@ -496,7 +496,7 @@ impl Exchange {
         &self,
         parts: Parts,
         call: Call,
-        audience: Audience,
+        endpoints: Endpoints,
         side: SipSide,
         sip_events: mpsc::Receiver<sip::Event>,
         open: OpenCall,
@@ -536,7 +536,7 @@ impl Exchange {
             key: parts.key,
             call,
             handle: handle.clone(),
-            audience,
+            endpoints,
             side,
             worker: parts.worker,
             commands: command_queue,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::message::{Command, SocketId};
+use super::message::{Command, EndpointId};
 
 /// Commands that may wait in their order.
 pub(super) const QUEUE: usize = 64;
@@ -20,7 +20,7 @@ const MOST_CLIENTS: usize = 64;
 struct Endings {
     hang_up: Option<Command>,
     /// Of clients: that one refuses the call, or is gone.
-    of_clients: VecDeque<(SocketId, Command)>,
+    of_clients: VecDeque<(EndpointId, Command)>,
     /// The task did not keep up.
     overrun: bool,
 }
@@ -32,13 +32,13 @@ impl Endings {
             Command::HangUp { .. } => {
                 self.hang_up.get_or_insert(command);
             }
-            Command::Reject { socket, .. } | Command::LosePage { socket, .. } => {
-                let known = |(id, kept): &(SocketId, Command)| {
-                    *id == socket
+            Command::Reject { endpoint, .. } | Command::Detach { endpoint, .. } => {
+                let known = |(id, kept): &(EndpointId, Command)| {
+                    *id == endpoint
                         && std::mem::discriminant(kept) == std::mem::discriminant(&command)
                 };
                 if !self.of_clients.iter().any(known) && self.of_clients.len() < 2 * MOST_CLIENTS {
-                    self.of_clients.push_back((socket, command));
+                    self.of_clients.push_back((endpoint, command));
                 }
             }
             Command::LoseSignaling { .. } | Command::ShutDown | Command::Overrun => {
@@ -164,11 +164,11 @@ mod tests {
     use super::*;
     use crate::call::EndReason;
 
-    const FIRST: SocketId = SocketId(1);
+    const FIRST: EndpointId = EndpointId(1);
 
-    fn lost(socket: SocketId) -> Command {
-        Command::LosePage {
-            socket,
+    fn lost(endpoint: EndpointId) -> Command {
+        Command::Detach {
+            endpoint,
             reason: EndReason::SignalingLost,
         }
     }
@@ -195,7 +195,7 @@ mod tests {
                 reason: Some(EndReason::IceFailed),
             },
             Command::Reject {
-                socket: FIRST,
+                endpoint: FIRST,
                 reason: EndReason::Busy,
             },
             lost(FIRST),
@@ -216,13 +216,13 @@ mod tests {
             outlet.put(lost(FIRST)).expect("kept");
         }
         for client in 0..1_000 {
-            let socket = SocketId(client);
-            outlet.put(lost(socket)).expect("bounded");
+            let endpoint = EndpointId(client);
+            outlet.put(lost(endpoint)).expect("bounded");
         }
         assert_eq!(inbox.next().await, Command::HangUp { reason: None });
         assert_eq!(inbox.next().await, lost(FIRST));
         let mut others = 0;
-        while let Command::LosePage { .. } = inbox.next().await {
+        while let Command::Detach { .. } = inbox.next().await {
             others += 1;
         }
         assert_eq!(others, 2 * MOST_CLIENTS - 1);

@@ -6,9 +6,9 @@
 )]
 
 use super::EndReason;
-use super::audience::MOST_RINGING;
 use super::called;
-use super::client_event::{Delivery, SocketSender};
+use super::client_event::{ClientEvent, EventSender};
+use super::endpoints::MOST_RINGING;
 use super::exchange::Exchange;
 use super::message_notice::MessageNotice;
 use crate::guest::display_name;
@@ -25,7 +25,7 @@ pub struct Texting {
     /// The name that the other side sees.
     pub name: Option<String>,
     /// The page's connection.
-    pub sender: SocketSender,
+    pub sender: EventSender,
     /// The page's name for the message.
     pub id: Option<String>,
     /// The dialled string.
@@ -64,7 +64,7 @@ impl Exchange {
                 Err(notice) => notice,
             };
             note("outgoing", &user, &trunk, notice.code());
-            if sender.try_send(Delivery::Message(notice)).is_err() {
+            if sender.try_send(ClientEvent::Message(notice)).is_err() {
                 tracing::debug!(%user, "page does not hear what became of its message");
             }
         });
@@ -133,7 +133,7 @@ impl Exchange {
             let page = page.sender;
             // The other half of a page's queue is for its calls, which a full one would end.
             let has_room = page.capacity() * 2 > page.max_capacity();
-            reached |= has_room && page.try_send(Delivery::Message(notice.clone())).is_ok();
+            reached |= has_room && page.try_send(ClientEvent::Message(notice.clone())).is_ok();
         }
         if reached {
             Ok(())

@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::client_event::SocketSender;
-use super::endpoint::ClientEndpoint;
-use super::message::SocketId;
+use super::client_event::EventSender;
+use super::endpoint::Endpoint;
+use super::message::EndpointId;
 
 /// Users and their pages. Held only for look-ups, never across a wait.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub struct LocationService {
     /// Those of them that came or went since [`LocationService::changes`] was last asked.
     changed: Mutex<HashSet<String>>,
     news: Notify,
-    pages: Mutex<HashMap<String, Vec<ClientEndpoint>>>,
+    pages: Mutex<HashMap<String, Vec<Endpoint>>>,
 }
 
 /// What the location service says of a user.
@@ -29,7 +29,7 @@ pub enum LookUp {
     /// The user exists, no page is signed in.
     Absent,
     /// The user's connections, the one last heard first.
-    Pages(Vec<ClientEndpoint>),
+    Pages(Vec<Endpoint>),
 }
 
 impl LocationService {
@@ -68,7 +68,7 @@ impl LocationService {
     }
 
     /// A page has signed in.
-    pub fn sign_in(&self, user: &str, connection: ClientEndpoint) {
+    pub fn sign_in(&self, user: &str, connection: Endpoint) {
         self.pages()
             .entry(user.to_owned())
             .or_default()
@@ -77,10 +77,10 @@ impl LocationService {
     }
 
     /// A page has gone.
-    pub fn sign_out(&self, user: &str, socket: SocketId) {
+    pub fn sign_out(&self, user: &str, endpoint: EndpointId) {
         let mut pages = self.pages();
         if let Some(of_user) = pages.get_mut(user) {
-            of_user.retain(|connection| connection.id != socket);
+            of_user.retain(|connection| connection.id != endpoint);
             if of_user.is_empty() {
                 pages.remove(user);
             }
@@ -102,7 +102,7 @@ impl LocationService {
     pub fn look_up(&self, user: &str) -> LookUp {
         match self.pages().get(user) {
             Some(pages) => {
-                let mut pages: Vec<ClientEndpoint> = pages.iter().rev().cloned().collect();
+                let mut pages: Vec<Endpoint> = pages.iter().rev().cloned().collect();
                 pages.sort_by_key(|page| std::cmp::Reverse(page.state.last_heard()));
                 LookUp::Pages(pages)
             }
@@ -112,7 +112,7 @@ impl LocationService {
     }
 
     /// Every page, to say goodbye to.
-    pub fn everybody(&self) -> Vec<SocketSender> {
+    pub fn everybody(&self) -> Vec<EventSender> {
         let pages = self.pages();
         pages
             .values()
@@ -121,7 +121,7 @@ impl LocationService {
             .collect()
     }
 
-    fn pages(&self) -> MutexGuard<'_, HashMap<String, Vec<ClientEndpoint>>> {
+    fn pages(&self) -> MutexGuard<'_, HashMap<String, Vec<Endpoint>>> {
         lock(&self.pages)
     }
 }
@@ -143,16 +143,16 @@ mod tests {
         assert!(matches!(location_service.look_up("bob"), LookUp::Unknown));
         assert!(matches!(location_service.look_up("alice"), LookUp::Absent));
         let (sender, _receiver) = mpsc::channel(1);
-        location_service.sign_in("alice", ClientEndpoint::new(SocketId(1), sender.clone()));
-        location_service.sign_in("alice", ClientEndpoint::new(SocketId(2), sender));
+        location_service.sign_in("alice", Endpoint::new(EndpointId(1), sender.clone()));
+        location_service.sign_in("alice", Endpoint::new(EndpointId(2), sender));
         assert!(
             matches!(location_service.look_up("alice"), LookUp::Pages(pages) if pages.len() == 2)
         );
-        location_service.sign_out("alice", SocketId(1));
+        location_service.sign_out("alice", EndpointId(1));
         assert!(
             matches!(location_service.look_up("alice"), LookUp::Pages(pages) if pages.len() == 1)
         );
-        location_service.sign_out("alice", SocketId(2));
+        location_service.sign_out("alice", EndpointId(2));
         assert!(matches!(location_service.look_up("alice"), LookUp::Absent));
     }
 
@@ -160,8 +160,8 @@ mod tests {
     fn connection_last_heard_rings_first() {
         let location_service = LocationService::new(HashSet::new());
         let (sender, _receiver) = mpsc::channel(1);
-        for (socket, heard) in [(1, 900), (2, 100), (3, 500), (4, 100), (5, 501)] {
-            let connection = ClientEndpoint::new(SocketId(socket), sender.clone());
+        for (endpoint, heard) in [(1, 900), (2, 100), (3, 500), (4, 100), (5, 501)] {
+            let connection = Endpoint::new(EndpointId(endpoint), sender.clone());
             connection.state.set_last_heard(heard);
             location_service.sign_in("alice", connection);
         }
@@ -184,19 +184,19 @@ mod tests {
         let location_service = LocationService::new(HashSet::new())
             .following(HashSet::from(["alice".to_owned(), "bob".to_owned()]));
         let (sender, _receiver) = mpsc::channel(1);
-        location_service.sign_in("carol", ClientEndpoint::new(SocketId(1), sender.clone()));
-        location_service.sign_in("alice", ClientEndpoint::new(SocketId(2), sender.clone()));
+        location_service.sign_in("carol", Endpoint::new(EndpointId(1), sender.clone()));
+        location_service.sign_in("alice", Endpoint::new(EndpointId(2), sender.clone()));
         assert_eq!(
             location_service.changes().await,
             [("alice".to_owned(), true)]
         );
-        location_service.sign_in("alice", ClientEndpoint::new(SocketId(3), sender.clone()));
-        location_service.sign_out("alice", SocketId(2));
+        location_service.sign_in("alice", Endpoint::new(EndpointId(3), sender.clone()));
+        location_service.sign_out("alice", EndpointId(2));
         assert_eq!(
             location_service.changes().await,
             [("alice".to_owned(), true)]
         );
-        location_service.sign_out("alice", SocketId(3));
+        location_service.sign_out("alice", EndpointId(3));
         assert_eq!(
             location_service.changes().await,
             [("alice".to_owned(), false)]

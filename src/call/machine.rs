@@ -171,9 +171,9 @@ impl Call {
                 }
                 Step::Stay(state)
             }
-            (state, Command::LosePage { .. }) => Step::Stay(state),
-            (State::Offering(offering), Command::Accept { socket, sdp }) => {
-                offering.accept(self, socket, &sdp, now)
+            (state, Command::Detach { .. }) => Step::Stay(state),
+            (State::Offering(offering), Command::Accept { endpoint, sdp }) => {
+                offering.accept(self, endpoint, &sdp, now)
             }
             (State::Offering(_), Command::Reject { reason, .. }) => Step::End(reason, None),
             (
@@ -500,7 +500,7 @@ impl Command {
             Command::Transfer { .. } => "transfer",
             Command::SendText { .. } => "message",
             Command::HangUp { .. } => "hangup",
-            Command::LosePage { .. } | Command::LoseSignaling { .. } => "loss of signalling",
+            Command::Detach { .. } | Command::LoseSignaling { .. } => "loss of signalling",
             Command::Overrun => "overrun",
             Command::ShutDown => "shutdown",
         }

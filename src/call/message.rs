@@ -10,12 +10,13 @@ use crate::codec::AudioFormat;
 use crate::protection::Protection;
 use crate::sdp::{self, Warning};
 
-/// One signed-in page's connection, unique in the process.
+/// One endpoint of a user: a client's connection, or what stands for it; unique in the process.
+/// Only its door knows how it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SocketId(pub u64);
+pub struct EndpointId(pub u64);
 
-/// As the page knows it, and as logs write it.
-impl std::fmt::Display for SocketId {
+/// As clients and logs write it.
+impl std::fmt::Display for EndpointId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "s-{}", self.0)
     }
@@ -35,15 +36,15 @@ pub enum Side {
 pub enum Command {
     /// Take the incoming call, with the page's answer.
     Accept {
-        /// Who takes it, where several pages ring.
-        socket: SocketId,
+        /// Which endpoint takes it, where several ring.
+        endpoint: EndpointId,
         /// The JSEP answer.
         sdp: String,
     },
     /// Refuse the incoming call.
     Reject {
-        /// Whose page: where several ring, one that is busy leaves it to the others.
-        socket: SocketId,
+        /// Which endpoint: where several ring, one that is busy leaves it to the others.
+        endpoint: EndpointId,
         /// [`EndReason::Busy`] or [`EndReason::Declined`].
         reason: EndReason,
     },
@@ -83,9 +84,9 @@ pub enum Command {
     },
     /// A page that had heard of this call has gone. The task turns it into
     /// [`Command::LoseSignaling`] when it was the last.
-    LosePage {
+    Detach {
         /// Which.
-        socket: SocketId,
+        endpoint: EndpointId,
         /// Why.
         reason: EndReason,
     },
@@ -412,8 +413,8 @@ pub enum Action {
     },
     /// Tell the page, or all pages that ring.
     Notify(Notice),
-    /// This page has the call; tell the others that they do not.
-    Keep(SocketId),
+    /// This endpoint has the call; the others that ring are told that they do not.
+    Select(EndpointId),
     /// Release everything and tell the page why. Always the last action.
     Finish {
         /// Why.

@@ -7,11 +7,11 @@
 pub mod message;
 
 mod ascii_classes;
-mod audience;
 mod called;
 mod client_event;
 mod end_reason;
 mod endpoint;
+mod endpoints;
 mod error;
 mod exchange;
 mod handle;
@@ -36,9 +36,9 @@ mod task;
 mod translate;
 mod unexpected_source;
 
-pub use client_event::{Delivery, SocketSender};
+pub use client_event::{ClientEvent, EventSender};
 pub use end_reason::{EndReason, Ending, Fault};
-pub use endpoint::{ClientEndpoint, EndpointState, IncomingLimits};
+pub use endpoint::{Endpoint, EndpointState, IncomingLimits};
 pub use error::Error;
 pub use exchange::{Exchange, Placing, Resources, TrunkRules};
 pub use handle::CallHandle;
@@ -47,7 +47,7 @@ pub use leg::{PeerCommand, PeerLeg};
 pub use location_service::{LocationService, LookUp};
 pub use machine::{Attempt, Call, DigitsBy, Invitation, Local, Rules};
 pub use message::{
-    Action, Command, DialogId, Diverted, Event, Notice, Quality, Side, SideQuality, SocketId,
+    Action, Command, DialogId, Diverted, EndpointId, Event, Notice, Quality, Side, SideQuality,
     TransferTarget,
 };
 pub use message_notice::MessageNotice;

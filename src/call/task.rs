@@ -14,8 +14,8 @@ use name_lookup::{LookingUp, looked_up};
 use transfer::{SecondLeg, second_event};
 
 use super::EndReason;
-use super::audience::Audience;
-use super::client_event::Delivery;
+use super::client_event::ClientEvent;
+use super::endpoints::Endpoints;
 use super::handle::CallHandle;
 use super::inbox::Inbox;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
@@ -46,7 +46,7 @@ pub(super) struct CallTask {
     pub(super) key: CallKey,
     pub(super) call: Call,
     pub(super) handle: CallHandle,
-    pub(super) audience: Audience,
+    pub(super) endpoints: Endpoints,
     pub(super) side: SipSide,
     pub(super) worker: WorkerHandle<PeerLeg>,
     pub(super) commands: Inbox,
@@ -80,9 +80,9 @@ impl CallTask {
         while !self.call.is_ended() {
             match self.next().await {
                 Stimulus::Asked(command) => {
-                    if let Command::LosePage { socket, reason } = command {
+                    if let Command::Detach { endpoint, reason } = command {
                         lost = reason;
-                        self.audience.lose(socket);
+                        self.endpoints.lose(endpoint);
                     }
                     if matches!(command, Command::HangUp { reason: None }) {
                         self.catch_up_with_media();
@@ -112,7 +112,7 @@ impl CallTask {
                 Stimulus::Time => self.call.handle_timeout(Instant::now()),
             }
             self.act().await;
-            if self.audience.is_empty() && !self.call.is_ended() {
+            if self.endpoints.is_empty() && !self.call.is_ended() {
                 let command = Command::LoseSignaling { reason: lost };
                 self.call.handle_command(command, Instant::now());
                 self.act().await;
@@ -124,10 +124,10 @@ impl CallTask {
 
     /// The loss of a page may overtake what it said before.
     fn is_of_lost_page(&self, command: &Command) -> bool {
-        let (Command::Accept { socket, .. } | Command::Reject { socket, .. }) = command else {
+        let (Command::Accept { endpoint, .. } | Command::Reject { endpoint, .. }) = command else {
             return false;
         };
-        !self.audience.has(*socket)
+        !self.endpoints.has(*endpoint)
     }
 
     /// Waits for whatever comes first.
@@ -386,7 +386,7 @@ impl CallTask {
             }
             Action::SendText { id, text } => self.send_text(id, text).await,
             Action::Notify(notice) => self.notify(notice),
-            Action::Keep(socket) => self.audience.keep(socket),
+            Action::Select(endpoint) => self.endpoints.keep(endpoint),
             Action::Finish { reason, status } => self.finish(reason, status),
         }
     }
@@ -451,31 +451,31 @@ impl CallTask {
         if matches!(notice, Notice::Answered) {
             self.answered = Some(Instant::now());
         }
-        let call = self.audience.call.clone();
-        let delivery = match notice {
-            notice @ Notice::Incoming { .. } => Delivery::Begin {
+        let call = self.endpoints.call.clone();
+        let event = match notice {
+            notice @ Notice::Incoming { .. } => ClientEvent::Begin {
                 call,
                 handle: self.handle.clone(),
                 notice,
             },
-            notice => Delivery::Notice { call, notice },
+            notice => ClientEvent::Notice { call, notice },
         };
-        self.audience.tell(&delivery);
+        self.endpoints.tell(&event);
     }
 
     /// Whether a page that is busy leaves the call to other pages that ring.
     fn leaves_to_others(&mut self, command: &Command) -> bool {
         let Command::Reject {
-            socket,
+            endpoint,
             reason: EndReason::Busy,
         } = *command
         else {
             return false;
         };
-        if self.audience.has_only(socket) {
+        if self.endpoints.has_only(endpoint) {
             return false;
         }
-        self.audience.dismiss(socket, EndReason::Busy);
+        self.endpoints.dismiss(endpoint, EndReason::Busy);
         true
     }
 
@@ -517,7 +517,7 @@ impl CallTask {
     fn names(&self) -> Names<'_> {
         Names {
             call: self.key.0,
-            page_call: &self.audience.call,
+            page_call: &self.endpoints.call,
             sip_call_id: &self.side.call_id,
             user: &self.user,
             trunk: &self.trunk,

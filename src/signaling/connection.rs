@@ -12,7 +12,7 @@ use super::forwarded::Client;
 use super::json::{FromPage, ToPage};
 use super::reading::call_named;
 use super::websocket::{CloseFrame, Fault, Message, WebSocket};
-use crate::call::{EndReason, SocketId};
+use crate::call::{EndReason, EndpointId};
 
 /// How long one message may take to go out.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,11 +37,11 @@ pub(super) struct Connection {
     pub(super) socket: WebSocket,
     pub(super) door: Arc<Door>,
     pub(super) client: Client,
-    pub(super) id: SocketId,
+    pub(super) id: EndpointId,
 }
 
 impl Connection {
-    pub(super) fn new(socket: WebSocket, door: Arc<Door>, client: Client, id: SocketId) -> Self {
+    pub(super) fn new(socket: WebSocket, door: Arc<Door>, client: Client, id: EndpointId) -> Self {
         Connection {
             socket,
             door,

@@ -23,8 +23,8 @@ use super::sign_in::Credentials;
 use super::telling::{message_to_page, to_page};
 use super::websocket::{Message, WebSocket};
 use crate::call::{
-    self, CallHandle, ClientEndpoint, Command, Delivery, EndReason, LONGEST_TEXT, MessageNotice,
-    Notice, Placing, SocketId, Texting, TransferTarget,
+    self, CallHandle, ClientEvent, Command, EndReason, Endpoint, EndpointId, LONGEST_TEXT,
+    MessageNotice, Notice, Placing, Texting, TransferTarget,
 };
 use crate::redacted::Redacted;
 use crate::token_bucket::{Rate, TokenBucket};
@@ -43,14 +43,14 @@ struct Session {
     identity: Identity,
     calls: CallBook,
     /// As call control knows it.
-    endpoint: ClientEndpoint,
+    endpoint: Endpoint,
     texts: TokenBucket,
     renewal: Renewal,
 }
 
 /// Runs a connection to its end.
 pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, client: Client) {
-    let id = SocketId(admitted.number);
+    let id = EndpointId(admitted.number);
     let remote = client.address;
     let mut connection = Connection::new(socket, Arc::clone(&door), client, id);
     let signed_in = match authenticate(&mut connection).await {
@@ -60,12 +60,12 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
     };
     let user = signed_in.identity.user.clone();
     tracing::info!(session = %id, %remote, %user, "page signed in");
-    let (sender, mut deliveries) = mpsc::channel(QUEUE);
+    let (sender, mut events) = mpsc::channel(QUEUE);
     let mut session = Session {
         connection,
         identity: signed_in.identity,
         calls: CallBook::default(),
-        endpoint: ClientEndpoint::new(id, sender),
+        endpoint: Endpoint::new(id, sender),
         texts: TokenBucket::default(),
         renewal: Renewal::new(signed_in.expires),
     };
@@ -73,7 +73,7 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
     let endpoint = session.endpoint.clone();
     door.location_service.sign_in(&user, endpoint);
     let over = match session.welcome().await {
-        Ok(()) => session.serve(&mut deliveries).await,
+        Ok(()) => session.serve(&mut events).await,
         Err(over) => over,
     };
     door.location_service.sign_out(&user, id);
@@ -96,7 +96,7 @@ impl Session {
         self.connection.write(&welcome).await
     }
 
-    async fn serve(&mut self, deliveries: &mut mpsc::Receiver<Delivery>) -> Over {
+    async fn serve(&mut self, events: &mut mpsc::Receiver<ClientEvent>) -> Over {
         let idle = self.connection.door.limits.idle;
         let mut liveness = Liveness::new(idle, Instant::now());
         loop {
@@ -110,14 +110,14 @@ impl Session {
                         Err(over) => Err(over),
                     }
                 }
-                Some(delivery) = deliveries.recv() => {
-                    let rings = matches!(delivery, Delivery::Begin { .. } | Delivery::Probe);
+                Some(event) = events.recv() => {
+                    let rings = matches!(event, ClientEvent::Begin { .. } | ClientEvent::Probe);
                     let has_calls = self.calls.len() > 0;
-                    let delivered = self.deliver(delivery).await;
+                    let written = self.take_event(event).await;
                     let pings = rings && liveness.call_comes(has_calls, Instant::now());
-                    match (delivered, pings) {
+                    match (written, pings) {
                         (Ok(()), true) => self.ping().await,
-                        (delivered, _) => delivered,
+                        (written, _) => written,
                     }
                 }
                 step = self.renewal.next() => self.follow_token(step).await,
@@ -168,7 +168,7 @@ impl Session {
                 let placing = Placing {
                     user: self.identity.user.clone(),
                     name: name.or_else(|| self.identity.display_name.clone()),
-                    socket: self.connection.id,
+                    endpoint: self.connection.id,
                     sender: self.endpoint.sender.clone(),
                     remote: self.connection.client.address,
                     call,
@@ -186,16 +186,16 @@ impl Session {
                 self.ask(call, Command::Trickle { candidate }).await
             }
             FromPage::Accept { call, sdp } => {
-                let socket = self.connection.id;
-                self.ask(call, Command::Accept { socket, sdp }).await
+                let endpoint = self.connection.id;
+                self.ask(call, Command::Accept { endpoint, sdp }).await
             }
             FromPage::Reject { call, reason } => {
                 let reason = match reason {
                     Some(Rejection::Busy) => EndReason::Busy,
                     Some(Rejection::Declined) | None => EndReason::Declined,
                 };
-                let socket = self.connection.id;
-                self.ask(call, Command::Reject { socket, reason }).await
+                let endpoint = self.connection.id;
+                self.ask(call, Command::Reject { endpoint, reason }).await
             }
             FromPage::Dtmf {
                 call,
@@ -377,9 +377,9 @@ impl Session {
         Ok(())
     }
 
-    async fn deliver(&mut self, delivery: Delivery) -> Result<(), Over> {
-        match delivery {
-            Delivery::Begin {
+    async fn take_event(&mut self, event: ClientEvent) -> Result<(), Over> {
+        match event {
+            ClientEvent::Begin {
                 call,
                 handle,
                 notice,
@@ -396,8 +396,8 @@ impl Session {
                     .await
             }
             // The end of a call that never got so far as to ring here is no news.
-            Delivery::Notice { call, .. } if !self.calls.has(&call) => Ok(()),
-            Delivery::Notice { call, notice } => {
+            ClientEvent::Notice { call, .. } if !self.calls.has(&call) => Ok(()),
+            ClientEvent::Notice { call, notice } => {
                 let ended = matches!(notice, Notice::Ended { .. });
                 let answer = matches!(notice, Notice::Answer { .. });
                 if ended {
@@ -417,15 +417,15 @@ impl Session {
                 }
                 Ok(())
             }
-            Delivery::Probe => Ok(()),
-            Delivery::Message(notice) => {
+            ClientEvent::Probe => Ok(()),
+            ClientEvent::Message(notice) => {
                 self.connection.write(&message_to_page(None, notice)).await
             }
-            Delivery::Draining { remaining } => {
+            ClientEvent::Draining { remaining } => {
                 let seconds = remaining.as_secs();
                 self.connection.write(&ToPage::Draining { seconds }).await
             }
-            Delivery::ShutDown => Err(Over::Close("shutdown", 1001)),
+            ClientEvent::ShutDown => Err(Over::Close("shutdown", 1001)),
         }
     }
 
@@ -484,13 +484,13 @@ impl Session {
     }
 
     async fn leave(mut self, over: Over) {
-        let socket = self.connection.id;
+        let endpoint = self.connection.id;
         let reason = match over {
             Over::TokenExpired => EndReason::TokenExpired,
             Over::Gone | Over::Close(..) => EndReason::SignalingLost,
         };
         for handle in self.calls.handles() {
-            let _ = handle.end(Command::LosePage { socket, reason });
+            let _ = handle.end(Command::Detach { endpoint, reason });
         }
         match over {
             Over::Gone => {}

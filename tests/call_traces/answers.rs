@@ -54,7 +54,7 @@ fn first_offer_on_hold_is_told_when_answered() {
         let (mut trace, actions) = Trace::incoming(Some(&held(how)));
         assert!(held_notices(&actions).is_empty(), "not while it rings");
         let accept = Command::Accept {
-            socket: SocketId(1),
+            endpoint: EndpointId(1),
             sdp: include_str!("../fixtures/sdp/chromium-answer.sdp").to_owned(),
         };
         let actions = trace.asked(accept);

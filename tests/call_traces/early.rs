@@ -198,7 +198,7 @@ fn an_invite_without_description_that_wants_reliable_answers_has_our_offer_in_th
             sdp: Some(PBX_ANSWER.to_owned()),
         };
         let accept = Command::Accept {
-            socket: SocketId(3),
+            endpoint: EndpointId(3),
             sdp: browser_answer(),
         };
         let mut actions = Vec::new();

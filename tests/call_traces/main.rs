@@ -17,8 +17,8 @@ mod transfers;
 use std::time::{Duration, Instant};
 
 use trunkline::call::{
-    Action, Call, Command, DigitsBy, EndReason, Event, Invitation, Local, Notice, Quality, Rules,
-    SocketId, TransferTarget,
+    Action, Call, Command, DigitsBy, EndReason, EndpointId, Event, Invitation, Local, Notice,
+    Quality, Rules, TransferTarget,
 };
 use trunkline::codec::{Codec, Direction};
 use trunkline::sdp;
@@ -462,11 +462,11 @@ fn the_pbx_calls_and_the_page_accepts() {
         sdp: None
     }));
     let accept = Command::Accept {
-        socket: SocketId(3),
+        endpoint: EndpointId(3),
         sdp: browser_answer(),
     };
     let actions = trace.asked(accept);
-    assert!(actions.contains(&Action::Keep(SocketId(3))));
+    assert!(actions.contains(&Action::Select(EndpointId(3))));
     let answer = actions.iter().find_map(|action| match action {
         Action::Accept { sdp } => Some(sdp.as_str()),
         _ => None,
@@ -483,7 +483,7 @@ fn the_pbx_calls_and_the_page_accepts() {
 fn an_invite_without_description_gets_our_offer_and_the_ack_has_the_answer() {
     let (mut trace, _) = Trace::incoming(None);
     let accept = Command::Accept {
-        socket: SocketId(3),
+        endpoint: EndpointId(3),
         sdp: browser_answer(),
     };
     let actions = trace.asked(accept);
@@ -512,13 +512,13 @@ fn the_caller_gives_up_or_the_page_rejects() {
     );
     let (mut trace, _) = Trace::incoming(Some(PBX_ANSWER));
     let actions = trace.asked(Command::Reject {
-        socket: SocketId(1),
+        endpoint: EndpointId(1),
         reason: EndReason::Busy,
     });
     assert_eq!(ended(&actions), Some(EndReason::Busy));
     let (mut trace, _) = Trace::incoming(Some(PBX_ANSWER));
     let accept = Command::Accept {
-        socket: SocketId(1),
+        endpoint: EndpointId(1),
         sdp: "v=0".to_owned(),
     };
     assert_eq!(ended(&trace.asked(accept)), Some(EndReason::BadAnswer));
@@ -529,7 +529,7 @@ fn what_does_not_fit_is_refused_and_the_call_goes_on() {
     let (mut trace, _) = Trace::outgoing(false, CHROMIUM_OFFER);
     for command in [
         Command::Accept {
-            socket: SocketId(1),
+            endpoint: EndpointId(1),
             sdp: browser_answer(),
         },
         Command::Hold { on: true },

@@ -186,7 +186,7 @@ fn an_answer_in_the_moment_of_the_end_is_taken_by_whichever_came_first() {
 fn a_call_that_waits_for_its_ack_is_not_sent_on_and_says_so_at_once() {
     let (mut trace, _) = Trace::incoming(None);
     let accept = Command::Accept {
-        socket: SocketId(3),
+        endpoint: EndpointId(3),
         sdp: browser_answer(),
     };
     trace.asked(accept);

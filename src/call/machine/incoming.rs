@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::established::{Basis, Established};
 use super::{Call, Local, Rules, State, Step, refused_offer, warning};
 use crate::call::EndReason;
-use crate::call::message::{Action, Diverted, Event, Notice, SocketId};
+use crate::call::message::{Action, Diverted, EndpointId, Event, Notice};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
@@ -150,7 +150,7 @@ impl Offering {
     pub(super) fn accept(
         self: Box<Self>,
         call: &mut Call,
-        socket: SocketId,
+        endpoint: EndpointId,
         sdp: &str,
         now: Instant,
     ) -> Step {
@@ -166,7 +166,7 @@ impl Offering {
                 return Step::End(EndReason::BadAnswer, None);
             }
         };
-        call.push(Action::Keep(socket));
+        call.push(Action::Select(endpoint));
         call.connect_peer(description, now);
         if let Some(ours) = self.ours {
             call.push(Action::Accept { sdp: String::new() });
