@@ -219,16 +219,7 @@ impl Plan {
                 authorities: settings.sip.ca.clone(),
                 client_authorities: settings.sip.client_ca.clone(),
             },
-            sip_limits: sip::Limits {
-                new_calls_per_second: settings.sip.new_calls_per_second,
-                new_calls_per_second_per_source: settings.sip.new_calls_per_second_per_source,
-                unknown_sources: unknown_sources?,
-                connections: settings.sip.max_connections,
-                connections_per_source: settings.sip.max_connections_per_address,
-                idle_timeout: Duration::from_secs(settings.sip.idle_timeout),
-                message_timeout: Duration::from_secs(settings.sip.message_timeout),
-                ..sip::Limits::default()
-            },
+            sip_limits: sip_limits(settings, unknown_sources?),
             trunks,
             followed,
             shows_keys,
@@ -269,6 +260,22 @@ fn unknown_sources(text: &str) -> Result<sip::UnknownSources, Error> {
         "reject" => Ok(sip::UnknownSources::Reject),
         "drop" => Ok(sip::UnknownSources::Drop),
         _ => Err(unusable("sip.unknown_sources", text, "reject or drop")),
+    }
+}
+
+fn sip_limits(settings: &Settings, unknown_sources: sip::UnknownSources) -> sip::Limits {
+    sip::Limits {
+        new_calls_per_second: settings.sip.new_calls_per_second,
+        new_calls_per_second_per_source: settings.sip.new_calls_per_second_per_source,
+        unknown_sources,
+        transport: sip::ConnectionLimits {
+            connections: settings.sip.max_connections,
+            connections_per_source: settings.sip.max_connections_per_address,
+            idle_timeout: Duration::from_secs(settings.sip.idle_timeout),
+            message_timeout: Duration::from_secs(settings.sip.message_timeout),
+            ..sip::ConnectionLimits::default()
+        },
+        ..sip::Limits::default()
     }
 }
 

@@ -87,14 +87,13 @@ fn dtls_files(settings: &Settings, found: &mut Collector) {
 }
 
 fn tls_files(settings: &Settings, found: &mut Collector) {
-    let mut try_files =
-        |key: String, path: &Path, tls: &sip::Tls, trunk: Option<&sip::TrunkTls>| {
-            let tried = sip::check_certificates(tls, trunk).map_err(|error| {
-                let expected = format!("PEM files that can be used ({error})");
-                Error::value(key, &path.display().to_string(), expected)
-            });
-            found.keep(tried).is_some()
-        };
+    let mut try_files = |key: String, path: &Path, tls: &sip::Tls, trunk: Option<&sip::PeerTls>| {
+        let tried = sip::check_certificates(tls, trunk).map_err(|error| {
+            let expected = format!("PEM files that can be used ({error})");
+            Error::value(key, &path.display().to_string(), expected)
+        });
+        found.keep(tried).is_some()
+    };
     let certificate = |chain: &Option<_>, key: &Option<_>| {
         let (chain, key): (&std::path::PathBuf, &std::path::PathBuf) =
             (chain.as_ref()?, key.as_ref()?);
@@ -131,9 +130,9 @@ fn tls_files(settings: &Settings, found: &mut Collector) {
             continue;
         };
         let path = own.chain.clone();
-        let tls = sip::TrunkTls {
+        let tls = sip::PeerTls {
             certificate: Some(own),
-            ..sip::TrunkTls::default()
+            ..sip::PeerTls::default()
         };
         let key = format!("trunk[{index}].tls_certificate");
         try_files(key, &path, &sip::Tls::default(), Some(&tls));

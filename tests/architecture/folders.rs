@@ -108,6 +108,48 @@ fn forbidden(tree: &Tree, rows: &[(&str, &[&str])]) -> Vec<String> {
     wrong
 }
 
+/// Parts of a folder that stand below another part of it: the first never imports the second.
+const BELOW: &[(&str, &str)] = &[("sip/stack/", "sip/trunk/")];
+
+/// Imports of a part from the part above it.
+fn upward(tree: &Tree, rows: &[(&str, &str)]) -> Vec<String> {
+    let imports = Imports::of(tree);
+    let mut wrong = Vec::new();
+    for (index, file) in tree.files.iter().enumerate() {
+        for other in imports.of_file(tree, index) {
+            let other = &tree.files[other];
+            let is_upward = |(below, above): &(&str, &str)| {
+                file.name.starts_with(below) && other.name.starts_with(above)
+            };
+            if rows.iter().any(is_upward) {
+                wrong.push(format!("{} imports {}", file.name, other.name));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn lower_part_of_a_folder_does_not_import_the_upper() {
+    let wrong = upward(&Tree::of_product(), BELOW);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn upward_import_inside_a_folder_is_found() {
+    let tree = Tree::new([
+        ("lib.rs", "mod a;"),
+        ("a/mod.rs", "mod low; mod high;"),
+        ("a/low.rs", "use super::high::High; pub struct Low(High);"),
+        ("a/high.rs", "pub struct High;"),
+    ]);
+    assert_eq!(
+        upward(&tree, &[("a/low", "a/high")]),
+        ["a/low.rs imports a/high.rs"]
+    );
+    assert!(upward(&tree, &[("a/high", "a/low")]).is_empty());
+}
+
 #[test]
 fn folders_import_only_what_the_design_allows() {
     let wrong = forbidden(&Tree::of_product(), MAY_IMPORT);

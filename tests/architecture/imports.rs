@@ -87,6 +87,9 @@ impl<'ast> Visit<'ast> for Named {
         }
     }
 
+    /// `pub(crate)` and `pub(in ..)` say who may look, and import nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         if path.leading_colon.is_none() {
             let segments = path

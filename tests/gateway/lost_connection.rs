@@ -14,7 +14,7 @@ const ENDED: &str = "trunkline_sip_connections_ended_total";
 
 /// A setup whose PBX closes a connection that is quiet for a second.
 async fn impatient() -> Setup {
-    let short = |pbx: &mut Config| pbx.limits.idle_timeout = Duration::from_secs(1);
+    let short = |pbx: &mut Config| pbx.limits.transport.idle_timeout = Duration::from_secs(1);
     Setup::beside(Transport::Tcp, short, |_| {}).await
 }
 

@@ -199,7 +199,7 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         contact_user: registered::contact_user(index, trunk)?,
         dialogs: dialogs(index, trunk)?,
         sips,
-        tls: sip::TrunkTls {
+        tls: sip::PeerTls {
             name: trunk.tls_name.clone(),
             verify: trunk.tls_verify,
             certificate: certificate(&trunk.tls_certificate, &trunk.tls_certificate_key),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::failover::{call, rings};
 use super::wire::*;
-use crate::sip::message::{Message, Request};
+use crate::sip::stack::message::{Message, Request};
 use crate::sip::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -7,8 +7,8 @@ use sha2::Sha256;
 
 use super::wire::*;
 use crate::redacted::Redacted;
-use crate::sip::digest::{Answer, Subject, Verdict, Verifier};
-use crate::sip::message::{Request, Response};
+use crate::sip::stack::digest::{Answer, Subject, Verdict, Verifier};
+use crate::sip::stack::message::{Request, Response};
 use crate::sip::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -52,7 +52,7 @@ fn a_call_rings_is_answered_and_hung_up() {
     );
     let ack = wire.sent_request("ACK");
     assert_eq!(ack.uri, "sip:600@192.0.2.2:5060");
-    let routes = message::elements(&ack.headers, &Name::ROUTE);
+    let routes = crate::sip::stack::message::elements(&ack.headers, &Name::ROUTE);
     assert_eq!(routes, ["<sip:p1@192.0.2.2;lr>", "<sip:p2@192.0.2.2;lr>"]);
     assert_eq!(value(&ack.headers, "CSeq"), "1 ACK");
     // The ACK was lost: the 2xx comes again, and so does the ACK.
@@ -343,7 +343,9 @@ fn registers_with_digest_refreshes_and_knows_calls_to_its_contact() {
     assert!(value(&refresh.headers, "Authorization").contains("nonce=\"1\""));
     wire.answer(&refresh, 200, "r", &bindings);
     // A call to the contact that only the registrar knows belongs to the trunk.
-    let uri = address::Address::parse(&contact).expect("readable").uri;
+    let uri = crate::sip::stack::address::Address::parse(&contact)
+        .expect("readable")
+        .uri;
     let text = request("INVITE", 1, "inv1", "", SDP);
     let line = text.lines().next().expect("a request line").to_owned();
     let text = text.replacen(&line, &format!("INVITE {uri} SIP/2.0"), 1);
@@ -439,7 +441,7 @@ fn an_answered_call_of_ours_ends_by_their_bye() {
     let mut wire = Wire::new(trunk("pbx"));
     let (_, invite) = wire.answered_call();
     let from = value(&invite.headers, "From").to_owned();
-    let tag = address::Address::parse(&from)
+    let tag = crate::sip::stack::address::Address::parse(&from)
         .expect("readable")
         .tag()
         .expect("tag")

@@ -1,7 +1,7 @@
 //! The Contact that is registered, and calls to it, as traces in virtual time.
 
 use super::wire::*;
-use crate::sip::message::Request;
+use crate::sip::stack::message::Request;
 use crate::sip::*;
 
 fn registration(user: &str) -> Registration {

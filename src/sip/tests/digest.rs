@@ -4,11 +4,11 @@ use sha2::{Digest, Sha256};
 
 use crate::redacted::Redacted;
 use crate::sip::Credentials;
-use crate::sip::digest::{
+use crate::sip::stack::digest::{
     Authorizer, Challenge, Hash, Proof, Protection, Subject, Unanswerable, challenges,
 };
-use crate::sip::message::{Headers, Name, Request};
-use crate::sip::method::Method;
+use crate::sip::stack::message::{Headers, Name, Request};
+use crate::sip::stack::method::Method;
 
 fn mufasa(password: &str) -> Credentials {
     Credentials {
@@ -179,7 +179,7 @@ fn several_challenges_in_one_line_are_told_apart() {
     assert!(found[1].session && found[1].stale);
 }
 
-fn challenged(lines: &[(Name, &str)]) -> crate::sip::message::Response {
+fn challenged(lines: &[(Name, &str)]) -> crate::sip::stack::message::Response {
     let mut response = Request::new(Method::Invite, "sip:x").respond(401, None, None);
     for (name, line) in lines {
         response.headers.insert(name.clone(), (*line).to_owned());

@@ -29,7 +29,8 @@ fn progress(status: u16, body: Option<&'static str>, fork: u32) -> Option<Event>
 
 /// A request of the peer in the dialog of our INVITE that has this tag of its.
 fn of_fork(invite: &Request, method: &str, sequence: u32, tag: &str, body: &str) -> String {
-    let from = address::Address::parse(value(&invite.headers, "From")).expect("readable");
+    let from = crate::sip::stack::address::Address::parse(value(&invite.headers, "From"))
+        .expect("readable");
     let branch = format!("{method}{sequence}{tag}");
     request(method, sequence, &branch, from.tag().expect("a tag"), body)
         .replace("call-1@pbx", value(&invite.headers, "Call-ID"))

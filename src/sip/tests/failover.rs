@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::wire::*;
-use crate::sip::message::{Message, Request};
-use crate::sip::transaction::key::ClientKey;
+use crate::sip::stack::message::{Message, Request};
+use crate::sip::stack::transaction::key::ClientKey;
 use crate::sip::*;
 
 const SECOND: Duration = Duration::from_secs(1);

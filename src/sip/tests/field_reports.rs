@@ -89,7 +89,7 @@ fn timestamp_is_copied_into_100_only() {
     assert_eq!(value_of(&wire.sent_status(100), "Timestamp"), "");
 }
 
-fn value_of(response: &message::Response, name: &str) -> String {
+fn value_of(response: &crate::sip::stack::message::Response, name: &str) -> String {
     value(&response.headers, name).to_owned()
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::sip::framing::{Frame, Framer, FramingError};
+use crate::sip::stack::framing::{Frame, Framer, FramingError};
 
 const STREAM: &str = "\r\n\r\nOPTIONS sip:a SIP/2.0\r\nl: 3\r\n\r\nabc\r\n\r\n\r\n\
     BYE sip:b SIP/2.0\r\nContent-Length\r\n : 0\r\n\r\n\
@@ -110,6 +110,6 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let _ = crate::sip::message::Message::read(&bytes.into());
+        let _ = crate::sip::stack::message::Message::read(&bytes.into());
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::failover::{FIRST, SECOND_TARGET, call, group, rings, sent_to};
 use super::wire::*;
-use crate::sip::message::{Message, Request};
+use crate::sip::stack::message::{Message, Request};
 use crate::sip::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -173,7 +173,7 @@ fn an_outbound_proxy_carries_every_request_outside_of_calls() {
         };
         assert_eq!(transmit.flow.remote.to_string(), "192.0.2.30:5080");
         assert_eq!(
-            message::elements(&request.headers, &Name::ROUTE),
+            crate::sip::stack::message::elements(&request.headers, &Name::ROUTE),
             ["<sip:192.0.2.30:5080;lr>", "<sip:next.example;lr>"]
         );
         seen.push(format!("{} {}", request.method, request.uri));
@@ -202,11 +202,14 @@ fn a_strict_router_is_the_request_uri_and_the_destination_the_last_route() {
     let invite = sent_to(&mut wire, "INVITE", "192.0.2.30:5060");
     assert_eq!(invite.uri, "sip:192.0.2.30");
     assert_eq!(
-        message::elements(&invite.headers, &Name::ROUTE),
+        crate::sip::stack::message::elements(&invite.headers, &Name::ROUTE),
         ["<sip:next.example;lr>", "<sip:600@pbx.example>"]
     );
     // The ACK of a refusal goes the same way (section 17.1.1.3).
     wire.answer(&invite, 486, "x", "");
     let ack = sent_to(&mut wire, "ACK", "192.0.2.30:5060");
-    assert_eq!(message::elements(&ack.headers, &Name::ROUTE).len(), 2);
+    assert_eq!(
+        crate::sip::stack::message::elements(&ack.headers, &Name::ROUTE).len(),
+        2
+    );
 }

@@ -1,7 +1,7 @@
 //! Who calls: headers written for each policy, and callers read from what trunks write.
 
 use super::wire::*;
-use crate::sip::identity::{Caller, Diversion};
+use crate::sip::trunk::identity::{Caller, Diversion};
 use crate::sip::*;
 
 fn with(policy: IdentityPolicy) -> Wire {
@@ -18,7 +18,7 @@ fn trusting() -> IdentityPolicy {
     }
 }
 
-fn call(wire: &mut Wire, anonymous: bool) -> message::Request {
+fn call(wire: &mut Wire, anonymous: bool) -> crate::sip::stack::message::Request {
     let outgoing = Outgoing {
         trunk: "pbx".to_owned(),
         to_user: "600".to_owned(),

@@ -73,7 +73,10 @@ async fn is_closed(stream: &mut TcpStream, within: Duration) {
 #[tokio::test]
 async fn half_a_message_for_ever_is_let_go_however_slowly_it_comes() {
     let limits = Limits {
-        message_timeout: SOON,
+        transport: ConnectionLimits {
+            message_timeout: SOON,
+            ..ConnectionLimits::default()
+        },
         ..Limits::default()
     };
     let (agent, _incoming) = agent(nowhere(), limits).await;
@@ -105,7 +108,10 @@ async fn half_a_message_for_ever_is_let_go_however_slowly_it_comes() {
 #[tokio::test]
 async fn a_thousand_silent_connections_keep_nobody_out_and_are_let_go() {
     let limits = Limits {
-        message_timeout: Duration::from_secs(2),
+        transport: ConnectionLimits {
+            message_timeout: Duration::from_secs(2),
+            ..ConnectionLimits::default()
+        },
         ..Limits::default()
     };
     let (agent, _incoming) = agent(nowhere(), limits).await;
@@ -126,7 +132,10 @@ async fn a_thousand_silent_connections_keep_nobody_out_and_are_let_go() {
 async fn connections_from_everywhere_leave_room_for_our_own_calls() {
     let peer = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let limits = Limits {
-        connections: 8,
+        transport: ConnectionLimits {
+            connections: 8,
+            ..ConnectionLimits::default()
+        },
         ..Limits::default()
     };
     let target = peer.local_addr().expect("bound");
@@ -157,8 +166,11 @@ async fn connections_from_everywhere_leave_room_for_our_own_calls() {
 async fn called(answers: usize) -> (TcpStream, Handle, mpsc::Receiver<Event>, usize) {
     let peer = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let limits = Limits {
-        keep_alive: SOON,
-        pong_timeout: SOON,
+        transport: ConnectionLimits {
+            keep_alive: SOON,
+            pong_timeout: SOON,
+            ..ConnectionLimits::default()
+        },
         ..Limits::default()
     };
     let (agent, _incoming) = agent(peer.local_addr().expect("bound"), limits).await;
@@ -239,7 +251,10 @@ async fn a_peer_that_takes_no_connection_is_given_up_and_delays_nobody() {
         assert!(queued.len() < 16, "its queue never fills");
     }
     let limits = Limits {
-        connect_timeout: SOON * 3,
+        transport: ConnectionLimits {
+            connect_timeout: SOON * 3,
+            ..ConnectionLimits::default()
+        },
         ..Limits::default()
     };
     let (agent, _incoming) = agent(target, limits).await;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::wire::*;
-use crate::sip::message::{Fault, Message, Unreadable};
+use crate::sip::stack::message::{Fault, Message, Unreadable};
 use crate::sip::*;
 
 fn read(text: &str) -> Result<Received, Unreadable> {
@@ -24,7 +24,7 @@ fn compact_forms_folds_and_odd_spacing_are_read() {
         panic!("a request");
     };
     assert_eq!(&request.body[..], b"ab");
-    let envelope = envelope::Envelope::read(&request.headers).expect("placed");
+    let envelope = crate::sip::stack::envelope::Envelope::read(&request.headers).expect("placed");
     assert_eq!(envelope.branch, "z9hG4bKx");
     assert_eq!(
         envelope.from.name.as_deref(),
@@ -38,8 +38,11 @@ fn compact_forms_folds_and_odd_spacing_are_read() {
         (hop.host.as_str(), hop.port, hop.transport),
         ("2001:db8::1", Some(5070), Some(Transport::Tcp))
     );
-    assert_eq!(address::user_of(&request.uri), "a b");
-    assert_eq!(address::user_of("tel:+4930123;phone-context=x"), "+4930123");
+    assert_eq!(crate::sip::stack::address::user_of(&request.uri), "a b");
+    assert_eq!(
+        crate::sip::stack::address::user_of("tel:+4930123;phone-context=x"),
+        "+4930123"
+    );
 }
 
 #[test]
@@ -259,14 +262,22 @@ fn call_id_with_white_space_inside_is_not_read() {
             );
             let received = read(&text).expect("readable");
             let read = match &received.message {
-                Message::Request(request) => envelope::Envelope::read(&request.headers),
-                Message::Response(response) => envelope::Envelope::read(&response.headers),
+                Message::Request(request) => {
+                    crate::sip::stack::envelope::Envelope::read(&request.headers)
+                }
+                Message::Response(response) => {
+                    crate::sip::stack::envelope::Envelope::read(&response.headers)
+                }
             };
             read.map(|envelope| envelope.call_id.to_string())
         };
         for bad in ["a b", "a\tb", "a @b", "a@ b", "a\r\n b", "a\u{a0}b"] {
             let found = envelope(bad);
-            assert_eq!(found, Err(envelope::BadHeader("Call-ID")), "{bad:?}");
+            assert_eq!(
+                found,
+                Err(crate::sip::stack::envelope::BadHeader("Call-ID")),
+                "{bad:?}"
+            );
         }
         // Around the value it is no part of it.
         for good in ["a@b", " a@b \t", "\r\n a@b"] {

@@ -2,7 +2,7 @@
 //! which we do not do (RFC 3329).
 
 use super::wire::*;
-use crate::sip::network_headers::wants_security_agreement;
+use crate::sip::trunk::network_headers::wants_security_agreement;
 use crate::sip::*;
 
 const ACCESS: &str = "IEEE-802.11;network-provided";
@@ -38,7 +38,7 @@ fn trusting(network: NetworkPolicy) -> Trunk {
 }
 
 /// A call in which the owner has words of its own for each header.
-fn place(wire: &mut Wire) -> message::Request {
+fn place(wire: &mut Wire) -> crate::sip::stack::message::Request {
     let own = NETWORKS.map(|name| (name.to_lowercase(), "own;icid-value=1".to_owned()));
     let outgoing = Outgoing {
         trunk: "pbx".to_owned(),
@@ -52,14 +52,17 @@ fn place(wire: &mut Wire) -> message::Request {
     wire.sent_request("INVITE")
 }
 
-fn icid(request: &message::Request) -> String {
+fn icid(request: &crate::sip::stack::message::Request) -> String {
     let vector = value(&request.headers, "P-Charging-Vector");
     let (_, rest) = vector.split_once("icid-value=").expect("an identifier");
     rest.split(';').next().expect("it").to_owned()
 }
 
 /// Answers and takes the ACK.
-fn answer(wire: &mut Wire, invite: &message::Request) -> message::Request {
+fn answer(
+    wire: &mut Wire,
+    invite: &crate::sip::stack::message::Request,
+) -> crate::sip::stack::message::Request {
     wire.answer_with(invite, 200, "b1", OK_EXTRA, SDP);
     wire.sent_request("ACK")
 }
@@ -201,7 +204,7 @@ fn a_redirection_to_somebody_else_takes_nothing_of_the_network_along() {
 }
 
 /// Registers at such a trunk, which grants it with these headers.
-fn registered(trunk: Trunk, extra: &str) -> (Wire, message::Request) {
+fn registered(trunk: Trunk, extra: &str) -> (Wire, crate::sip::stack::message::Request) {
     let mut wire = Wire::new(Trunk {
         registration: Some(Registration {
             user: "gw".to_owned(),
@@ -253,7 +256,7 @@ fn a_registration_and_a_text_tell_of_the_network_too() {
 
 #[test]
 fn the_first_associated_identity_is_preferred_and_a_refresh_replaces_it() {
-    let preferred = |invite: &message::Request| {
+    let preferred = |invite: &crate::sip::stack::message::Request| {
         let header = value(&invite.headers, "P-Preferred-Identity");
         header.to_owned()
     };

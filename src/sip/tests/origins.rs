@@ -127,7 +127,7 @@ fn contact_alone_refers_nobody_and_is_shown_no_credentials() {
         }
         while wire.sent().is_some() {}
         wire.command(leg, Command::Hangup { cause: None });
-        let Some(message::Message::Request(bye)) = wire.sent() else {
+        let Some(crate::sip::stack::message::Message::Request(bye)) = wire.sent() else {
             // The trunk's BYE waits for what was asked before.
             assert!(accepted);
             continue;

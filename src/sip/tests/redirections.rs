@@ -19,7 +19,7 @@ fn refused(wire: &mut Wire) -> Option<u16> {
 }
 
 /// Answers a request with a 3xx and takes the ACK.
-fn move_to(wire: &mut Wire, invite: &message::Request, contacts: &str) {
+fn move_to(wire: &mut Wire, invite: &crate::sip::stack::message::Request, contacts: &str) {
     wire.answer(invite, 302, "b1", &format!("Contact: {contacts}\r\n"));
     wire.sent_request("ACK");
 }
@@ -187,7 +187,7 @@ fn moved_with_keys(change: impl FnOnce(&mut Trunk), contacts: &str) -> Wire {
 }
 
 /// Whether an INVITE has all or nothing of what the trunk alone was meant to see.
-fn is_whole(invite: &message::Request) -> bool {
+fn is_whole(invite: &crate::sip::stack::message::Request) -> bool {
     let body = String::from_utf8(invite.body.to_vec()).expect("text");
     let has_keys = body.to_ascii_lowercase().contains("crypto") || body.contains("inline");
     assert_eq!(has_keys, value(&invite.headers, "X-Account") == "7");

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::wire::*;
 use crate::redacted::Redacted;
-use crate::sip::address::{Address, user_of};
-use crate::sip::message::Request;
+use crate::sip::stack::address::{Address, user_of};
+use crate::sip::stack::message::Request;
 use crate::sip::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -448,7 +448,7 @@ fn a_registrar_without_outbound_sees_no_ob_and_neither_does_one_that_has_lost_us
     let (mut wire, _) = contact_of_call("Require: outbound\r\n");
     wire.advance(180 * SECOND);
     while let Some(message) = wire.sent() {
-        if let message::Message::Request(refresh) = message
+        if let crate::sip::stack::message::Message::Request(refresh) = message
             && refresh.method.as_str() == "REGISTER"
         {
             wire.answer(&refresh, 403, "r", "");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::wire::*;
-use crate::sip::framing::{Frame, Framer, FramingError};
+use crate::sip::stack::framing::{Frame, Framer, FramingError};
 use crate::sip::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -31,7 +31,8 @@ fn a_timer_is_asked_for_and_the_peer_refreshes() {
     let (_, invite) = answered(&mut wire, &extra);
     assert_eq!(value(&invite.headers, "Session-Expires"), "1800");
     assert!(value(&invite.headers, "Supported").contains("timer"));
-    let from = address::Address::parse(value(&invite.headers, "From")).expect("readable");
+    let from = crate::sip::stack::address::Address::parse(value(&invite.headers, "From"))
+        .expect("readable");
     let tag = from.tag().expect("a tag").to_owned();
     for round in 0..3 {
         wire.advance(60 * SECOND);

@@ -15,9 +15,9 @@ use tokio::time::timeout;
 
 use super::loopback::{converse, next};
 use super::wire::{self, SDP, Wire, call_to, trunk, value};
-use crate::sip::transport::Inbound;
-use crate::sip::transport::credentials::Sources;
-use crate::sip::transport::reloading::watch;
+use crate::sip::stack::transport::Inbound;
+use crate::sip::stack::transport::credentials::Sources;
+use crate::sip::stack::transport::reloading::watch;
 use crate::sip::*;
 
 /// An authority and a folder for what it signs.
@@ -319,7 +319,7 @@ async fn changed_certificates_are_noticed_within_a_minute() {
         ..Config::default()
     };
     let (sender, mut reports) = mpsc::channel(1);
-    let sources = Sources::of(&config).expect("something speaks TLS");
+    let sources = Sources::of(&config.transport()).expect("something speaks TLS");
     let watching = tokio::spawn(watch(sources, Arc::default(), sender));
     let minutes = |count: u64| Duration::from_secs(count * 60 + 1);
     let unchanged = timeout(minutes(5), reports.recv()).await;

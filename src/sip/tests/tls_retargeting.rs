@@ -54,7 +54,7 @@ fn sent_to(wire: &mut Wire) -> (Request, String, Option<usize>) {
     let transmit = wire.agent.poll_transmit().expect("something is sent");
     let domain = transmit.domain.expect("by TLS");
     match Message::read(&transmit.bytes).expect("readable").message {
-        Message::Request(request) => (request, domain.name.clone(), domain.trunk),
+        Message::Request(request) => (request, domain.name.clone(), domain.peer),
         Message::Response(response) => panic!("{response:?}"),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::transfers::{in_dialog, join, notify, of_call, progress, refer};
 use super::wire::*;
-use crate::sip::message::{Message, Request};
+use crate::sip::stack::message::{Message, Request};
 use crate::sip::*;
 
 /// Two calls, of which the second's far end is asked to replace the first: its REFER is out.

@@ -89,8 +89,8 @@ fn an_attended_transfer_names_the_other_dialog_as_its_peer_knows_it() {
     let (leg, _) = wire.answered_incoming();
     let (other, invite) = wire.answered_call();
     let refer = join(&mut wire, leg, other);
-    let from = message::header(&invite.headers, &Name::FROM).expect("From");
-    let from = address::Address::parse(from).expect("readable");
+    let from = crate::sip::stack::message::header(&invite.headers, &Name::FROM).expect("From");
+    let from = crate::sip::stack::address::Address::parse(from).expect("readable");
     let call_id = value(&invite.headers, "Call-ID");
     let expected = format!(
         "<sip:600@192.0.2.2:5060?Replaces={call_id}%3Bto-tag%3Db1%3Bfrom-tag%3D{}>",

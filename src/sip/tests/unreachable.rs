@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::failover::{FIRST, SECOND_TARGET, call, group, rings, sent_to};
 use super::wire::*;
-use crate::sip::message::{Message, Request};
+use crate::sip::stack::message::{Message, Request};
 use crate::sip::*;
 
 const SECOND: Duration = Duration::from_secs(1);

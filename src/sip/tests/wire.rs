@@ -9,8 +9,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::redacted::Redacted;
-use crate::sip::message::{Message, Request, Response};
-use crate::sip::stun::is_stun;
+use crate::sip::stack::message::{Message, Request, Response};
+use crate::sip::stack::stun::is_stun;
 use crate::sip::*;
 
 pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\n";
@@ -298,11 +298,11 @@ pub fn request(method: &str, sequence: u32, branch: &str, to_tag: &str, body: &s
 }
 
 pub fn tag_of(response: &Response) -> String {
-    let to = message::header(&response.headers, &Name::TO).expect("To");
-    let to = address::Address::parse(to).expect("readable");
+    let to = crate::sip::stack::message::header(&response.headers, &Name::TO).expect("To");
+    let to = crate::sip::stack::address::Address::parse(to).expect("readable");
     to.tag().expect("tagged").to_owned()
 }
 
 pub fn value<'a>(headers: &'a Headers, name: &str) -> &'a str {
-    message::header(headers, &Name::from(name)).unwrap_or("")
+    crate::sip::stack::message::header(headers, &Name::from(name)).unwrap_or("")
 }

@@ -1,0 +1,413 @@
+//! The user agent itself: what it holds, and the verbs its driver uses.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt};
+
+use super::acknowledgements::LargeAcknowledgements;
+use super::client_entry::ClientEntry;
+use super::keep_alive::{KeepAlive, Way};
+use super::leg::Leg;
+use super::outbound::Outbound;
+use super::pending_messages::Messaging;
+use super::registrations::Registrations;
+use super::server_entry::ServerEntry;
+use super::target_health::TargetHealth;
+use super::target_id::TargetId;
+use super::timer_key::{Timer, Wake};
+use super::tokens::random_token;
+use super::user_agent_event::UserAgentEvent;
+use super::way::Failed;
+use crate::sip::stack::deadlines::{Deadlines, Remembered};
+use crate::sip::stack::digest::{Subscriber, Verifier};
+use crate::sip::stack::domain::Domains;
+use crate::sip::stack::envelope::{Envelope, has_one_via, stamp_via};
+use crate::sip::stack::flow::{Flow, Transmit};
+use crate::sip::stack::listen::Listen;
+use crate::sip::stack::locating::{Locator, Place, Reach};
+use crate::sip::stack::message::{Fault, Message, Received};
+use crate::sip::stack::method::Method;
+use crate::sip::stack::next_hop::NextHop;
+use crate::sip::stack::screening::fault_refusal;
+use crate::sip::stack::sips::wants_sips;
+use crate::sip::stack::stun::is_stun;
+use crate::sip::stack::transaction::key::{
+    ClientKey, DialogKey, KeyMap, Matching, MergeKey, ServerKey,
+};
+use crate::sip::stack::transport_protocol::Transport;
+use crate::sip::trunk::admission::Admission;
+use crate::sip::trunk::config::Config;
+use crate::sip::trunk::error::Error;
+use crate::sip::trunk::event::{Event, LegId, RegistrationStatus};
+
+/// How long our BYE waits for the answer to a last NOTIFY when everything ends.
+const LAST_WORD_OF_ALL: Duration = Duration::from_secs(1);
+
+/// Finds the local address that packets to a peer leave from, for a listener bound to all of them.
+pub type LocalAddress = Box<dyn Fn(SocketAddr) -> Option<IpAddr> + Send>;
+
+/// Everything the user agent knows.
+pub struct UserAgent {
+    pub(super) config: Config,
+    /// The listeners with their real ports.
+    pub(super) listeners: Vec<Listen>,
+    pub(super) local_address: LocalAddress,
+    pub(super) random: StdRng,
+    // Boxed, as a table has up to four times the places that it needs: it keeps half of them free,
+    // and doubles when as many have been taken and left.
+    pub(super) clients: KeyMap<ClientKey, Box<ClientEntry>>,
+    pub(super) servers: KeyMap<ServerKey, Box<ServerEntry>>,
+    /// Requests outside dialogs, to find merged ones (section 8.2.2.2).
+    pub(super) merging: KeyMap<MergeKey, ServerKey>,
+    pub(super) legs: HashMap<LegId, Leg>,
+    pub(super) dialogs: KeyMap<DialogKey, LegId>,
+    /// Makes the keys of the tables above.
+    pub(super) matching: Matching,
+    pub(super) registrations: Registrations,
+    /// Challenges of ours to requests of trunks that must prove who they are.
+    pub(super) verifier: Verifier,
+    /// Keys of the trunks that have one, by trunk index.
+    pub(super) subscribers: HashMap<usize, Subscriber>,
+    /// The targets that are watched.
+    pub(super) health: BTreeMap<TargetId, TargetHealth>,
+    /// What is known of names.
+    pub(super) locator: Locator,
+    /// Requests that wait for a name.
+    pub(super) parked: Vec<Outbound>,
+    /// Trunks' hops whose names are being looked up.
+    pub(super) cold: Vec<NextHop>,
+    /// Those of them that have not been found, or missed, for the first time yet.
+    pub(super) first_look_ups: Vec<NextHop>,
+    /// Hosts without an address, of which the log has heard.
+    pub(super) unlocated: HashSet<String>,
+    /// Places that failed, and until when others come first.
+    pub(super) failed_places: HashMap<Place, Failed>,
+    /// Peers that refused TCP for a large request, and when.
+    pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
+    pub(super) large_acknowledgements: LargeAcknowledgements,
+    /// What limits the calls and answers of the present second.
+    pub(super) admission: Admission,
+    /// Makes the To tags of answers without state.
+    pub(super) stateless_secret: u64,
+    /// Where peers behind NAT of ours see us, by listener and peer.
+    pub(super) views: HashMap<(usize, SocketAddr), SocketAddr>,
+    /// Ways to registrars that are kept open.
+    pub(super) keep_alives: HashMap<Way, KeepAlive>,
+    /// Messages outside dialogs.
+    pub(super) messaging: Messaging,
+    /// Whom TLS connections must lead to.
+    pub(super) domains: Domains,
+    pub(super) deadlines: Deadlines<Wake>,
+    pub(super) timers: Remembered<Timer>,
+    outbox: VecDeque<Transmit>,
+    events: VecDeque<UserAgentEvent>,
+    last_leg: u64,
+}
+
+impl UserAgent {
+    /// A user agent behind `listeners`, which are `config.listen` with real ports.
+    pub fn new(
+        config: Config,
+        listeners: Vec<Listen>,
+        local_address: LocalAddress,
+        mut random: StdRng,
+    ) -> Result<Self, Error> {
+        if listeners.is_empty() {
+            return Err(Error::NoListener);
+        }
+        for (index, trunk) in config.trunks.iter().enumerate() {
+            if config.trunks[..index].iter().any(|t| t.name == trunk.name) {
+                return Err(Error::DuplicateTrunk(trunk.name.clone()));
+            }
+            if trunk.targets.is_empty() {
+                return Err(Error::NoTarget(trunk.name.clone()));
+            }
+        }
+        let registrations = Registrations::new(&config, &mut random);
+        let mut key = [0; 32];
+        random.fill_bytes(&mut key);
+        let subscribers = config
+            .trunks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, trunk)| Some((index, Subscriber::new(trunk.aka.as_ref()?))))
+            .collect();
+        let stateless_secret = random.random();
+        let mut matching_secret = [0; 16];
+        random.fill_bytes(&mut matching_secret);
+        let locator = Locator::new(Reach::of(&listeners));
+        Ok(UserAgent {
+            admission: Admission::new(&config.limits),
+            stateless_secret,
+            config,
+            listeners,
+            local_address,
+            random,
+            clients: KeyMap::default(),
+            servers: KeyMap::default(),
+            merging: KeyMap::default(),
+            legs: HashMap::new(),
+            dialogs: KeyMap::default(),
+            matching: Matching::new(&matching_secret),
+            registrations,
+            verifier: Verifier::new(key),
+            subscribers,
+            health: BTreeMap::new(),
+            locator,
+            parked: Vec::new(),
+            cold: Vec::new(),
+            first_look_ups: Vec::new(),
+            unlocated: HashSet::new(),
+            failed_places: HashMap::new(),
+            tcp_refused: HashMap::new(),
+            large_acknowledgements: LargeAcknowledgements::default(),
+            views: HashMap::new(),
+            keep_alives: HashMap::new(),
+            messaging: Messaging::default(),
+            domains: Domains::default(),
+            deadlines: Deadlines::new(),
+            timers: Remembered::new(),
+            outbox: VecDeque::new(),
+            events: VecDeque::new(),
+            last_leg: 0,
+        })
+    }
+
+    /// Numbers legs from here on, for a process with several user agents.
+    pub fn number_legs_from(&mut self, first: u64) {
+        self.last_leg = first;
+    }
+
+    /// Begins to register, and looks up the names of trunks so that their calls are recognised.
+    pub fn start(&mut self, now: Instant) {
+        self.keep_warm(now);
+        self.first_look_ups.clone_from(&self.cold);
+        self.start_health(now);
+        self.start_registrations(now);
+    }
+
+    /// Takes one datagram or one frame of a stream.
+    pub fn handle_message(&mut self, bytes: &Bytes, mut flow: Flow, now: Instant) {
+        let source = flow.remote;
+        if is_stun(bytes) && flow.transport == Transport::Udp {
+            return self.handle_stun(bytes, flow, now);
+        }
+        let received = match Message::read(bytes) {
+            Ok(received) => received,
+            Err(_) => return self.reject("unreadable", source),
+        };
+        let has_lost_a_line = received.fault == Some(Fault::HeaderLine);
+        let refusal = fault_refusal(&received);
+        match received {
+            Received {
+                message: Message::Response(response),
+                // A line that is no header costs that line only (sections 8.1.3 and 8.2).
+                fault: None | Some(Fault::HeaderLine),
+            } => match Envelope::read(&response.headers) {
+                // Meant for somebody else (section 8.1.3.3).
+                Ok(_) if !has_one_via(&response.headers) => self.reject("response_vias", source),
+                Ok(envelope) => {
+                    if has_lost_a_line {
+                        self.reject("header_line", source);
+                    }
+                    self.handle_response(&response, &envelope, source, now);
+                }
+                Err(_) => self.reject("malformed_response", source),
+            },
+            Received {
+                message: Message::Response(_),
+                ..
+            } => self.reject("malformed_response", source),
+            Received {
+                message: Message::Request(mut request),
+                ..
+            } => {
+                let Some(answer_to) = stamp_via(&mut request.headers, source) else {
+                    return self.reject("no_via", source);
+                };
+                let envelope = Envelope::read(&request.headers);
+                match flow.connection {
+                    None => flow.remote = answer_to,
+                    Some(_) => {
+                        // A broken connection is replaced by one to the Via's port (section
+                        // 18.2.2).
+                        let port = envelope.as_ref().ok().and_then(|e| e.sent_by_port);
+                        let port = port.unwrap_or(flow.transport.default_port());
+                        flow.reconnect = Some((source.ip(), port).into());
+                        if flow.transport == Transport::Tls {
+                            flow.domain = self.domain_to_answer(source.ip());
+                        }
+                    }
+                }
+                flow.sips = wants_sips(&request);
+                match (refusal, envelope) {
+                    (Some(_), _) | (None, Err(_)) if request.method == Method::Ack => {
+                        self.reject("malformed_ack", source);
+                    }
+                    (Some(refusal), _) => {
+                        self.reject("malformed_request", source);
+                        self.refuse_without_state(&request, &refusal, flow, bytes.len(), now);
+                    }
+                    (None, Err(bad)) => {
+                        self.reject("malformed_request", source);
+                        let refusal = crate::sip::stack::screening::Refusal {
+                            status: 400,
+                            reason: Some(format!("Bad {} Header", bad.0)),
+                            header: None,
+                        };
+                        self.refuse_without_state(&request, &refusal, flow, bytes.len(), now);
+                    }
+                    (None, Ok(envelope)) => {
+                        if has_lost_a_line {
+                            self.reject("header_line", source);
+                        }
+                        self.handle_request(request, &envelope, flow, source, bytes.len(), now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs every timer that is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.expired(now) {
+            match timer {
+                Timer::Client(key) => self.handle_client_timeout(&key, now),
+                Timer::Server(key) => self.handle_server_timeout(&key, now),
+            }
+        }
+        while let Some(wake) = self.deadlines.expired(now) {
+            match wake {
+                Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
+                Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
+                Wake::Registration(id) => self.handle_registration_timeout(id, now),
+                Wake::LookUps => self.handle_look_up_timeout(now),
+                Wake::Names => self.keep_warm(now),
+                Wake::Target(id) => self.handle_target_timeout(id, now),
+            }
+        }
+    }
+
+    /// When [`UserAgent::handle_timeout`] is wanted next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.timers.next(), self.deadlines.next()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The next bytes to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.outbox.pop_front()
+    }
+
+    /// The next news.
+    pub fn poll_event(&mut self) -> Option<UserAgentEvent> {
+        self.events.pop_front()
+    }
+
+    /// State of every registration: by trunk in configuration order, the trunk's own first.
+    pub fn registrations(&self) -> Vec<RegistrationStatus> {
+        self.registrations
+            .iter()
+            .map(|(_, entry)| entry.status(&self.config))
+            .collect()
+    }
+
+    /// Takes registrations back and ends every leg; [`UserAgent::is_idle`] tells when it is done.
+    pub fn shut_down(&mut self, now: Instant) {
+        let mut legs: Vec<LegId> = self.legs.keys().copied().collect();
+        legs.sort_unstable();
+        for id in legs {
+            self.hang_up(id, None, now);
+            if let Some(leg) = self.legs.get_mut(&id) {
+                leg.transfers.hurry(now + LAST_WORD_OF_ALL);
+            }
+            self.arm(id);
+        }
+        self.stop_registrations(now);
+    }
+
+    /// True when no leg is left and no registration is under way.
+    pub fn is_idle(&self) -> bool {
+        self.legs.is_empty() && self.registrations.is_quiet()
+    }
+
+    /// Number of transactions held, for a gauge.
+    pub fn transactions(&self) -> usize {
+        self.clients.len() + self.servers.len()
+    }
+
+    /// True until the leg has ended.
+    pub fn has_leg(&self, leg: LegId) -> bool {
+        self.legs.contains_key(&leg)
+    }
+
+    /// Number of legs held, for a gauge.
+    pub fn legs(&self) -> usize {
+        self.legs.len()
+    }
+
+    // === What the other files of this folder share ===
+
+    pub(super) fn transmit(&mut self, flow: Flow, bytes: Bytes, transaction: Option<ClientKey>) {
+        let domain = flow.domain.and_then(|id| self.domains.get(id)).cloned();
+        self.outbox.push_back(Transmit {
+            flow,
+            bytes,
+            transaction,
+            domain,
+        });
+    }
+
+    pub(super) fn emit(&mut self, event: UserAgentEvent) {
+        self.events.push_back(event);
+    }
+
+    pub(super) fn tell(&mut self, leg: LegId, event: Event) {
+        self.events.push_back(UserAgentEvent::Leg(leg, event));
+    }
+
+    pub(super) fn reject(&mut self, reason: &'static str, source: SocketAddr) {
+        self.emit(UserAgentEvent::Rejected { reason, source });
+    }
+
+    pub(super) fn next_leg(&mut self) -> LegId {
+        self.last_leg += 1;
+        LegId(self.last_leg)
+    }
+
+    /// Removes a leg and everything that finds it.
+    pub(super) fn forget(&mut self, leg: LegId, now: Instant) {
+        if let Some(mut leg) = self.legs.remove(&leg) {
+            if let Some(asked) = leg.take_asked() {
+                // A request without an answer would be held for ever.
+                self.drop_asked(&asked, now);
+            }
+            let dialog = self.matching.dialog(&leg.call_id, &leg.local_tag);
+            self.dialogs.remove(&dialog);
+            self.deadlines.set(&Wake::Leg(leg.id), None);
+        }
+    }
+
+    /// Arms the leg's timer anew.
+    pub(super) fn arm(&mut self, leg: LegId) {
+        if let Some(held) = self.legs.get(&leg) {
+            self.deadlines.set(&Wake::Leg(leg), held.poll_timeout());
+        }
+    }
+
+    /// A token of `bytes` random bytes in hexadecimal: tags, branches, Call-IDs, client nonces.
+    pub(super) fn token(&mut self, bytes: usize) -> String {
+        random_token(&mut self.random, bytes)
+    }
+
+    /// A number in 0..=1.
+    pub(super) fn chance(&mut self) -> f64 {
+        self.random.random::<f64>()
+    }
+}

@@ -1,0 +1,294 @@
+//! What answers to our requests mean, and what their absence means.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::agent::UserAgent;
+use super::client_entry::Machine;
+use super::leg::{Cancel, Offering, State};
+use super::outbound::Outbound;
+use super::owner::Owner;
+use crate::sip::stack::envelope::Envelope;
+use crate::sip::stack::message::{Name, Request, Response};
+use crate::sip::stack::method::Method;
+use crate::sip::stack::transaction::key::ClientKey;
+use crate::sip::stack::transport_protocol::Transport;
+use crate::sip::stack::via::Via;
+use crate::sip::trunk::event::{Event, LegId};
+use crate::sip::trunk::instant_message::MessageOutcome;
+
+impl UserAgent {
+    pub(super) fn handle_response(
+        &mut self,
+        response: &Response,
+        envelope: &Envelope,
+        source: SocketAddr,
+        now: Instant,
+    ) {
+        let key = self.matching.client(&envelope.branch, &envelope.method);
+        let Some(entry) = self.clients.get_mut(&key) else {
+            return self.reject("stray_response", source);
+        };
+        let (owner, flow) = (entry.outbound.owner, entry.flow);
+        let request = &entry.outbound.request;
+        // Section 18.1.2: what was not meant for us, or was changed on the way, is dropped.
+        if !has_sent_by_of(envelope, request, flow.transport) {
+            return self.reject("response_sent_by", source);
+        }
+        match &mut entry.machine {
+            Machine::Invite(machine) => {
+                let acknowledgement = if response.status >= 300 {
+                    acknowledge_refusal(request, response)
+                } else {
+                    Bytes::new()
+                };
+                machine.handle(response.status, acknowledgement, now);
+            }
+            Machine::Other(machine) => machine.handle(response.status, now),
+        }
+        entry.leave_at = None;
+        entry.progressed |= (101..=199).contains(&response.status);
+        let is_trying = response.status == 100 && !entry.progressed;
+        entry.doubt_at = (is_trying && entry.outbound.way.may_leave())
+            .then_some(now + entry.outbound.way.try_timeout);
+        let watched = entry.outbound.way.watched();
+        if let Some(of) =
+            watched.filter(|_| response.status != 503 && !matches!(owner, Owner::Probe(_)))
+        {
+            self.hear_of_watched(of);
+        }
+        self.learn_own_address(flow, response);
+        if let Owner::Invite(id) = owner {
+            self.learn_peer_address(id, source);
+        }
+        if let Owner::Register(id) = owner
+            && (200..300).contains(&response.status)
+            && let Some(entry) = self.clients.get(&key)
+        {
+            let request = entry.outbound.request.clone();
+            self.take_outbound_flow(id, flow, response);
+            self.keep_alive(id, flow, &request, response, now);
+        }
+        let (deliver, _) = self.run_client(&key);
+        if deliver {
+            self.take_response(&key, response, envelope, now);
+        }
+        if let Some(entry) = self.clients.get_mut(&key) {
+            entry.settle();
+        }
+        self.drop_finished_client(&key);
+    }
+
+    /// Tells the leg's owner where the answers to its INVITE come from.
+    fn learn_peer_address(&mut self, id: LegId, source: SocketAddr) {
+        let ip = source.ip();
+        if let Some(leg) = self.legs.get_mut(&id)
+            && leg.peer != Some(ip)
+        {
+            leg.peer = Some(ip);
+            self.tell(id, Event::PeerAddress { ip });
+        }
+    }
+
+    fn take_response(
+        &mut self,
+        key: &ClientKey,
+        response: &Response,
+        envelope: &Envelope,
+        now: Instant,
+    ) {
+        let Some(owner) = self.clients.get(key).map(|entry| entry.outbound.owner) else {
+            return;
+        };
+        if matches!(response.status, 401 | 407)
+            && !self.is_given_up(owner)
+            && self.retry_with_digest(key, response, now)
+        {
+            return;
+        }
+        if (200..300).contains(&response.status) {
+            self.take_next_nonce(owner, response);
+        }
+        if response.status == 422
+            && !self.is_given_up(owner)
+            && self.retry_with_longer_session(key, response, now)
+        {
+            return;
+        }
+        if response.status == 503 && self.leave_refused(key, response, now) {
+            return;
+        }
+        match owner {
+            Owner::Abandoned => self.take_left_response(key, response, now),
+            Owner::Invite(leg) => self.take_invite_response(leg, key, response, envelope, now),
+            Owner::Reinvite(leg) => self.take_reinvite_response(leg, key, response, now),
+            Owner::Bye(leg) if response.status >= 200 => self.finish_bye(leg, now),
+            Owner::Refresh(leg) if response.status >= 200 => {
+                self.take_refresh_response(leg, key, response, now);
+            }
+            Owner::Offer(leg) if response.status >= 200 => {
+                self.take_update_response(leg, key, response, now);
+            }
+            Owner::Register(id) if response.status >= 200 => {
+                self.take_register_response(id, response, now);
+            }
+            Owner::Probe(of) if response.status >= 200 => {
+                self.take_probe_answer(of, response.status, now);
+            }
+            Owner::Info(leg) if matches!(response.status, 408 | 481) => {
+                self.lose(leg, now);
+            }
+            Owner::Info(leg) if response.status >= 200 => self.informed(leg, now),
+            Owner::Message(id) if response.status >= 200 => {
+                self.finish_message(id, answered(response), now);
+            }
+            Owner::DialogMessage(leg) if response.status >= 200 => {
+                self.texted(leg, answered(response), now);
+            }
+            Owner::Refer(leg) => self.take_refer_response(leg, response, now),
+            Owner::Notify(leg) if response.status >= 200 => self.notified(leg, now),
+            Owner::Notify(_)
+            | Owner::Info(_)
+            | Owner::Message(_)
+            | Owner::DialogMessage(_)
+            | Owner::Bye(_)
+            | Owner::Prack(..)
+            | Owner::Refresh(_)
+            | Owner::Offer(_)
+            | Owner::Register(_)
+            | Owner::Acknowledge(_)
+            | Owner::Probe(_)
+            | Owner::None => {}
+        }
+    }
+
+    /// True when a challenge is not worth answering: the caller has hung up.
+    fn is_given_up(&self, owner: Owner) -> bool {
+        let Owner::Invite(leg) = owner else {
+            return false;
+        };
+        match self.legs.get(&leg).map(|leg| &leg.state) {
+            Some(State::Calling(calling)) => calling.cancel != Cancel::No,
+            _ => true,
+        }
+    }
+
+    /// A request got no final answer (408) or could not be sent (503).
+    pub(super) fn fail_outbound(&mut self, outbound: Outbound, status: u16, now: Instant) {
+        match outbound.owner {
+            Owner::Invite(leg) if self.try_next_address(leg, &outbound, now) => {}
+            Owner::Invite(leg) => self.refuse_locally(leg, status, now),
+            Owner::Refer(leg) => self.finish_asking(leg, status, now),
+            Owner::Notify(leg) => self.notified(leg, now),
+            Owner::Bye(leg) => self.finish_bye(leg, now),
+            Owner::Reinvite(leg) | Owner::Offer(leg) => self.fail_offer(leg, status, now),
+            Owner::Info(leg) | Owner::Refresh(leg) if status == 408 => self.lose(leg, now),
+            // The way there was closed, which says nothing of the peer.
+            Owner::Refresh(leg) => {
+                self.refresh_refused(leg, None, now);
+                self.arm(leg);
+            }
+            Owner::Info(leg) => self.informed(leg, now),
+            Owner::Message(id) => self.finish_message(id, unanswered(status), now),
+            Owner::DialogMessage(leg) => self.texted(leg, unanswered(status), now),
+            Owner::Register(id) => self.fail_register(id, status, now),
+            // An early dialog that does not take a PRACK ends by itself or is answered all the same.
+            Owner::Probe(of) => self.take_probe(of, false, now),
+            Owner::Acknowledge(_) | Owner::Prack(..) | Owner::None | Owner::Abandoned => {}
+        }
+    }
+
+    /// An offer of ours got no answer, or could not be sent.
+    fn fail_offer(&mut self, id: LegId, status: u16, now: Instant) {
+        let offering = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
+            Some(State::Established(established)) => established.offering.take(),
+            _ => return,
+        };
+        match offering {
+            Some(Offering::Asked) => {
+                let retry_after = None;
+                self.tell(
+                    id,
+                    Event::ReinviteRefused {
+                        status,
+                        retry_after,
+                    },
+                );
+            }
+            Some(Offering::Refresh) => self.refresh_refused(id, None, now),
+            None => {}
+        }
+        if status == 408 {
+            return self.lose(id, now);
+        }
+        self.arm(id);
+    }
+}
+
+const fn answered(response: &Response) -> MessageOutcome {
+    MessageOutcome {
+        status: response.status,
+        local: false,
+    }
+}
+
+const fn unanswered(status: u16) -> MessageOutcome {
+    MessageOutcome {
+        status,
+        local: true,
+    }
+}
+
+/// True when the topmost Via of a response has the sent-by that we wrote: the host in any case and
+/// an address in any form, the port written or not where it is the usual one.
+fn has_sent_by_of(envelope: &Envelope, request: &Request, transport: Transport) -> bool {
+    let written = request.headers.get_raw(&Name::VIA).next();
+    let Some(ours) = written.and_then(|via| Via::read(via)) else {
+        return false;
+    };
+    let ip = |host: &str| {
+        let host = host.trim_matches(['[', ']']);
+        host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+    };
+    let theirs: &str = &envelope.sent_by_host;
+    let same_host = match (ip(theirs), ip(ours.host)) {
+        (Some(theirs), Some(ours)) => theirs == ours,
+        _ => theirs.eq_ignore_ascii_case(ours.host),
+    };
+    let port = |port: Option<u16>| port.unwrap_or(transport.default_port());
+    same_host && port(envelope.sent_by_port) == port(ours.port)
+}
+
+/// The ACK for a refusal: same branch, same route, the refusal's To (section 17.1.1.3).
+fn acknowledge_refusal(invite: &Request, response: &Response) -> Bytes {
+    let mut request = same_branch(invite, Method::Ack);
+    request.headers.remove(&Name::TO);
+    for value in response.headers.get_raw(&Name::TO) {
+        request.headers.insert(Name::TO, value.clone());
+    }
+    request.write()
+}
+
+/// An ACK or CANCEL that belongs to the INVITE's own transaction (sections 9.1 and 17.1.1.3).
+pub(super) fn same_branch(invite: &Request, method: Method) -> Request {
+    let mut request = Request::new(method, invite.uri.clone());
+    for name in [
+        Name::VIA,
+        Name::ROUTE,
+        Name::MAX_FORWARDS,
+        Name::FROM,
+        Name::TO,
+        Name::CALL_ID,
+    ] {
+        for value in invite.headers.get_raw(&name) {
+            request.headers.insert(name.clone(), value.clone());
+        }
+    }
+    let sequence = Envelope::read(&invite.headers).map_or(0, |envelope| envelope.sequence);
+    request
+        .headers
+        .insert(Name::CSEQ, format!("{sequence} {}", request.method));
+    request
+}

@@ -1,0 +1,180 @@
+//! When a place fails: the same request to the next one (RFC 3263 section 4.3), and what becomes
+//! of the attempt that was left.
+//!
+//! A place fails by silence, by a transport that does not carry, by 503. One that has let the
+//! called party ring is not left for another: its end is the call's. 502 and 504 are answers: the place is there,
+//! what is behind it is not. The next request is the same but for its branch, CSeq included.
+
+use std::time::{Duration, Instant};
+
+use super::agent::UserAgent;
+use super::client_entry::Machine;
+use super::client_side::same_branch;
+use super::leg::{Cancel, State};
+use super::outbound::Outbound;
+use super::owner::Owner;
+use super::way::{Failed, Way};
+use crate::sip::stack::dialog::Dialog;
+use crate::sip::stack::message::{Name, Response, header};
+use crate::sip::stack::method::Method;
+use crate::sip::stack::transaction::key::ClientKey;
+
+/// How long a place that failed comes after others.
+const FAILED_FOR: Duration = Duration::from_secs(30);
+/// The longest that a Retry-After keeps it so.
+const LONGEST_FAILED: Duration = Duration::from_secs(300);
+
+impl UserAgent {
+    /// A request failed where it was sent: on to the next place, or the owner hears of it.
+    pub(super) fn fail_here(&mut self, mut outbound: Outbound, status: u16, now: Instant) {
+        if let Some(place) = outbound.way.here() {
+            let failed = Failed {
+                until: now + FAILED_FOR,
+                asked: false,
+            };
+            self.fail_place(place, failed);
+        }
+        self.fail_watched_of(&outbound, false, now);
+        if !outbound.way.has_more() || !self.may_move(outbound.owner) {
+            return self.fail_outbound(outbound, status, now);
+        }
+        tracing::debug!(status, place = ?outbound.way.here(),
+            target = ?outbound.way.watched(), method = %outbound.request.method,
+            "sip request goes to the next place");
+        outbound.failure = status;
+        outbound.may_upgrade = true;
+        if let Owner::Invite(leg) = outbound.owner
+            && let Some(leg) = self.legs.get_mut(&leg)
+            && let State::Calling(calling) = &mut leg.state
+        {
+            calling.invite = None;
+        }
+        self.send(outbound, now);
+    }
+
+    /// A place of a target has failed a request.
+    fn fail_watched_of(&mut self, outbound: &Outbound, refused: bool, now: Instant) {
+        if let Some(of) = outbound.way.watched()
+            && !matches!(outbound.owner, Owner::Probe(_))
+        {
+            self.fail_watched(of, refused, now);
+        }
+    }
+
+    /// False when nobody wants the request to succeed any more.
+    fn may_move(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Invite(leg) => match self.legs.get(&leg).map(|leg| &leg.state) {
+                Some(State::Calling(calling)) => calling.cancel == Cancel::No,
+                _ => false,
+            },
+            Owner::Abandoned => false,
+            _ => true,
+        }
+    }
+
+    /// A 503: true when the request goes on elsewhere and the answer is nobody's.
+    pub(super) fn leave_refused(
+        &mut self,
+        key: &ClientKey,
+        response: &Response,
+        now: Instant,
+    ) -> bool {
+        let Some(entry) = self.clients.get(key) else {
+            return false;
+        };
+        let (progressed, owner) = (entry.progressed, entry.outbound.owner);
+        let here = entry.outbound.way.here();
+        let outbound = entry.outbound.clone();
+        let moves = !progressed && outbound.way.has_more() && self.may_move(owner);
+        if let Some(place) = here {
+            let asked = header(&response.headers, &Name::RETRY_AFTER)
+                .and_then(|value| value.split(|c: char| !c.is_ascii_digit()).next())
+                .and_then(|digits| digits.parse().ok())
+                .map(Duration::from_secs);
+            let wait = asked
+                .unwrap_or(FAILED_FOR)
+                .clamp(FAILED_FOR, LONGEST_FAILED);
+            let failed = Failed {
+                until: now + wait,
+                asked: asked.is_some(),
+            };
+            self.fail_place(place, failed);
+        }
+        if moves {
+            self.fail_here(outbound, 503, now);
+        } else {
+            self.fail_watched_of(&outbound, true, now);
+        }
+        moves
+    }
+
+    /// The place says nothing, or its transport broke: the request goes on elsewhere. An INVITE
+    /// left behind is taken back when it is heard of.
+    pub(super) fn leave(&mut self, key: &ClientKey, status: u16, now: Instant) {
+        // What a broken transport did not carry has begun nothing.
+        self.leave_begun(key, status, status == 408, now);
+    }
+
+    /// The same, and whether the request may have arrived.
+    pub(super) fn leave_begun(&mut self, key: &ClientKey, status: u16, begun: bool, now: Instant) {
+        let Some(entry) = self.clients.get_mut(key) else {
+            return;
+        };
+        let outbound = entry.outbound.clone();
+        entry.leave_at = None;
+        entry.doubt_at = None;
+        match &mut entry.machine {
+            Machine::Invite(machine) if begun || machine.is_proceeding() => {
+                let answered = machine.is_proceeding();
+                machine.leave(now);
+                entry.outbound.owner = Owner::Abandoned;
+                self.run_client(key);
+                if answered {
+                    self.cancel_left(key, now);
+                }
+            }
+            Machine::Invite(_) | Machine::Other(_) => {
+                self.remove_client(key);
+            }
+        }
+        self.fail_here(outbound, status, now);
+    }
+
+    /// What arrives for an INVITE that was left: nobody may ring or talk there.
+    pub(super) fn take_left_response(
+        &mut self,
+        key: &ClientKey,
+        response: &Response,
+        now: Instant,
+    ) {
+        match response.status {
+            ..=199 => self.cancel_left(key, now),
+            200..=299 => {
+                let Some(entry) = self.clients.get(key) else {
+                    return;
+                };
+                let (request, flow) = (entry.outbound.request.clone(), entry.way_of_response());
+                if let Some(dialog) = Dialog::of_caller(&request, response, flow) {
+                    let sequence = dialog.local_sequence;
+                    self.refuse_fork(&dialog, sequence, &request, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn cancel_left(&mut self, key: &ClientKey, now: Instant) {
+        let Some(entry) = self.clients.get_mut(key) else {
+            return;
+        };
+        if entry.cancelled {
+            return;
+        }
+        entry.cancelled = true;
+        let request = same_branch(&entry.outbound.request, Method::Cancel);
+        let flow = entry.flow;
+        let outbound = Outbound::new(request, Way::nowhere(), Owner::None);
+        self.send_in_branch(outbound, flow, now);
+    }
+}

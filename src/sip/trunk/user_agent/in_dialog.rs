@@ -1,0 +1,144 @@
+//! Requests inside a dialog (RFC 3261 section 12.2.2): ACK, BYE, re-INVITE, UPDATE, INFO, OPTIONS.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::agent::UserAgent;
+use super::leg::{State, Termination};
+use super::server_entry::Machine;
+use crate::sip::stack::envelope::{Envelope, q850_cause, sdp_body};
+use crate::sip::stack::flow::Flow;
+use crate::sip::stack::message::Request;
+use crate::sip::stack::method::Method;
+use crate::sip::stack::reason;
+use crate::sip::stack::screening::Refusal;
+use crate::sip::stack::transaction::ServerInviteInput;
+use crate::sip::stack::transaction::key::ServerKey;
+use crate::sip::trunk::event::{EndedBy, Event, LegId};
+
+impl UserAgent {
+    /// An ACK is never answered: it confirms a refusal in its transaction or a 2xx in its dialog.
+    pub(super) fn handle_ack(
+        &mut self,
+        request: &Request,
+        envelope: &Envelope,
+        key: &ServerKey,
+        source: SocketAddr,
+        now: Instant,
+    ) {
+        if let Some(entry) = self.servers.get_mut(key)
+            && entry.call == self.matching.call(envelope)
+            && let Machine::Invite(machine) = &mut entry.machine
+        {
+            machine.handle(ServerInviteInput::Acknowledged, now);
+            let deliver = self.run_server(key);
+            if !deliver {
+                return;
+            }
+        }
+        let tag = envelope.to.tag().unwrap_or("");
+        let dialog = self.matching.dialog(&envelope.call_id, tag);
+        let Some(id) = self.dialogs.get(&dialog).copied() else {
+            return self.reject("stray_ack", source);
+        };
+        let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
+        else {
+            return self.reject("stray_ack", source);
+        };
+        let ours = established
+            .unacknowledged
+            .as_ref()
+            .is_some_and(|waiting| waiting.sequence == envelope.sequence);
+        if !ours {
+            // The ACK of a 2xx that was sent twice comes twice.
+            return;
+        }
+        established.unacknowledged = None;
+        let termination = established.termination;
+        let body = sdp_body(&request.headers, &request.body);
+        self.tell(id, Event::Confirmed { body });
+        if let Termination::AfterAcknowledgement(cause) = termination {
+            self.send_bye(id, cause, now);
+        }
+        self.arm(id);
+    }
+
+    pub(super) fn handle_in_dialog(
+        &mut self,
+        id: LegId,
+        key: &ServerKey,
+        request: Request,
+        envelope: &Envelope,
+        flow: Flow,
+        now: Instant,
+    ) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+        };
+        let tag = envelope.from.tag().unwrap_or("");
+        let dialog = match &mut leg.state {
+            State::Calling(calling) => calling.tagged_mut(tag).map(|early| &mut early.dialog),
+            State::Ringing(ringing) => Some(&mut ringing.dialog),
+            State::Established(established) => Some(&mut established.dialog),
+        };
+        let Some(dialog) = dialog.filter(|dialog| dialog.remote_tag() == tag) else {
+            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+        };
+        if !dialog.accept_sequence(envelope.sequence) {
+            return self.respond_refusal(key, &request, &Refusal::plain(500), now);
+        }
+        dialog.last_flow = Some(flow);
+        match request.method {
+            Method::Bye => self.take_bye(id, key, &request, tag, now),
+            Method::Invite | Method::Update => self.take_offer(id, key, request, flow, now),
+            Method::Prack => self.take_prack(id, key, request, flow, now),
+            Method::Info => self.take_info(id, key, &request, now),
+            Method::Refer => self.take_refer(id, key, &request, envelope.sequence, flow, now),
+            Method::Message => self.take_dialog_message(id, key, &request, flow.remote, now),
+            Method::Notify => self.take_notify(id, key, &request, now),
+            Method::Options => self.answer_options(key, &request, now),
+            _ => self.respond_refusal(key, &request, &Refusal::plain(481), now),
+        }
+    }
+
+    fn take_bye(&mut self, id: LegId, key: &ServerKey, request: &Request, tag: &str, now: Instant) {
+        let response = request.respond(200, None, None);
+        self.respond(key, &response, now);
+        let cause = q850_cause(&request.headers);
+        let elsewhere = reason::ended_elsewhere(&request.headers);
+        let Some(leg) = self.legs.get(&id) else {
+            return;
+        };
+        match &leg.state {
+            State::Ringing(ringing) => {
+                // A caller may end an early dialog by BYE (section 15): its INVITE ends too.
+                let (invite, tag) = (ringing.server, leg.local_tag.clone());
+                let response = ringing.request.respond(487, None, Some(&tag));
+                self.respond(&invite, &response, now);
+                self.tell(id, cancelled_by(request));
+            }
+            // The called side may not do that before its answer (section 15); its fork is over.
+            State::Calling(_) => return self.end_fork(id, tag, now),
+            State::Established(_) => {
+                let why = match leg.transfers.is_given_away(now) {
+                    true => EndedBy::GivenAway,
+                    false if elsewhere => EndedBy::AnsweredElsewhere,
+                    false => EndedBy::Bye,
+                };
+                // They do not wait for the outcome of their REFER. Its subscription would outlive the
+                // call (RFC 5057 section 4.1): it ends with what is known.
+                self.notify_referrer(id, 100, true, now);
+                self.tell(id, Event::Ended { cause, why });
+            }
+        }
+        self.forget(id, now);
+    }
+}
+
+/// What a CANCEL, or a BYE before the answer, means for the owner.
+pub(super) fn cancelled_by(request: &Request) -> Event {
+    match reason::cancelled_elsewhere(&request.headers) {
+        true => Event::AnsweredElsewhere,
+        false => Event::Cancelled,
+    }
+}

@@ -1,0 +1,210 @@
+//! MESSAGE outside dialogs, both ways (RFC 3428).
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::agent::UserAgent;
+use super::outbound::Outbound;
+use super::owner::Owner;
+use super::pending_messages::Sent;
+use super::targets::put_routes;
+use super::tokens::random_token;
+use super::user_agent_event::UserAgentEvent;
+use crate::sip::stack::address::Address;
+use crate::sip::stack::digest::Authorizer;
+use crate::sip::stack::envelope::Envelope;
+use crate::sip::stack::message::{Name, Request};
+use crate::sip::stack::method::Method;
+use crate::sip::stack::screening::Refusal;
+use crate::sip::stack::transaction::key::ServerKey;
+use crate::sip::trunk::called::{CalledNumber, called};
+use crate::sip::trunk::error::Error;
+use crate::sip::trunk::identity;
+use crate::sip::trunk::instant_message::{
+    CONTENT_TYPE, IncomingMessage, LONGEST_TEXT, MessageId, MessageOutcome, OutgoingMessage, text,
+};
+use crate::sip::trunk::network_headers::NetworkHeaders;
+
+/// Theirs that wait for a status at the same time.
+const MOST_RECEIVED: usize = 64;
+/// Ours under way or waiting, in all and to one address.
+const MOST_SENT: usize = 1_024;
+const MOST_TO_ONE: usize = 16;
+
+impl UserAgent {
+    /// Sends a text. What comes of it is told by [`UserAgentEvent::MessageAnswered`].
+    pub fn message(&mut self, outgoing: OutgoingMessage, now: Instant) -> Result<MessageId, Error> {
+        let index = self
+            .config
+            .trunks
+            .iter()
+            .position(|trunk| trunk.name == outgoing.trunk)
+            .ok_or_else(|| Error::UnknownTrunk(outgoing.trunk.clone()))?;
+        if outgoing.text.len() > LONGEST_TEXT {
+            return Err(Error::LimitReached {
+                what: "bytes of a message",
+                limit: LONGEST_TEXT,
+            });
+        }
+        let trunk = self.config.trunks[index].clone();
+        let uri = trunk.uri(&outgoing.to_user);
+        if uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>\"".contains(c)) {
+            return Err(Error::BadHeader("To".to_owned()));
+        }
+        let to_one = self.messaging.sent.values().filter(|sent| sent.uri == uri);
+        let (to_one, in_all) = (to_one.count(), self.messaging.sent.len());
+        if in_all >= MOST_SENT || to_one >= MOST_TO_ONE {
+            return Err(Error::LimitReached {
+                what: "messages under way",
+                limit: if in_all >= MOST_SENT {
+                    MOST_SENT
+                } else {
+                    MOST_TO_ONE
+                },
+            });
+        }
+        let registration = self
+            .registrations
+            .of_caller(index, outgoing.account.as_deref());
+        let account = registration.filter(|entry| entry.account.is_some());
+        let from_user = account.map_or(outgoing.from_user, |entry| entry.user.clone());
+        let subscriber = (account.is_none() && trunk.aka.is_some()).then_some(index);
+        let credentials = match account {
+            Some(entry) => entry.credentials.clone(),
+            None => trunk.credentials.clone(),
+        };
+        // What the registrar said is the way to it, behind our own proxy (RFC 3608 section 5).
+        let served = registration.map_or(&[][..], |entry| &entry.service_route);
+        let routes = [&trunk.routes, served].concat();
+        let presented = identity::present(
+            &trunk.identity,
+            &from_user,
+            outgoing.from_name.as_deref(),
+            &trunk.domain,
+            false,
+            registration.and_then(|entry| entry.associated.first().map(String::as_str)),
+        );
+        let icid = || random_token(&mut self.random, 16);
+        let network = NetworkHeaders::of_request(&trunk.identity, &mut Vec::new(), icid);
+        let (call_id, tag) = (self.token(16), self.token(8));
+        let mut request = Request::new(Method::Message, uri.clone());
+        // No Contact: a MESSAGE makes no dialog (RFC 3428 section 4).
+        let headers = &mut request.headers;
+        headers.insert(Name::MAX_FORWARDS, 70u32);
+        headers.insert(Name::FROM, presented.from.with_tag(&tag).to_string());
+        headers.insert(Name::TO, Address::new(uri.clone()).to_string());
+        headers.insert(Name::CALL_ID, call_id);
+        headers.insert(Name::CSEQ, "1 MESSAGE");
+        for (name, value) in presented.headers {
+            headers.insert(Name::from(name), value);
+        }
+        network.put(headers);
+        put_routes(&mut request, &routes);
+        put_text(&mut request, &outgoing.text);
+        let id = self.messaging.next();
+        let sent = Sent {
+            trunk: index,
+            authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
+            sequence: 1,
+            uri,
+            waiting: (to_one > 0).then(|| request.clone()),
+        };
+        self.messaging.sent.insert(id, sent);
+        if to_one == 0 {
+            self.send_message(id, index, request, now);
+        }
+        Ok(id)
+    }
+
+    fn send_message(&mut self, id: MessageId, trunk: usize, request: Request, now: Instant) {
+        let give_up = self.config.trunks[trunk].request_timeout;
+        let way = self.way_to_trunk(trunk);
+        let outbound = Outbound {
+            give_up,
+            ..Outbound::new(request, way, Owner::Message(id))
+        };
+        self.send(outbound, now);
+    }
+
+    /// One of ours has its final answer, or will never have one.
+    pub(super) fn finish_message(&mut self, id: MessageId, outcome: MessageOutcome, now: Instant) {
+        let Some(done) = self.messaging.sent.remove(&id) else {
+            return;
+        };
+        self.emit(UserAgentEvent::MessageAnswered { id, outcome });
+        let next = self.messaging.sent.iter_mut().find_map(|(id, sent)| {
+            let request = sent.waiting.take_if(|_| sent.uri == done.uri)?;
+            Some((*id, sent.trunk, request))
+        });
+        if let Some((id, trunk, request)) = next {
+            self.send_message(id, trunk, request, now);
+        }
+    }
+
+    /// A MESSAGE outside any dialog.
+    pub(super) fn take_message(
+        &mut self,
+        key: ServerKey,
+        request: Request,
+        envelope: &Envelope,
+        source: SocketAddr,
+        now: Instant,
+    ) {
+        if self.messaging.received.len() >= MOST_RECEIVED {
+            self.reject("overload", source);
+            let refusal = Refusal::with(503, "Retry-After", "5");
+            return self.respond_refusal(&key, &request, &refusal, now);
+        }
+        let text = match text(&request) {
+            Ok(text) => text,
+            Err(refusal) => {
+                self.reject("message_text", source);
+                return self.respond_refusal(&key, &request, &refusal, now);
+            }
+        };
+        let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
+        let origin = self.origin_of(proven, source, &request.uri);
+        let trunk = origin.map(|origin| origin.trunk);
+        let registration = self.registrations.called(&request.uri, trunk);
+        let account = registration.and_then(|entry| entry.account.clone());
+        let own = registration.is_some_and(|entry| entry.account.is_none());
+        let requested = self.requested(&request.uri, trunk);
+        let trunk = trunk.map(|index| &self.config.trunks[index]);
+        let verified = origin.is_some_and(|origin| origin.verified);
+        let policy = trunk.filter(|_| verified).map(|trunk| &trunk.identity);
+        let sender = identity::caller(policy, &envelope.from, &request.headers);
+        let by = policy.map_or(CalledNumber::default(), |policy| policy.network.called);
+        let called = called(by, requested, own, &envelope.to.uri, &request.headers);
+        let trunk = trunk.map(|trunk| trunk.name.clone());
+        let id = self.messaging.next();
+        self.messaging.received.insert(id, (key, request));
+        self.emit(UserAgentEvent::Message(Box::new(IncomingMessage {
+            id,
+            trunk,
+            request_user: called.number,
+            otherwise: called.otherwise,
+            account,
+            from_user: sender.user,
+            from_name: sender.name,
+            call_id: envelope.call_id.to_string(),
+            source,
+            text,
+        })));
+    }
+
+    /// Answers one of theirs; the second answer does nothing.
+    pub fn answer_message(&mut self, id: MessageId, status: u16, now: Instant) {
+        let Some((key, request)) = self.messaging.received.remove(&id) else {
+            return;
+        };
+        self.respond_refusal(&key, &request, &Refusal::plain(status), now);
+    }
+}
+
+/// Puts a text into a MESSAGE.
+pub(super) fn put_text(request: &mut Request, text: &str) {
+    request.headers.insert(Name::CONTENT_TYPE, CONTENT_TYPE);
+    request.body = Bytes::copy_from_slice(text.as_bytes());
+}

@@ -1,0 +1,76 @@
+//! Which trunk a request comes from, and how sure that is.
+
+use std::net::SocketAddr;
+
+use super::agent::UserAgent;
+use crate::sip::stack::envelope::canonical;
+
+/// The trunk that a request belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// Its index.
+    pub trunk: usize,
+    /// The request came from an address of the trunk or proved the trunk's credentials. Otherwise
+    /// it only names a Contact that we registered there: everybody who has seen a message of ours
+    /// knows that one.
+    pub verified: bool,
+}
+
+impl UserAgent {
+    /// The trunk of a request outside dialogs to this URI: the one whose credentials were proven,
+    /// else that of the Contact that we registered, else that of the source.
+    pub(super) fn origin_of(
+        &self,
+        proven: Option<usize>,
+        source: SocketAddr,
+        uri: &str,
+    ) -> Option<Origin> {
+        let verified = |trunk| Origin {
+            trunk,
+            verified: true,
+        };
+        if let Some(trunk) = proven {
+            return Some(verified(trunk));
+        }
+        let Some(registration) = self.registrations.of_contact(uri) else {
+            return self.trunk_at(source).map(verified);
+        };
+        let ip = canonical(source.ip());
+        let is_registrar = |way: (usize, SocketAddr)| canonical(way.1.ip()) == ip;
+        Some(Origin {
+            trunk: registration.trunk,
+            verified: self.comes_from(registration.trunk, source)
+                || registration.way.is_some_and(is_registrar),
+        })
+    }
+
+    /// The trunk of a request, however sure that is.
+    pub(super) fn trunk_of(&self, source: SocketAddr, uri: &str) -> Option<usize> {
+        self.origin_of(None, source, uri).map(|origin| origin.trunk)
+    }
+
+    /// True when an address belongs to a trunk, whoever it calls.
+    pub(super) fn is_trunk_address(&self, source: SocketAddr) -> bool {
+        self.trunk_at(source).is_some()
+    }
+
+    /// The trunk that an address belongs to: by the ranges that trunks are configured with, then
+    /// by the addresses of their targets.
+    fn trunk_at(&self, source: SocketAddr) -> Option<usize> {
+        let all = || 0..self.config.trunks.len();
+        all()
+            .find(|trunk| self.is_accepted_from(*trunk, source))
+            .or_else(|| all().find(|trunk| self.is_target(*trunk, source)))
+    }
+
+    /// True for an address that this trunk has, by its ranges or its targets.
+    pub(super) fn comes_from(&self, trunk: usize, source: SocketAddr) -> bool {
+        self.is_accepted_from(trunk, source) || self.is_target(trunk, source)
+    }
+
+    fn is_accepted_from(&self, trunk: usize, source: SocketAddr) -> bool {
+        let ip = canonical(source.ip());
+        let mut ranges = self.config.trunks[trunk].accept_from.iter();
+        ranges.any(|range| range.contains(&ip))
+    }
+}

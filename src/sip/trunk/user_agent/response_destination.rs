@@ -1,0 +1,74 @@
+//! Where an answer goes when the stream that its request came by is gone: to the address that it
+//! came from (RFC 3261 section 18.2.2), and where nobody listens there to the name in Via (RFC 3263
+//! section 5), which may be another machine of the same peer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::agent::UserAgent;
+use super::server_entry::ResponseDestination;
+use crate::sip::stack::envelope::Envelope;
+use crate::sip::stack::flow::Flow;
+use crate::sip::stack::next_hop::NextHop;
+use crate::sip::stack::transaction::key::ServerKey;
+
+/// Most names that are looked up because one stream has ended.
+const MOST_NAMES: usize = 16;
+
+impl UserAgent {
+    /// The name in Via of a request that came by a stream. Only trunks have us look names up and
+    /// connect to what is found.
+    pub(super) fn response_destination(
+        &self,
+        envelope: &Envelope,
+        flow: Flow,
+        source: SocketAddr,
+    ) -> Option<Box<ResponseDestination>> {
+        flow.connection?;
+        let host = &*envelope.sent_by_host;
+        let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        if is_address || !self.is_trunk_address(source) {
+            return None;
+        }
+        let hop = NextHop {
+            host: host.to_owned(),
+            port: envelope.sent_by_port,
+            transport: Some(flow.transport),
+        };
+        Some(Box::new(ResponseDestination { hop, lost: false }))
+    }
+
+    /// A stream has ended: the names of the requests that came by it and are not answered yet are
+    /// looked up, so that they are known when they are.
+    pub(super) fn lose_ways_back(&mut self, connection: u64, now: Instant) {
+        let mut hops = Vec::new();
+        for entry in self.servers.values_mut() {
+            if entry.flow.connection == Some(connection)
+                && let Some(way) = &mut entry.response_destination
+            {
+                way.lost = true;
+                if hops.len() < MOST_NAMES && !self.cold.contains(&way.hop) {
+                    hops.push(way.hop.clone());
+                }
+            }
+        }
+        hops.dedup();
+        self.warm(hops, now);
+    }
+
+    /// Finds out where an answer goes that the address of its request may not take.
+    pub(super) fn find_way_back(&mut self, key: &ServerKey, now: Instant) {
+        let Some(entry) = self.servers.get_mut(key) else {
+            return;
+        };
+        let Some(way) = entry.response_destination.as_ref().filter(|way| way.lost) else {
+            return;
+        };
+        let places = self.locator.locate_at_once(&way.hop, &mut self.random, now);
+        entry.flow.elsewhere = places
+            .into_iter()
+            .filter(|place| place.transport == entry.flow.transport)
+            .map(|place| place.address)
+            .find(|address| Some(*address) != entry.flow.reconnect);
+    }
+}

@@ -1,0 +1,397 @@
+//! Requests on their way out: next hop, Via and Contact, client transactions, digest retries, and
+//! what happens when the way is closed.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::agent::UserAgent;
+use super::client_entry::{ClientEntry, Machine};
+use super::leg::State;
+use super::outbound::Outbound;
+use super::owner::Owner;
+use super::timer_key::Timer;
+use crate::sip::stack::digest::{Authorizer, Subject};
+use crate::sip::stack::flow::Flow;
+use crate::sip::stack::locating::Place;
+use crate::sip::stack::message::{Name, Request, Response, set};
+use crate::sip::stack::method::Method;
+use crate::sip::stack::sips::{is_sips, wants_sips};
+use crate::sip::stack::transaction::key::{ClientKey, MAGIC_COOKIE};
+use crate::sip::stack::transaction::{Action, Client, ClientInvite, Ready, Timers};
+use crate::sip::stack::transport_protocol::Transport;
+use crate::sip::stack::via::Via;
+
+/// Peers held as without TCP.
+const REFUSED_LIMIT: usize = 1_000;
+/// A peer that refused TCP is not asked again for this long.
+const TCP_REFUSED_FOR: Duration = Duration::from_secs(600);
+/// Requests above this many bytes go over TCP where they can (RFC 3261 section 18.1.1).
+const DATAGRAM_LIMIT: usize = 1_300;
+/// Longest wait for an answer that a trunk can be configured with.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+/// Challenges answered for one request.
+pub(super) const ATTEMPTS: u8 = 4;
+
+impl UserAgent {
+    /// Sends a request to a place of its way.
+    pub(super) fn send_to(&mut self, mut outbound: Outbound, place: Place, now: Instant) {
+        // Timer B runs from the moment the request was handed over.
+        let waited = outbound.way.end_wait(now);
+        outbound.give_up = outbound.give_up.saturating_sub(waited);
+        let Place {
+            mut transport,
+            address,
+        } = place;
+        let branch = format!("{MAGIC_COOKIE}{}", self.token(12));
+        let Some(mut bytes) = self.write(&mut outbound, transport, address, &branch) else {
+            return self.fail_here(outbound, 503, now);
+        };
+        if transport == Transport::Udp
+            && bytes.len() > DATAGRAM_LIMIT
+            && outbound.may_upgrade
+            && outbound.way.last_flow_taken().is_none()
+            && !self.has_refused_tcp(address, now)
+            && self.listener_for(Transport::Tcp, address).is_some()
+            && let Some(larger) = self.write(&mut outbound, Transport::Tcp, address, &branch)
+        {
+            transport = Transport::Tcp;
+            bytes = larger;
+        }
+        let Some(listener) = self.listener_for(transport, address) else {
+            return self.fail_here(outbound, 503, now);
+        };
+        let mut flow = Flow::new(transport, listener, address);
+        if let Some(last) = outbound.way.last_flow_taken() {
+            flow = last;
+        } else if let (Transport::Tls, Some(hop)) = (transport, outbound.way.hop().cloned()) {
+            flow.domain = Some(self.domain_of(&hop, outbound.owner));
+        } else if is_sips(&outbound.request.uri) {
+            // RFC 3261 section 26.2.2: better no call than one that others can hear.
+            tracing::warn!(%address, %transport, "sips request not sent without tls");
+            return self.fail_here(outbound, 503, now);
+        }
+        self.begin(outbound, flow, &branch, bytes, now);
+    }
+
+    /// Sends a CANCEL the way its INVITE went, in the same branch (section 9.1).
+    pub(super) fn send_in_branch(&mut self, outbound: Outbound, flow: Flow, now: Instant) {
+        let via = outbound.request.headers.get_raw(&Name::VIA).next();
+        let branch = via.and_then(|via| Some(Via::read(via)?.branch.to_owned()));
+        if let Some(branch) = branch {
+            let bytes = outbound.request.write();
+            self.begin(outbound, flow, &branch, bytes, now);
+        }
+    }
+
+    /// Starts the transaction, or sends an ACK, which has none.
+    pub(super) fn begin(
+        &mut self,
+        outbound: Outbound,
+        flow: Flow,
+        branch: &str,
+        bytes: Bytes,
+        now: Instant,
+    ) {
+        if outbound.request.method == Method::Ack {
+            return self.begin_acknowledgement(outbound, flow, branch, bytes, now);
+        }
+        let timers = Timers::new(flow.transport.is_reliable())
+            .with_give_up(outbound.give_up.min(LONGEST_WAIT));
+        let key = self.matching.client(branch, &outbound.request.method);
+        let machine = match outbound.request.method {
+            Method::Invite => Machine::Invite(ClientInvite::new(bytes, timers, now)),
+            _ => Machine::Other(Client::new(bytes, timers, now)),
+        };
+        if let Owner::Invite(leg) = outbound.owner
+            && let Some(leg) = self.legs.get_mut(&leg)
+            && let State::Calling(calling) = &mut leg.state
+        {
+            calling.invite = Some(key);
+        }
+        // A caller is not kept waiting at a place that says nothing, be it the last one.
+        let is_call = matches!(outbound.owner, Owner::Invite(_));
+        let try_timeout = outbound.way.try_timeout;
+        let leave_at = (is_call || outbound.way.may_leave())
+            .then_some(now + try_timeout)
+            .filter(|_| try_timeout < outbound.give_up);
+        let entry = ClientEntry {
+            machine,
+            outbound,
+            flow,
+            armed: None,
+            leave_at,
+            doubt_at: None,
+            progressed: false,
+            cancelled: false,
+            connection: None,
+            repeated: false,
+        };
+        self.clients.insert(key, Box::new(entry));
+        self.run_client(&key);
+    }
+
+    /// Carries out what a client transaction asks for. Returns whether a response goes up, and
+    /// whether it timed out.
+    pub(super) fn run_client(&mut self, key: &ClientKey) -> (bool, bool) {
+        let (mut deliver, mut timed_out) = (false, false);
+        let Some(entry) = self.clients.get_mut(key) else {
+            return (false, false);
+        };
+        let flow = entry.flow;
+        let mut ready = Ready::new();
+        while let Some(action) = entry.machine.poll() {
+            match action {
+                Action::Transmit(bytes) => ready.push(bytes),
+                Action::Deliver => deliver = true,
+                Action::TimedOut => timed_out = true,
+            }
+        }
+        let timeout = [entry.machine.poll_timeout(), entry.leave_at, entry.doubt_at];
+        let timeout = timeout.into_iter().flatten().min();
+        let timer = Timer::Client(*key);
+        self.timers.set(timer, &mut entry.armed, timeout);
+        for bytes in ready {
+            self.transmit(flow, bytes, Some(*key));
+        }
+        (deliver, timed_out)
+    }
+
+    /// Removes a transaction that has nothing more to do.
+    pub(super) fn drop_finished_client(&mut self, key: &ClientKey) {
+        if self
+            .clients
+            .get(key)
+            .is_some_and(|entry| entry.machine.is_terminated())
+        {
+            self.remove_client(key);
+        }
+    }
+
+    pub(super) fn remove_client(&mut self, key: &ClientKey) -> Option<Box<ClientEntry>> {
+        let mut entry = self.clients.remove(key)?;
+        self.timers.set(Timer::Client(*key), &mut entry.armed, None);
+        Some(entry)
+    }
+
+    pub(super) fn handle_client_timeout(&mut self, key: &ClientKey, now: Instant) {
+        let Some(entry) = self.clients.get_mut(key) else {
+            return;
+        };
+        entry.armed = None;
+        if entry.leave_at.is_some_and(|at| at <= now) {
+            return self.leave(key, 408, now);
+        }
+        if entry.doubt_at.is_some_and(|at| at <= now) {
+            self.doubt_target(key, now);
+        }
+        let Some(entry) = self.clients.get_mut(key) else {
+            return;
+        };
+        match &mut entry.machine {
+            Machine::Invite(machine) => machine.handle_timeout(now),
+            Machine::Other(machine) => machine.handle_timeout(now),
+        }
+        let (_, timed_out) = self.run_client(key);
+        if timed_out && let Some(entry) = self.remove_client(key) {
+            self.fail_here(entry.outbound, 408, now);
+        }
+        self.drop_finished_client(key);
+    }
+
+    /// Takes the news that bytes of a transaction could not be sent (RFC 3261 section 17.1.4).
+    pub fn handle_transport_failure(&mut self, key: &ClientKey, now: Instant) {
+        let Some(entry) = self.clients.get(key) else {
+            return self.fall_back_acknowledgement(key, now);
+        };
+        if !entry.machine.is_waiting() {
+            return;
+        }
+        if entry.progressed {
+            // The called party rang there: nobody is called elsewhere in its place.
+            let outbound = entry.outbound.clone();
+            self.remove_client(key);
+            return self.fail_outbound(outbound, 503, now);
+        }
+        let place = entry.outbound.way.here();
+        let upgraded = place.is_some_and(|place| place.transport != entry.flow.transport);
+        if let (true, Some(place)) = (upgraded, place) {
+            // Too large for a datagram in theory, but nobody listens on TCP: UDP it is.
+            let mut outbound = entry.outbound.clone();
+            outbound.may_upgrade = false;
+            self.note_tcp_refused(place.address, now);
+            self.remove_client(key);
+            return self.send_to(outbound, place, now);
+        }
+        self.leave(key, 503, now);
+    }
+
+    /// Answers a challenge with a new request; false when there is nothing to answer with.
+    pub(super) fn retry_with_digest(
+        &mut self,
+        key: &ClientKey,
+        response: &Response,
+        now: Instant,
+    ) -> bool {
+        let Some(entry) = self.clients.get(key) else {
+            return false;
+        };
+        if entry.outbound.attempts >= ATTEMPTS {
+            return false;
+        }
+        let mut outbound = entry.outbound.clone();
+        let client_nonce = self.token(12);
+        let Some(authorizer) = self.authorizer(outbound.owner) else {
+            return false;
+        };
+        // Its key is taken out while the authorizer is held.
+        let index = authorizer.subscriber();
+        let mut key = index.and_then(|index| self.subscribers.remove(&index));
+        let Some(authorizer) = self.authorizer(outbound.owner) else {
+            return false;
+        };
+        let accepted = authorizer.accept(response, &outbound.request.headers, key.as_mut());
+        if accepted.is_ok() {
+            authorize(authorizer, &mut outbound.request, &client_nonce);
+        }
+        if let (Some(index), Some(key)) = (index, key) {
+            self.subscribers.insert(index, key);
+        }
+        if let Err(why) = accepted {
+            tracing::debug!(%why, status = response.status, "digest challenge not answered");
+            return false;
+        }
+        let Some(sequence) = self.next_sequence(outbound.owner) else {
+            return false;
+        };
+        let method = outbound.request.method.clone();
+        set(
+            &mut outbound.request.headers,
+            Name::CSEQ,
+            format!("{sequence} {method}"),
+        );
+        outbound.attempts += 1;
+        self.send_again(outbound, now);
+        true
+    }
+
+    /// Adds answers to challenges met before, so that most requests are not challenged again.
+    pub(super) fn authorize_early(&mut self, owner: Owner, request: &mut Request) {
+        let client_nonce = self.token(12);
+        if let Some(authorizer) = self.authorizer(owner)
+            && !authorizer.is_fresh()
+        {
+            authorize(authorizer, request, &client_nonce);
+        }
+    }
+
+    /// Takes the nonce that a success announces for the next request.
+    pub(super) fn take_next_nonce(&mut self, owner: Owner, response: &Response) {
+        if let Some(authorizer) = self.authorizer(owner) {
+            authorizer.take_next_nonce(&response.headers);
+        }
+    }
+
+    fn authorizer(&mut self, owner: Owner) -> Option<&mut Authorizer> {
+        match owner {
+            Owner::Message(id) => self.messaging.sent_mut(id)?.authorizer.as_mut(),
+            Owner::Register(id) => self.registrations.get_mut(id)?.authorizer.as_mut(),
+            _ => self.legs.get_mut(&owner.leg()?)?.authorizer.as_mut(),
+        }
+    }
+
+    /// Index of the trunk that a request belongs to.
+    pub(super) fn trunk_of_owner(&self, owner: Owner) -> Option<usize> {
+        match owner {
+            Owner::Message(id) => self.messaging.trunk_of(id),
+            Owner::Register(id) => Some(self.registrations.get(id)?.trunk),
+            Owner::Probe(of) => Some(of.target.trunk),
+            _ => self.legs.get(&owner.leg()?)?.trunk,
+        }
+    }
+
+    pub(super) fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
+        let sequence = match owner {
+            Owner::Message(id) => &mut self.messaging.sent_mut(id)?.sequence,
+            Owner::Register(id) => &mut self.registrations.get_mut(id)?.sequence,
+            Owner::Prack(leg, fork) => {
+                &mut self.legs.get_mut(&leg)?.dialog_mut(fork)?.local_sequence
+            }
+            _ => match &mut self.legs.get_mut(&owner.leg()?)?.state {
+                State::Calling(calling) => &mut calling.sequence,
+                State::Ringing(ringing) => &mut ringing.dialog.local_sequence,
+                State::Established(established) => &mut established.dialog.local_sequence,
+            },
+        };
+        *sequence += 1;
+        Some(*sequence)
+    }
+
+    /// Holds a peer as without TCP for a while.
+    pub(super) fn note_tcp_refused(&mut self, address: SocketAddr, now: Instant) {
+        if self.tcp_refused.len() >= REFUSED_LIMIT {
+            self.tcp_refused.clear();
+        }
+        self.tcp_refused.insert(address, now);
+    }
+
+    fn has_refused_tcp(&self, address: SocketAddr, now: Instant) -> bool {
+        self.tcp_refused
+            .get(&address)
+            .is_some_and(|since| *since + TCP_REFUSED_FOR > now)
+    }
+
+    /// Writes Via and Contact for this way out and gives the bytes; `None` when no listener fits.
+    fn write(
+        &mut self,
+        outbound: &mut Outbound,
+        transport: Transport,
+        address: SocketAddr,
+        branch: &str,
+    ) -> Option<Bytes> {
+        let listener = self.listener_for(transport, address)?;
+        let sent_by = self.reachable(listener, address);
+        // A large request that goes by TCP for its size leaves the Contact as it is.
+        let ordinary = outbound.way.here().map_or(transport, |here| here.transport);
+        let contact = match &outbound.contact {
+            Some((user, params)) => {
+                let sips = wants_sips(&outbound.request);
+                let uri = self.contact_uri(user, ordinary, address, sips)?;
+                // RFC 5626 section 4.3: the dialog's requests come back on this very flow.
+                let is_register = outbound.request.method == Method::Register;
+                let entry = self.registrations.with_contact(user);
+                let returns = entry.is_some_and(|entry| entry.is_outbound(transport, address));
+                let ob = if returns && !is_register { ";ob" } else { "" };
+                Some(format!("<{uri}{ob}>{params}"))
+            }
+            None => None,
+        };
+        let headers = &mut outbound.request.headers;
+        headers.remove(&Name::VIA);
+        headers.insert_front(
+            Name::VIA,
+            format!("SIP/2.0/{transport} {sent_by};rport;branch={branch}"),
+        );
+        if let Some(contact) = contact {
+            set(headers, Name::CONTACT, contact);
+        }
+        if !headers.contains(&Name::USER_AGENT) && !self.config.user_agent.is_empty() {
+            headers.insert(Name::USER_AGENT, self.config.user_agent.clone());
+        }
+        Some(outbound.request.write())
+    }
+}
+
+fn authorize(authorizer: &mut Authorizer, request: &mut Request, client_nonce: &str) {
+    request.headers.remove(&Name::AUTHORIZATION);
+    request.headers.remove(&Name::PROXY_AUTHORIZATION);
+    let subject = Subject {
+        method: request.method.as_str(),
+        uri: &request.uri,
+        body: &request.body,
+    };
+    for (name, value) in authorizer.headers(subject, client_nonce) {
+        request.headers.insert(name, value);
+    }
+}

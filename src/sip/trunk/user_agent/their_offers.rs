@@ -1,0 +1,248 @@
+//! The peer's re-INVITE and UPDATE: taken, answered, refused.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::agent::UserAgent;
+use super::contact::ContactUser;
+use super::leg::{Asked, Established, Leg, State, Termination, Unacknowledged};
+use super::refreshing::screen_timer;
+use crate::sip::stack::dialog_rules::DialogRules;
+use crate::sip::stack::envelope::{Envelope, sdp_body, sequence};
+use crate::sip::stack::flow::Flow;
+use crate::sip::stack::message::Request;
+use crate::sip::stack::method::Method;
+use crate::sip::stack::screening::Refusal;
+use crate::sip::stack::session_timer::{SessionExpires, SessionTimer};
+use crate::sip::stack::transaction::key::ServerKey;
+use crate::sip::stack::warning::{self, Warning};
+use crate::sip::trunk::error::Error;
+use crate::sip::trunk::event::{Event, LegId};
+
+impl UserAgent {
+    /// A re-INVITE or UPDATE: new SDP, a new target, or a refresh of the session.
+    pub(super) fn take_offer(
+        &mut self,
+        id: LegId,
+        key: &ServerKey,
+        request: Request,
+        flow: Flow,
+        now: Instant,
+    ) {
+        let later = Refusal {
+            header: Some((
+                "Retry-After",
+                (1 + (self.chance() * 9.0) as u32).to_string(),
+            )),
+            ..Refusal::plain(500)
+        };
+        let user = self
+            .legs
+            .get(&id)
+            .map_or(ContactUser::default(), |leg| leg.contact_user.clone());
+        let body = sdp_body(&request.headers, &request.body);
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+        };
+        let rules = leg.rules;
+        let established = match &mut leg.state {
+            State::Established(established) => established,
+            State::Calling(_) | State::Ringing(_) => {
+                return self.take_early_update(id, key, request, flow, &later, now);
+            }
+        };
+        if established.termination != Termination::None {
+            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+        }
+        let refresh_only = request.method == Method::Update && body.is_none();
+        if !refresh_only {
+            if established.asked.is_some() {
+                return self.respond_refusal(key, &request, &later, now);
+            }
+            if established.offering.is_some() || established.unacknowledged.is_some() {
+                established.dialog.expect_retry(sequence(&request.headers));
+                return self.respond_refusal(key, &request, &Refusal::plain(491), now);
+            }
+        }
+        if let Err(refusal) = screen_timer(&request.headers, &rules) {
+            return self.respond_refusal(key, &request, &refusal, now);
+        }
+        established.dialog.refresh_target(&request.headers);
+        if refresh_only {
+            established.take_timer(&request, &rules, now);
+            let timer = established.timer;
+            let mut response = request.respond(200, None, None);
+            self.finish_success(&mut response, &user, flow, timer, bytes::Bytes::new());
+            self.respond(key, &response, now);
+            return self.arm(id);
+        }
+        if request.method == Method::Invite {
+            let trying = request.respond(100, None, None);
+            established.asked = Some(Asked {
+                server: *key,
+                request,
+                flow,
+            });
+            self.respond(key, &trying, now);
+            if let Some(entry) = self.servers.get_mut(key) {
+                entry.leg = Some(id);
+            }
+        } else {
+            established.asked = Some(Asked {
+                server: *key,
+                request,
+                flow,
+            });
+        }
+        self.tell(id, Event::Reinvited { body, fork: None });
+    }
+
+    /// An UPDATE before the call is answered (RFC 3311 section 5.2), or a re-INVITE that may not
+    /// come then.
+    fn take_early_update(
+        &mut self,
+        id: LegId,
+        key: &ServerKey,
+        request: Request,
+        flow: Flow,
+        later: &Refusal,
+        now: Instant,
+    ) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        let user = leg.contact_user.clone();
+        let tag = Envelope::read(&request.headers)
+            .ok()
+            .and_then(|envelope| envelope.from.tag().map(str::to_owned))
+            .unwrap_or_default();
+        let body = sdp_body(&request.headers, &request.body);
+        let waits = match &leg.state {
+            State::Calling(calling) => calling.asked.is_some(),
+            State::Ringing(ringing) => ringing.asked.is_some(),
+            State::Established(_) => false,
+        };
+        let (dialog, agreed, fork) = match &mut leg.state {
+            State::Calling(calling) => match calling.tagged_mut(&tag) {
+                Some(early) => (&mut early.dialog, early.agreed, Some(early.fork)),
+                None => return,
+            },
+            State::Ringing(ringing) => (&mut ringing.dialog, ringing.reliable.agreed, None),
+            State::Established(established) => (&mut established.dialog, true, None),
+        };
+        if request.method == Method::Invite {
+            // Ours waits for its answer, or theirs does (RFC 3261 section 14.2).
+            return match fork {
+                Some(_) => self.respond_refusal(key, &request, &Refusal::plain(491), now),
+                None => self.respond_refusal(key, &request, later, now),
+            };
+        }
+        if body.is_none() {
+            dialog.refresh_target(&request.headers);
+            let mut response = request.respond(200, None, None);
+            self.finish_success(&mut response, &user, flow, None, Bytes::new());
+            self.respond(key, &response, now);
+            return;
+        }
+        if waits || (!agreed && fork.is_none()) {
+            return self.respond_refusal(key, &request, later, now);
+        }
+        if !agreed {
+            dialog.expect_retry(sequence(&request.headers));
+            return self.respond_refusal(key, &request, &Refusal::plain(491), now);
+        }
+        dialog.refresh_target(&request.headers);
+        let asked = Asked {
+            server: *key,
+            request,
+            flow,
+        };
+        match &mut leg.state {
+            State::Calling(calling) => calling.asked = fork.map(|fork| (fork, asked)),
+            State::Ringing(ringing) => ringing.asked = Some(asked),
+            State::Established(established) => established.asked = Some(asked),
+        }
+        self.tell(id, Event::Reinvited { body, fork });
+    }
+
+    /// The dialog ends while a request of theirs waits.
+    pub(super) fn drop_asked(&mut self, asked: &Asked, now: Instant) {
+        let response = asked.request.respond(487, None, None);
+        self.respond(&asked.server, &response, now);
+    }
+
+    pub(super) fn answer_reinvite(
+        &mut self,
+        id: LegId,
+        body: Bytes,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let wrong = self.wrong_state(id, "answer a re-invite");
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return Err(wrong);
+        };
+        let (user, rules) = (leg.contact_user.clone(), leg.rules);
+        let Some(asked) = leg.take_asked() else {
+            return Err(wrong);
+        };
+        let mut response = asked.request.respond(200, None, None);
+        let State::Established(established) = &mut leg.state else {
+            self.finish_success(&mut response, &user, asked.flow, None, body);
+            self.respond(&asked.server, &response, now);
+            return Ok(());
+        };
+        established.take_timer(&asked.request, &rules, now);
+        established.body = body.clone();
+        let timer = established.timer;
+        self.finish_success(&mut response, &user, asked.flow, timer, body);
+        let bytes = self.respond(&asked.server, &response, now);
+        if asked.request.method == Method::Invite
+            && let Some(State::Established(established)) =
+                self.legs.get_mut(&id).map(|leg| &mut leg.state)
+        {
+            let sequence =
+                Envelope::read(&asked.request.headers).map_or(0, |envelope| envelope.sequence);
+            established.unacknowledged =
+                Some(Unacknowledged::new(sequence, bytes, asked.flow, now));
+        }
+        self.arm(id);
+        Ok(())
+    }
+
+    pub(super) fn refuse_reinvite(
+        &mut self,
+        id: LegId,
+        status: u16,
+        warning: Option<&Warning>,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let wrong = self.wrong_state(id, "refuse a re-invite");
+        let asked = self.legs.get_mut(&id).and_then(Leg::take_asked);
+        let Some(asked) = asked else {
+            return Err(wrong);
+        };
+        if status == 491
+            && let Some(State::Established(established)) =
+                self.legs.get_mut(&id).map(|leg| &mut leg.state)
+        {
+            let number = sequence(&asked.request.headers);
+            established.dialog.expect_retry(number);
+        }
+        let mut response = asked.request.respond(status.clamp(300, 699), None, None);
+        warning::put(&mut response, warning);
+        self.respond(&asked.server, &response, now);
+        Ok(())
+    }
+}
+
+impl Established {
+    /// What their re-INVITE or UPDATE says of the session timer; either refreshes it.
+    fn take_timer(&mut self, request: &Request, rules: &DialogRules, now: Instant) {
+        if SessionExpires::read(&request.headers).is_some() || self.timer.is_none() {
+            self.timer = SessionTimer::of_request(&request.headers, rules, now);
+        } else if let Some(timer) = &mut self.timer {
+            timer.refresh(now);
+        }
+    }
+}
