@@ -28,7 +28,9 @@ use super::message::{Diverted, EndpointId, TransferTarget};
 use super::names;
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
-use super::record::{self, CallRecord};
+use super::record::CallRecord;
+use super::record_writer;
+use super::recorded_call::RecordedCall;
 use super::ringing_refusals::RingingRefusals;
 use super::routing::{Destination, Rewrite, Routes};
 use super::rtp_addresses::{RtpAddress, RtpAddresses};
@@ -187,14 +189,17 @@ impl Exchange {
 
     /// Begins a call from a page.
     pub async fn place(&self, placing: Placing) -> Result<CallHandle, Error> {
-        let placed = self.begin(placing).await;
+        let user = placing.user.clone();
+        let mut record = CallRecord::outgoing(user, placing.to.clone(), placing.remote);
+        let placed = self.begin(placing, &mut record).await;
         if let Err(Error::Ends(reason)) = &placed {
-            record::count("outgoing", *reason);
+            record.refuse(*reason);
+            record_writer::write_refused(&record);
         }
         placed
     }
 
-    async fn begin(&self, placing: Placing) -> Result<CallHandle, Error> {
+    async fn begin(&self, placing: Placing, record: &mut CallRecord) -> Result<CallHandle, Error> {
         let destination = self
             .resources
             .routes
@@ -246,8 +251,7 @@ impl Exchange {
         )
         .with_fallback(attempts);
         let endpoints = Endpoints::outgoing(placing.call, placing.endpoint, placing.sender);
-        let from = trunk.caller(&placing.user);
-        let record = CallRecord::outgoing(from, placing.to, placing.remote);
+        record.from = trunk.caller(&placing.user);
         let side = SipSide::outgoing(self.resources.sip.clone(), ahead);
         // Each attempt brings its own.
         let (_, no_events) = mpsc::channel(1);
@@ -260,7 +264,6 @@ impl Exchange {
             open,
             record,
             destination.trunk,
-            placing.user,
         )
         .map_err(Error::Ends)
     }
@@ -336,8 +339,15 @@ impl Exchange {
 
     async fn take(&self, incoming: sip::Incoming) {
         let leg = incoming.leg;
-        if let Err(reason) = self.ring(incoming).await {
-            record::count("incoming", reason);
+        let mut record = CallRecord::incoming(
+            incoming.from_user.clone(),
+            incoming.request_user.clone(),
+            incoming.source,
+            incoming.call_id.clone(),
+        );
+        if let Err(reason) = self.ring(incoming, &mut record).await {
+            record.refuse(reason);
+            record_writer::write_refused(&record);
             // Nothing but the bound on calls of a client is busy before it rings.
             let warning = (reason == EndReason::Busy).then(|| sdp::Warning {
                 code: 399,
@@ -350,60 +360,48 @@ impl Exchange {
         }
     }
 
-    async fn ring(&self, incoming: sip::Incoming) -> Result<(), EndReason> {
+    async fn ring(
+        &self,
+        incoming: sip::Incoming,
+        record: &mut CallRecord,
+    ) -> Result<(), EndReason> {
         let numbers: Vec<&str> = [Some(&incoming.request_user), incoming.otherwise.as_ref()]
             .into_iter()
             .flatten()
             .map(String::as_str)
             .collect();
-        let refuse = |reason: EndReason| {
-            tracing::info!(
-                source = %incoming.source,
-                sip_call_id = %incoming.call_id,
-                called = %incoming.request_user,
-                reason = reason.code(),
-                "incoming call refused"
-            );
-            reason
-        };
-        let name = incoming
-            .trunk
-            .clone()
-            .ok_or_else(|| refuse(EndReason::Forbidden))?;
+        let name = incoming.trunk.clone().ok_or(EndReason::Forbidden)?;
         let trunk = self
             .resources
             .trunks
             .get(&name)
-            .ok_or_else(|| refuse(EndReason::Internal))?;
+            .ok_or(EndReason::Internal)?;
         let found = called::find(
             &self.resources.routes,
             &self.resources.location_service,
             &name,
             incoming.account.as_deref(),
             &numbers,
-        )
-        .map_err(refuse)?;
+        )?;
         let (called, user) = (found.number, found.user);
         // Before anything is made for the call.
         let Some(mut endpoints) = Endpoints::incoming(found.pages, self.resources.incoming_limits)
         else {
             self.ringing_refusals
                 .note(incoming.source, &user, &name, Instant::now());
-            return Err(refuse(EndReason::Busy));
+            return Err(EndReason::Busy);
         };
-        let open = self.admit().map_err(refuse)?;
+        let open = self.admit()?;
         let offer = incoming.body.clone().map(translate::text);
         // The end that the offer names decides; a call without one answers in the family of SIP.
         let remote = offer
             .as_deref()
             .and_then(|offer| self.offered_address(&name, trunk, offer))
             .unwrap_or(incoming.source.ip());
-        let rtp = self.resources.rtp.towards(&name, Some(remote));
-        let parts = self
-            .parts(Role::Offerer, rtp.map_err(refuse)?)
-            .map_err(refuse)?;
-        let from = incoming.from_user.clone();
-        let record = CallRecord::incoming(from, called.clone(), incoming.source);
+        let rtp = self.resources.rtp.towards(&name, Some(remote))?;
+        let parts = self.parts(Role::Offerer, rtp)?;
+        record.to.clone_from(&called);
+        record.names.user = user;
         let invitation = Invitation {
             from: incoming.from_user.clone(),
             name: incoming.from_name.clone(),
@@ -432,10 +430,8 @@ impl Exchange {
         };
         let mut side = SipSide::incoming(sip, incoming.leg, incoming.call_id, names);
         side.peer = Some(incoming.source.ip());
-        self.start(
-            parts, call, endpoints, side, sip_events, open, record, name, user,
-        )
-        .map(|_| ())
+        self.start(parts, call, endpoints, side, sip_events, open, record, name)
+            .map(|_| ())
     }
 
     /// Where a PBX's offer wants its audio; none where it cannot be used, or does not say.
@@ -500,9 +496,8 @@ impl Exchange {
         side: SipSide,
         sip_events: mpsc::Receiver<sip::Event>,
         open: OpenCall,
-        record: CallRecord,
+        record: &mut CallRecord,
         trunk: String,
-        user: String,
     ) -> Result<CallHandle, EndReason> {
         let (commands, command_queue) = inbox();
         let (media_sender, media_events) = mpsc::channel(MEDIA_QUEUE);
@@ -532,9 +527,14 @@ impl Exchange {
         {
             tracing::error!(%error, "media worker does not listen for digits");
         }
+        let mut record = std::mem::take(record);
+        record.names.call = parts.key.0;
+        record.names.page_call.clone_from(&endpoints.call);
+        record.names.trunk.clone_from(&trunk);
+        let user = record.names.user.clone();
         let task = CallTask {
             key: parts.key,
-            call,
+            call: RecordedCall::new(call, record, Instant::now()),
             handle: handle.clone(),
             endpoints,
             side,
@@ -549,11 +549,6 @@ impl Exchange {
             _open: open,
             trunk,
             user,
-            began: Instant::now(),
-            answered: None,
-            quality: None,
-            record,
-            ending: None,
         };
         let supervisor = self.resources.supervisor.clone();
         tokio::spawn(async move { supervisor.attempt(Task::Call, task.run(parts.rtp)).await });

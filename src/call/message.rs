@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::EndReason;
 use super::message_notice::MessageNotice;
+use super::transport_event::TransportEvent;
 use crate::codec::AudioFormat;
 use crate::protection::Protection;
 use crate::sdp::{self, Warning};
@@ -192,6 +193,8 @@ pub enum Event {
     Referred {
         /// Whom, for people.
         to: String,
+        /// Whether that party has a call already, which ours replaces (RFC 3891).
+        attended: bool,
     },
     /// Another leg wants to take the place of ours.
     Replaced {
@@ -221,6 +224,8 @@ pub enum Event {
     },
     /// What became of a message of the page.
     TextAnswered(MessageNotice),
+    /// What the record keeps of ICE, DTLS and RTP.
+    Transport(TransportEvent),
     /// ICE and DTLS are through.
     PeerConnected,
     /// The browser is gone for good, or never came.
@@ -250,6 +255,11 @@ pub enum Event {
         from: Side,
         /// Whether no audio comes.
         silent: bool,
+    },
+    /// A side that should send has been without audio for the time after which the log says so.
+    AudioMissing {
+        /// Which side.
+        from: Side,
     },
     /// The first audio of a side has arrived.
     AudioBegan {

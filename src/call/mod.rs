@@ -27,6 +27,8 @@ mod names;
 mod open_calls;
 mod page_headers;
 mod record;
+mod record_writer;
+mod recorded_call;
 mod ringback;
 mod ringing_refusals;
 mod routing;
@@ -34,7 +36,7 @@ mod rtp_addresses;
 mod sip_side;
 mod task;
 mod translate;
-mod unexpected_source;
+mod transport_event;
 
 pub use client_event::{ClientEvent, EventSender};
 pub use end_reason::{EndReason, Ending, Fault};
@@ -53,3 +55,4 @@ pub use message::{
 pub use message_notice::MessageNotice;
 pub use routing::{Destination, InboundRoute, NoRoute, OutboundRoute, Permits, Rewrite, Routes};
 pub use rtp_addresses::{RtpAddress, RtpAddresses};
+pub use transport_event::{CandidatePair, DtlsFailure, TransportEvent};

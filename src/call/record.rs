@@ -1,250 +1,337 @@
-//! What the log says of a call: a line when it starts, a line when it has ended, and its part of
-//! the metrics.
+//! The record of one call: who, over what, when, and how it ended. Made of the call's four enums
+//! alone; times are durations since its begin. What reads it writes log lines and metrics
+//! (`record_writer`).
+
+mod milestone;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+pub(super) use milestone::{Milestone, Timeline};
 
 use super::EndReason;
-use super::leg::PeerEvent;
-use super::message::Quality;
-use crate::media;
-use crate::peer;
+use super::message::{Action, Command, Event, Notice, Quality, Side};
+use super::transport_event::{CandidatePair, TransportEvent};
 use crate::protection::CryptoSuite;
 
-/// Who speaks with whom, and over what.
-#[derive(Debug, Default)]
-pub(super) struct CallRecord {
-    /// `incoming` or `outgoing`, seen from the page.
-    direction: &'static str,
-    /// The caller's number or user.
-    from: String,
-    /// The called number as it was dialled.
-    to: String,
-    /// The page's signalling connection, of outgoing calls.
-    page: Option<SocketAddr>,
-    /// Where the INVITE came from, of incoming calls.
-    source: Option<SocketAddr>,
-    /// The candidate pair in use: our socket and the browser's address.
-    pair: Option<peer::Route>,
-    /// What protects media at the browser.
-    dtls_srtp: Option<CryptoSuite>,
-    /// Where RTP to the PBX goes.
-    rtp: Option<SocketAddr>,
-    /// What protects it; none: it is plain.
-    srtp: Option<CryptoSuite>,
+/// Who called whom, as seen from the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum CallDirection {
+    /// The PBX calls a client.
+    Incoming,
+    /// A client calls.
+    #[default]
+    Outgoing,
+}
+
+impl CallDirection {
+    /// The word in metrics and logs.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            CallDirection::Incoming => "incoming",
+            CallDirection::Outgoing => "outgoing",
+        }
+    }
 }
 
 /// How lines about a call name it.
-#[derive(Clone, Copy)]
-pub(super) struct Names<'a> {
-    /// The gateway's number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct CallNames {
+    /// The gateway's number; 0: it was refused before it had one.
     pub(super) call: u64,
-    /// The page's name.
-    pub(super) page_call: &'a str,
-    /// For the PBX's log.
-    pub(super) sip_call_id: &'a str,
-    pub(super) user: &'a str,
-    pub(super) trunk: &'a str,
+    /// The client's name for it.
+    pub(super) page_call: String,
+    /// The Call-ID of the leg to the PBX, for the PBX's log.
+    pub(super) sip_call_id: String,
+    pub(super) user: String,
+    /// The trunk that was called last, or that calls.
+    pub(super) trunk: String,
 }
 
-/// How a call ended.
-#[derive(Clone, Copy)]
-pub(super) struct Outcome {
+/// Where media goes and what protects it, as last known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct MediaTransports {
+    pub(super) pair: Option<CandidatePair>,
+    /// At the browser.
+    pub(super) dtls_srtp: Option<CryptoSuite>,
+    /// Where RTP to the PBX goes.
+    pub(super) rtp: Option<SocketAddr>,
+    /// What protects it; none: it is plain.
+    pub(super) srtp: Option<CryptoSuite>,
+}
+
+/// When each step came first, since the begin of the call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct FirstTimes {
+    pub(super) ringing: Option<Duration>,
+    pub(super) answered: Option<Duration>,
+    pub(super) ice_connected: Option<Duration>,
+    pub(super) dtls_connected: Option<Duration>,
+    pub(super) audio_of_browser: Option<Duration>,
+    pub(super) audio_of_pbx: Option<Duration>,
+}
+
+/// How often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Trunks left for the next one.
+    pub(super) trunk_failovers: u32,
+    pub(super) pair_changes: u32,
+    /// By either side.
+    pub(super) holds: u32,
+    /// That connected the browser or the PBX with another party.
+    pub(super) transfers: u32,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
     pub(super) reason: EndReason,
-    /// The final SIP status of the PBX.
+    /// The final SIP status of the PBX, where that was the reason.
     pub(super) status: Option<u16>,
-    /// From answer to end, of answered calls.
-    pub(super) talked: Option<Duration>,
-    pub(super) quality: Quality,
+    pub(super) at: Duration,
+}
+
+/// One call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct CallRecord {
+    pub(super) names: CallNames,
+    pub(super) direction: CallDirection,
+    /// The caller's number or user.
+    pub(super) from: String,
+    /// The called number as it was dialled.
+    pub(super) to: String,
+    /// The client's signalling connection, of outgoing calls.
+    pub(super) client: Option<SocketAddr>,
+    /// Where the INVITE came from, of incoming calls.
+    pub(super) source: Option<SocketAddr>,
+    pub(super) transports: MediaTransports,
+    pub(super) first: FirstTimes,
+    pub(super) counts: Counts,
+    pub(super) quality: Option<Quality>,
+    pub(super) timeline: Timeline,
+    pub(super) end: Option<End>,
+    /// The status for which the trunk before was left, until the next one is known.
+    left_for: Option<u16>,
+}
+
+/// A trunk was left for another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failover {
+    pub(super) left: String,
+    pub(super) status: u16,
 }
 
 impl CallRecord {
-    /// Of a call that a page makes; its signalling comes from `page`.
-    pub(super) fn outgoing(from: String, to: String, page: SocketAddr) -> Self {
+    /// Of a call that a client makes; its signalling comes from `client`.
+    pub(super) fn outgoing(user: String, to: String, client: SocketAddr) -> Self {
         CallRecord {
-            direction: "outgoing",
-            from,
+            from: user.clone(),
             to,
-            page: Some(page),
+            client: Some(client),
+            names: CallNames {
+                user,
+                ..CallNames::default()
+            },
             ..CallRecord::default()
         }
     }
 
     /// Of a call of a PBX; its INVITE came from `source`.
-    pub(super) fn incoming(from: String, to: String, source: SocketAddr) -> Self {
-        CallRecord {
-            direction: "incoming",
+    pub(super) fn incoming(
+        from: String,
+        to: String,
+        source: SocketAddr,
+        sip_call_id: String,
+    ) -> Self {
+        let mut record = CallRecord {
+            direction: CallDirection::Incoming,
             from,
             to,
             source: Some(source),
+            names: CallNames {
+                sip_call_id,
+                ..CallNames::default()
+            },
             ..CallRecord::default()
-        }
+        };
+        record.reach(Milestone::Invited, Duration::ZERO);
+        record
     }
 
-    /// Keeps what a media event says, `began` being the begin of the call.
-    pub(super) fn note(&mut self, event: &media::MediaEvent<PeerEvent>, began: Instant) {
-        match event {
-            media::MediaEvent::Leg(PeerEvent::Peer(event)) => self.note_peer(*event, began),
-            media::MediaEvent::RemoteLatched { rtp } => self.rtp = Some(*rtp),
+    /// The call is refused before it has a machine: it ends at once.
+    pub(super) fn refuse(&mut self, reason: EndReason) {
+        self.finish(reason, None, Duration::ZERO);
+    }
+
+    /// The leg to the PBX is this one from now on. Tells when it is one by another trunk, because
+    /// the trunk before could not place the call.
+    pub(super) fn take_leg(&mut self, trunk: &str, sip_call_id: &str) -> Option<Failover> {
+        sip_call_id.clone_into(&mut self.names.sip_call_id);
+        let failover = self.left_for.take().map(|status| Failover {
+            left: std::mem::take(&mut self.names.trunk),
+            status,
+        });
+        trunk.clone_into(&mut self.names.trunk);
+        failover
+    }
+
+    /// Whose doing the end was.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        self.end.map(|end| end.reason.ending().fault.name())
+    }
+
+    /// From answer to end, of answered calls.
+    pub(super) fn talked(&self) -> Option<Duration> {
+        let (answered, end) = (self.first.answered?, self.end?);
+        Some(end.at.saturating_sub(answered))
+    }
+
+    /// What a client asks.
+    pub(super) fn take_command(&mut self, command: &Command, at: Duration) {
+        match command {
+            Command::Accept { .. } => self.reach(Milestone::Accepted, at),
+            Command::Hold { on } if self.first.answered.is_some() => {
+                self.hold(Side::Browser, *on, at);
+            }
+            Command::Transfer { .. } => {
+                self.reach(Milestone::TransferRequested(Side::Browser), at);
+            }
             _ => {}
         }
     }
 
-    fn note_peer(&mut self, event: peer::Event, began: Instant) {
+    /// What happened.
+    pub(super) fn take_event(&mut self, event: &Event, at: Duration) {
         match event {
-            peer::Event::IceConnected { route } | peer::Event::RouteChanged { route } => {
-                self.pair = Some(route);
-            }
-            peer::Event::Connected { suite, .. } => {
-                self.dtls_srtp = Some(suite);
-                metrics::histogram!("trunkline_webrtc_connect_seconds")
-                    .record(began.elapsed().as_secs_f64());
-            }
-            peer::Event::Failed(failure) => {
-                let reason = match failure {
-                    // Counted at the end of the call, with those that only timed out.
-                    peer::Failure::IceTimeout => return,
-                    peer::Failure::DtlsFailed => "handshake",
-                    peer::Failure::DtlsTimeout => "timeout",
-                    peer::Failure::FingerprintMismatch => "fingerprint_mismatch",
+            Event::Transport(event) => self.take_transport(event, at),
+            Event::PeerClosed => self.reach(Milestone::DtlsClosed, at),
+            Event::AudioBegan { from } => {
+                let first = match from {
+                    Side::Browser => &mut self.first.audio_of_browser,
+                    Side::Pbx => &mut self.first.audio_of_pbx,
                 };
-                metrics::counter!("trunkline_dtls_failures_total", "reason" => reason).increment(1);
+                first.get_or_insert(at);
+                self.reach(Milestone::AudioBegan(*from), at);
+            }
+            Event::AudioChanged { from, silent } => self.reach(
+                match silent {
+                    true => Milestone::AudioStopped(*from),
+                    false => Milestone::AudioResumed(*from),
+                },
+                at,
+            ),
+            Event::Measured(quality) => self.quality = Some(**quality),
+            Event::Referred { .. } => self.reach(Milestone::TransferRequested(Side::Pbx), at),
+            Event::Replaced { .. } => self.reach(Milestone::Replaced, at),
+            _ => {}
+        }
+    }
+
+    fn take_transport(&mut self, event: &TransportEvent, at: Duration) {
+        let milestone = match *event {
+            TransportEvent::IceConnected { pair } => {
+                self.transports.pair = Some(pair);
+                self.first.ice_connected.get_or_insert(at);
+                Milestone::IceConnected(pair)
+            }
+            TransportEvent::PairChanged { pair } => {
+                self.transports.pair = Some(pair);
+                self.counts.pair_changes += 1;
+                Milestone::PairChanged(pair)
+            }
+            TransportEvent::Disconnected => Milestone::Disconnected,
+            TransportEvent::Reconnected => Milestone::Reconnected,
+            TransportEvent::DtlsConnected { suite } => {
+                self.transports.dtls_srtp = Some(suite);
+                self.first.dtls_connected.get_or_insert(at);
+                Milestone::DtlsConnected(suite)
+            }
+            TransportEvent::DtlsFailed { cause } => Milestone::DtlsFailed(cause),
+            TransportEvent::RtpLatched { rtp } => {
+                self.transports.rtp = Some(rtp);
+                Milestone::RtpLatched(rtp)
+            }
+            TransportEvent::UnexpectedSource { rtp } => Milestone::UnexpectedSource(rtp),
+            TransportEvent::UnexpectedSourceHeard { rtp, .. } => {
+                Milestone::UnexpectedSourceHeard(rtp)
+            }
+            TransportEvent::CandidatesRejected { .. } | TransportEvent::ChecksSuppressed => return,
+        };
+        self.reach(milestone, at);
+    }
+
+    /// What the call has its driver do.
+    pub(super) fn take_action(&mut self, action: &Action, at: Duration) {
+        match action {
+            Action::Invite { .. } => self.reach(Milestone::Invited, at),
+            Action::InviteNext { status, .. } => {
+                self.left_for = Some(*status);
+                self.counts.trunk_failovers += 1;
+                self.reach(Milestone::InvitedByNextTrunk(*status), at);
+            }
+            Action::Progress { .. } => self.ring(at),
+            Action::SetRemoteRtp {
+                rtp, protection, ..
+            } => {
+                self.transports.rtp = Some(*rtp);
+                self.transports.srtp = protection.map(|protection| protection.send.suite());
+            }
+            Action::Notify(notice) => self.take_notice(notice, at),
+            Action::Finish { reason, status } => self.finish(*reason, *status, at),
+            _ => {}
+        }
+    }
+
+    /// What the client is told.
+    fn take_notice(&mut self, notice: &Notice, at: Duration) {
+        match notice {
+            Notice::Ringing => self.ring(at),
+            Notice::EarlyMedia => self.reach(Milestone::EarlyMedia, at),
+            Notice::Answered => {
+                self.first.answered.get_or_insert(at);
+                self.reach(Milestone::Answered, at);
+            }
+            Notice::Held { on } => self.hold(Side::Pbx, *on, at),
+            Notice::Transferred { .. } => {
+                self.counts.transfers += 1;
+                self.reach(Milestone::Transferred, at);
+            }
+            Notice::TransferFailed { status } => {
+                self.reach(Milestone::TransferFailed(*status), at);
             }
             _ => {}
         }
     }
 
-    /// RTP goes there from now on.
-    pub(super) fn point_rtp(&mut self, rtp: SocketAddr, srtp: Option<CryptoSuite>) {
-        self.rtp = Some(rtp);
-        self.srtp = srtp;
+    fn ring(&mut self, at: Duration) {
+        if self.first.ringing.is_none() {
+            self.first.ringing = Some(at);
+            self.reach(Milestone::Ringing, at);
+        }
     }
 
-    /// The line of its begin.
-    pub(super) fn write_start(&self, names: Names<'_>) {
-        tracing::info!(
-            call = names.call,
-            page_call = %names.page_call,
-            sip_call_id = %names.sip_call_id,
-            direction = self.direction,
-            user = %names.user,
-            from = %self.from,
-            to = %self.to,
-            trunk = %names.trunk,
-            page = self.page.map(tracing::field::display),
-            source = self.source.map(tracing::field::display),
-            "call started"
-        );
+    fn hold(&mut self, by: Side, on: bool, at: Duration) {
+        if on {
+            self.counts.holds += 1;
+            self.reach(Milestone::Held(by), at);
+        } else {
+            self.reach(Milestone::Resumed(by), at);
+        }
     }
 
-    /// The line of its end, and the metrics.
-    pub(super) fn write_end(&self, names: Names<'_>, outcome: Outcome) {
-        let row = outcome.reason.ending();
-        let direction = self.direction;
-        count(direction, outcome.reason);
-        if outcome.reason == EndReason::IceFailed {
-            metrics::counter!("trunkline_ice_failures_total").increment(1);
+    fn finish(&mut self, reason: EndReason, status: Option<u16>, at: Duration) {
+        if reason == EndReason::Transferred {
+            self.counts.transfers += 1;
         }
-        let quality = outcome.quality;
-        if let Some(talked) = outcome.talked {
-            metrics::histogram!("trunkline_call_seconds").record(talked.as_secs_f64());
-            measure(&quality);
-        }
-        tracing::info!(
-            call = names.call,
-            page_call = %names.page_call,
-            sip_call_id = %names.sip_call_id,
-            direction,
-            user = %names.user,
-            from = %self.from,
-            to = %self.to,
-            trunk = %names.trunk,
-            reason = row.code,
-            fault = row.fault.name(),
-            sip_status = outcome.status,
-            seconds = outcome.talked.map(|talked| talked.as_secs_f64()),
-            page = self.page.map(tracing::field::display),
-            source = self.source.map(tracing::field::display),
-            ice_local = self.pair.map(|pair| tracing::field::display(pair.local)),
-            ice_remote = self.pair.map(|pair| tracing::field::display(pair.remote)),
-            dtls_srtp = self.dtls_srtp.map(CryptoSuite::name),
-            rtp_remote = self.rtp.map(tracing::field::display),
-            srtp = self.srtp.map_or("off", CryptoSuite::name),
-            browser_codec = quality.browser.codec,
-            browser_packets_in = quality.browser.packets_in,
-            browser_packets_out = quality.browser.packets_out,
-            browser_lost_in = quality.browser.lost_in,
-            browser_jitter_ms = quality.browser.jitter,
-            browser_round_trip_ms = quality.browser.round_trip,
-            pbx_codec = quality.pbx.codec,
-            pbx_packets_in = quality.pbx.packets_in,
-            pbx_packets_out = quality.pbx.packets_out,
-            pbx_lost_in = quality.pbx.lost_in,
-            pbx_jitter_ms = quality.pbx.jitter,
-            pbx_round_trip_ms = quality.pbx.round_trip,
-            "call ended"
-        );
+        self.end = Some(End { reason, status, at });
+        self.reach(Milestone::Ended(reason), at);
     }
-}
 
-/// Counts a call that has ended, or was refused before there was a record of it. `direction` is
-/// seen from the page.
-pub(super) fn count(direction: &'static str, reason: EndReason) {
-    metrics::counter!(
-        "trunkline_calls_total", "direction" => direction, "reason" => reason.code()
-    )
-    .increment(1);
-}
-
-/// Adds the figures of an answered call to the metrics.
-fn measure(quality: &Quality) {
-    for (side, of_side) in [("browser", quality.browser), ("pbx", quality.pbx)] {
-        let expected = of_side.packets_in + of_side.lost_in;
-        if expected > 0 {
-            metrics::histogram!("trunkline_call_loss", "from" => side)
-                .record(of_side.lost_in as f64 / expected as f64);
-            if let Some(jitter) = of_side.jitter {
-                metrics::histogram!("trunkline_call_jitter_seconds", "from" => side)
-                    .record(jitter / 1_000.0);
-            }
-        }
-        if let Some(round_trip) = of_side.round_trip {
-            metrics::histogram!("trunkline_call_round_trip_seconds", "from" => side)
-                .record(round_trip / 1_000.0);
-        }
+    fn reach(&mut self, milestone: Milestone, at: Duration) {
+        self.timeline.push(at, milestone);
     }
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests begin their virtual time somewhere"
-)]
-mod tests {
-    use super::*;
-
-    fn route(local: &str, remote: &str) -> peer::Route {
-        peer::Route {
-            local: local.parse().expect("an address"),
-            remote: remote.parse().expect("an address"),
-        }
-    }
-
-    #[test]
-    fn candidate_pair_of_a_record_is_the_first_route_then_the_newest() {
-        let mut record = CallRecord::default();
-        let mut note = |event| {
-            let event = media::MediaEvent::Leg(PeerEvent::Peer(event));
-            record.note(&event, Instant::now());
-            record.pair
-        };
-        assert_eq!(note(peer::Event::Disconnected), None);
-        let first = route("192.0.2.1:4000", "198.51.100.7:5000");
-        let connected = peer::Event::IceConnected { route: first };
-        assert_eq!(note(connected), Some(first));
-        assert_eq!(note(peer::Event::Disconnected), Some(first));
-        let second = route("192.0.2.1:4000", "203.0.113.9:6000");
-        let moved = peer::Event::RouteChanged { route: second };
-        assert_eq!(note(moved), Some(second));
-    }
-}
+mod tests;

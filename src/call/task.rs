@@ -19,13 +19,12 @@ use super::endpoints::Endpoints;
 use super::handle::CallHandle;
 use super::inbox::Inbox;
 use super::leg::{PeerCommand, PeerEvent, PeerLeg};
-use super::machine::Call;
-use super::message::{Action, Command, Event, Notice, Quality, Side};
+use super::message::{Action, Command, Event, Notice, Side};
 use super::message_notice::MessageNotice;
 use super::open_calls::OpenCall;
-use super::record::{CallRecord, Names, Outcome};
+use super::recorded_call::RecordedCall;
 use super::sip_side::{SIP_QUEUE, SipSide, Stage, refusal, written};
-use super::{translate, unexpected_source};
+use super::translate;
 use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
 use crate::sip;
 
@@ -44,7 +43,7 @@ enum Stimulus {
 /// Everything that one call owns.
 pub(super) struct CallTask {
     pub(super) key: CallKey,
-    pub(super) call: Call,
+    pub(super) call: RecordedCall,
     pub(super) handle: CallHandle,
     pub(super) endpoints: Endpoints,
     pub(super) side: SipSide,
@@ -63,11 +62,6 @@ pub(super) struct CallTask {
     pub(super) _open: OpenCall,
     pub(super) trunk: String,
     pub(super) user: String,
-    pub(super) began: Instant,
-    pub(super) answered: Option<Instant>,
-    pub(super) quality: Option<Quality>,
-    pub(super) record: CallRecord,
-    pub(super) ending: Option<(EndReason, Option<u16>, Instant)>,
 }
 
 impl CallTask {
@@ -75,7 +69,7 @@ impl CallTask {
     pub(super) async fn run(mut self, rtp: RtpSockets) {
         self.tell_worker(media::Command::AttachRtp(rtp));
         self.act().await;
-        self.record.write_start(self.names());
+        self.call.write_start();
         let mut lost = EndReason::SignalingLost;
         while !self.call.is_ended() {
             match self.next().await {
@@ -119,7 +113,7 @@ impl CallTask {
             }
         }
         self.close_media().await;
-        self.record();
+        self.call.write_end();
     }
 
     /// The loss of a page may overtake what it said before.
@@ -184,70 +178,19 @@ impl CallTask {
     }
 
     fn take_media(&mut self, event: media::MediaEvent<PeerEvent>) {
-        self.record.note(&event, self.began);
-        match &event {
-            media::MediaEvent::Leg(PeerEvent::CandidatesRejected { reason, count }) => {
-                tracing::warn!(
-                    call = self.key.0,
-                    user = %self.user,
-                    reason,
-                    count,
-                    "ICE candidates of the client rejected"
-                );
-            }
-            media::MediaEvent::Leg(PeerEvent::ChecksSuppressed) => {
-                tracing::warn!(
-                    call = self.key.0,
-                    user = %self.user,
-                    "ICE checks suppressed: candidates of the client do not answer"
-                );
-            }
-            media::MediaEvent::Leg(event) => {
-                tracing::debug!(call = self.key.0, ?event, "peer");
-            }
-            media::MediaEvent::FirstAudio { from } => {
-                tracing::info!(
-                    call = self.key.0,
-                    from = ?from,
-                    after_ms = self.began.elapsed().as_millis(),
-                    "first audio"
-                );
-            }
-            media::MediaEvent::Silent { from } => {
-                tracing::warn!(call = self.key.0, from = ?from, "no audio arrives");
-                let side = match from {
-                    media::Side::Browser => "browser",
-                    media::Side::Pbx => "pbx",
-                };
-                metrics::counter!("trunkline_media_inactivity_total", "from" => side).increment(1);
-            }
-            media::MediaEvent::DigitsRefused(error) => {
-                tracing::warn!(call = self.key.0, %error, "digits not sent");
-            }
-            media::MediaEvent::Closed { reason, statistics } => {
-                tracing::debug!(call = self.key.0, %reason, ?statistics, "media closed");
-            }
-            media::MediaEvent::RemoteLatched { rtp } => {
-                tracing::info!(call = self.key.0, trunk = %self.trunk, %rtp, "RTP latched");
-            }
-            media::MediaEvent::UnexpectedSource { rtp } => {
-                unexpected_source::is_dropped(self.key, &self.trunk, *rtp);
-            }
-            media::MediaEvent::UnexpectedSourceHeard { rtp, signalled } => {
-                unexpected_source::is_heard(self.key, &self.trunk, *rtp, *signalled);
-            }
-            _ => {}
+        if let Some(event) = translate::transport_of(&event) {
+            self.happen(Event::Transport(event));
+        }
+        if let media::MediaEvent::Closed { reason, statistics } = &event {
+            tracing::debug!(call = self.key.0, %reason, ?statistics, "media closed");
         }
         if let Some(event) = translate::from_media(event) {
-            if let Event::Measured(quality) = &event {
-                self.quality = Some(**quality);
-            }
-            self.call.handle_event(event, Instant::now());
+            self.happen(event);
         }
     }
 
     async fn act(&mut self) {
-        while let Some(action) = self.call.poll_action() {
+        while let Some(action) = self.call.poll_action(Instant::now()) {
             self.carry_out(action).await;
         }
     }
@@ -263,7 +206,7 @@ impl CallTask {
                 )));
             }
             Action::Invite { offer } => self.invite(offer).await,
-            Action::InviteNext { offer, status } => self.invite_next(offer, status).await,
+            Action::InviteNext { offer, .. } => self.invite_next(offer).await,
             Action::Progress { status, sdp } => {
                 let body = sdp.map(Bytes::from);
                 self.side
@@ -333,30 +276,13 @@ impl CallTask {
                 rtcp,
                 protection,
             } => {
-                let suite = protection.map(|protection| protection.send.suite());
-                self.record.point_rtp(rtp, suite);
-                let srtp = suite.map(|suite| suite.name());
-                tracing::debug!(call = self.key.0, srtp, "RTP pointed at the PBX");
                 self.tell_worker(media::Command::SetRemoteRtp {
                     rtp,
                     rtcp: Some(rtcp),
                     protection,
                 });
             }
-            Action::SetFormats { browser, pbx } => {
-                tracing::info!(
-                    call = self.key.0,
-                    browser = %browser.send.codec,
-                    pbx = %pbx.send.codec,
-                    direction = pbx.direction.attribute(),
-                    "audio agreed"
-                );
-                self.tell_worker(media::Command::SetFormats {
-                    browser: *browser,
-                    pbx: *pbx,
-                });
-            }
-            Action::ExpectEarlyMedia { browser, pbx } => {
+            Action::SetFormats { browser, pbx } | Action::ExpectEarlyMedia { browser, pbx } => {
                 self.tell_worker(media::Command::SetFormats {
                     browser: *browser,
                     pbx: *pbx,
@@ -387,7 +313,7 @@ impl CallTask {
             Action::SendText { id, text } => self.send_text(id, text).await,
             Action::Notify(notice) => self.notify(notice),
             Action::Select(endpoint) => self.endpoints.keep(endpoint),
-            Action::Finish { reason, status } => self.finish(reason, status),
+            Action::Finish { reason, status } => self.notify(Notice::Ended { reason, status }),
         }
     }
 
@@ -408,6 +334,7 @@ impl CallTask {
         };
         let mut outgoing = placement.outgoing;
         self.trunk.clone_from(&outgoing.trunk);
+        self.call.take_leg(&self.trunk, &self.side.call_id);
         outgoing.body = offer.map(Bytes::from).unwrap_or_default();
         let (sender, events) = mpsc::channel(SIP_QUEUE);
         self.sip_events = events;
@@ -422,17 +349,8 @@ impl CallTask {
     }
 
     /// The trunk could not place the call: on to the next one.
-    async fn invite_next(&mut self, offer: Option<String>, status: u16) {
+    async fn invite_next(&mut self, offer: Option<String>) {
         let next = self.side.ahead.front();
-        tracing::info!(
-            call = self.key.0,
-            trunk = %self.trunk,
-            status,
-            next = next.map(|placement| placement.outgoing.trunk.as_str()),
-            "call goes to the next trunk"
-        );
-        metrics::counter!("trunkline_route_fallbacks_total", "trunk" => self.trunk.clone())
-            .increment(1);
         let (inband_digits, latching) = next
             .map(|placement| (placement.inband_digits, placement.latching))
             .unwrap_or_default();
@@ -448,9 +366,6 @@ impl CallTask {
     }
 
     fn notify(&mut self, notice: Notice) {
-        if matches!(notice, Notice::Answered) {
-            self.answered = Some(Instant::now());
-        }
         let call = self.endpoints.call.clone();
         let event = match notice {
             notice @ Notice::Incoming { .. } => ClientEvent::Begin {
@@ -479,11 +394,6 @@ impl CallTask {
         true
     }
 
-    fn finish(&mut self, reason: EndReason, status: Option<u16>) {
-        self.notify(Notice::Ended { reason, status });
-        self.ending = Some((reason, status, Instant::now()));
-    }
-
     /// Lets the worker go and waits for its last count, which the record wants.
     async fn close_media(&mut self) {
         self.tell_worker(media::Command::Close);
@@ -496,31 +406,7 @@ impl CallTask {
             None
         };
         if let Ok(Some(statistics)) = tokio::time::timeout(LAST_COUNT, last).await {
-            self.quality = Some(translate::quality(&statistics));
-        }
-    }
-
-    /// The one line that a call leaves in the log, and its part of the metrics.
-    fn record(&self) {
-        let Some((reason, status, at)) = self.ending else {
-            return;
-        };
-        let outcome = Outcome {
-            reason,
-            status,
-            talked: self.answered.map(|answered| at.duration_since(answered)),
-            quality: self.quality.unwrap_or_default(),
-        };
-        self.record.write_end(self.names(), outcome);
-    }
-
-    fn names(&self) -> Names<'_> {
-        Names {
-            call: self.key.0,
-            page_call: &self.endpoints.call,
-            sip_call_id: &self.side.call_id,
-            user: &self.user,
-            trunk: &self.trunk,
+            self.call.take_last_count(translate::quality(&statistics));
         }
     }
 

@@ -8,6 +8,7 @@ use super::EndReason;
 use super::leg::PeerEvent;
 use super::message::{Event, Quality, Side, SideQuality};
 use super::message_notice::MessageNotice;
+use super::transport_event::{CandidatePair, DtlsFailure, TransportEvent};
 use crate::{media, peer, sip};
 
 /// How long an INFO digit lasts that does not say so.
@@ -89,6 +90,60 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
     })
 }
 
+/// What a media event says of the transports of a call.
+pub(super) fn transport_of(event: &media::MediaEvent<PeerEvent>) -> Option<TransportEvent> {
+    Some(match event {
+        media::MediaEvent::Leg(event) => return transport_of_peer(event),
+        media::MediaEvent::RemoteLatched { rtp } => TransportEvent::RtpLatched { rtp: *rtp },
+        media::MediaEvent::UnexpectedSource { rtp } => {
+            TransportEvent::UnexpectedSource { rtp: *rtp }
+        }
+        media::MediaEvent::UnexpectedSourceHeard { rtp, signalled } => {
+            TransportEvent::UnexpectedSourceHeard {
+                rtp: *rtp,
+                signalled: *signalled,
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn transport_of_peer(event: &PeerEvent) -> Option<TransportEvent> {
+    let pair = |route: peer::Route| CandidatePair {
+        local: route.local,
+        remote: route.remote,
+    };
+    let event = match event {
+        PeerEvent::Refused => return None,
+        PeerEvent::CandidatesRejected { reason, count } => {
+            return Some(TransportEvent::CandidatesRejected {
+                reason,
+                count: *count,
+            });
+        }
+        PeerEvent::ChecksSuppressed => return Some(TransportEvent::ChecksSuppressed),
+        PeerEvent::Peer(event) => *event,
+    };
+    Some(match event {
+        peer::Event::IceConnected { route } => TransportEvent::IceConnected { pair: pair(route) },
+        peer::Event::RouteChanged { route } => TransportEvent::PairChanged { pair: pair(route) },
+        peer::Event::Disconnected => TransportEvent::Disconnected,
+        peer::Event::Reconnected => TransportEvent::Reconnected,
+        peer::Event::Connected { suite, .. } => TransportEvent::DtlsConnected { suite },
+        peer::Event::Failed(failure) => TransportEvent::DtlsFailed {
+            cause: match failure {
+                // The end of the call says it, as where ICE only timed out.
+                peer::Failure::IceTimeout => return None,
+                peer::Failure::DtlsFailed => DtlsFailure::Handshake,
+                peer::Failure::DtlsTimeout => DtlsFailure::Timeout,
+                peer::Failure::FingerprintMismatch => DtlsFailure::FingerprintMismatch,
+            },
+        },
+        // `Event::PeerClosed` says it.
+        peer::Event::Closed => return None,
+    })
+}
+
 /// What a media event means for the call; statistics and failures of the peer among them.
 pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
     Some(match event {
@@ -137,8 +192,10 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
         media::MediaEvent::FirstAudio { from } => Event::AudioBegan {
             from: side_of(from),
         },
-        media::MediaEvent::Silent { .. }
-        | media::MediaEvent::UnexpectedSource { .. }
+        media::MediaEvent::Silent { from } => Event::AudioMissing {
+            from: side_of(from),
+        },
+        media::MediaEvent::UnexpectedSource { .. }
         | media::MediaEvent::UnexpectedSourceHeard { .. }
         | media::MediaEvent::RemoteLatched { .. } => return None,
     })

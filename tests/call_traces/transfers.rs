@@ -31,7 +31,10 @@ fn asked() -> Trace {
 fn referred() -> Trace {
     let mut trace = Trace::established();
     let to = "700".to_owned();
-    let actions = trace.happens(Event::Referred { to });
+    let actions = trace.happens(Event::Referred {
+        to,
+        attended: false,
+    });
     assert!(matches!(actions[..], [Action::InviteInstead { .. }]));
     trace
 }
@@ -191,7 +194,10 @@ fn a_call_that_waits_for_its_ack_is_not_sent_on_and_says_so_at_once() {
     };
     trace.asked(accept);
     let to = "700".to_owned();
-    let actions = trace.happens(Event::Referred { to });
+    let actions = trace.happens(Event::Referred {
+        to,
+        attended: false,
+    });
     assert!(is_reported(&actions, 491), "{actions:?}");
     let actions = trace.happens(Event::Confirmed {
         sdp: Some(PBX_ANSWER.to_owned()),

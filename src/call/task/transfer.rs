@@ -58,14 +58,10 @@ impl CallTask {
 
     /// The PBX wants us to call somebody else.
     pub(super) fn take_referral(&mut self, referral: Box<sip::Referral>) {
-        tracing::info!(
-            call = self.key.0,
-            attended = referral.replaces.is_some(),
-            "referred"
-        );
         let to = referral.user.clone();
+        let attended = referral.replaces.is_some();
         self.referral = Some(referral);
-        self.happen(Event::Referred { to });
+        self.happen(Event::Referred { to, attended });
     }
 
     /// Another leg offers to take the call over.
@@ -239,6 +235,6 @@ impl CallTask {
         };
         let cause = Some(reason.ending().cause);
         second.side.command(sip::Command::Hangup { cause }).await;
-        tracing::info!(call = self.key.0, sip_call_id = %self.side.call_id, "transferred");
+        self.call.replace_leg(&self.side.call_id);
     }
 }

@@ -80,7 +80,7 @@ impl Established {
                     }
                 }
             }
-            Event::Referred { to } => self.call_instead(call, to, now),
+            Event::Referred { to, .. } => self.call_instead(call, to, now),
             Event::Replaced { from, sdp } => self.be_taken_over(call, from, sdp),
             Event::NewLeg(event) => return self.handle_new_leg(call, *event),
             _ => {}
