@@ -23,7 +23,7 @@ struct Zone {
     news: Vec<String>,
     invites: Vec<(Request, String)>,
     probed: Vec<String>,
-    /// Places in use and places out, as told last.
+    /// Destinations in use and destinations out, as told last.
     counts: (usize, usize),
 }
 
@@ -65,10 +65,10 @@ impl Zone {
         }
     }
 
-    fn answer(&self, question: &Question) -> Records {
+    fn answer(&self, query: &DnsQuery) -> Records {
         let ip = |address: &str| address.split(':').next().expect("an address").to_owned();
-        match question {
-            Question::Srv(name) if name == "_sip._udp.pbx.example" => Records::Srv(
+        match query {
+            DnsQuery::Srv(name) if name == "_sip._udp.pbx.example" => Records::Srv(
                 self.hosts
                     .iter()
                     .map(|(priority, address)| SrvRecord {
@@ -79,7 +79,7 @@ impl Zone {
                     })
                     .collect(),
             ),
-            Question::Addresses(name) => name
+            DnsQuery::Addresses(name) => name
                 .strip_prefix("host-")
                 .and_then(|rest| rest.strip_suffix(".example"))
                 .map_or(Records::Absent, |ip| {
@@ -115,23 +115,26 @@ impl Zone {
     fn hear(&mut self, news: UserAgentEvent) {
         let state = |is_up| if is_up { "up" } else { "out" };
         match news {
-            UserAgentEvent::Resolve { question } => {
-                let answer = Answer::Known {
-                    records: self.answer(&question),
+            UserAgentEvent::Resolve { query } => {
+                let answer = DnsResponse::Known {
+                    records: self.answer(&query),
                     ttl: 20 * SECOND,
                 };
                 let now = self.wire.now;
-                self.wire.agent.handle_resolved(&question, answer, now);
+                self.wire.agent.handle_resolved(&query, answer, now);
             }
             UserAgentEvent::Target { is_up, why, .. } => {
                 self.news.push(format!("target {}: {why}", state(is_up)));
             }
-            UserAgentEvent::TargetPlace {
-                place, is_up, why, ..
+            UserAgentEvent::TargetDestination {
+                destination,
+                is_up,
+                why,
+                ..
             } => self
                 .news
-                .push(format!("{} {}: {why}", place.address, state(is_up))),
-            UserAgentEvent::TargetPlaces { up, out, .. } => self.counts = (up, out),
+                .push(format!("{} {}: {why}", destination.address, state(is_up))),
+            UserAgentEvent::TargetDestinations { up, out, .. } => self.counts = (up, out),
             _ => {}
         }
     }
@@ -154,7 +157,7 @@ impl Zone {
         }
     }
 
-    /// The places that a call tries while nobody answers, each once, in their order.
+    /// The destinations that a call tries while nobody answers, each once, in their order.
     fn order(&mut self) -> Vec<String> {
         self.invites.clear();
         let leg = call(&mut self.wire);
@@ -169,7 +172,7 @@ impl Zone {
         order
     }
 
-    /// The place that a call tries first.
+    /// The destination that a call tries first.
     fn first(&mut self) -> String {
         self.invites.clear();
         let leg = call(&mut self.wire);

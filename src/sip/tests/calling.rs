@@ -379,15 +379,15 @@ fn a_name_is_looked_up_and_its_time_counts() {
         .invite(outgoing.clone(), wire.now)
         .expect("placed");
     wire.quiet();
-    let question = Question::addresses("pbx.example");
+    let query = DnsQuery::addresses("pbx.example");
     assert!(
-        matches!(wire.agent.poll_event(), Some(UserAgentEvent::Resolve { question: asked }) if asked == question)
+        matches!(wire.agent.poll_event(), Some(UserAgentEvent::Resolve { query: asked }) if asked == query)
     );
-    let answer = Answer::Known {
+    let answer = DnsResponse::Known {
         records: Records::Addresses(vec!["192.0.2.2".parse().expect("ip")]),
         ttl: SECOND,
     };
-    wire.agent.handle_resolved(&question, answer, wire.now);
+    wire.agent.handle_resolved(&query, answer, wire.now);
     wire.sent_request("INVITE");
     assert!(wire.elapsed() < SECOND);
 

@@ -300,31 +300,31 @@ fn a_registration_moves_on_too() {
     );
 }
 
-/// Answers every question with these addresses for the names, and nothing for all else.
+/// Answers every query with these addresses for the names, and nothing for all else.
 fn answer_questions(wire: &mut Wire, names: &[(&str, &[&str])]) {
     loop {
         let mut questions = Vec::new();
         while let Some(event) = wire.agent.poll_event() {
-            if let UserAgentEvent::Resolve { question } = event {
-                questions.push(question);
+            if let UserAgentEvent::Resolve { query } = event {
+                questions.push(query);
             }
         }
         if questions.is_empty() {
             return;
         }
-        for question in questions {
+        for query in questions {
             let addresses = names
                 .iter()
-                .find(|(name, _)| question == Question::addresses(name))
+                .find(|(name, _)| query == DnsQuery::addresses(name))
                 .map(|(_, addresses)| {
                     let parse = |text: &&str| text.parse().expect("an address");
                     Records::Addresses(addresses.iter().map(parse).collect())
                 });
-            let answer = Answer::Known {
+            let answer = DnsResponse::Known {
                 records: addresses.unwrap_or(Records::Absent),
                 ttl: 60 * SECOND,
             };
-            wire.agent.handle_resolved(&question, answer, wire.now);
+            wire.agent.handle_resolved(&query, answer, wire.now);
         }
     }
 }

@@ -168,15 +168,15 @@ fn invited_by_name(wire: &mut Wire, sent_by: &str, source: &str) -> Option<LegId
 }
 
 /// What is asked of the DNS; answered with SRV and addresses.
-fn look_up(wire: &mut Wire) -> Vec<Question> {
+fn look_up(wire: &mut Wire) -> Vec<DnsQuery> {
     let mut asked = Vec::new();
     while let Some(event) = wire.agent.poll_event() {
-        let UserAgentEvent::Resolve { question } = event else {
+        let UserAgentEvent::Resolve { query } = event else {
             continue;
         };
-        let records = if question == Question::addresses("b.pbx.example") {
+        let records = if query == DnsQuery::addresses("b.pbx.example") {
             Records::Addresses(vec!["192.0.2.9".parse().expect("ip")])
-        } else if matches!(question, Question::Srv(_)) {
+        } else if matches!(query, DnsQuery::Srv(_)) {
             Records::Srv(vec![SrvRecord {
                 priority: 1,
                 weight: 1,
@@ -187,9 +187,9 @@ fn look_up(wire: &mut Wire) -> Vec<Question> {
             Records::Absent
         };
         let ttl = Duration::from_secs(60);
-        asked.push(question.clone());
+        asked.push(query.clone());
         wire.agent
-            .handle_resolved(&question, Answer::Known { records, ttl }, wire.now);
+            .handle_resolved(&query, DnsResponse::Known { records, ttl }, wire.now);
     }
     asked
 }

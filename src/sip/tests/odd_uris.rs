@@ -1,5 +1,5 @@
-//! Dialogs whose URIs no grammar allows, or that lead nowhere: each ACK, PRACK and BYE goes out, its
-//! URI as it came (RFC 3261 section 12.2.1.1).
+//! Dialogs whose URIs no grammar allows, or that lead nowhere: each ACK, PRACK and BYE goes out,
+//! its URI as it came (RFC 3261 section 12.2.1.1).
 
 use super::wire::*;
 use crate::sip::*;
@@ -121,13 +121,12 @@ fn contact_that_leads_nowhere_has_requests_go_where_the_last_message_came_from()
 
 /// No name that is asked for exists.
 fn unresolved(wire: &mut Wire) {
-    let none = Answer::Failed {
+    let none = DnsResponse::Failed {
         why: "no such name".to_owned(),
     };
     while let Some(event) = wire.agent.poll_event() {
-        if let UserAgentEvent::Resolve { question } = event {
-            wire.agent
-                .handle_resolved(&question, none.clone(), wire.now);
+        if let UserAgentEvent::Resolve { query } = event {
+            wire.agent.handle_resolved(&query, none.clone(), wire.now);
         }
     }
 }

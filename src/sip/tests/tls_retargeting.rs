@@ -38,12 +38,12 @@ fn two_trunks() -> Wire {
 /// Whatever name is looked up is at an address of nobody.
 fn look_up(wire: &mut Wire) {
     while let Some(event) = wire.agent.poll_event() {
-        if let UserAgentEvent::Resolve { question } = event {
-            let answer = Answer::Known {
+        if let UserAgentEvent::Resolve { query } = event {
+            let answer = DnsResponse::Known {
                 records: Records::Addresses(vec!["198.51.100.9".parse().expect("ip")]),
                 ttl: Duration::from_secs(60),
             };
-            wire.agent.handle_resolved(&question, answer, wire.now);
+            wire.agent.handle_resolved(&query, answer, wire.now);
         }
     }
 }
@@ -61,7 +61,8 @@ fn sent_to(wire: &mut Wire) -> (Request, String, Option<usize>) {
 
 #[test]
 fn nothing_of_a_trunks_tls_holds_for_whom_it_redirects_to() {
-    // An unknown source, the other trunk's host, which this trunk has not to speak for, and its own.
+    // An unknown source, the other trunk's host, which this trunk has not to speak for, and its
+    // own.
     for (host, of) in [
         ("198.51.100.9", None),
         ("elsewhere.example", None),
@@ -116,7 +117,8 @@ async fn sending_on(to: String) -> u16 {
 #[tokio::test]
 async fn an_unknown_source_must_prove_itself_and_is_shown_no_certificate_of_ours() {
     let (ours, theirs) = (Authority::new(), Authority::new());
-    // Who has signed the unknown source, whether it asks for our certificate, and whether it is called.
+    // Who has signed the unknown source, whether it asks for our certificate, and whether it is
+    // called.
     for (signer, asks, called) in [
         (&ours, false, true),
         (&theirs, false, false),

@@ -249,7 +249,7 @@ fn an_unknown_source_on_a_stream_is_refused_too() {
 }
 
 /// A user agent whose only trunk is known by its name, just started, and what it asks.
-fn by_name(unknown_sources: UnknownSources) -> (Wire, Question) {
+fn by_name(unknown_sources: UnknownSources) -> (Wire, DnsQuery) {
     let mut wire = limited(|_| {});
     let listen = Listen {
         transport: Transport::Udp,
@@ -269,29 +269,29 @@ fn by_name(unknown_sources: UnknownSources) -> (Wire, Question) {
     wire.agent.start(wire.now);
     let mut asked = None;
     while let Some(event) = wire.agent.poll_event() {
-        if let UserAgentEvent::Resolve { question } = event {
-            asked = Some(question);
+        if let UserAgentEvent::Resolve { query } = event {
+            asked = Some(query);
         }
     }
     (wire, asked.expect("it looks its trunk up at once"))
 }
 
-fn found(wire: &mut Wire, question: &Question) {
+fn found(wire: &mut Wire, query: &DnsQuery) {
     let records = Records::Addresses(vec!["192.0.2.2".parse().expect("ip")]);
     let ttl = 60 * SECOND;
     wire.agent
-        .handle_resolved(question, Answer::Known { records, ttl }, wire.now);
+        .handle_resolved(query, DnsResponse::Known { records, ttl }, wire.now);
 }
 
 #[test]
 fn a_call_before_the_trunks_name_is_found_is_put_off_and_not_refused() {
-    let (mut wire, question) = by_name(UnknownSources::Reject);
+    let (mut wire, query) = by_name(UnknownSources::Reject);
     wire.receive(&fresh("INVITE", 1));
     let later = wire.sent_status(503);
     assert_eq!(value(&later.headers, "Retry-After"), "1");
     assert_eq!(wire.rejections(), ["before_dns_ready"]);
     assert_eq!((wire.agent.transactions(), wire.agent.legs()), (0, 0));
-    found(&mut wire, &question);
+    found(&mut wire, &query);
     wire.receive(&fresh("INVITE", 2));
     wire.sent_status(100);
     assert_eq!(wire.incoming().trunk.as_deref(), Some("pbx"));
@@ -303,16 +303,16 @@ fn a_call_before_the_trunks_name_is_found_is_put_off_and_not_refused() {
 #[test]
 fn a_look_up_that_finds_nothing_ends_the_putting_off() {
     for answer in [
-        Answer::Failed {
+        DnsResponse::Failed {
             why: "no server answers".to_owned(),
         },
-        Answer::Known {
+        DnsResponse::Known {
             records: Records::Absent,
             ttl: 60 * SECOND,
         },
     ] {
-        let (mut wire, question) = by_name(UnknownSources::Reject);
-        wire.agent.handle_resolved(&question, answer, wire.now);
+        let (mut wire, query) = by_name(UnknownSources::Reject);
+        wire.agent.handle_resolved(&query, answer, wire.now);
         wire.receive(&fresh("INVITE", 1));
         wire.sent_status(403);
         // It is asked again later, without another pause for everybody.
@@ -324,10 +324,10 @@ fn a_look_up_that_finds_nothing_ends_the_putting_off() {
 
 #[test]
 fn where_unknown_sources_get_nothing_a_datagram_that_is_too_early_waits_for_its_repetition() {
-    let (mut wire, question) = by_name(UnknownSources::Drop);
+    let (mut wire, query) = by_name(UnknownSources::Drop);
     wire.receive(&fresh("INVITE", 1));
     wire.quiet();
-    found(&mut wire, &question);
+    found(&mut wire, &query);
     wire.receive(&fresh("INVITE", 1));
     wire.sent_status(100);
     wire.incoming();

@@ -9,7 +9,7 @@ use super::error::Error;
 use super::event::{Command, Event, LegId, Outgoing, RegistrationStatus, TargetStatus};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome, OutgoingMessage};
 use crate::sip::stack::listen::Listen;
-use crate::sip::stack::locating::{Answer, Question, Records, Resolver};
+use crate::sip::stack::resolver::{DnsClient, DnsQuery, DnsResponse, Records};
 
 /// State of each registration.
 pub type Registrations = Vec<RegistrationStatus>;
@@ -29,7 +29,7 @@ pub struct Held {
 /// An order to the task.
 #[derive(Debug)]
 pub enum Order {
-    /// Place a call.
+    /// Destination a call.
     Invite {
         /// The call.
         outgoing: Box<Outgoing>,
@@ -108,7 +108,7 @@ pub struct Handle {
     pub(super) registrations: watch::Receiver<Registrations>,
     pub(super) targets: watch::Receiver<Targets>,
     pub(super) listeners: Arc<[Listen]>,
-    pub(super) resolver: Arc<Resolver>,
+    pub(super) dns: Arc<DnsClient>,
 }
 
 impl Handle {
@@ -208,16 +208,16 @@ impl Handle {
     /// trunks are looked up by; takes five seconds at most. None where there are none, or nobody
     /// says.
     pub async fn addresses_of(&self, host: &str) -> Vec<IpAddr> {
-        let question = Question::Addresses(host.trim_end_matches('.').to_ascii_lowercase());
-        match self.resolver.ask(&question).await {
-            Answer::Known {
+        let query = DnsQuery::Addresses(host.trim_end_matches('.').to_ascii_lowercase());
+        match self.dns.ask(&query).await {
+            DnsResponse::Known {
                 records: Records::Addresses(addresses),
                 ..
             } => addresses,
-            Answer::Known { .. } => Vec::new(),
-            Answer::Failed { why } => {
+            DnsResponse::Known { .. } => Vec::new(),
+            DnsResponse::Failed { why } => {
                 metrics::counter!("trunkline_sip_look_ups_failed_total").increment(1);
-                tracing::warn!(%question, %why, "lookup of a name in SDP failed");
+                tracing::warn!(%query, %why, "lookup of a name in SDP failed");
                 Vec::new()
             }
         }

@@ -20,7 +20,7 @@ use super::event::{Command, Event, Incoming, LegId, RegistrationStatus, TargetSt
 use super::handle::{Handle, Held, Order, Registrations, Targets};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use super::user_agent::{UserAgent, UserAgentEvent};
-use crate::sip::stack::locating::{Answer, Question};
+use crate::sip::stack::resolver::{DnsQuery, DnsResponse};
 use crate::sip::stack::transport::{Inbound, Transports, Unsent, is_keep_alive};
 use crate::supervision::Task;
 
@@ -66,7 +66,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         registration_gauge(status).increment(1.0);
     }
     let (registrations_sender, registrations) = watch::channel(states);
-    let resolver = transports.resolver();
+    let dns = transports.dns();
     let (targets_sender, targets) = watch::channel(Targets::new());
     let driver = Driver {
         agent,
@@ -87,7 +87,7 @@ pub async fn start(config: Config, incoming: mpsc::Sender<Incoming>) -> Result<H
         registrations,
         targets,
         listeners: listeners.into(),
-        resolver,
+        dns,
     })
 }
 
@@ -123,7 +123,7 @@ struct Driver {
     registrations: watch::Sender<Registrations>,
     targets: watch::Sender<Targets>,
     /// Lookups that failed the last time.
-    failing: HashSet<Question>,
+    failing: HashSet<DnsQuery>,
     stopping: Option<Stopping>,
 }
 
@@ -338,9 +338,9 @@ impl Driver {
                     tracing::debug!(%remote, left, "sip datagrams reach nobody");
                 }
             }
-            Inbound::Resolved { question, answer } => {
-                self.note_look_up(&question, &answer);
-                self.agent.handle_resolved(&question, answer, now);
+            Inbound::Resolved { query, response } => {
+                self.note_look_up(&query, &response);
+                self.agent.handle_resolved(&query, response, now);
             }
         }
     }
@@ -430,7 +430,7 @@ impl Driver {
                     tracing::info!(%trunk, account, ?state, why, "sip registration changed");
                 }
             }),
-            UserAgentEvent::Resolve { question } => self.transports.resolve(question),
+            UserAgentEvent::Resolve { query } => self.transports.resolve(query),
             UserAgentEvent::Target {
                 trunk,
                 target,
@@ -452,18 +452,18 @@ impl Driver {
                 metrics::gauge!("trunkline_trunk_target_up", "trunk" => trunk, "target" => target)
                     .set(f64::from(u8::from(is_up)));
             }
-            UserAgentEvent::TargetPlace {
+            UserAgentEvent::TargetDestination {
                 trunk,
                 target,
-                place,
+                destination,
                 is_up,
                 why,
             } => {
-                let (transport, address) = (place.transport, place.address);
+                let (transport, address) = (destination.transport, destination.address);
                 tracing::warn!(%trunk, %target, %transport, %address, is_up, why,
                     "sip address of a target changed");
             }
-            UserAgentEvent::TargetPlaces {
+            UserAgentEvent::TargetDestinations {
                 trunk,
                 target,
                 up,
@@ -487,7 +487,7 @@ impl Driver {
                         "sip registrar does outbound and no stun: kept open by double crlf");
                 }
             }
-            UserAgentEvent::Unlocated { host } => {
+            UserAgentEvent::Unresolvable { host } => {
                 tracing::warn!(%host, "sip host is at no address that can be sent to");
             }
             UserAgentEvent::Rejected { reason, source } => {
@@ -513,15 +513,15 @@ impl Driver {
     }
 
     /// A lookup that fails is in the log once, until it succeeds again.
-    fn note_look_up(&mut self, question: &Question, answer: &Answer) {
-        match answer {
-            Answer::Known { .. } => {
-                self.failing.remove(question);
+    fn note_look_up(&mut self, query: &DnsQuery, response: &DnsResponse) {
+        match response {
+            DnsResponse::Known { .. } => {
+                self.failing.remove(query);
             }
-            Answer::Failed { why } => {
+            DnsResponse::Failed { why } => {
                 metrics::counter!("trunkline_sip_look_ups_failed_total").increment(1);
-                if self.failing.len() < KEPT_LEGS && self.failing.insert(question.clone()) {
-                    tracing::warn!(%question, %why, "sip name lookup failed");
+                if self.failing.len() < KEPT_LEGS && self.failing.insert(query.clone()) {
+                    tracing::warn!(%query, %why, "sip name lookup failed");
                 }
             }
         }

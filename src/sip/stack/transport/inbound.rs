@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::credentials::Credentials;
 use crate::sip::stack::flow::Flow;
-use crate::sip::stack::locating::{Answer, Question};
+use crate::sip::stack::resolver::{DnsQuery, DnsResponse};
 use crate::sip::stack::transaction::key::ClientKey;
 use crate::sip::stack::transport_protocol::Transport;
 
@@ -61,9 +61,9 @@ pub enum Inbound {
     /// A lookup is over.
     Resolved {
         /// What was asked.
-        question: Question,
+        query: DnsQuery,
         /// What came of it.
-        answer: Answer,
+        response: DnsResponse,
     },
 }
 

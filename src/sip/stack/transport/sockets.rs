@@ -25,11 +25,12 @@ use crate::sip::stack::domain::Domain;
 use crate::sip::stack::error::TransportError as Error;
 use crate::sip::stack::flow::Transmit;
 use crate::sip::stack::listen::{Listen, is_dual};
-use crate::sip::stack::locating::{Question, Resolver};
+use crate::sip::stack::resolver::{DnsClient, DnsQuery};
 use crate::sip::stack::transport_protocol::Transport;
 use crate::supervision::{Supervisor, Task};
 
-/// Messages that wait for the user agent; beyond it datagrams are dropped and counted, streams wait.
+/// Messages that wait for the user agent; beyond it datagrams are dropped and counted, streams
+/// wait.
 const INBOUND_QUEUE: usize = 4_096;
 /// Kernel buffers of a UDP socket, bytes: a burst of calls must fit while the user agent is busy.
 const UDP_BUFFER: usize = 4 << 20;
@@ -62,7 +63,7 @@ pub struct Transports {
     inbound: mpsc::Sender<Inbound>,
     tasks: JoinSet<()>,
     supervisor: Supervisor,
-    resolver: Arc<Resolver>,
+    dns: Arc<DnsClient>,
 }
 
 /// Who is at the other end of a stream. Requests to one of two names at one address never take the
@@ -106,7 +107,7 @@ impl Transports {
             inbound,
             tasks: JoinSet::new(),
             supervisor: config.supervisor.clone(),
-            resolver: Arc::new(Resolver::new(&config.dns_servers)),
+            dns: Arc::new(DnsClient::new(&config.dns_servers)),
         };
         if let Some(sources) = sources {
             let (asked, inbound) = (transports.reload.clone(), transports.inbound.clone());
@@ -376,17 +377,17 @@ impl Transports {
     }
 
     /// What asks the DNS.
-    pub fn resolver(&self) -> Arc<Resolver> {
-        Arc::clone(&self.resolver)
+    pub fn dns(&self) -> Arc<DnsClient> {
+        Arc::clone(&self.dns)
     }
 
-    /// Asks the DNS; the answer comes as [`Inbound::Resolved`].
-    pub fn resolve(&mut self, question: Question) {
+    /// Asks the DNS; the response comes as [`Inbound::Resolved`].
+    pub fn resolve(&mut self, query: DnsQuery) {
         while self.tasks.try_join_next().is_some() {}
-        let (inbound, resolver) = (self.inbound.clone(), Arc::clone(&self.resolver));
+        let (inbound, dns) = (self.inbound.clone(), Arc::clone(&self.dns));
         self.tasks.spawn(async move {
-            let answer = resolver.ask(&question).await;
-            let _ = inbound.send(Inbound::Resolved { question, answer }).await;
+            let response = dns.ask(&query).await;
+            let _ = inbound.send(Inbound::Resolved { query, response }).await;
         });
     }
 
@@ -427,8 +428,8 @@ fn refused(remote: SocketAddr, reason: &'static str) {
     tracing::debug!(%remote, reason, "sip connection refused");
 }
 
-/// Octets of datagrams that may wait in the kernel, some thousand requests: a burst that found no room
-/// would be repeated after 500 ms (RFC 3261 section 17.1.1.2, T1).
+/// Octets of datagrams that may wait in the kernel, some thousand requests: a burst that found no
+/// room would be repeated after 500 ms (RFC 3261 section 17.1.1.2, T1).
 const RECEIVE_BUFFER: usize = 4 * 1024 * 1024;
 
 fn socket(address: SocketAddr, dual: bool, kind: Type, protocol: Protocol) -> io::Result<Socket> {

@@ -63,7 +63,7 @@ impl UserAgent {
             });
         }
         let here = outbound.way.here();
-        let is_large = here.is_some_and(|place| place.transport != flow.transport);
+        let is_large = here.is_some_and(|destination| destination.transport != flow.transport);
         let key = is_large.then(|| self.matching.client(branch, &Method::Ack));
         if let Some(key) = key {
             self.large_acknowledgements.hold(key, outbound, now);
@@ -91,8 +91,8 @@ impl UserAgent {
             .large_acknowledgements
             .take_if(|large| large.key == *key);
         if let Some(outbound) = outbound {
-            if let Some(place) = outbound.way.here() {
-                self.note_tcp_refused(place.address, now);
+            if let Some(destination) = outbound.way.here() {
+                self.note_tcp_refused(destination.address, now);
             }
             self.send_by_datagram(outbound, now);
         }

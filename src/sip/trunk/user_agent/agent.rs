@@ -28,10 +28,10 @@ use crate::sip::stack::domain::Domains;
 use crate::sip::stack::envelope::{Envelope, has_one_via, stamp_via};
 use crate::sip::stack::flow::{Flow, Transmit};
 use crate::sip::stack::listen::Listen;
-use crate::sip::stack::locating::{Locator, Place, Reach};
 use crate::sip::stack::message::{Fault, Message, Received};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::next_hop::NextHop;
+use crate::sip::stack::resolver::{Destination, DnsCache, SupportedTransports};
 use crate::sip::stack::screening::fault_refusal;
 use crate::sip::stack::sips::wants_sips;
 use crate::sip::stack::stun::is_stun;
@@ -75,7 +75,7 @@ pub struct UserAgent {
     /// The targets that are watched.
     pub(super) health: BTreeMap<TargetId, TargetHealth>,
     /// What is known of names.
-    pub(super) locator: Locator,
+    pub(super) locator: DnsCache,
     /// Requests that wait for a name.
     pub(super) parked: Vec<Outbound>,
     /// Trunks' hops whose names are being looked up.
@@ -83,9 +83,9 @@ pub struct UserAgent {
     /// Those of them that have not been found, or missed, for the first time yet.
     pub(super) first_look_ups: Vec<NextHop>,
     /// Hosts without an address, of which the log has heard.
-    pub(super) unlocated: HashSet<String>,
-    /// Places that failed, and until when others come first.
-    pub(super) failed_places: HashMap<Place, Failed>,
+    pub(super) unresolvable: HashSet<String>,
+    /// Destinations that failed, and until when others come first.
+    pub(super) failed_destinations: HashMap<Destination, Failed>,
     /// Peers that refused TCP for a large request, and when.
     pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
     pub(super) large_acknowledgements: LargeAcknowledgements,
@@ -139,7 +139,7 @@ impl UserAgent {
         let stateless_secret = random.random();
         let mut matching_secret = [0; 16];
         random.fill_bytes(&mut matching_secret);
-        let locator = Locator::new(Reach::of(&listeners));
+        let locator = DnsCache::new(SupportedTransports::of(&listeners));
         Ok(UserAgent {
             admission: Admission::new(&config.limits),
             stateless_secret,
@@ -161,8 +161,8 @@ impl UserAgent {
             parked: Vec::new(),
             cold: Vec::new(),
             first_look_ups: Vec::new(),
-            unlocated: HashSet::new(),
-            failed_places: HashMap::new(),
+            unresolvable: HashSet::new(),
+            failed_destinations: HashMap::new(),
             tcp_refused: HashMap::new(),
             large_acknowledgements: LargeAcknowledgements::default(),
             views: HashMap::new(),

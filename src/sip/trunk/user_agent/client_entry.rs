@@ -17,7 +17,7 @@ pub struct ClientEntry {
     pub flow: Flow,
     /// When its timer runs.
     pub armed: Option<Instant>,
-    /// When it goes on to another place if nothing has come by then.
+    /// When it goes on to another destination if nothing has come by then.
     pub leave_at: Option<Instant>,
     /// When its target is asked whether it is still there, after a 100 and nothing more.
     pub doubt_at: Option<Instant>,

@@ -1,9 +1,10 @@
-//! When a place fails: the same request to the next one (RFC 3263 section 4.3), and what becomes
-//! of the attempt that was left.
+//! When a destination fails: the same request to the next one (RFC 3263 section 4.3), and what
+//! becomes of the attempt that was left.
 //!
-//! A place fails by silence, by a transport that does not carry, by 503. One that has let the
-//! called party ring is not left for another: its end is the call's. 502 and 504 are answers: the place is there,
-//! what is behind it is not. The next request is the same but for its branch, CSeq included.
+//! A destination fails by silence, by a transport that does not carry, by 503. One that has let the
+//! called party ring is not left for another: its end is the call's. 502 and 504 are answers: the
+//! destination is there, what is behind it is not. The next request is the same but for its branch,
+//! CSeq included.
 
 use std::time::{Duration, Instant};
 
@@ -19,28 +20,28 @@ use crate::sip::stack::message::{Name, Response, header};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::transaction::key::ClientKey;
 
-/// How long a place that failed comes after others.
+/// How long a destination that failed comes after others.
 const FAILED_FOR: Duration = Duration::from_secs(30);
 /// The longest that a Retry-After keeps it so.
 const LONGEST_FAILED: Duration = Duration::from_secs(300);
 
 impl UserAgent {
-    /// A request failed where it was sent: on to the next place, or the owner hears of it.
+    /// A request failed where it was sent: on to the next destination, or the owner hears of it.
     pub(super) fn fail_here(&mut self, mut outbound: Outbound, status: u16, now: Instant) {
-        if let Some(place) = outbound.way.here() {
+        if let Some(destination) = outbound.way.here() {
             let failed = Failed {
                 until: now + FAILED_FOR,
                 asked: false,
             };
-            self.fail_place(place, failed);
+            self.fail_destination(destination, failed);
         }
         self.fail_watched_of(&outbound, false, now);
         if !outbound.way.has_more() || !self.may_move(outbound.owner) {
             return self.fail_outbound(outbound, status, now);
         }
-        tracing::debug!(status, place = ?outbound.way.here(),
+        tracing::debug!(status, destination = ?outbound.way.here(),
             target = ?outbound.way.watched(), method = %outbound.request.method,
-            "sip request goes to the next place");
+            "sip request goes to the next destination");
         outbound.failure = status;
         outbound.may_upgrade = true;
         if let Owner::Invite(leg) = outbound.owner
@@ -52,7 +53,7 @@ impl UserAgent {
         self.send(outbound, now);
     }
 
-    /// A place of a target has failed a request.
+    /// A destination of a target has failed a request.
     fn fail_watched_of(&mut self, outbound: &Outbound, refused: bool, now: Instant) {
         if let Some(of) = outbound.way.watched()
             && !matches!(outbound.owner, Owner::Probe(_))
@@ -87,7 +88,7 @@ impl UserAgent {
         let here = entry.outbound.way.here();
         let outbound = entry.outbound.clone();
         let moves = !progressed && outbound.way.has_more() && self.may_move(owner);
-        if let Some(place) = here {
+        if let Some(destination) = here {
             let asked = header(&response.headers, &Name::RETRY_AFTER)
                 .and_then(|value| value.split(|c: char| !c.is_ascii_digit()).next())
                 .and_then(|digits| digits.parse().ok())
@@ -99,7 +100,7 @@ impl UserAgent {
                 until: now + wait,
                 asked: asked.is_some(),
             };
-            self.fail_place(place, failed);
+            self.fail_destination(destination, failed);
         }
         if moves {
             self.fail_here(outbound, 503, now);
@@ -109,8 +110,8 @@ impl UserAgent {
         moves
     }
 
-    /// The place says nothing, or its transport broke: the request goes on elsewhere. An INVITE
-    /// left behind is taken back when it is heard of.
+    /// The destination says nothing, or its transport broke: the request goes on elsewhere. An
+    /// INVITE left behind is taken back when it is heard of.
     pub(super) fn leave(&mut self, key: &ClientKey, status: u16, now: Instant) {
         // What a broken transport did not carry has begun nothing.
         self.leave_begun(key, status, status == 408, now);

@@ -23,7 +23,7 @@ pub struct Outbound {
     pub attempts: u8,
     /// False once TCP was refused for this request.
     pub may_upgrade: bool,
-    /// What the owner is told when no place is left.
+    /// What the owner is told when no destination is left.
     pub failure: u16,
 }
 

@@ -36,7 +36,7 @@ pub enum Owner {
     Register(RegistrationId),
     /// None: CANCEL, and BYE of a fork that we do not want.
     None,
-    /// The health of a target's place.
+    /// The health of a target's destination.
     Probe(Watched),
     /// None any more: an INVITE that failed over to another destination.
     Abandoned,

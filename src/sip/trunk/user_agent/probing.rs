@@ -19,7 +19,7 @@ use crate::sip::stack::transaction::key::ClientKey;
 const PROBE_LIMIT: Duration = Duration::from_secs(4);
 
 impl UserAgent {
-    /// Asks a place whether it is there.
+    /// Asks a destination whether it is there.
     pub(super) fn probe(&mut self, of: Watched, now: Instant) {
         let config = self.config.trunks[of.target.trunk].clone();
         let Some(health) = self.health_of(of).filter(|health| !health.is_probing) else {
@@ -45,9 +45,9 @@ impl UserAgent {
         self.send(outbound, now);
     }
 
-    /// Takes the answer to a probe. Any answer says that the place is there; where the trunk has
-    /// others, a place that says 503 (RFC 3261 section 21.5.4), or 408 of what is behind it, is
-    /// left to its rest.
+    /// Takes the answer to a probe. Any answer says that the destination is there; where the trunk
+    /// has others, a destination that says 503 (RFC 3261 section 21.5.4), or 408 of what is behind
+    /// it, is left to its rest.
     pub(super) fn take_probe_answer(&mut self, of: Watched, status: u16, now: Instant) {
         let is_up = !matches!(status, 408 | 503) || !self.has_several(of.target);
         self.take_probe(of, is_up, now);
@@ -90,15 +90,15 @@ impl UserAgent {
         health.ignores_probes = false;
         health.back_at = None;
         health.next_probe = next(check.every);
-        if let Some(place) = of.place {
-            self.forgive_place(place);
+        if let Some(destination) = of.destination {
+            self.recover_destination(destination);
         }
         self.put_back(of, "answers");
         self.arm_target(of.target);
     }
 
     /// An INVITE has had a 100 and nothing more for a while, and has somewhere else to go: is the
-    /// place still there?
+    /// destination still there?
     pub(super) fn doubt_target(&mut self, key: &ClientKey, now: Instant) {
         let Some(entry) = self.clients.get_mut(key) else {
             return;
@@ -114,7 +114,7 @@ impl UserAgent {
         self.run_client(key);
     }
 
-    /// INVITEs that nobody rings for yet go on elsewhere: their place no longer answers.
+    /// INVITEs that nobody rings for yet go on elsewhere: their destination no longer answers.
     fn leave_watched(&mut self, of: Watched, now: Instant) {
         let mut stranded: Vec<ClientKey> = self
             .clients

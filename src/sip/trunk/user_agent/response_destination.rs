@@ -64,11 +64,11 @@ impl UserAgent {
         let Some(way) = entry.response_destination.as_ref().filter(|way| way.lost) else {
             return;
         };
-        let places = self.locator.locate_at_once(&way.hop, &mut self.random, now);
-        entry.flow.elsewhere = places
+        let destinations = self.locator.resolve_now(&way.hop, &mut self.random, now);
+        entry.flow.elsewhere = destinations
             .into_iter()
-            .filter(|place| place.transport == entry.flow.transport)
-            .map(|place| place.address)
+            .filter(|destination| destination.transport == entry.flow.transport)
+            .map(|destination| destination.address)
             .find(|address| Some(*address) != entry.flow.reconnect);
     }
 }

@@ -14,9 +14,9 @@ use super::owner::Owner;
 use super::timer_key::Timer;
 use crate::sip::stack::digest::{Authorizer, Subject};
 use crate::sip::stack::flow::Flow;
-use crate::sip::stack::locating::Place;
 use crate::sip::stack::message::{Name, Request, Response, set};
 use crate::sip::stack::method::Method;
+use crate::sip::stack::resolver::Destination;
 use crate::sip::stack::sips::{is_sips, wants_sips};
 use crate::sip::stack::transaction::key::{ClientKey, MAGIC_COOKIE};
 use crate::sip::stack::transaction::{Action, Client, ClientInvite, Ready, Timers};
@@ -35,15 +35,20 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 pub(super) const ATTEMPTS: u8 = 4;
 
 impl UserAgent {
-    /// Sends a request to a place of its way.
-    pub(super) fn send_to(&mut self, mut outbound: Outbound, place: Place, now: Instant) {
+    /// Sends a request to a destination of its way.
+    pub(super) fn send_to(
+        &mut self,
+        mut outbound: Outbound,
+        destination: Destination,
+        now: Instant,
+    ) {
         // Timer B runs from the moment the request was handed over.
         let waited = outbound.way.end_wait(now);
         outbound.give_up = outbound.give_up.saturating_sub(waited);
-        let Place {
+        let Destination {
             mut transport,
             address,
-        } = place;
+        } = destination;
         let branch = format!("{MAGIC_COOKIE}{}", self.token(12));
         let Some(mut bytes) = self.write(&mut outbound, transport, address, &branch) else {
             return self.fail_here(outbound, 503, now);
@@ -110,7 +115,7 @@ impl UserAgent {
         {
             calling.invite = Some(key);
         }
-        // A caller is not kept waiting at a place that says nothing, be it the last one.
+        // A caller is not kept waiting at a destination that says nothing, be it the last one.
         let is_call = matches!(outbound.owner, Owner::Invite(_));
         let try_timeout = outbound.way.try_timeout;
         let leave_at = (is_call || outbound.way.may_leave())
@@ -214,15 +219,16 @@ impl UserAgent {
             self.remove_client(key);
             return self.fail_outbound(outbound, 503, now);
         }
-        let place = entry.outbound.way.here();
-        let upgraded = place.is_some_and(|place| place.transport != entry.flow.transport);
-        if let (true, Some(place)) = (upgraded, place) {
+        let destination = entry.outbound.way.here();
+        let upgraded =
+            destination.is_some_and(|destination| destination.transport != entry.flow.transport);
+        if let (true, Some(destination)) = (upgraded, destination) {
             // Too large for a datagram in theory, but nobody listens on TCP: UDP it is.
             let mut outbound = entry.outbound.clone();
             outbound.may_upgrade = false;
-            self.note_tcp_refused(place.address, now);
+            self.note_tcp_refused(destination.address, now);
             self.remove_client(key);
-            return self.send_to(outbound, place, now);
+            return self.send_to(outbound, destination, now);
         }
         self.leave(key, 503, now);
     }

@@ -1,39 +1,48 @@
-//! What is known of the targets of trunks and of their places.
+//! What is known of the targets of trunks and of their destinations.
 
 use std::time::Instant;
 
-use crate::sip::stack::locating::Place;
+use crate::sip::stack::resolver::Destination;
 
 /// What is known of one target.
 #[derive(Debug, Default)]
 pub struct TargetHealth {
     /// As it was told last.
     pub(super) is_out: bool,
-    /// How many of its places are there, and are not, likewise.
+    /// How many of its destinations are there, and are not, likewise.
     pub(super) counts: (usize, usize),
     /// When its name is looked at again.
     pub(super) look_at: Option<Instant>,
     /// At most those that a name may lead to.
-    pub(super) places: Vec<(Option<Place>, Health)>,
+    pub(super) destinations: Vec<(Option<Destination>, Health)>,
 }
 
 impl TargetHealth {
-    pub(super) fn place_mut(&mut self, place: Option<Place>) -> Option<&mut Health> {
-        let found = self.places.iter_mut().find(|(of, _)| *of == place);
+    pub(super) fn destination_mut(
+        &mut self,
+        destination: Option<Destination>,
+    ) -> Option<&mut Health> {
+        let found = self
+            .destinations
+            .iter_mut()
+            .find(|(of, _)| *of == destination);
         found.map(|(_, health)| health)
     }
 
     pub(super) fn all_out(&self) -> bool {
-        !self.places.is_empty() && self.places.iter().all(|(_, health)| health.is_out)
+        !self.destinations.is_empty() && self.destinations.iter().all(|(_, health)| health.is_out)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        let places = self.places.iter().filter_map(|(_, h)| h.poll_timeout());
-        places.chain(self.look_at).min()
+        let destinations = self
+            .destinations
+            .iter()
+            .filter_map(|(_, h)| h.poll_timeout());
+        destinations.chain(self.look_at).min()
     }
 }
 
-/// What is known of one place.
+/// What is known of one destination.
 #[derive(Debug, Default)]
 pub struct Health {
     pub(super) is_out: bool,
@@ -50,7 +59,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether it is known that a call to this place, which is out, would be in vain.
+    /// Whether it is known that a call to this destination, which is out, would be in vain.
     pub(super) fn is_certain(&self, by_default: bool) -> bool {
         !by_default || self.answered || self.back_at.is_some()
     }

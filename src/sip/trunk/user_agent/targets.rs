@@ -1,5 +1,5 @@
-//! Where a request may go: hop after hop as written, place after place as found (RFC 3263), and
-//! the requests that wait for names.
+//! Where a request may go: hop after hop as written, destination after destination as found (RFC
+//! 3263), and the requests that wait for names.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -14,9 +14,9 @@ use super::way::{Failed, Late, Way};
 use crate::sip::stack::address::is_loose;
 use crate::sip::stack::envelope::canonical;
 use crate::sip::stack::flow::Flow;
-use crate::sip::stack::locating::{Answer, Located, Place, Question, arrange};
 use crate::sip::stack::message::{Name, Request};
 use crate::sip::stack::next_hop::NextHop;
+use crate::sip::stack::resolver::{Destination, DnsQuery, DnsResponse, Resolution, arrange};
 
 /// Most requests that wait for names.
 const PARKED_LIMIT: usize = 1_000;
@@ -24,7 +24,7 @@ const PARKED_LIMIT: usize = 1_000;
 const LOOK_UP_LIMIT: Duration = Duration::from_secs(5);
 /// The names of trunks are kept known: their calls are recognised by their addresses.
 const WARM_EVERY: Duration = Duration::from_secs(60);
-/// Places and hosts held as failed.
+/// Destinations and hosts held as failed.
 const FAILED_LIMIT: usize = 1_000;
 
 impl UserAgent {
@@ -70,13 +70,13 @@ impl UserAgent {
         }
     }
 
-    /// The way to one place of a target, or by the trunk's proxy.
+    /// The way to one destination of a target, or by the trunk's proxy.
     pub(super) fn way_to_watched(&self, of: Watched) -> Way {
         let proxy = first_route(&self.config.trunks[of.target.trunk].routes);
         let hop = proxy.unwrap_or_else(|| self.hop_of(of.target));
-        match of.place {
-            Some(place) => Way {
-                places: VecDeque::from([place]),
+        match of.destination {
+            Some(destination) => Way {
+                destinations: VecDeque::from([destination]),
                 hop: Some(hop),
                 target: Some(of.target),
                 ..Way::nowhere()
@@ -88,24 +88,25 @@ impl UserAgent {
         }
     }
 
-    /// The places of a target, and whether they stay the same; `None` while its name is looked up.
-    pub(super) fn places_of_target(
+    /// The destinations of a target, and whether they stay the same; `None` while its name is
+    /// looked up.
+    pub(super) fn destinations_of_target(
         &mut self,
         id: TargetId,
         now: Instant,
-    ) -> Option<(Vec<Option<Place>>, bool)> {
+    ) -> Option<(Vec<Option<Destination>>, bool)> {
         if first_route(&self.config.trunks[id.trunk].routes).is_some() {
             return Some((vec![None], true));
         }
         let hop = self.hop_of(id);
-        let located = self.locator.locate(&hop, &mut self.random, now);
+        let located = self.locator.resolve(&hop, &mut self.random, now);
         self.ask();
         match located {
-            Located::Places(places) => {
-                let places = places.into_iter().map(Some).collect();
-                Some((places, hop.address().is_some()))
+            Resolution::Destinations(destinations) => {
+                let destinations = destinations.into_iter().map(Some).collect();
+                Some((destinations, hop.address().is_some()))
             }
-            Located::Unknown => None,
+            Resolution::Pending => None,
         }
     }
 
@@ -119,9 +120,9 @@ impl UserAgent {
         let trunk = trunks.position(|trunk| trunk.name == name)?;
         let mut way = self.way_to_trunk(trunk);
         while let Some((hop, _)) = way.hops.pop_front() {
-            let places = self.locator.locate_at_once(&hop, &mut self.random, now);
-            if let Some(place) = places.first() {
-                return Some(place.address.ip());
+            let destinations = self.locator.resolve_now(&hop, &mut self.random, now);
+            if let Some(destination) = destinations.first() {
+                return Some(destination.address.ip());
             }
         }
         None
@@ -134,18 +135,18 @@ impl UserAgent {
         targets.chain(first_route(&config.routes))
     }
 
-    /// Sends a request to the next place of its way, now or when that place is known.
+    /// Sends a request to the next destination of its way, now or when that destination is known.
     pub(super) fn send(&mut self, mut outbound: Outbound, now: Instant) {
         loop {
-            if let Some(place) = outbound.way.places.pop_front() {
-                outbound.way.here = Some(place);
-                return self.send_to(outbound, place, now);
+            if let Some(destination) = outbound.way.destinations.pop_front() {
+                outbound.way.here = Some(destination);
+                return self.send_to(outbound, destination, now);
             }
             let Some((hop, _)) = outbound.way.hops.front() else {
                 if let Some(late) = outbound.way.late.pop_front() {
                     outbound.way.hop = Some(late.hop);
                     outbound.way.target = Some(late.target);
-                    outbound.way.places = late.places;
+                    outbound.way.destinations = late.destinations;
                     continue;
                 }
                 if let (None, Some(flow)) = (outbound.way.here, outbound.way.last_flow) {
@@ -154,11 +155,13 @@ impl UserAgent {
                 let status = outbound.failure;
                 return self.fail_outbound(outbound, status, now);
             };
-            let located = self.locator.locate(hop, &mut self.random, now);
+            let located = self.locator.resolve(hop, &mut self.random, now);
             self.ask();
             match located {
-                Located::Places(places) => self.arrive(&mut outbound.way, places, now),
-                Located::Unknown => return self.park(outbound, now),
+                Resolution::Destinations(destinations) => {
+                    self.arrive(&mut outbound.way, destinations, now)
+                }
+                Resolution::Pending => return self.park(outbound, now),
             }
         }
     }
@@ -173,57 +176,64 @@ impl UserAgent {
             tracing::warn!(?uri, remote = %flow.remote, transport = %flow.transport,
                 "target of a sip dialog cannot be read or found: requests go to where its last message came from");
         }
-        let place = Place {
+        let destination = Destination {
             transport: flow.transport,
             address: flow.remote,
         };
-        outbound.way.here = Some(place);
+        outbound.way.here = Some(destination);
         outbound.way.by_last_flow = true;
-        self.send_to(outbound, place, now);
+        self.send_to(outbound, destination, now);
     }
 
     /// Sends a request once more to where it was sent last.
     pub(super) fn send_again(&mut self, outbound: Outbound, now: Instant) {
         match outbound.way.here {
-            Some(place) => self.send_to(outbound, place, now),
+            Some(destination) => self.send_to(outbound, destination, now),
             None => self.send(outbound, now),
         }
     }
 
-    /// The next hop of a way has these places. Those that failed lately come last.
-    fn arrive(&mut self, way: &mut Way, mut places: Vec<Place>, now: Instant) {
+    /// The next hop of a way has these destinations. Those that failed lately come last.
+    fn arrive(&mut self, way: &mut Way, mut destinations: Vec<Destination>, now: Instant) {
         let Some((hop, target)) = way.hops.pop_front() else {
             return;
         };
         way.target = target;
         way.hop = Some(hop.clone());
-        if places.is_empty() {
-            if self.unlocated.len() < FAILED_LIMIT && self.unlocated.insert(hop.host.clone()) {
-                self.emit(UserAgentEvent::Unlocated { host: hop.host });
+        if destinations.is_empty() {
+            if self.unresolvable.len() < FAILED_LIMIT && self.unresolvable.insert(hop.host.clone())
+            {
+                self.emit(UserAgentEvent::Unresolvable { host: hop.host });
             }
-        } else if !self.unlocated.is_empty() {
-            self.unlocated.remove(&hop.host);
+        } else if !self.unresolvable.is_empty() {
+            self.unresolvable.remove(&hop.host);
         }
-        if !self.failed_places.is_empty() {
-            self.failed_places.retain(|_, failed| failed.until > now);
-            places.sort_by_key(|place| self.failed_places.contains_key(place));
+        if !self.failed_destinations.is_empty() {
+            self.failed_destinations
+                .retain(|_, failed| failed.until > now);
+            destinations
+                .sort_by_key(|destination| self.failed_destinations.contains_key(destination));
         }
         if let Some(target) = target {
-            let (out, up): (Vec<Place>, Vec<Place>) = places.into_iter().partition(|place| {
-                let place = Some(*place);
-                self.is_place_out(Watched { target, place })
-            });
+            let (out, up): (Vec<Destination>, Vec<Destination>) =
+                destinations.into_iter().partition(|destination| {
+                    let destination = Some(*destination);
+                    self.is_destination_out(Watched {
+                        target,
+                        destination,
+                    })
+                });
             if let (false, Some(hop)) = (out.is_empty(), way.hop.clone()) {
-                let places = out.into();
+                let destinations = out.into();
                 way.late.push_back(Late {
                     hop,
                     target,
-                    places,
+                    destinations,
                 });
             }
-            places = up;
+            destinations = up;
         }
-        way.places = places.into();
+        way.destinations = destinations.into();
     }
 
     fn park(&mut self, mut outbound: Outbound, now: Instant) {
@@ -241,9 +251,9 @@ impl UserAgent {
             .set(&Wake::LookUps, first.map(|since| since + LOOK_UP_LIMIT));
     }
 
-    /// Takes the answer to a question that [`UserAgentEvent::Resolve`] asked.
-    pub fn handle_resolved(&mut self, question: &Question, answer: Answer, now: Instant) {
-        self.locator.take(question, answer, now);
+    /// Takes the answer to a query that [`UserAgentEvent::Resolve`] asked.
+    pub fn handle_resolved(&mut self, query: &DnsQuery, response: DnsResponse, now: Instant) {
+        self.locator.take(query, response, now);
         let cold = std::mem::take(&mut self.cold);
         self.warm(cold, now);
         let cold = &self.cold;
@@ -262,8 +272,8 @@ impl UserAgent {
                 .waits_since
                 .is_none_or(|since| since + LOOK_UP_LIMIT <= now);
             if waited && let Some((hop, _)) = outbound.way.hops.front() {
-                let places = self.locator.locate_at_once(hop, &mut self.random, now);
-                self.arrive(&mut outbound.way, places, now);
+                let destinations = self.locator.resolve_now(hop, &mut self.random, now);
+                self.arrive(&mut outbound.way, destinations, now);
             }
             self.send(outbound, now);
         }
@@ -284,7 +294,7 @@ impl UserAgent {
 
     pub(super) fn warm(&mut self, hops: Vec<NextHop>, now: Instant) {
         for hop in hops {
-            if self.locator.locate(&hop, &mut self.random, now) == Located::Unknown {
+            if self.locator.resolve(&hop, &mut self.random, now) == Resolution::Pending {
                 self.cold.push(hop);
             }
         }
@@ -292,8 +302,8 @@ impl UserAgent {
     }
 
     fn ask(&mut self) {
-        while let Some(question) = self.locator.poll_question() {
-            self.emit(UserAgentEvent::Resolve { question });
+        while let Some(query) = self.locator.poll_query() {
+            self.emit(UserAgentEvent::Resolve { query });
         }
     }
 
@@ -320,21 +330,28 @@ impl UserAgent {
         })
     }
 
-    /// A place did not do its part: for a while others of its host come first.
-    pub(super) fn fail_place(&mut self, place: Place, failed: Failed) {
-        if self.failed_places.len() >= FAILED_LIMIT {
-            self.failed_places.clear();
+    /// A destination did not do its part: for a while others of its host come first.
+    pub(super) fn fail_destination(&mut self, destination: Destination, failed: Failed) {
+        if self.failed_destinations.len() >= FAILED_LIMIT {
+            self.failed_destinations.clear();
         }
-        let held = self.failed_places.entry(place).or_insert(failed);
+        let held = self
+            .failed_destinations
+            .entry(destination)
+            .or_insert(failed);
         if held.until < failed.until {
             *held = failed;
         }
     }
 
-    /// A place does its part again.
-    pub(super) fn forgive_place(&mut self, place: Place) {
-        if self.failed_places.get(&place).is_some_and(|f| !f.asked) {
-            self.failed_places.remove(&place);
+    /// A destination does its part again.
+    pub(super) fn recover_destination(&mut self, destination: Destination) {
+        if self
+            .failed_destinations
+            .get(&destination)
+            .is_some_and(|f| !f.asked)
+        {
+            self.failed_destinations.remove(&destination);
         }
     }
 }

@@ -4,8 +4,8 @@
 //! Anybody can write such an error, so it is believed only as far as it proves itself. One that
 //! quotes the branch of a request that waits there has seen that request: all that wait for a first
 //! answer from there fail. One whose quote is too short for a branch (some hosts send back 8 bytes)
-//! ends nothing: it moves on what has another place to go to. Whoever has answered once is there,
-//! and the requests of a call that stands are left to their timers.
+//! ends nothing: it moves on what has another destination to go to. Whoever has answered once is
+//! there, and the requests of a call that stands are left to their timers.
 
 use std::net::SocketAddr;
 use std::time::Instant;

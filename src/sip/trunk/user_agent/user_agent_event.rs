@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::sip::stack::locating::{Place, Question};
+use crate::sip::stack::resolver::{Destination, DnsQuery};
 use crate::sip::trunk::event::{Event, Incoming, LegId, RegistrationState};
 use crate::sip::trunk::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 
@@ -24,7 +24,7 @@ pub enum UserAgentEvent {
     },
     /// A registration changed.
     Registration {
-        /// Its place in [`UserAgent::registrations`](super::UserAgent::registrations).
+        /// Its index in [`UserAgent::registrations`](super::UserAgent::registrations).
         index: usize,
         /// The state before.
         before: RegistrationState,
@@ -37,28 +37,29 @@ pub enum UserAgentEvent {
         trunk: String,
         /// The target as a URI.
         target: String,
-        /// The place with which it came back, or the last one that failed, where that is known.
+        /// The destination with which it came back, or the last one that failed, where that is
+        /// known.
         address: Option<SocketAddr>,
         /// Whether it is tried in its turn.
         is_up: bool,
         /// In words; `assumed` at the start.
         why: &'static str,
     },
-    /// One of several places of a target is there, or is not.
-    TargetPlace {
+    /// One of several destinations of a target is there, or is not.
+    TargetDestination {
         /// Name of the trunk.
         trunk: String,
         /// The target as a URI.
         target: String,
-        /// The place.
-        place: Place,
+        /// The destination.
+        destination: Destination,
         /// Whether it is tried in its turn.
         is_up: bool,
         /// In words.
         why: &'static str,
     },
-    /// How many places of a target are known.
-    TargetPlaces {
+    /// How many destinations of a target are known.
+    TargetDestinations {
         /// Name of the trunk.
         trunk: String,
         /// The target as a URI.
@@ -88,10 +89,10 @@ pub enum UserAgentEvent {
     /// A lookup is wanted; answer with `handle_resolved`, in any case.
     Resolve {
         /// What to ask.
-        question: Question,
+        query: DnsQuery,
     },
     /// A host that a request should go to is at no address that we can send to.
-    Unlocated {
+    Unresolvable {
         /// Its name.
         host: String,
     },

@@ -1,4 +1,4 @@
-//! The way of one request: the hops and places that it may go to.
+//! The way of one request: the hops and destinations that it may go to.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use super::target_id::{TargetId, Watched};
 use crate::sip::stack::dialog::Dialog;
 use crate::sip::stack::flow::Flow;
-use crate::sip::stack::locating::Place;
 use crate::sip::stack::next_hop::NextHop;
+use crate::sip::stack::resolver::Destination;
 use crate::sip::stack::sips::is_sips;
 
-/// How long a place that answers nothing is waited for where another one is left, inside dialogs.
+/// How long a destination that answers nothing is waited for where another one is left, inside
+/// dialogs.
 const TRY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A place that others go before.
+/// A destination that others go before.
 #[derive(Debug, Clone, Copy)]
 pub struct Failed {
     pub until: Instant,
@@ -28,14 +29,14 @@ pub struct Way {
     /// Not looked up yet, the next first.
     pub(super) hops: VecDeque<(NextHop, Option<TargetId>)>,
     /// Found for the hop looked up last, the next first.
-    pub(super) places: VecDeque<Place>,
+    pub(super) destinations: VecDeque<Destination>,
     /// Found, and out: for when nothing else is left.
     pub(super) late: VecDeque<Late>,
-    pub(super) here: Option<Place>,
+    pub(super) here: Option<Destination>,
     /// As it was written: the name that TLS must prove.
     pub(super) hop: Option<NextHop>,
     pub(super) target: Option<TargetId>,
-    /// How long a silent place is waited for where another is left.
+    /// How long a silent destination is waited for where another is left.
     pub try_timeout: Duration,
     /// Since when it waits for names.
     pub(super) waits_since: Option<Instant>,
@@ -47,12 +48,12 @@ pub struct Way {
     pub(super) by_last_flow: bool,
 }
 
-/// Places of a hop that are tried after all others.
+/// Destinations of a hop that are tried after all others.
 #[derive(Debug, Clone)]
 pub(super) struct Late {
     pub(super) hop: NextHop,
     pub(super) target: TargetId,
-    pub(super) places: VecDeque<Place>,
+    pub(super) destinations: VecDeque<Destination>,
 }
 
 impl Way {
@@ -60,7 +61,7 @@ impl Way {
     pub fn nowhere() -> Self {
         Way {
             hops: VecDeque::new(),
-            places: VecDeque::new(),
+            destinations: VecDeque::new(),
             late: VecDeque::new(),
             here: None,
             hop: None,
@@ -95,7 +96,7 @@ impl Way {
             && *zoned.ip() == ip
         {
             zoned.set_port(named.port());
-            way.places.push_back(Place {
+            way.destinations.push_back(Destination {
                 transport: hop.transport.unwrap_or(last.transport),
                 address: zoned.into(),
             });
@@ -119,30 +120,30 @@ impl Way {
         }
     }
 
-    /// The place that the request was sent to last.
-    pub fn here(&self) -> Option<Place> {
+    /// The destination that the request was sent to last.
+    pub fn here(&self) -> Option<Destination> {
         self.here
     }
 
-    /// The hop that this place was found for.
+    /// The hop that this destination was found for.
     pub fn hop(&self) -> Option<&NextHop> {
         self.hop.as_ref()
     }
 
-    /// This place as one of a trunk's target.
+    /// This destination as one of a trunk's target.
     pub fn watched(&self) -> Option<Watched> {
         self.target.map(|target| Watched {
             target,
-            place: self.here,
+            destination: self.here,
         })
     }
 
-    /// True when another place is left, or may be found.
+    /// True when another destination is left, or may be found.
     pub fn has_more(&self) -> bool {
-        !self.places.is_empty() || !self.hops.is_empty() || !self.late.is_empty()
+        !self.destinations.is_empty() || !self.hops.is_empty() || !self.late.is_empty()
     }
 
-    /// True when a place that says nothing is left before the request's own time is over.
+    /// True when a destination that says nothing is left before the request's own time is over.
     pub fn may_leave(&self) -> bool {
         self.alternative || self.has_more()
     }

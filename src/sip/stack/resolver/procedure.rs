@@ -1,11 +1,11 @@
-//! RFC 3263 sections 4.1 and 4.2 over what is known of the names: either the list of places, or
-//! what must be asked first.
+//! RFC 3263 sections 4.1 and 4.2 over what is known of the names: either the list of destinations,
+//! or what must be asked first.
 
 use std::net::{IpAddr, SocketAddr};
 
 use rand::rngs::StdRng;
 
-use super::record::{NaptrRecord, Question, Records, SrvRecord};
+use super::record::{DnsQuery, NaptrRecord, Records, SrvRecord};
 use super::selection::arrange;
 use crate::sip::stack::listen::{Listen, serves};
 use crate::sip::stack::next_hop::NextHop;
@@ -13,7 +13,7 @@ use crate::sip::stack::transport_protocol::Transport;
 
 /// Where a request can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct Destination {
     /// Protocol.
     pub transport: Transport,
     /// Address and port.
@@ -53,15 +53,15 @@ const SERVICES: &[Service] = &[
 
 /// Most records of one answer that are used, so that no zone makes us call hundreds of hosts.
 const MOST_RECORDS: usize = 16;
-/// Most places of one list.
-const MOST_PLACES: usize = 32;
+/// Most destinations of one list.
+const MOST_DESTINATIONS: usize = 32;
 
 /// The transports and address families that we can send by, in order of preference.
 #[derive(Debug, Clone)]
-pub struct Reach(Vec<(Transport, bool)>);
+pub struct SupportedTransports(Vec<(Transport, bool)>);
 
-impl Reach {
-    /// What these listeners reach.
+impl SupportedTransports {
+    /// What these listeners supported.
     pub fn of(listeners: &[Listen]) -> Self {
         let families = |index: usize, listen: &Listen| {
             // Of a listener of both families the older one comes first: more PBXs have it.
@@ -72,7 +72,7 @@ impl Reach {
                 .collect::<Vec<_>>()
         };
         let listeners = listeners.iter().enumerate();
-        Reach(
+        SupportedTransports(
             listeners
                 .flat_map(|(index, listen)| families(index, listen))
                 .collect(),
@@ -104,33 +104,34 @@ impl Reach {
 }
 
 /// What is known of a name; `None` where it must be asked.
-pub type Known<'a> = dyn FnMut(&Question) -> Option<Records> + 'a;
+pub type Known<'a> = dyn FnMut(&DnsQuery) -> Option<Records> + 'a;
 
 /// One run of the procedure.
 pub struct Procedure<'a> {
-    pub reach: &'a Reach,
+    pub supported: &'a SupportedTransports,
     pub known: &'a mut Known<'a>,
     pub random: &'a mut StdRng,
     /// What must be asked before the list is whole.
-    pub missing: Vec<Question>,
+    pub missing: Vec<DnsQuery>,
 }
 
 impl Procedure<'_> {
-    /// The places of `hop`, first the ones to try first. They count only when nothing is missing.
-    pub fn run(&mut self, hop: &NextHop) -> Vec<Place> {
-        let mut places = self.places(hop);
-        places.truncate(MOST_PLACES);
-        places
+    /// The destinations of `hop`, first the ones to try first. They count only when nothing is
+    /// missing.
+    pub fn run(&mut self, hop: &NextHop) -> Vec<Destination> {
+        let mut destinations = self.destinations(hop);
+        destinations.truncate(MOST_DESTINATIONS);
+        destinations
     }
 
-    fn places(&mut self, hop: &NextHop) -> Vec<Place> {
+    fn destinations(&mut self, hop: &NextHop) -> Vec<Destination> {
         if let Ok(ip) = hop.host.parse::<IpAddr>() {
             let service = service(hop.transport.unwrap_or(Transport::Udp));
             let port = hop
                 .port
                 .unwrap_or(service.map_or(5060, |service| service.port));
             let transport = hop.transport.unwrap_or(Transport::Udp);
-            return vec![Place {
+            return vec![Destination {
                 transport,
                 address: (ip, port).into(),
             }];
@@ -142,7 +143,7 @@ impl Procedure<'_> {
             }
             (None, Some(transport)) => match service(transport) {
                 Some(service) => match self.services(&hop.host, &[service]) {
-                    Some(places) => places,
+                    Some(destinations) => destinations,
                     None => self.hosts(&hop.host, service.port, transport),
                 },
                 None => Vec::new(),
@@ -152,30 +153,30 @@ impl Procedure<'_> {
     }
 
     /// Neither port nor transport: the domain itself says which it wants (section 4.1).
-    fn domain(&mut self, host: &str) -> Vec<Place> {
+    fn domain(&mut self, host: &str) -> Vec<Destination> {
         let supported: Vec<&'static Service> = SERVICES
             .iter()
-            .filter(|service| self.reach.has(service.transport))
+            .filter(|service| self.supported.has(service.transport))
             .collect();
-        let chosen = match self.ask(Question::naptr(host)) {
+        let chosen = match self.ask(DnsQuery::naptr(host)) {
             Some(Records::Naptr(records)) => chosen_services(records, &supported),
             Some(_) => Vec::new(),
             None => {
                 // Most domains have no NAPTR records: what comes next is asked meanwhile.
                 self.services(host, &supported);
-                self.ask(Question::addresses(host));
+                self.ask(DnsQuery::addresses(host));
                 return Vec::new();
             }
         };
-        let mut places = Vec::new();
+        let mut destinations = Vec::new();
         for (service, replacement) in chosen {
-            places.extend(self.service(&replacement, service).unwrap_or_default());
+            destinations.extend(self.service(&replacement, service).unwrap_or_default());
         }
-        if !places.is_empty() || !self.missing.is_empty() {
-            return places;
+        if !destinations.is_empty() || !self.missing.is_empty() {
+            return destinations;
         }
         match self.services(host, &supported) {
-            Some(places) => places,
+            Some(destinations) => destinations,
             None => {
                 let first = supported.first().copied().unwrap_or(&SERVICES[0]);
                 self.hosts(host, first.port, first.transport)
@@ -183,22 +184,22 @@ impl Procedure<'_> {
         }
     }
 
-    /// The places of the SRV records that a domain has for these services; `None` when it has none
-    /// at all.
-    fn services(&mut self, host: &str, services: &[&'static Service]) -> Option<Vec<Place>> {
+    /// The destinations of the SRV records that a domain has for these services; `None` when it has
+    /// none at all.
+    fn services(&mut self, host: &str, services: &[&'static Service]) -> Option<Vec<Destination>> {
         let mut found = None;
         for service in services {
             let name = format!("{}.{host}", service.srv);
-            if let Some(places) = self.service(&name, service) {
-                found.get_or_insert_with(Vec::new).extend(places);
+            if let Some(destinations) = self.service(&name, service) {
+                found.get_or_insert_with(Vec::new).extend(destinations);
             }
         }
         found
     }
 
-    /// The places of the SRV records of one name; `None` when it has none.
-    fn service(&mut self, name: &str, service: &Service) -> Option<Vec<Place>> {
-        let Records::Srv(records) = self.ask(Question::srv(name))? else {
+    /// The destinations of the SRV records of one name; `None` when it has none.
+    fn service(&mut self, name: &str, service: &Service) -> Option<Vec<Destination>> {
+        let Records::Srv(records) = self.ask(DnsQuery::srv(name))? else {
             return None;
         };
         if records.is_empty() {
@@ -212,40 +213,40 @@ impl Procedure<'_> {
             .map(|record| (record.priority, record.weight, record))
             .collect();
         let ordered: Vec<SrvRecord> = arrange(items, self.random);
-        let mut places = Vec::new();
+        let mut destinations = Vec::new();
         for record in ordered {
-            places.extend(self.hosts(&record.target, record.port, service.transport));
+            destinations.extend(self.hosts(&record.target, record.port, service.transport));
         }
-        Some(places)
+        Some(destinations)
     }
 
-    /// The places of a host's addresses.
-    fn hosts(&mut self, host: &str, port: u16, transport: Transport) -> Vec<Place> {
+    /// The destinations of a host's addresses.
+    fn hosts(&mut self, host: &str, port: u16, transport: Transport) -> Vec<Destination> {
         let addresses = match host.parse::<IpAddr>() {
             // Not allowed in SRV, and seen there.
             Ok(ip) => vec![ip],
-            Err(_) => match self.ask(Question::addresses(host)) {
+            Err(_) => match self.ask(DnsQuery::addresses(host)) {
                 Some(Records::Addresses(addresses)) => addresses,
                 _ => Vec::new(),
             },
         };
-        self.reach
+        self.supported
             .sort(transport, &addresses)
             .into_iter()
-            .map(|ip| Place {
+            .map(|ip| Destination {
                 transport,
                 address: (ip, port).into(),
             })
             .collect()
     }
 
-    fn ask(&mut self, question: Question) -> Option<Records> {
-        if !question.is_sound() {
+    fn ask(&mut self, query: DnsQuery) -> Option<Records> {
+        if !query.is_sound() {
             return Some(Records::Absent);
         }
-        let known = (self.known)(&question);
-        if known.is_none() && !self.missing.contains(&question) {
-            self.missing.push(question);
+        let known = (self.known)(&query);
+        if known.is_none() && !self.missing.contains(&query) {
+            self.missing.push(query);
         }
         known
     }

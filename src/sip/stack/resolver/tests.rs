@@ -1,4 +1,4 @@
-//! RFC 3263 as tables: a zone, a place as written, the places that come of it.
+//! RFC 3263 as tables: a zone, a destination as written, the destinations that come of it.
 #![expect(clippy::disallowed_methods, reason = "virtual time needs a start")]
 
 use std::collections::HashMap;
@@ -15,11 +15,11 @@ use crate::sip::stack::transport_protocol::Transport;
 const SECOND: Duration = Duration::from_secs(1);
 const TTL: Duration = Duration::from_secs(300);
 
-/// A DNS of its own and a locator that asks it.
+/// A DNS of its own and a cache that asks it.
 struct Zone {
-    records: HashMap<Question, Records>,
+    records: HashMap<DnsQuery, Records>,
     failing: bool,
-    locator: Locator,
+    cache: DnsCache,
     random: StdRng,
     now: Instant,
     /// All that was asked, in order.
@@ -44,7 +44,7 @@ impl Zone {
         Zone {
             records: HashMap::new(),
             failing: false,
-            locator: Locator::new(Reach::of(&listeners)),
+            cache: DnsCache::new(SupportedTransports::of(&listeners)),
             random: StdRng::seed_from_u64(5),
             now: Instant::now(),
             asked: Vec::new(),
@@ -75,7 +75,7 @@ impl Zone {
                     services: words[5].to_owned(),
                     replacement: words[6].to_owned(),
                 };
-                let held = self.records.entry(Question::naptr(words[0]));
+                let held = self.records.entry(DnsQuery::naptr(words[0]));
                 match held.or_insert(Records::Naptr(Vec::new())) {
                     Records::Naptr(records) => records.push(record),
                     other => panic!("{other:?}"),
@@ -88,7 +88,7 @@ impl Zone {
                     port: number(4),
                     target: words[5].trim_end_matches('.').to_owned(),
                 };
-                let held = self.records.entry(Question::srv(words[0]));
+                let held = self.records.entry(DnsQuery::srv(words[0]));
                 match held.or_insert(Records::Srv(Vec::new())) {
                     Records::Srv(records) => records.push(record),
                     other => panic!("{other:?}"),
@@ -96,7 +96,7 @@ impl Zone {
             }
             _ => {
                 let address = words[2].parse().expect("an address");
-                let held = self.records.entry(Question::addresses(words[0]));
+                let held = self.records.entry(DnsQuery::addresses(words[0]));
                 match held.or_insert(Records::Addresses(Vec::new())) {
                     Records::Addresses(records) => records.push(address),
                     other => panic!("{other:?}"),
@@ -108,38 +108,34 @@ impl Zone {
 
     /// Answers what is asked.
     fn answer(&mut self) {
-        while let Some(question) = self.locator.poll_question() {
-            self.asked.push(question.to_string());
+        while let Some(query) = self.cache.poll_query() {
+            self.asked.push(query.to_string());
             let answer = if self.failing {
-                Answer::Failed {
+                DnsResponse::Failed {
                     why: "no server".to_owned(),
                 }
             } else {
-                Answer::Known {
-                    records: self
-                        .records
-                        .get(&question)
-                        .cloned()
-                        .unwrap_or(Records::Absent),
+                DnsResponse::Known {
+                    records: self.records.get(&query).cloned().unwrap_or(Records::Absent),
                     ttl: TTL,
                 }
             };
-            self.locator.take(&question, answer, self.now);
+            self.cache.take(&query, answer, self.now);
         }
     }
 
-    fn located(&mut self, uri: &str) -> Located {
+    fn resolve(&mut self, uri: &str) -> Resolution {
         let hop = NextHop::of_uri(uri).expect("a readable URI");
-        self.locator.locate(&hop, &mut self.random, self.now)
+        self.cache.resolve(&hop, &mut self.random, self.now)
     }
 
-    /// The places of a URI, as text.
-    fn places(&mut self, uri: &str) -> Vec<String> {
+    /// The destinations of a URI, as text.
+    fn destinations(&mut self, uri: &str) -> Vec<String> {
         for _ in 0..10 {
-            if let Located::Places(places) = self.located(uri) {
-                return places
+            if let Resolution::Destinations(destinations) = self.resolve(uri) {
+                return destinations
                     .iter()
-                    .map(|place| format!("{} {}", place.transport, place.address))
+                    .map(|destination| format!("{} {}", destination.transport, destination.address))
                     .collect();
             }
             self.answer();
@@ -151,14 +147,14 @@ impl Zone {
 #[test]
 fn an_address_needs_no_lookup() {
     let mut zone = Zone::dual();
-    for (uri, place) in [
+    for (uri, destination) in [
         ("sip:10.0.0.2", "UDP 10.0.0.2:5060"),
         ("sip:u@10.0.0.2:5070", "UDP 10.0.0.2:5070"),
         ("sip:10.0.0.2;transport=tcp", "TCP 10.0.0.2:5060"),
         ("sip:[2001:db8::2]", "UDP [2001:db8::2]:5060"),
         ("sip:pbx.example;maddr=10.0.0.3", "UDP 10.0.0.3:5060"),
     ] {
-        assert_eq!(zone.places(uri), [place], "{uri}");
+        assert_eq!(zone.destinations(uri), [destination], "{uri}");
     }
     assert!(zone.asked.is_empty(), "{:?}", zone.asked);
 }
@@ -168,9 +164,12 @@ fn a_port_rules_srv_out() {
     let mut zone = Zone::dual()
         .line("_sip._udp.pbx.example srv 1 1 5080 other.example")
         .line("pbx.example a 10.0.0.2");
-    assert_eq!(zone.places("sip:pbx.example:5070"), ["UDP 10.0.0.2:5070"]);
     assert_eq!(
-        zone.places("sip:pbx.example:5070;transport=tcp"),
+        zone.destinations("sip:pbx.example:5070"),
+        ["UDP 10.0.0.2:5070"]
+    );
+    assert_eq!(
+        zone.destinations("sip:pbx.example:5070;transport=tcp"),
         ["TCP 10.0.0.2:5070"]
     );
     assert_eq!(zone.asked, ["A/AAAA pbx.example"]);
@@ -192,7 +191,7 @@ fn naptr_chooses_the_transport_and_srv_the_host() {
         .line("b.pbx.example a 10.0.0.2")
         .line("c.pbx.example a 10.0.0.3");
     assert_eq!(
-        zone.places("sip:pbx.example"),
+        zone.destinations("sip:pbx.example"),
         [
             "TCP 10.0.0.1:5060",
             "TCP [2001:db8::10]:5060",
@@ -211,7 +210,7 @@ fn naptr_of_transports_that_we_do_not_speak_is_passed_over() {
         .line("_sip._udp.pbx.example srv 1 0 5070 a.pbx.example")
         .line("a.pbx.example a 2001:db8::10")
         .line("a.pbx.example a 10.0.0.1");
-    assert_eq!(zone.places("sip:pbx.example"), ["UDP 10.0.0.1:5070"]);
+    assert_eq!(zone.destinations("sip:pbx.example"), ["UDP 10.0.0.1:5070"]);
 }
 
 #[test]
@@ -221,13 +220,13 @@ fn without_naptr_the_srv_records_of_every_transport_count() {
         .line("_sip._udp.pbx.example srv 1 0 5060 a.pbx.example")
         .line("a.pbx.example a 10.0.0.1");
     assert_eq!(
-        zone.places("sip:pbx.example"),
+        zone.destinations("sip:pbx.example"),
         ["UDP 10.0.0.1:5060", "TCP 10.0.0.1:5061"]
     );
     let mut zone = Zone::dual()
         .line("_sip._tcp.pbx.example srv 1 0 5061 a.pbx.example")
         .line("a.pbx.example a 10.0.0.1");
-    assert_eq!(zone.places("sip:pbx.example"), ["TCP 10.0.0.1:5061"]);
+    assert_eq!(zone.destinations("sip:pbx.example"), ["TCP 10.0.0.1:5061"]);
 }
 
 #[test]
@@ -238,7 +237,7 @@ fn a_named_transport_asks_for_its_srv_records_only() {
         .line("_sip._tcp.pbx.example srv 1 0 5071 a.pbx.example")
         .line("a.pbx.example a 10.0.0.1");
     assert_eq!(
-        zone.places("sip:pbx.example;transport=tcp"),
+        zone.destinations("sip:pbx.example;transport=tcp"),
         ["TCP 10.0.0.1:5071"]
     );
     assert_eq!(
@@ -258,7 +257,7 @@ fn without_any_records_the_addresses_and_the_usual_port_are_left() {
         .line("pbx.example a 2001:db8::2")
         .line("pbx.example a 10.0.0.2");
     assert_eq!(
-        zone.places("sip:pbx.example"),
+        zone.destinations("sip:pbx.example"),
         ["UDP 10.0.0.2:5060", "UDP [2001:db8::2]:5060"]
     );
     // All four were asked at once, none twice.
@@ -272,7 +271,7 @@ fn without_any_records_the_addresses_and_the_usual_port_are_left() {
         ]
     );
     assert_eq!(
-        zone.places("sip:pbx.example;transport=tcp"),
+        zone.destinations("sip:pbx.example;transport=tcp"),
         ["TCP 10.0.0.2:5060", "TCP [2001:db8::2]:5060"]
     );
 }
@@ -282,8 +281,11 @@ fn a_service_that_is_decidedly_not_there_is_not_looked_for_elsewhere() {
     let mut zone = Zone::dual()
         .line("_sip._udp.pbx.example srv 0 0 0 .")
         .line("pbx.example a 10.0.0.2");
-    assert!(zone.places("sip:pbx.example;transport=udp").is_empty());
-    assert!(zone.places("sip:pbx.example").is_empty());
+    assert!(
+        zone.destinations("sip:pbx.example;transport=udp")
+            .is_empty()
+    );
+    assert!(zone.destinations("sip:pbx.example").is_empty());
 }
 
 #[test]
@@ -294,12 +296,12 @@ fn the_family_of_the_first_listener_comes_first_and_others_are_left_out() {
     };
     let mut zone = lines(Zone::new(&["udp [2001:db8::1]:5060", "udp 192.0.2.1:5060"]));
     assert_eq!(
-        zone.places("sip:pbx.example:5060"),
+        zone.destinations("sip:pbx.example:5060"),
         ["UDP [2001:db8::2]:5060", "UDP 10.0.0.2:5060"]
     );
     let mut zone = lines(Zone::new(&["udp [2001:db8::1]:5060", "tcp 192.0.2.1:5060"]));
     assert_eq!(
-        zone.places("sip:pbx.example:5060"),
+        zone.destinations("sip:pbx.example:5060"),
         ["UDP [2001:db8::2]:5060"]
     );
 }
@@ -315,10 +317,10 @@ fn weights_share_calls_out_among_hosts() {
         .line("c.pbx.example a 10.0.0.3");
     let mut first = HashMap::new();
     for _ in 0..4_000 {
-        let places = zone.places("sip:pbx.example;transport=udp");
-        assert_eq!(places.len(), 3);
-        assert_eq!(places[2], "UDP 10.0.0.3:5060");
-        *first.entry(places[0].clone()).or_insert(0) += 1;
+        let destinations = zone.destinations("sip:pbx.example;transport=udp");
+        assert_eq!(destinations.len(), 3);
+        assert_eq!(destinations[2], "UDP 10.0.0.3:5060");
+        *first.entry(destinations[0].clone()).or_insert(0) += 1;
     }
     let share = f64::from(first["UDP 10.0.0.1:5060"]) / 40.0;
     assert!((share - 75.0).abs() < 4.0, "{share} %");
@@ -329,42 +331,42 @@ fn weights_share_calls_out_among_hosts() {
 fn what_has_run_out_serves_while_it_is_asked_anew_and_when_nobody_answers() {
     let mut zone = Zone::dual().line("pbx.example a 10.0.0.2");
     let uri = "sip:pbx.example:5060";
-    zone.places(uri);
+    zone.destinations(uri);
     zone.now += TTL - SECOND;
-    zone.places(uri);
+    zone.destinations(uri);
     zone.answer();
     assert_eq!(zone.asked.len(), 1, "fresh until its time is over");
     zone.now += 2 * SECOND;
     zone.failing = true;
-    assert_eq!(zone.places(uri), ["UDP 10.0.0.2:5060"]);
+    assert_eq!(zone.destinations(uri), ["UDP 10.0.0.2:5060"]);
     zone.answer();
     assert_eq!(zone.asked.len(), 2);
     // The lookup failed: the old answer goes on, and is asked for again after a while only.
-    assert_eq!(zone.places(uri), ["UDP 10.0.0.2:5060"]);
+    assert_eq!(zone.destinations(uri), ["UDP 10.0.0.2:5060"]);
     zone.answer();
     assert_eq!(zone.asked.len(), 2);
     zone.now += 31 * SECOND;
     zone.failing = false;
     zone.records.clear();
     zone = zone.line("pbx.example a 10.0.0.9");
-    zone.places(uri);
+    zone.destinations(uri);
     zone.answer();
-    assert_eq!(zone.places(uri), ["UDP 10.0.0.9:5060"]);
+    assert_eq!(zone.destinations(uri), ["UDP 10.0.0.9:5060"]);
     // A day after its time it no longer counts.
     zone.now += TTL + Duration::from_secs(24 * 3_600) + SECOND;
-    assert_eq!(zone.located(uri), Located::Unknown);
+    assert_eq!(zone.resolve(uri), Resolution::Pending);
 }
 
 #[test]
 fn a_name_that_is_gone_is_gone() {
     let mut zone = Zone::dual().line("pbx.example a 10.0.0.2");
     let uri = "sip:pbx.example:5060";
-    zone.places(uri);
+    zone.destinations(uri);
     zone.records.clear();
     zone.now += TTL + SECOND;
-    zone.places(uri);
+    zone.destinations(uri);
     zone.answer();
-    assert!(zone.places(uri).is_empty(), "the DNS says so itself");
+    assert!(zone.destinations(uri).is_empty(), "the DNS says so itself");
     assert_eq!(zone.asked.len(), 2);
 }
 
@@ -372,24 +374,24 @@ fn a_name_that_is_gone_is_gone() {
 fn servers_that_know_no_naptr_and_srv_do_not_hide_the_addresses() {
     let mut zone = Zone::dual().line("pbx.example a 10.0.0.2");
     let uri = "sip:pbx.example";
-    assert_eq!(zone.located(uri), Located::Unknown);
+    assert_eq!(zone.resolve(uri), Resolution::Pending);
     let now = zone.now;
-    while let Some(question) = zone.locator.poll_question() {
-        let answer = match zone.records.get(&question) {
-            Some(records) => Answer::Known {
+    while let Some(query) = zone.cache.poll_query() {
+        let answer = match zone.records.get(&query) {
+            Some(records) => DnsResponse::Known {
                 records: records.clone(),
                 ttl: TTL,
             },
-            None => Answer::Failed {
+            None => DnsResponse::Failed {
                 why: "SERVFAIL".to_owned(),
             },
         };
-        zone.locator.take(&question, answer, now);
+        zone.cache.take(&query, answer, now);
     }
-    assert_eq!(zone.places(uri), ["UDP 10.0.0.2:5060"]);
+    assert_eq!(zone.destinations(uri), ["UDP 10.0.0.2:5060"]);
     // Nor do they make a later call wait.
     zone.now += 40 * SECOND;
-    assert_ne!(zone.located(uri), Located::Unknown);
+    assert_ne!(zone.resolve(uri), Resolution::Pending);
 }
 
 #[test]
@@ -399,19 +401,21 @@ fn who_cannot_wait_gets_what_is_known() {
         .line("_sip._udp.pbx.example srv 2 0 5060 slow.example")
         .line("quick.example a 10.0.0.1");
     let uri = "sip:pbx.example;transport=udp";
-    assert_eq!(zone.located(uri), Located::Unknown);
+    assert_eq!(zone.resolve(uri), Resolution::Pending);
     zone.answer();
-    assert_eq!(zone.located(uri), Located::Unknown);
-    let question = zone.locator.poll_question().expect("quick.example");
-    let records = zone.records[&question].clone();
-    let answer = Answer::Known { records, ttl: TTL };
-    zone.locator.take(&question, answer, zone.now);
-    assert_eq!(zone.located(uri), Located::Unknown, "slow.example is out");
+    assert_eq!(zone.resolve(uri), Resolution::Pending);
+    let query = zone.cache.poll_query().expect("quick.example");
+    let records = zone.records[&query].clone();
+    let answer = DnsResponse::Known { records, ttl: TTL };
+    zone.cache.take(&query, answer, zone.now);
+    assert_eq!(
+        zone.resolve(uri),
+        Resolution::Pending,
+        "slow.example is out"
+    );
     let hop = NextHop::of_uri(uri).expect("a readable URI");
-    let places = zone
-        .locator
-        .locate_at_once(&hop, &mut zone.random, zone.now);
-    assert_eq!(places.len(), 1);
+    let destinations = zone.cache.resolve_now(&hop, &mut zone.random, zone.now);
+    assert_eq!(destinations.len(), 1);
 }
 
 #[test]
@@ -423,19 +427,19 @@ fn hostile_names_and_zones_are_bounded() {
             port: Some(5060),
             transport: None,
         };
-        let located = zone.locator.locate(&hop, &mut zone.random, zone.now);
+        let resolution = zone.cache.resolve(&hop, &mut zone.random, zone.now);
         if host != "x_-." {
-            assert_eq!(located, Located::Places(Vec::new()), "{host}");
+            assert_eq!(resolution, Resolution::Destinations(Vec::new()), "{host}");
         }
     }
     // Ten thousand names ask no more than the limit, and hold no more.
     for number in 0..10_000 {
-        zone.located(&format!("sip:n{number}.example:5060"));
+        zone.resolve(&format!("sip:n{number}.example:5060"));
         if number % 100 == 0 {
             zone.answer();
         }
     }
-    assert!(zone.locator.held() <= 2_048);
+    assert!(zone.cache.held() <= 2_048);
     let mut zone = Zone::dual();
     for number in 0..100 {
         zone = zone
@@ -444,5 +448,5 @@ fn hostile_names_and_zones_are_bounded() {
             ))
             .line(&format!("h{number}.big.example a 10.0.0.{number}"));
     }
-    assert_eq!(zone.places("sip:big.example;transport=udp").len(), 16);
+    assert_eq!(zone.destinations("sip:big.example;transport=udp").len(), 16);
 }

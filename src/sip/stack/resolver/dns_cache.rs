@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::procedure::{Place, Procedure, Reach};
-use super::record::{Answer, Question, Records};
+use super::procedure::{Destination, Procedure, SupportedTransports};
+use super::record::{DnsQuery, DnsResponse, Records};
 use crate::sip::stack::next_hop::NextHop;
 
 /// Most names held.
 const MOST_NAMES: usize = 2_048;
 /// Most lookups under way.
-const MOST_QUESTIONS: usize = 256;
+const MOST_QUERIES: usize = 256;
 /// Bounds on how long an answer is fresh: a zone that says 0 is not asked for every request.
 const SHORTEST_FRESH: Duration = Duration::from_secs(1);
 const LONGEST_FRESH: Duration = Duration::from_secs(24 * 3_600);
@@ -28,12 +28,12 @@ const STALE_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// The names and what is known of them.
 #[derive(Debug)]
-pub struct Locator {
-    reach: Reach,
-    names: HashMap<Question, Known>,
-    questions: VecDeque<Question>,
+pub struct DnsCache {
+    supported: SupportedTransports,
+    names: HashMap<DnsQuery, Known>,
+    queries: VecDeque<DnsQuery>,
     /// Lookups under way.
-    asked: HashSet<Question>,
+    asked: HashSet<DnsQuery>,
 }
 
 #[derive(Debug)]
@@ -44,47 +44,47 @@ struct Known {
     used: Instant,
 }
 
-/// What came of [`Locator::locate`].
+/// What came of [`DnsCache::resolve`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Located {
+pub enum Resolution {
     /// Where to send, the first first; empty when the names lead nowhere.
-    Places(Vec<Place>),
+    Destinations(Vec<Destination>),
     /// Answers are missing.
-    Unknown,
+    Pending,
 }
 
-impl Locator {
-    /// A locator that knows no name.
-    pub fn new(reach: Reach) -> Self {
-        Locator {
-            reach,
+impl DnsCache {
+    /// A cache that knows no name.
+    pub fn new(supported: SupportedTransports) -> Self {
+        DnsCache {
+            supported,
             names: HashMap::new(),
-            questions: VecDeque::new(),
+            queries: VecDeque::new(),
             asked: HashSet::new(),
         }
     }
 
-    /// The places of `hop` (RFC 3263 section 4). What is missing or no longer fresh is asked.
-    pub fn locate(&mut self, hop: &NextHop, random: &mut StdRng, now: Instant) -> Located {
-        let (places, missing) = self.run(hop, random, now);
+    /// The destinations of `hop` (RFC 3263 section 4). What is missing or no longer fresh is asked.
+    pub fn resolve(&mut self, hop: &NextHop, random: &mut StdRng, now: Instant) -> Resolution {
+        let (destinations, missing) = self.run(hop, random, now);
         let mut waits = false;
-        for question in missing {
-            waits |= self.ask(question);
+        for query in missing {
+            waits |= self.ask(query);
         }
         if waits {
-            Located::Unknown
+            Resolution::Pending
         } else {
-            Located::Places(places)
+            Resolution::Destinations(destinations)
         }
     }
 
-    /// The places of `hop` from what is known by now, for a request that cannot wait longer.
-    pub fn locate_at_once(
+    /// The destinations of `hop` from what is known by now, for a request that cannot wait longer.
+    pub fn resolve_now(
         &mut self,
         hop: &NextHop,
         random: &mut StdRng,
         now: Instant,
-    ) -> Vec<Place> {
+    ) -> Vec<Destination> {
         self.run(hop, random, now).0
     }
 
@@ -92,14 +92,14 @@ impl Locator {
     pub fn is_at(&self, hop: &NextHop, source: IpAddr) -> bool {
         // The order does not matter here.
         let mut random = StdRng::seed_from_u64(0);
-        let mut known = |question: &Question| {
+        let mut known = |query: &DnsQuery| {
             self.names
-                .get(question)
+                .get(query)
                 .map(|known| known.records.clone())
                 .or(Some(Records::Absent))
         };
         let mut procedure = Procedure {
-            reach: &self.reach,
+            supported: &self.supported,
             known: &mut known,
             random: &mut random,
             missing: Vec::new(),
@@ -107,21 +107,21 @@ impl Locator {
         procedure
             .run(hop)
             .iter()
-            .any(|place| place.address.ip().to_canonical() == source)
+            .any(|destination| destination.address.ip().to_canonical() == source)
     }
 
-    /// The next lookup to make; its answer comes by [`Locator::take`].
-    pub fn poll_question(&mut self) -> Option<Question> {
-        self.questions.pop_front()
+    /// The next lookup to make; its answer comes by [`DnsCache::take`].
+    pub fn poll_query(&mut self) -> Option<DnsQuery> {
+        self.queries.pop_front()
     }
 
-    /// Takes the answer to a question.
-    pub fn take(&mut self, question: &Question, answer: Answer, now: Instant) {
-        if !self.asked.remove(question) {
+    /// Takes the answer to a query.
+    pub fn take(&mut self, query: &DnsQuery, answer: DnsResponse, now: Instant) {
+        if !self.asked.remove(query) {
             return;
         }
         let known = match answer {
-            Answer::Known { records, ttl } => {
+            DnsResponse::Known { records, ttl } => {
                 let longest = match records {
                     Records::Absent => LONGEST_ABSENT,
                     _ => LONGEST_FRESH,
@@ -135,18 +135,18 @@ impl Locator {
                 }
             }
             // What an earlier lookup found goes on to serve.
-            Answer::Failed { .. } => {
-                if let Some(known) = self.names.get_mut(question)
+            DnsResponse::Failed { .. } => {
+                if let Some(known) = self.names.get_mut(query)
                     && known.serves_until > now
                 {
                     known.fresh_until = now + FAILED_FOR;
                     return;
                 }
-                // A server that cannot do NAPTR or SRV must not make every call wait for it; without
-                // an address there is nothing to do but wait.
-                let serves = match question {
-                    Question::Naptr(_) | Question::Srv(_) => STALE_FOR,
-                    Question::Addresses(_) => FAILED_FOR,
+                // A server that cannot do NAPTR or SRV must not make every call wait for it;
+                // without an address there is nothing to do but wait.
+                let serves = match query {
+                    DnsQuery::Naptr(_) | DnsQuery::Srv(_) => STALE_FOR,
+                    DnsQuery::Addresses(_) => FAILED_FOR,
                 };
                 Known {
                     records: Records::Absent,
@@ -156,17 +156,17 @@ impl Locator {
                 }
             }
         };
-        if self.names.len() >= MOST_NAMES && !self.names.contains_key(question) {
+        if self.names.len() >= MOST_NAMES && !self.names.contains_key(query) {
             let oldest = self
                 .names
                 .iter()
                 .min_by_key(|(_, known)| known.used)
-                .map(|(question, _)| question.clone());
+                .map(|(query, _)| query.clone());
             if let Some(oldest) = oldest {
                 self.names.remove(&oldest);
             }
         }
-        self.names.insert(question.clone(), known);
+        self.names.insert(query.clone(), known);
     }
 
     /// Number of names held.
@@ -180,44 +180,44 @@ impl Locator {
         hop: &NextHop,
         random: &mut StdRng,
         now: Instant,
-    ) -> (Vec<Place>, Vec<Question>) {
+    ) -> (Vec<Destination>, Vec<DnsQuery>) {
         let mut stale = Vec::new();
         let names = &mut self.names;
-        let mut known = |question: &Question| {
-            let known = names.get_mut(question)?;
+        let mut known = |query: &DnsQuery| {
+            let known = names.get_mut(query)?;
             if known.serves_until <= now {
                 return None;
             }
             known.used = now;
             if known.fresh_until <= now {
-                stale.push(question.clone());
+                stale.push(query.clone());
             }
             Some(known.records.clone())
         };
         let mut procedure = Procedure {
-            reach: &self.reach,
+            supported: &self.supported,
             known: &mut known,
             random,
             missing: Vec::new(),
         };
-        let places = procedure.run(hop);
+        let destinations = procedure.run(hop);
         let missing = procedure.missing;
-        for question in stale {
-            self.ask(question);
+        for query in stale {
+            self.ask(query);
         }
-        (places, missing)
+        (destinations, missing)
     }
 
-    /// Asks once; false when there is no room for another question.
-    fn ask(&mut self, question: Question) -> bool {
-        if self.asked.contains(&question) {
+    /// Asks once; false when there is no room for another query.
+    fn ask(&mut self, query: DnsQuery) -> bool {
+        if self.asked.contains(&query) {
             return true;
         }
-        if self.asked.len() >= MOST_QUESTIONS {
+        if self.asked.len() >= MOST_QUERIES {
             return false;
         }
-        self.asked.insert(question.clone());
-        self.questions.push_back(question);
+        self.asked.insert(query.clone());
+        self.queries.push_back(query);
         true
     }
 }

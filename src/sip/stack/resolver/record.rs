@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// One lookup. Names are in lower case and without a dot at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Question {
+pub enum DnsQuery {
     /// Which transports a domain prefers (RFC 3403).
     Naptr(String),
     /// Where a service is (RFC 2782).
@@ -15,26 +15,26 @@ pub enum Question {
     Addresses(String),
 }
 
-impl Question {
+impl DnsQuery {
     /// Of these kinds, one for a name as written.
     pub fn naptr(name: &str) -> Self {
-        Question::Naptr(plain(name))
+        DnsQuery::Naptr(plain(name))
     }
 
     /// Likewise.
     pub fn srv(name: &str) -> Self {
-        Question::Srv(plain(name))
+        DnsQuery::Srv(plain(name))
     }
 
     /// Likewise.
     pub fn addresses(name: &str) -> Self {
-        Question::Addresses(plain(name))
+        DnsQuery::Addresses(plain(name))
     }
 
     /// The name asked for.
     pub fn name(&self) -> &str {
         match self {
-            Question::Naptr(name) | Question::Srv(name) | Question::Addresses(name) => name,
+            DnsQuery::Naptr(name) | DnsQuery::Srv(name) | DnsQuery::Addresses(name) => name,
         }
     }
 
@@ -53,12 +53,12 @@ impl Question {
     }
 }
 
-impl fmt::Display for Question {
+impl fmt::Display for DnsQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self {
-            Question::Naptr(_) => "NAPTR",
-            Question::Srv(_) => "SRV",
-            Question::Addresses(_) => "A/AAAA",
+            DnsQuery::Naptr(_) => "NAPTR",
+            DnsQuery::Srv(_) => "SRV",
+            DnsQuery::Addresses(_) => "A/AAAA",
         };
         write!(f, "{kind} {}", self.name())
     }
@@ -101,17 +101,17 @@ pub struct SrvRecord {
 pub enum Records {
     /// Nothing of that kind.
     Absent,
-    /// For [`Question::Naptr`].
+    /// For [`DnsQuery::Naptr`].
     Naptr(Vec<NaptrRecord>),
-    /// For [`Question::Srv`].
+    /// For [`DnsQuery::Srv`].
     Srv(Vec<SrvRecord>),
-    /// For [`Question::Addresses`].
+    /// For [`DnsQuery::Addresses`].
     Addresses(Vec<IpAddr>),
 }
 
 /// What came of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum DnsResponse {
     /// The DNS has spoken: records, or that there are none, good for so long.
     Known {
         /// The records.

@@ -11,7 +11,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::ProtoError;
 use hickory_resolver::proto::rr::{Name as DomainName, RData, RecordType};
 
-use super::record::{Answer, NaptrRecord, Question, Records, SrvRecord};
+use super::record::{DnsQuery, DnsResponse, NaptrRecord, Records, SrvRecord};
 
 /// Longest lookup, all servers and repetitions together.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -22,31 +22,31 @@ const UNSAID: Duration = Duration::from_secs(60);
 /// How long what the hosts file says counts: it has no times of its own.
 const LONGEST: u32 = 86_400;
 
-/// Asks name servers. Keeps nothing: what is known is the [`super::Locator`]'s.
+/// Asks name servers. Keeps nothing: what is known is the [`super::DnsCache`]'s.
 #[derive(Debug)]
-pub struct Resolver {
+pub struct DnsClient {
     inner: Option<TokioResolver>,
 }
 
-impl Resolver {
+impl DnsClient {
     /// A resolver that asks `servers`; none: those of the system (`/etc/resolv.conf`). Names of the
     /// hosts file are known either way.
     pub fn new(servers: &[SocketAddr]) -> Self {
         let inner = build(servers).map_err(|error| {
             tracing::error!(%error, "no resolver: names of SIP targets cannot be looked up");
         });
-        Resolver { inner: inner.ok() }
+        DnsClient { inner: inner.ok() }
     }
 
     /// Makes one lookup; takes five seconds at most.
-    pub async fn ask(&self, question: &Question) -> Answer {
+    pub async fn ask(&self, query: &DnsQuery) -> DnsResponse {
         let Some(resolver) = &self.inner else {
             let why = "no resolver".to_owned();
-            return Answer::Failed { why };
+            return DnsResponse::Failed { why };
         };
-        match tokio::time::timeout(LIMIT, look_up(resolver, question)).await {
+        match tokio::time::timeout(LIMIT, look_up(resolver, query)).await {
             Ok(answer) => answer,
-            Err(_) => Answer::Failed {
+            Err(_) => DnsResponse::Failed {
                 why: "no answer in time".to_owned(),
             },
         }
@@ -83,17 +83,17 @@ fn build(servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
     builder.build()
 }
 
-async fn look_up(resolver: &TokioResolver, question: &Question) -> Answer {
-    let looked_up = match question {
-        Question::Naptr(name) => match domain_name(name) {
+async fn look_up(resolver: &TokioResolver, query: &DnsQuery) -> DnsResponse {
+    let looked_up = match query {
+        DnsQuery::Naptr(name) => match domain_name(name) {
             Ok(name) => resolver.lookup(name, RecordType::NAPTR).await,
             Err(error) => Err(error.into()),
         },
-        Question::Srv(name) => match domain_name(name) {
+        DnsQuery::Srv(name) => match domain_name(name) {
             Ok(name) => resolver.lookup(name, RecordType::SRV).await,
             Err(error) => Err(error.into()),
         },
-        Question::Addresses(name) => match domain_name(name) {
+        DnsQuery::Addresses(name) => match domain_name(name) {
             Ok(name) => {
                 let found = resolver.lookup_ip(name).await;
                 found.map(|found| found.as_lookup().clone())
@@ -102,21 +102,21 @@ async fn look_up(resolver: &TokioResolver, question: &Question) -> Answer {
         },
     };
     match looked_up {
-        Ok(lookup) => read(question, &lookup),
-        Err(NetError::Dns(DnsError::NoRecordsFound(none))) => Answer::Known {
+        Ok(lookup) => read(query, &lookup),
+        Err(NetError::Dns(DnsError::NoRecordsFound(none))) => DnsResponse::Known {
             records: Records::Absent,
             ttl: none
                 .negative_ttl
                 .map_or(UNSAID, |seconds| Duration::from_secs(seconds.into())),
         },
-        Err(error) => Answer::Failed {
+        Err(error) => DnsResponse::Failed {
             why: error.to_string(),
         },
     }
 }
 
-/// A name to ask for. Equipment has names with `_` (RFC 2181 section 11 allows any octet), which the
-/// rules for names in other scripts would refuse.
+/// A name to ask for. Equipment has names with `_` (RFC 2181 section 11 allows any octet), which
+/// the rules for names in other scripts would refuse.
 fn domain_name(written: &str) -> Result<DomainName, ProtoError> {
     match written.is_ascii() {
         true => DomainName::from_ascii(written),
@@ -124,12 +124,12 @@ fn domain_name(written: &str) -> Result<DomainName, ProtoError> {
     }
 }
 
-fn read(question: &Question, lookup: &Lookup) -> Answer {
+fn read(query: &DnsQuery, lookup: &Lookup) -> DnsResponse {
     let data = || lookup.answers().iter().map(|record| &record.data);
-    let records = match question {
-        Question::Naptr(_) => Records::Naptr(data().filter_map(naptr).collect()),
-        Question::Srv(_) => Records::Srv(data().filter_map(srv).collect()),
-        Question::Addresses(_) => Records::Addresses(data().filter_map(RData::ip_addr).collect()),
+    let records = match query {
+        DnsQuery::Naptr(_) => Records::Naptr(data().filter_map(naptr).collect()),
+        DnsQuery::Srv(_) => Records::Srv(data().filter_map(srv).collect()),
+        DnsQuery::Addresses(_) => Records::Addresses(data().filter_map(RData::ip_addr).collect()),
     };
     let none = match &records {
         Records::Naptr(found) => found.is_empty(),
@@ -138,7 +138,7 @@ fn read(question: &Question, lookup: &Lookup) -> Answer {
         Records::Absent => true,
     };
     let ttl = lookup.answers().iter().map(|record| record.ttl).min();
-    Answer::Known {
+    DnsResponse::Known {
         records: if none { Records::Absent } else { records },
         ttl: Duration::from_secs(ttl.unwrap_or(0).min(LONGEST).into()),
     }
