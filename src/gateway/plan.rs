@@ -243,10 +243,13 @@ fn fits_listeners(
     trunk: &sip::Trunk,
     listen: &[sip::Listen],
 ) -> Result<(), Error> {
-    let secure = |target: &sip::TrunkTarget| target.target.transport == Some(sip::Transport::Tls);
-    let listens = listen
-        .iter()
-        .any(|listen| listen.transport == sip::Transport::Tls);
+    let secure = |target: &sip::TrunkTarget| {
+        target
+            .target
+            .transport
+            .is_some_and(sip::Transport::is_secure)
+    };
+    let listens = listen.iter().any(|listen| listen.transport.is_secure());
     if trunk.targets.iter().any(secure) && !listens {
         let key = format!("trunk[{index}].target");
         let expected = "a tls: listener in sip.listen beside it";
@@ -313,13 +316,9 @@ fn parse_listen(text: &str) -> Option<sip::Listen> {
     })
 }
 
+/// One that trunks are called by and listeners are opened for.
 fn parse_transport(text: &str) -> Option<sip::Transport> {
-    match text.to_ascii_lowercase().as_str() {
-        "udp" => Some(sip::Transport::Udp),
-        "tcp" => Some(sip::Transport::Tcp),
-        "tls" => Some(sip::Transport::Tls),
-        _ => None,
-    }
+    sip::Transport::of_uri_value(text).filter(|named| named.can_connect_out())
 }
 
 fn routes(settings: &Settings, found: &mut Collector) -> Routes {

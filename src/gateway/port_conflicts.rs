@@ -151,12 +151,12 @@ fn listeners(settings: &Settings, plan: &Plan) -> Vec<Binding> {
     let written = settings.sip.listen.iter().zip(&plan.listen).enumerate();
     let opened = written.filter(|(_, (_, listen))| {
         // Without a certificate none is accepted, and no socket opened.
-        listen.transport != sip::Transport::Tls || plan.tls.certificate.is_some()
+        !listen.transport.is_secure() || plan.tls.certificate.is_some()
     });
     let sip = opened.map(|(index, (text, listen))| {
-        let (kind, expected) = match listen.transport {
-            sip::Transport::Udp => (Kind::Udp, "an address and UDP port of its own"),
-            _ => (Kind::Tcp, "an address and TCP port of its own"),
+        let (kind, expected) = match listen.transport.is_reliable() {
+            false => (Kind::Udp, "an address and UDP port of its own"),
+            true => (Kind::Tcp, "an address and TCP port of its own"),
         };
         Binding {
             key: format!("sip.listen[{index}]"),

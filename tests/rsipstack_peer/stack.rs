@@ -236,7 +236,7 @@ async fn listening(port: u16) {
 }
 
 fn uri(user: &str, port: u16, transport: Transport) -> Uri {
-    let transport = transport.as_str().to_lowercase();
+    let transport = transport.uri_value();
     Uri::try_from(format!("sip:{user}@127.0.0.1:{port};transport={transport}").as_str())
         .expect("a URI")
 }

@@ -105,12 +105,8 @@ fn parse_target(text: &str) -> Option<(sip::Target, bool)> {
         if !name.eq_ignore_ascii_case("transport") {
             return None;
         }
-        // `sips:` runs over TLS, which runs over TCP: either name is the same.
-        transport = Some(match parse_transport(value)? {
-            sip::Transport::Udp if sips => return None,
-            sip::Transport::Tcp if sips => sip::Transport::Tls,
-            transport => transport,
-        });
+        let named = parse_transport(value)?;
+        transport = Some(if sips { named.under_sips()? } else { named });
     }
     let (host, port) = match place.strip_prefix('[') {
         Some(v6) => {
@@ -316,7 +312,14 @@ fn dialogs(index: usize, trunk: &settings::Trunk) -> Result<sip::DialogRules, Er
 fn targets(index: usize, trunk: &settings::Trunk) -> Result<(Vec<sip::TrunkTarget>, bool), Error> {
     let read = |key: String, text: &str| {
         let expected = "sip:HOST:PORT;transport=udp, tcp or tls, or sips:HOST:PORT";
-        parse_target(text).ok_or_else(|| unusable(key, text, expected))
+        parse_target(text).ok_or_else(|| {
+            let by_websocket = sip::NextHop::of_uri(text).is_some_and(|hop| !hop.can_be_reached());
+            let expected = match by_websocket {
+                true => "a transport that we can connect by: udp, tcp or tls (over WebSocket only clients connect)",
+                false => expected,
+            };
+            unusable(key, text, expected)
+        })
     };
     if trunk.target.is_empty() == trunk.targets.is_empty() {
         let key = format!("trunk[{index}].target");
@@ -353,7 +356,8 @@ fn targets(index: usize, trunk: &settings::Trunk) -> Result<(Vec<sip::TrunkTarge
 fn routes(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
     let read = |key: String, text: &str| {
         let uri = text.trim().trim_start_matches('<').trim_end_matches('>');
-        if sip::is_route(uri) {
+        let reached = sip::NextHop::of_uri(uri).is_some_and(|hop| hop.can_be_reached());
+        if reached && sip::is_route(uri) {
             Ok(uri.to_owned())
         } else {
             Err(unusable(key, text, "sip:HOST:PORT;lr"))
@@ -513,6 +517,20 @@ mod tests {
     }
 
     #[test]
+    fn websocket_target_and_route_are_refused_with_the_reason() {
+        let written = settings::Trunk {
+            target: "sip:pbx.example;transport=ws".to_owned(),
+            outbound_proxy: Some("sip:edge.example;transport=ws".to_owned()),
+            ..settings::Trunk::default()
+        };
+        let error = targets(3, &written).expect_err("unusable").to_string();
+        assert!(error.contains("trunk[3].target"), "{error}");
+        assert!(error.contains("only clients connect"), "{error}");
+        let error = routes(3, &written).expect_err("unusable").to_string();
+        assert!(error.contains("trunk[3].outbound_proxy"), "{error}");
+    }
+
+    #[test]
     fn targets_are_read_in_every_form() {
         let target = |text| {
             parse_target(text).map(|(target, sips)| {
@@ -555,6 +573,8 @@ mod tests {
             "sip:a b",
             "sip:a:99999",
             "sip:a;transport=smoke",
+            "sip:a;transport=ws",
+            "sips:a;transport=ws",
         ] {
             assert_eq!(target(wrong), None, "{wrong}");
         }

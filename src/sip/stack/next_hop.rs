@@ -37,6 +37,12 @@ impl NextHop {
         })
     }
 
+    /// False when only the peer can open the connection that this hop needs (RFC 7118 section 5):
+    /// then a request goes by the flow that the peer opened, or not at all.
+    pub fn can_be_reached(&self) -> bool {
+        self.transport.is_none_or(Transport::can_connect_out)
+    }
+
     /// The address, when the host is one.
     pub fn address(&self) -> Option<std::net::SocketAddr> {
         let ip: IpAddr = self.host.parse().ok()?;
@@ -64,4 +70,18 @@ impl From<&Target> for NextHop {
 pub fn is_route(uri: &str) -> bool {
     !uri.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,\"".contains(c))
         && NextHop::of_uri(uri).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hop_by_websocket_cannot_be_reached() {
+        let reached = |uri: &str| NextHop::of_uri(uri).expect("a hop").can_be_reached();
+        assert!(reached("sip:192.0.2.1"));
+        assert!(reached("sips:192.0.2.1"));
+        assert!(!reached("sip:df7jal23ls0d.invalid;transport=ws"));
+        assert!(!reached("sips:192.0.2.1;transport=ws"));
+    }
 }

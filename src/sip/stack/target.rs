@@ -39,10 +39,7 @@ impl fmt::Display for Target {
             write!(f, ":{port}")?;
         }
         match self.transport {
-            Some(transport) => {
-                let name = transport.as_str().to_ascii_lowercase();
-                write!(f, ";transport={name}")
-            }
+            Some(transport) => write!(f, ";transport={}", transport.uri_value()),
             None => Ok(()),
         }
     }

@@ -158,15 +158,17 @@ impl<'a> Uri<'a> {
     }
 
     /// The transport that the URI names; `None` for none, or one that we do not speak. `sips:` is
-    /// TLS, whatever its parameter says (section 26.2.2).
+    /// TLS, or WebSocket over it, whatever its parameter says (section 26.2.2).
     pub fn transport(&self) -> Option<Transport> {
+        let named = || {
+            let value = self.param("transport")?.trim().trim_matches('"');
+            Transport::of_uri_value(value)
+        };
         if self.is_sips() {
-            return Some(Transport::Tls);
+            let under_sips = named().and_then(Transport::under_sips);
+            return Some(under_sips.unwrap_or(Transport::Tls));
         }
-        let named = self.param("transport")?.trim().trim_matches('"');
-        [Transport::Udp, Transport::Tcp, Transport::Tls]
-            .into_iter()
-            .find(|known| known.as_str().eq_ignore_ascii_case(named))
+        named()
     }
 
     fn split_host_port(&self) -> (&'a str, Port) {

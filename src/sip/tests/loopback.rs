@@ -19,7 +19,7 @@ async fn agent(
     let listen = |transport| Listen { transport, address };
     let other = match transport {
         Transport::Udp => Transport::Tcp,
-        Transport::Tcp | Transport::Tls => Transport::Udp,
+        _ => Transport::Udp,
     };
     let mut trunk = trunk("peer");
     // A target of 0.0.0.0 is reached, but answers from a true address.

@@ -41,4 +41,5 @@ mod transfer_endings;
 mod transfers;
 mod unknown_sources;
 mod unreachable;
+mod web_socket;
 mod wire;

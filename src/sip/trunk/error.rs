@@ -2,6 +2,7 @@
 
 use super::event::LegId;
 use crate::sip::stack::error::TransportError;
+use crate::sip::stack::transport_protocol::Transport;
 
 /// Failure of a request to the user agent. Failures of a call itself are events.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,16 @@ pub enum Error {
     /// A trunk has nowhere to go.
     #[error("sip trunk {0:?} has no target")]
     NoTarget(String),
+    /// A target names a transport whose connections only the peer can open.
+    #[error(
+        "sip trunk {trunk:?}: nobody can be called by {transport}, whose connections clients open (RFC 7118)"
+    )]
+    CannotConnectOut {
+        /// The trunk.
+        trunk: String,
+        /// The transport that its target names.
+        transport: Transport,
+    },
     /// The call names a trunk that the configuration does not hold.
     #[error("sip trunk {0:?} is not configured")]
     UnknownTrunk(String),

@@ -125,6 +125,9 @@ impl Procedure<'_> {
     }
 
     fn destinations(&mut self, hop: &NextHop) -> Vec<Destination> {
+        if !hop.can_be_reached() {
+            return Vec::new();
+        }
         if let Ok(ip) = hop.host.parse::<IpAddr>() {
             let service = service(hop.transport.unwrap_or(Transport::Udp));
             let port = hop

@@ -22,7 +22,6 @@ use tokio_rustls::rustls::{
 
 use super::config::{Certificate, PeerTls, Tls, TransportConfig};
 use crate::sip::stack::error::TransportError as Error;
-use crate::sip::stack::transport_protocol::Transport;
 
 /// What new handshakes use.
 #[derive(Clone)]
@@ -63,7 +62,7 @@ impl Sources {
         let speaks = config
             .listen
             .iter()
-            .any(|listen| listen.transport == Transport::Tls);
+            .any(|listen| listen.transport.is_secure());
         speaks.then(|| Sources {
             tls: config.tls.clone(),
             peers: config.peers.clone(),

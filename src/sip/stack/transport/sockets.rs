@@ -136,7 +136,9 @@ impl Transports {
     async fn open(&mut self, index: usize, listen: Listen, dual: bool) -> io::Result<SocketAddr> {
         let inbound = self.inbound.clone();
         match listen.transport {
-            Transport::Udp => {
+            // The HTTP server takes WebSocket connections.
+            transport if transport.is_web_socket() => Err(io::ErrorKind::Unsupported.into()),
+            transport if !transport.is_reliable() => {
                 let socket = socket(listen.address, dual, Type::DGRAM, Protocol::UDP)?;
                 self.mark(&socket, listen.address);
                 let _ = socket.set_recv_buffer_size(UDP_BUFFER);
@@ -159,21 +161,20 @@ impl Transports {
                 self.datagrams.add(index, socket);
                 Ok(address)
             }
-            Transport::Tls if !self.accepts_tls() => {
+            transport if transport.is_secure() && !self.accepts_tls() => {
                 tracing::warn!(
                     address = %listen.address,
                     "sip tls has no certificate: connections are opened but none accepted"
                 );
                 Ok(listen.address)
             }
-            Transport::Tcp | Transport::Tls => {
+            transport => {
                 let socket = socket(listen.address, dual, Type::STREAM, Protocol::TCP)?;
                 // Accepted connections inherit it.
                 self.mark(&socket, listen.address);
                 socket.listen(1_024)?;
                 let listener = TcpListener::from_std(socket.into())?;
                 let address = listener.local_addr()?;
-                let transport = listen.transport;
                 let accepting = accept(listener, transport, index, inbound);
                 let accepting = self.supervisor.watch(Task::SipListener, accepting);
                 self.tasks.spawn(accepting);
@@ -191,9 +192,10 @@ impl Transports {
     /// Sends without waiting, and gives the connection of a stream. A message that cannot be sent
     /// is told at once or, for a connection that fails later, as [`Inbound`].
     pub fn send(&mut self, transmit: Transmit) -> Result<Option<u64>, Unsent> {
-        match transmit.flow.transport {
-            Transport::Udp => self.send_datagram(transmit),
-            Transport::Tcp | Transport::Tls => self.send_on_stream(transmit),
+        if transmit.flow.transport.is_reliable() {
+            self.send_on_stream(transmit)
+        } else {
+            self.send_datagram(transmit)
         }
     }
 
@@ -269,7 +271,8 @@ impl Transports {
             peer.remote = flow.reconnect.unwrap_or(flow.remote);
             elsewhere = flow.elsewhere;
         }
-        if self.connections.len() >= self.limits.connections {
+        let connects = peer.transport.can_connect_out();
+        if !connects || self.connections.len() >= self.limits.connections {
             return Err(Unsent);
         }
         let secure = self.secure(&peer)?;
@@ -283,7 +286,7 @@ impl Transports {
 
     /// What opening a connection to this peer takes beside TCP.
     fn secure(&self, peer: &Peer) -> Result<Option<Opening>, Unsent> {
-        if peer.transport != Transport::Tls {
+        if !peer.transport.is_secure() {
             return Ok(None);
         }
         let (Some(credentials), Some(domain)) = (&self.credentials, &peer.domain) else {
@@ -336,17 +339,15 @@ impl Transports {
         if held >= self.limits.connections_per_source {
             return refused(remote, "connections_per_source");
         }
-        let secure: Option<Accepting> = match transport {
-            Transport::Tls => {
-                let server = self.credentials.as_ref().and_then(|own| own.server.clone());
-                let place = self.handshakes.clone().try_acquire_owned();
-                match (server, place) {
-                    (Some(server), Ok(place)) => Some((TlsAcceptor::from(server), place)),
-                    _ => return refused(remote, "handshakes"),
-                }
-            }
-            Transport::Udp | Transport::Tcp => None,
-        };
+        let mut secure: Option<Accepting> = None;
+        if transport.is_secure() {
+            let server = self.credentials.as_ref().and_then(|own| own.server.clone());
+            let place = self.handshakes.clone().try_acquire_owned();
+            let (Some(server), Ok(place)) = (server, place) else {
+                return refused(remote, "handshakes");
+            };
+            secure = Some((TlsAcceptor::from(server), place));
+        }
         let peer = Peer {
             transport,
             remote,

@@ -97,7 +97,15 @@ fn parameter_names_are_read_in_any_case_and_not_from_the_user_part() {
     assert_eq!(uri.param("GR"), Some("urn:uuid:1"));
     assert!(uri.is_loose());
     assert!(!Uri::read("sip:a;lr@b").is_loose());
-    assert_eq!(Uri::read("sip:a@b;transport=ws").transport(), None);
+    assert_eq!(Uri::read("sip:a@b;transport=sctp").transport(), None);
+    assert_eq!(
+        Uri::read("sip:a@b;transport=ws").transport(),
+        Some(Transport::Ws)
+    );
+    assert_eq!(
+        Uri::read("sips:a@b;transport=ws").transport(),
+        Some(Transport::Wss)
+    );
     assert_eq!(
         Uri::read("sips:a@b;transport=tcp").transport(),
         Some(Transport::Tls)

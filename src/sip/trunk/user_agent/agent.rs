@@ -38,7 +38,6 @@ use crate::sip::stack::stun::is_stun;
 use crate::sip::stack::transaction::key::{
     ClientKey, DialogKey, KeyMap, Matching, MergeKey, ServerKey,
 };
-use crate::sip::stack::transport_protocol::Transport;
 use crate::sip::trunk::admission::Admission;
 use crate::sip::trunk::config::Config;
 use crate::sip::trunk::error::Error;
@@ -126,6 +125,11 @@ impl UserAgent {
             if trunk.targets.is_empty() {
                 return Err(Error::NoTarget(trunk.name.clone()));
             }
+            let named = trunk.targets.iter().filter_map(|of| of.target.transport);
+            if let Some(transport) = named.into_iter().find(|named| !named.can_connect_out()) {
+                let trunk = trunk.name.clone();
+                return Err(Error::CannotConnectOut { trunk, transport });
+            }
         }
         let registrations = Registrations::new(&config, &mut random);
         let mut key = [0; 32];
@@ -193,7 +197,7 @@ impl UserAgent {
     /// Takes one datagram or one frame of a stream.
     pub fn handle_message(&mut self, bytes: &Bytes, mut flow: Flow, now: Instant) {
         let source = flow.remote;
-        if is_stun(bytes) && flow.transport == Transport::Udp {
+        if is_stun(bytes) && !flow.transport.is_reliable() {
             return self.handle_stun(bytes, flow, now);
         }
         let received = match Message::read(bytes) {
@@ -238,7 +242,7 @@ impl UserAgent {
                         let port = envelope.as_ref().ok().and_then(|e| e.sent_by_port);
                         let port = port.unwrap_or(flow.transport.default_port());
                         flow.reconnect = Some((source.ip(), port).into());
-                        if flow.transport == Transport::Tls {
+                        if flow.transport.is_secure() {
                             flow.domain = self.domain_to_answer(source.ip());
                         }
                     }

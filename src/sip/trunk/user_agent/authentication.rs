@@ -9,7 +9,6 @@ use crate::sip::stack::digest::{Answer, Subject, Verdict};
 use crate::sip::stack::envelope::Envelope;
 use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::{Name, Request};
-use crate::sip::stack::transport_protocol::Transport;
 use crate::sip::trunk::config::Trunk;
 
 /// Authorization headers of one request that are looked at.
@@ -152,7 +151,7 @@ impl UserAgent {
         }
         let bytes = response.write();
         // A forged source must not be sent more than the forger paid for.
-        if !known && flow.transport == Transport::Udp && bytes.len() > request.write().len() {
+        if !known && !flow.transport.is_reliable() && bytes.len() > request.write().len() {
             return self.reject("reflection", flow.remote);
         }
         self.transmit(flow, bytes, None);

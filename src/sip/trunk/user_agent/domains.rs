@@ -60,7 +60,7 @@ impl UserAgent {
             let trunk = self.config.trunks.get(index)?;
             let mut targets = trunk.targets.iter().map(|target| &target.target);
             let target = targets.find(|target| {
-                target.transport.is_none_or(|named| named == Transport::Tls)
+                target.transport.is_none_or(Transport::is_secure)
                     && match target.host.parse::<IpAddr>() {
                         Ok(target) => canonical(target) == ip,
                         Err(_) => self.locator.is_at(&NextHop::from(*target), ip),

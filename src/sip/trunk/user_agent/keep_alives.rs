@@ -42,7 +42,7 @@ impl UserAgent {
         let Some(trunk) = self.config.trunks.get(entry.trunk) else {
             return;
         };
-        let own = (flow.transport == Transport::Udp && !trunk.keep_alive.is_zero())
+        let own = (!flow.transport.is_reliable() && !trunk.keep_alive.is_zero())
             .then_some(trunk.keep_alive);
         if seconds == 0 {
             if !self.is_registered_by(way) {
@@ -59,7 +59,7 @@ impl UserAgent {
         let before = self.keep_alives.remove(&way);
         let checked = before.as_ref().is_some_and(|alive| alive.check.is_some());
         // Lines without Outbound share the way of those with it.
-        let by_stun = flow.transport == Transport::Udp
+        let by_stun = !flow.transport.is_reliable()
             && (outbound || checked && self.is_outbound_way(flow.remote));
         let pace = if by_stun {
             Some(Pace::by_stun(flow_timer, own.unwrap_or(BY_STUN.longest)))

@@ -71,13 +71,7 @@ impl UserAgent {
         sips: bool,
     ) -> Option<String> {
         let listener = self.listener_for(transport, remote)?;
-        let (scheme, suffix) = match transport {
-            Transport::Udp => ("sip", ""),
-            Transport::Tcp => ("sip", ";transport=tcp"),
-            // `transport=tls` beside `sips:` is deprecated (RFC 3261 section 26.2.2).
-            Transport::Tls if sips => ("sips", ""),
-            Transport::Tls => ("sip", ";transport=tls"),
-        };
+        let (scheme, suffix) = transport.uri_form(sips);
         let address = match self.views.get(&(listener, remote)) {
             Some(seen) => *seen,
             None => self.reachable(listener, remote),
@@ -106,9 +100,9 @@ impl UserAgent {
         }
         let key = (flow.listener, flow.remote);
         let known = self.reachable(flow.listener, flow.remote);
-        let port = match flow.transport {
-            Transport::Udp => port,
-            Transport::Tcp | Transport::Tls => Some(known.port()),
+        let port = match flow.transport.is_reliable() {
+            false => port,
+            true => Some(known.port()),
         };
         let usable = !ip.is_unspecified() && ip.is_ipv4() == flow.remote.is_ipv4();
         let seen = port

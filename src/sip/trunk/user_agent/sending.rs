@@ -53,15 +53,15 @@ impl UserAgent {
         let Some(mut bytes) = self.write(&mut outbound, transport, address, &branch) else {
             return self.fail_here(outbound, 503, now);
         };
-        if transport == Transport::Udp
+        if let Some(large) = transport.for_large_requests()
             && bytes.len() > DATAGRAM_LIMIT
             && outbound.may_upgrade
             && outbound.way.last_flow_taken().is_none()
             && !self.has_refused_tcp(address, now)
-            && self.listener_for(Transport::Tcp, address).is_some()
-            && let Some(larger) = self.write(&mut outbound, Transport::Tcp, address, &branch)
+            && self.listener_for(large, address).is_some()
+            && let Some(larger) = self.write(&mut outbound, large, address, &branch)
         {
-            transport = Transport::Tcp;
+            transport = large;
             bytes = larger;
         }
         let Some(listener) = self.listener_for(transport, address) else {
@@ -70,7 +70,7 @@ impl UserAgent {
         let mut flow = Flow::new(transport, listener, address);
         if let Some(last) = outbound.way.last_flow_taken() {
             flow = last;
-        } else if let (Transport::Tls, Some(hop)) = (transport, outbound.way.hop().cloned()) {
+        } else if let (true, Some(hop)) = (transport.is_secure(), outbound.way.hop().cloned()) {
             flow.domain = Some(self.domain_of(&hop, outbound.owner));
         } else if is_sips(&outbound.request.uri) {
             // RFC 3261 section 26.2.2: better no call than one that others can hear.

@@ -16,7 +16,6 @@ use super::owner::Owner;
 use crate::sip::stack::method::Method;
 use crate::sip::stack::stun::{is_stun, transaction};
 use crate::sip::stack::transaction::key::ClientKey;
-use crate::sip::stack::transport_protocol::Transport;
 
 /// What a quote tells of the datagram that it begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,7 +80,7 @@ impl UserAgent {
         now: Instant,
     ) -> u64 {
         let waits_there = |entry: &ClientEntry| {
-            entry.flow.transport == Transport::Udp
+            !entry.flow.transport.is_reliable()
                 && entry.flow.listener == listener
                 && entry.flow.remote.ip() == remote.ip()
                 && entry.flow.remote.port() == remote.port()
