@@ -2,7 +2,7 @@
 //!
 //! The map, in dependency order (`tests/architecture.rs` enforces it):
 //!
-//! - [`codec`], [`redacted`], [`protection`], [`supervision`], [`guest`],
+//! - [`codec`], [`redacted`], [`srtp_keys`], [`supervision`], [`guest`],
 //!   [`display_name`], [`token_bucket`]: vocabulary that every folder may use.
 //! - [`rtp`]: packets, RTCP, sequence and timestamp arithmetic, telephone events.
 //! - [`audio`]: coders: Opus, G.711, tones, concealment.
@@ -29,7 +29,6 @@ pub mod gateway;
 pub mod guest;
 pub mod media;
 pub mod peer;
-pub mod protection;
 pub mod redacted;
 pub mod rtp;
 pub mod sdp;
@@ -37,6 +36,7 @@ pub mod settings;
 pub mod signaling;
 pub mod sip;
 pub mod srtp;
+pub mod srtp_keys;
 pub mod supervision;
 pub mod telemetry;
 pub mod token_bucket;

@@ -21,8 +21,8 @@ use trunkline::peer::{
     Certificate, CheckRate, Config, Drop, Event, Failure, LocalCandidate, Peer, Received, Role,
     classify, stun_username,
 };
-use trunkline::protection::CryptoSuite;
 use trunkline::sdp::{Description, Fingerprint, Setup};
+use trunkline::srtp_keys::CryptoSuite;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};

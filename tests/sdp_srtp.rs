@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 
 use trunkline::codec::{AudioFormat, Direction};
-use trunkline::protection::{CryptoSuite, MasterKey};
 use trunkline::sdp::{
     Answer, Error, KeySeed, LocalOffer, LocalRtp, Offer, PbxOffer, Remote, SessionIds, SrtpMode,
     TrunkPolicy, pbx,
 };
+use trunkline::srtp_keys::{CryptoSuite, MasterKey};
 
 const SESSION: SessionIds = SessionIds { id: 7, version: 1 };
 
@@ -136,11 +136,11 @@ fn every_mode_answers_every_profile_with_and_without_keys() {
         let outcome = match &answered {
             Ok((text, remote, _)) => {
                 assert_eq!(profile(text), proto, "the answer has the offer's profile");
-                assert_eq!(crypto_lines(text).len(), remote.protection.iter().count());
-                match remote.protection {
-                    Some(protection) => {
-                        assert_eq!(protection.receive, master(KEY));
-                        assert_ne!(protection.send, protection.receive);
+                assert_eq!(crypto_lines(text).len(), remote.srtp_keys.iter().count());
+                match remote.srtp_keys {
+                    Some(srtp_keys) => {
+                        assert_eq!(srtp_keys.receive, master(KEY));
+                        assert_ne!(srtp_keys.send, srtp_keys.receive);
                         Secured
                     }
                     None => Plain,
@@ -179,9 +179,9 @@ fn every_mode_takes_the_answers_that_fit_its_offer() {
     ] {
         let ours = offer(&policy(mode));
         let outcome = match read_answer(&ours, &audio(proto, lines)) {
-            Ok(remote) => match remote.protection {
-                Some(protection) => {
-                    assert_eq!(protection.receive, master(KEY));
+            Ok(remote) => match remote.srtp_keys {
+                Some(srtp_keys) => {
+                    assert_eq!(srtp_keys.receive, master(KEY));
                     Secured
                 }
                 None => Plain,
@@ -240,9 +240,9 @@ fn the_first_line_of_an_offer_that_policy_knows_is_answered_with_its_tag() {
         panic!("{answered}");
     };
     assert!(line.starts_with("a=crypto:4 AEAD_AES_128_GCM inline:"));
-    let protection = remote.protection.expect("keys");
-    assert_eq!(protection.receive.key(), (0..16).collect::<Vec<u8>>());
-    assert_eq!(protection.receive.salt(), (16..28).collect::<Vec<u8>>());
+    let srtp_keys = remote.srtp_keys.expect("keys");
+    assert_eq!(srtp_keys.receive.key(), (0..16).collect::<Vec<u8>>());
+    assert_eq!(srtp_keys.receive.salt(), (16..28).collect::<Vec<u8>>());
 
     let without_gcm = TrunkPolicy {
         crypto_suites: vec![CryptoSuite::Aes128CmSha1_80],
@@ -291,10 +291,7 @@ fn our_key_changes_with_the_suite_or_another_end_only() {
         let (answered, remote, _) = answer(text, local, &optional, session).expect("answered");
         local.agree(&remote);
         session = session.next();
-        (
-            answered,
-            remote.protection.map(|protection| protection.send),
-        )
+        (answered, remote.srtp_keys.map(|srtp_keys| srtp_keys.send))
     };
     let talk = audio("RTP/SAVP", &crypto(1, KEY));
     let (_, first) = turn(&talk);
@@ -333,7 +330,7 @@ fn our_own_new_offer_keeps_what_is_in_use_and_offers_all_to_whoever_else_may_ans
     let required = policy(SrtpMode::Required);
     let ours = offer(&required);
     let accepted = read_answer(&ours, &audio("RTP/SAVP", &crypto(1, KEY))).expect("accepted");
-    let used = accepted.protection.expect("keys");
+    let used = accepted.srtp_keys.expect("keys");
     let mut local = local();
     local.agree(&accepted);
 
@@ -345,9 +342,9 @@ fn our_own_new_offer_keeps_what_is_in_use_and_offers_all_to_whoever_else_may_ans
     );
     assert_eq!(profile(&text), "RTP/SAVP");
     let answered = read_answer(&hold, &audio("RTP/SAVP", &crypto(1, OTHER_KEY))).expect("accepted");
-    let protection = answered.protection.expect("keys");
-    assert_eq!(protection.send, used.send);
-    assert_eq!(protection.receive, master(OTHER_KEY));
+    let srtp_keys = answered.srtp_keys.expect("keys");
+    assert_eq!(srtp_keys.send, used.send);
+    assert_eq!(srtp_keys.receive, master(OTHER_KEY));
 
     let open = ours.again(local.anew(), &required, SESSION.next(), Direction::SendRecv);
     let text = open.offer.to_string();
@@ -385,9 +382,9 @@ fn after_an_offer_of_the_pbx_ours_has_its_line_and_the_key_in_use() {
         let text = ours.offer.to_string();
         assert_eq!(profile(&text), proto);
         assert_eq!(crypto_lines(&text).len(), expected, "{text}");
-        if let Some(protection) = remote.protection {
+        if let Some(srtp_keys) = remote.srtp_keys {
             let answered = read_answer(&ours, &audio(proto, &crypto(1, KEY))).expect("accepted");
-            assert_eq!(answered.protection, Some(protection));
+            assert_eq!(answered.srtp_keys, Some(srtp_keys));
         }
     }
 }
@@ -398,16 +395,13 @@ fn forks_have_keys_of_their_own() {
     let one = read_answer(&ours, &audio("RTP/AVP", &crypto(1, KEY))).expect("accepted");
     let other = read_answer(&ours, &audio("RTP/AVP", &crypto(1, OTHER_KEY))).expect("accepted");
     let plain = read_answer(&ours, &audio("RTP/AVP", "")).expect("accepted");
-    let (one, other) = (
-        one.protection.expect("keys"),
-        other.protection.expect("keys"),
-    );
+    let (one, other) = (one.srtp_keys.expect("keys"), other.srtp_keys.expect("keys"));
     assert_eq!(one.send, other.send);
     assert_eq!(
         (one.receive, other.receive),
         (master(KEY), master(OTHER_KEY))
     );
-    assert_eq!(plain.protection, None);
+    assert_eq!(plain.srtp_keys, None);
 }
 
 #[test]

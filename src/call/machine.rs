@@ -427,7 +427,7 @@ impl Call {
         self.push(Action::SetRemoteRtp {
             rtp,
             rtcp: remote.address.rtcp.unwrap_or(rtp),
-            protection: remote.protection,
+            srtp_keys: remote.srtp_keys,
         });
     }
 

@@ -8,8 +8,8 @@ use super::EndReason;
 use super::message_notice::MessageNotice;
 use super::transport_event::TransportEvent;
 use crate::codec::AudioFormat;
-use crate::protection::Protection;
 use crate::sdp::{self, Warning};
+use crate::srtp_keys::SrtpKeys;
 
 /// One endpoint of a user: a client's connection, or what stands for it; unique in the process.
 /// Only its door knows how it is reached.
@@ -382,7 +382,7 @@ pub enum Action {
         /// RTCP; the same as `rtp` where both share a port.
         rtcp: SocketAddr,
         /// What protects packets to and from there; none: they are plain.
-        protection: Option<Protection>,
+        srtp_keys: Option<SrtpKeys>,
     },
     /// What both sides agreed on.
     SetFormats {

@@ -12,7 +12,7 @@ pub(super) use milestone::{Milestone, Timeline};
 use super::EndReason;
 use super::message::{Action, Command, Event, Notice, Quality, Side};
 use super::transport_event::{CandidatePair, TransportEvent};
-use crate::protection::CryptoSuite;
+use crate::srtp_keys::CryptoSuite;
 
 /// Who called whom, as seen from the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -272,10 +272,10 @@ impl CallRecord {
             }
             Action::Progress { .. } => self.ring(at),
             Action::SetRemoteRtp {
-                rtp, protection, ..
+                rtp, srtp_keys, ..
             } => {
                 self.transports.rtp = Some(*rtp);
-                self.transports.srtp = protection.map(|protection| protection.send.suite());
+                self.transports.srtp = srtp_keys.map(|srtp_keys| srtp_keys.send.suite());
             }
             Action::Notify(notice) => self.take_notice(notice, at),
             Action::Finish { reason, status } => self.finish(*reason, *status, at),

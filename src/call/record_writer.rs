@@ -7,7 +7,7 @@ use super::EndReason;
 use super::message::{Action, Event, Quality, Side};
 use super::record::{CallDirection, CallRecord, Failover};
 use super::transport_event::TransportEvent;
-use crate::protection::CryptoSuite;
+use crate::srtp_keys::CryptoSuite;
 
 /// The line of the begin.
 pub(super) fn write_start(record: &CallRecord) {
@@ -107,8 +107,8 @@ fn write_transport(record: &CallRecord, event: TransportEvent, at: Duration) {
 pub(super) fn write_action(record: &CallRecord, action: &Action) {
     let call = record.names.call;
     match action {
-        Action::SetRemoteRtp { protection, .. } => {
-            let srtp = protection.map(|protection| protection.send.suite().name());
+        Action::SetRemoteRtp { srtp_keys, .. } => {
+            let srtp = srtp_keys.map(|srtp_keys| srtp_keys.send.suite().name());
             tracing::debug!(call, srtp, "RTP pointed at the PBX");
         }
         Action::SetFormats { browser, pbx } => {

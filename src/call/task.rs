@@ -274,12 +274,12 @@ impl CallTask {
             Action::SetRemoteRtp {
                 rtp,
                 rtcp,
-                protection,
+                srtp_keys,
             } => {
                 self.tell_worker(media::Command::SetRemoteRtp {
                     rtp,
                     rtcp: Some(rtcp),
-                    protection,
+                    srtp_keys,
                 });
             }
             Action::SetFormats { browser, pbx } | Action::ExpectEarlyMedia { browser, pbx } => {

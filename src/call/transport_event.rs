@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crate::protection::CryptoSuite;
+use crate::srtp_keys::CryptoSuite;
 
 /// Where media to the browser goes: our socket and the browser's address (RFC 8445 section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{CallStatistics, Error, Latching, RtpSockets};
 use crate::codec::AudioFormat;
-use crate::protection::Protection;
+use crate::srtp_keys::SrtpKeys;
 
 /// Names a call towards its worker. Its owner chooses it; it is unique on the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ pub enum Command<C> {
         /// RTCP; without it the port above RTP's, equal to `rtp` when both share the port.
         rtcp: Option<SocketAddr>,
         /// What protects packets to and from there; none: they are plain.
-        protection: Option<Protection>,
+        srtp_keys: Option<SrtpKeys>,
     },
     /// A leg to a PBX begins: addresses of a leg before it are forgotten.
     ExpectRtp(Latching),

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::protection::CryptoSuite;
+use crate::srtp_keys::CryptoSuite;
 
 /// The way of a datagram: from which of our sockets to which address of the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sdp_types::Attribute;
 
 use super::section::{attribute, values};
-use crate::protection::{CryptoSuite, MasterKey};
+use crate::srtp_keys::{CryptoSuite, MasterKey};
 
 /// Some leave the padding of a GCM key out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::codec::Codec;
-use crate::protection::CryptoSuite;
+use crate::srtp_keys::CryptoSuite;
 
 /// How the gateway describes itself to browsers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use rtc_srtp::protection_profile::ProtectionProfile;
 
-use crate::protection::CryptoSuite;
+use crate::srtp_keys::CryptoSuite;
 
 /// The library's name of a suite.
 pub(super) const fn profile(suite: CryptoSuite) -> ProtectionProfile {

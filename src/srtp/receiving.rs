@@ -15,7 +15,7 @@ use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 
 use super::profile::profile;
 use super::{Error, Packet, Rejected};
-use crate::protection::{CryptoSuite, MasterKey};
+use crate::srtp_keys::{CryptoSuite, MasterKey};
 
 /// The bit of an SRTCP index that says so (RFC 3711 section 3.4).
 const ENCRYPTED: u32 = 0x8000_0000;

@@ -5,7 +5,7 @@ use rtc_srtp::context::Context;
 
 use super::profile::profile;
 use super::{Error, Packet};
-use crate::protection::MasterKey;
+use crate::srtp_keys::MasterKey;
 
 /// A key that we send under.
 pub(super) struct Sending {

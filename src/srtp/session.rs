@@ -8,7 +8,7 @@ use rtc_crypto::RTCCryptoProvider;
 use super::receiving::Receiving;
 use super::sending::Sending;
 use super::{Error, Packet, Rejected};
-use crate::protection::{CryptoSuite, MasterKey, Protection};
+use crate::srtp_keys::{CryptoSuite, MasterKey, SrtpKeys};
 
 /// Keys of ours that are remembered: each offer of a call may bring one, and forks change
 /// between a few of them.
@@ -39,21 +39,21 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// A session that has neither sent nor received.
-    pub fn new(protection: &Protection) -> Result<Self, Error> {
+    pub fn new(srtp_keys: &SrtpKeys) -> Result<Self, Error> {
         let provider =
             rtc_crypto::default_provider().map_err(|error| Error::Key(error.to_string()))?;
         Ok(Session {
-            sending: vec![Sending::new(protection.send, provider.as_ref())?],
-            receiving: Receiving::new(protection.receive, Arc::clone(&provider))?,
+            sending: vec![Sending::new(srtp_keys.send, provider.as_ref())?],
+            receiving: Receiving::new(srtp_keys.receive, Arc::clone(&provider))?,
             receiving_before: None,
             provider,
         })
     }
 
     /// Takes newly agreed keys; those that are the same as before go on.
-    pub fn rekey(&mut self, protection: &Protection) -> Result<(), Error> {
-        self.send_under(protection.send)?;
-        self.receive_under(protection.receive)
+    pub fn rekey(&mut self, srtp_keys: &SrtpKeys) -> Result<(), Error> {
+        self.send_under(srtp_keys.send)?;
+        self.receive_under(srtp_keys.receive)
     }
 
     fn send_under(&mut self, key: MasterKey) -> Result<(), Error> {
@@ -129,20 +129,20 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protection::LONGEST_MASTER;
+    use crate::srtp_keys::LONGEST_MASTER;
 
     fn key(suite: CryptoSuite, fill: u8) -> MasterKey {
         MasterKey::from_random(suite, [fill; LONGEST_MASTER])
     }
 
     /// Both ends of keys `near` (sent by the first end) and `far`.
-    fn protections(suite: CryptoSuite, near: u8, far: u8) -> [Protection; 2] {
+    fn both_srtp_keys(suite: CryptoSuite, near: u8, far: u8) -> [SrtpKeys; 2] {
         let (near, far) = (key(suite, near), key(suite, far));
-        [(near, far), (far, near)].map(|(send, receive)| Protection { send, receive })
+        [(near, far), (far, near)].map(|(send, receive)| SrtpKeys { send, receive })
     }
 
     fn sessions(suite: CryptoSuite) -> [Session; 2] {
-        protections(suite, 1, 2).map(|protection| Session::new(&protection).expect("a session"))
+        both_srtp_keys(suite, 1, 2).map(|srtp_keys| Session::new(&srtp_keys).expect("a session"))
     }
 
     fn rtp(sequence: u16) -> Vec<u8> {
@@ -232,7 +232,7 @@ mod tests {
         for packet in [&first, &second] {
             to.unprotect(Packet::Rtp, packet, &mut plain).expect("keys");
         }
-        let [ours, theirs] = protections(CryptoSuite::Aes128CmSha1_80, 1, 2);
+        let [ours, theirs] = both_srtp_keys(CryptoSuite::Aes128CmSha1_80, 1, 2);
         from.rekey(&ours).expect("the same keys");
         to.rekey(&theirs).expect("the same keys");
         let third = protect(&mut from, Packet::Rtp, &rtp(1));
@@ -250,8 +250,8 @@ mod tests {
         for suite in CryptoSuite::ALL {
             let [mut from, _] = sessions(suite);
             let one = protect(&mut from, Packet::Rtcp, &REPORT);
-            let [other, _] = protections(suite, 7, 2);
-            let [ours, _] = protections(suite, 1, 2);
+            let [other, _] = both_srtp_keys(suite, 7, 2);
+            let [ours, _] = both_srtp_keys(suite, 1, 2);
             from.rekey(&other).expect("a key");
             let foreign = protect(&mut from, Packet::Rtcp, &REPORT);
             from.rekey(&ours).expect("a key");
@@ -269,7 +269,7 @@ mod tests {
         let late = protect(&mut from, Packet::Rtp, &rtp(2));
         let too_late = protect(&mut from, Packet::Rtp, &rtp(3));
         assert_eq!(to.unprotect(Packet::Rtp, &before, &mut plain), Ok(true));
-        let [ours, theirs] = protections(CryptoSuite::Aes128CmSha1_32, 3, 4);
+        let [ours, theirs] = both_srtp_keys(CryptoSuite::Aes128CmSha1_32, 3, 4);
         to.rekey(&theirs).expect("new keys");
         assert_eq!(to.unprotect(Packet::Rtp, &late, &mut plain), Ok(true));
         from.rekey(&ours).expect("new keys");

@@ -50,7 +50,7 @@ const VALUES: &[&str] = &[
     "codec",
     "display_name",
     "guest",
-    "protection",
+    "srtp_keys",
     "redacted",
     "rtp",
     "sdp",

@@ -152,7 +152,7 @@ fn answer_with_a_suite_that_was_not_offered_ends_the_call() {
     let secured = || {
         let mut rules = rules(false);
         rules.trunk.srtp = sdp::SrtpMode::Required;
-        rules.trunk.crypto_suites = vec![trunkline::protection::CryptoSuite::Aes128CmSha1_80];
+        rules.trunk.crypto_suites = vec![trunkline::srtp_keys::CryptoSuite::Aes128CmSha1_80];
         let now = Instant::now();
         let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
         let mut trace = Trace { call, now };

@@ -37,7 +37,7 @@ fn who_asks_for_our_offer_in_mid_call_is_offered_new_keys_and_who_is_held_the_on
     assert!(actions.iter().any(|action| matches!(
         action,
         Action::SetRemoteRtp {
-            protection: Some(_),
+            srtp_keys: Some(_),
             ..
         }
     )));

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
-use trunkline::protection::Protection;
 use trunkline::rtp::{Header, Packet, is_rtcp};
 use trunkline::sip;
 use trunkline::srtp;
+use trunkline::srtp_keys::SrtpKeys;
 
 use super::sound::{Coding, PATIENCE, Recorder, ToneRequest, ToneSource};
 
@@ -397,11 +397,11 @@ impl Telephone {
     }
 
     /// Speaks SRTP from now on, by these keys.
-    pub fn secure(&self, protection: &Protection) {
+    pub fn secure(&self, srtp_keys: &SrtpKeys) {
         let mut srtp = self.srtp.lock().expect("whole");
         match &mut *srtp {
-            Some(session) => session.rekey(protection).expect("keys"),
-            None => *srtp = Some(srtp::Session::new(protection).expect("keys")),
+            Some(session) => session.rekey(srtp_keys).expect("keys"),
+            None => *srtp = Some(srtp::Session::new(srtp_keys).expect("keys")),
         }
     }
 

@@ -1,8 +1,8 @@
 //! SRTP towards the PBX by keys in SDP (RFC 4568), never, where the PBX can (RFC 8643), or always.
 
 use serde_json::json;
-use trunkline::protection::{CryptoSuite, LONGEST_MASTER, MasterKey, Protection};
 use trunkline::sip;
+use trunkline::srtp_keys::{CryptoSuite, LONGEST_MASTER, MasterKey, SrtpKeys};
 
 use crate::browser::Browser;
 use crate::page::Page;
@@ -98,7 +98,7 @@ async fn required_srtp_carries_audio_and_keys_in_every_suite_through_hold_and_ne
         let mut telephone = Telephone::new(Coding::Pcmu).await;
         let theirs = key(suite, 1);
         let description = secured(&telephone.describe("sendrecv"), "RTP/SAVP", tag, &theirs);
-        telephone.secure(&Protection {
+        telephone.secure(&SrtpKeys {
             send: theirs,
             receive: ours,
         });
@@ -128,7 +128,7 @@ async fn required_srtp_carries_audio_and_keys_in_every_suite_through_hold_and_ne
         let (_, keys) = keys_in(&answer);
         assert_eq!(keys[0].0, 5);
         assert_eq!(keys[0].1, ours);
-        talk.telephone.secure(&Protection {
+        talk.telephone.secure(&SrtpKeys {
             send: theirs,
             receive: keys[0].1,
         });
@@ -170,7 +170,7 @@ async fn optional_srtp_is_left_or_taken_as_the_pbx_answers() {
             let (tag, ours) = keys[2];
             let theirs = key(ours.suite(), 3);
             description = secured(&description, "RTP/AVP", tag, &theirs);
-            telephone.secure(&Protection {
+            telephone.secure(&SrtpKeys {
                 send: theirs,
                 receive: ours,
             });
@@ -215,7 +215,7 @@ async fn a_pbx_that_calls_is_answered_in_its_own_profile() {
         );
         if let [(tag, ours)] = keys[..] {
             assert_eq!(tag, 9);
-            telephone.secure(&Protection {
+            telephone.secure(&SrtpKeys {
                 send: theirs,
                 receive: ours,
             });
@@ -262,7 +262,7 @@ async fn the_keys_of_the_final_answer_replace_those_of_early_media() {
     let (tag, ours) = keys_in(&leg.description).1[0];
     let mut one = Telephone::new(Coding::Pcmu).await;
     let first = key(SHA1_80, 6);
-    one.secure(&Protection {
+    one.secure(&SrtpKeys {
         send: first,
         receive: ours,
     });
@@ -277,7 +277,7 @@ async fn the_keys_of_the_final_answer_replace_those_of_early_media() {
     // Another fork answers, from elsewhere and with another key.
     let mut other = Telephone::new(Coding::Pcmu).await;
     let second = key(SHA1_80, 7);
-    other.secure(&Protection {
+    other.secure(&SrtpKeys {
         send: second,
         receive: ours,
     });
@@ -305,7 +305,7 @@ async fn a_telephone_with_another_key_is_not_heard_and_is_counted() {
         tag,
         &key(SHA1_80, 8),
     );
-    telephone.secure(&Protection {
+    telephone.secure(&SrtpKeys {
         send: key(SHA1_80, 9),
         receive: ours,
     });
@@ -332,7 +332,7 @@ async fn a_new_offer_without_keys_is_refused_and_the_call_goes_on() {
     let (tag, ours) = keys_in(&leg.description).1[0];
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let theirs = key(SHA1_80, 1);
-    telephone.secure(&Protection {
+    telephone.secure(&SrtpKeys {
         send: theirs,
         receive: ours,
     });

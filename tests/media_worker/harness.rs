@@ -18,9 +18,9 @@ use trunkline::media::{
     CallKey, Command, MediaEvent, Ports, PortsConfig, Received, Route, RtpSockets, SecureLeg,
     WorkerConfig, WorkerHandle,
 };
-use trunkline::protection::Protection;
 use trunkline::rtp::is_rtcp;
 use trunkline::srtp::{Packet, Session};
+use trunkline::srtp_keys::SrtpKeys;
 
 pub const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// How long a test waits for what must come.
@@ -244,11 +244,11 @@ impl Peer {
 
     /// Speaks SRTP from now on.
     #[allow(dead_code, reason = "not every test that shares this file needs it")]
-    pub fn secure(&self, protection: &Protection) {
+    pub fn secure(&self, srtp_keys: &SrtpKeys) {
         let mut srtp = self.srtp.borrow_mut();
         match &mut *srtp {
-            Some(session) => session.rekey(protection).expect("keys"),
-            None => *srtp = Some(Session::new(protection).expect("keys")),
+            Some(session) => session.rekey(srtp_keys).expect("keys"),
+            None => *srtp = Some(Session::new(srtp_keys).expect("keys")),
         }
     }
 
@@ -392,7 +392,7 @@ pub fn connect_after(
         Command::SetRemoteRtp {
             rtp: pbx.address(),
             rtcp: None,
-            protection: None,
+            srtp_keys: None,
         },
         Command::SetFormats {
             browser: opus(Direction::SendRecv),

@@ -19,7 +19,7 @@ fn a_call_that_ends_says_goodbye_to_both_sides() {
     let command = Command::SetRemoteRtp {
         rtp,
         rtcp: Some(rtp),
-        protection: None,
+        srtp_keys: None,
     };
     worker
         .handle
@@ -200,7 +200,7 @@ fn a_socket_with_more_than_its_share_is_read_to_its_end() {
         Command::SetRemoteRtp {
             rtp: pbx.address(),
             rtcp: None,
-            protection: None,
+            srtp_keys: None,
         },
         Command::SetFormats {
             browser: opus(Direction::SendRecv),

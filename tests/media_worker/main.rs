@@ -192,7 +192,7 @@ fn audio_follows_a_pbx_behind_nat_and_no_unexpected_source() {
     let signalled = Command::SetRemoteRtp {
         rtp: named.address(),
         rtcp: None,
-        protection: None,
+        srtp_keys: None,
     };
     worker
         .handle
@@ -251,7 +251,7 @@ fn a_new_address_from_signalling_is_believed_at_once() {
     let command = Command::SetRemoteRtp {
         rtp,
         rtcp: None,
-        protection: None,
+        srtp_keys: None,
     };
     worker
         .handle
@@ -406,7 +406,7 @@ fn reports_go_to_both_sides_and_theirs_are_read() {
     let command = Command::SetRemoteRtp {
         rtp,
         rtcp: Some(rtp),
-        protection: None,
+        srtp_keys: None,
     };
     worker
         .handle

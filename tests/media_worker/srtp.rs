@@ -2,33 +2,33 @@
 //! heard nor followed.
 
 use trunkline::media::Command;
-use trunkline::protection::{CryptoSuite, LONGEST_MASTER, MasterKey, Protection};
+use trunkline::srtp_keys::{CryptoSuite, LONGEST_MASTER, MasterKey, SrtpKeys};
 
 use super::harness::*;
 use super::*;
 
-fn protection(suite: CryptoSuite, ours: u8, theirs: u8) -> Protection {
+fn srtp_keys(suite: CryptoSuite, ours: u8, theirs: u8) -> SrtpKeys {
     let key = |fill| MasterKey::from_random(suite, [fill; LONGEST_MASTER]);
-    Protection {
+    SrtpKeys {
         send: key(ours),
         receive: key(theirs),
     }
 }
 
 /// The PBX's end of it.
-fn turned(protection: Protection) -> Protection {
-    Protection {
-        send: protection.receive,
-        receive: protection.send,
+fn turned(srtp_keys: SrtpKeys) -> SrtpKeys {
+    SrtpKeys {
+        send: srtp_keys.receive,
+        receive: srtp_keys.send,
     }
 }
 
 /// Tells the worker where the PBX is and which keys hold.
-fn agree(worker: &Worker, call: &Call, protection: Option<Protection>) {
+fn agree(worker: &Worker, call: &Call, srtp_keys: Option<SrtpKeys>) {
     let command = Command::SetRemoteRtp {
         rtp: call.pbx.address(),
         rtcp: None,
-        protection,
+        srtp_keys,
     };
     worker
         .handle
@@ -65,14 +65,14 @@ fn a_tone_and_reports_cross_under_every_suite_and_through_a_change_of_keys() {
     let worker = worker();
     for (number, suite) in (1..).zip(CryptoSuite::ALL) {
         let mut call = connect(&worker, number);
-        let first = protection(suite, 1, 2);
+        let first = srtp_keys(suite, 1, 2);
         agree(&worker, &call, Some(first));
         call.pbx.secure(&turned(first));
         sounds(&mut call);
         // The same again, as by hold and resume, and then new keys.
         agree(&worker, &call, Some(first));
         sounds(&mut call);
-        let second = protection(suite, 3, 4);
+        let second = srtp_keys(suite, 3, 4);
         agree(&worker, &call, Some(second));
         call.pbx.secure(&turned(second));
         sounds(&mut call);
@@ -88,7 +88,7 @@ fn a_tone_and_reports_cross_under_every_suite_and_through_a_change_of_keys() {
 fn a_report_under_the_key_is_believed_and_a_plain_one_is_not() {
     let worker = worker_with(|config| config.statistics_interval = 100 * MILLISECOND);
     let mut call = connect(&worker, 1);
-    let keys = protection(CryptoSuite::Aes128CmSha1_32, 1, 2);
+    let keys = srtp_keys(CryptoSuite::Aes128CmSha1_32, 1, 2);
     agree(&worker, &call, Some(keys));
     call.pbx.secure(&turned(keys));
     call.browser_sends_tone(440.0, 20);
@@ -129,10 +129,10 @@ fn a_report_under_the_key_is_believed_and_a_plain_one_is_not() {
 fn another_key_and_plain_rtp_are_silent_counted_and_not_followed() {
     let worker = worker();
     let mut call = connect(&worker, 1);
-    let keys = protection(CryptoSuite::Aes128CmSha1_80, 1, 2);
+    let keys = srtp_keys(CryptoSuite::Aes128CmSha1_80, 1, 2);
     agree(&worker, &call, Some(keys));
     call.pbx
-        .secure(&turned(protection(CryptoSuite::Aes128CmSha1_80, 1, 9)));
+        .secure(&turned(srtp_keys(CryptoSuite::Aes128CmSha1_80, 1, 9)));
     call.pbx_sends_tone(1_004.0, 30);
     assert_eq!(call.browser_hears().len(), 0);
     let rtp = call.rtp;
@@ -157,7 +157,7 @@ fn srtp_may_end_and_come_back() {
     let worker = worker();
     let mut call = connect(&worker, 1);
     sounds(&mut call);
-    let keys = protection(CryptoSuite::AeadAes128Gcm, 1, 2);
+    let keys = srtp_keys(CryptoSuite::AeadAes128Gcm, 1, 2);
     agree(&worker, &call, Some(keys));
     let plain = std::mem::replace(&mut call.pbx, Peer::new());
     agree(&worker, &call, Some(keys));
@@ -175,7 +175,7 @@ fn srtp_may_end_and_come_back() {
 fn keys_cross_as_telephone_events() {
     let worker = worker();
     let mut call = connect(&worker, 1);
-    let keys = protection(CryptoSuite::Aes128CmSha1_80, 1, 2);
+    let keys = srtp_keys(CryptoSuite::Aes128CmSha1_80, 1, 2);
     agree(&worker, &call, Some(keys));
     call.pbx.secure(&turned(keys));
     call.pbx_sends_tone(1_004.0, 5);

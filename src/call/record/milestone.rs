@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::call::EndReason;
 use crate::call::message::Side;
 use crate::call::transport_event::{CandidatePair, DtlsFailure};
-use crate::protection::CryptoSuite;
+use crate::srtp_keys::CryptoSuite;
 
 /// Entries of one timeline; what comes later is counted.
 pub const MOST_ENTRIES: usize = 64;

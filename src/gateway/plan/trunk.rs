@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::{identity, latching, parse_transport, registered, unusable};
 use crate::codec::Codec;
-use crate::protection::CryptoSuite;
 use crate::redacted::Redacted;
 use crate::settings::{self, Error};
+use crate::srtp_keys::CryptoSuite;
 use crate::{call, sdp, sip};
 
 /// How its calls describe themselves.

@@ -20,9 +20,9 @@ use crate::media::statistics::Drops;
 use crate::media::{
     CallStatistics, Error, Latching, MediaEvent, Received, Route, SecureLeg, Side, SideStatistics,
 };
-use crate::protection::Protection;
 use crate::rtp::is_rtcp;
 use crate::srtp;
+use crate::srtp_keys::SrtpKeys;
 
 /// Where a datagram goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,9 +153,9 @@ impl<L: SecureLeg> Bridge<L> {
         &mut self,
         rtp: SocketAddr,
         rtcp: Option<SocketAddr>,
-        protection: Option<&Protection>,
+        srtp_keys: Option<&SrtpKeys>,
     ) -> Result<(), Error> {
-        Ok(self.pbx_end.set_remote(rtp, rtcp, protection)?)
+        Ok(self.pbx_end.set_remote(rtp, rtcp, srtp_keys)?)
     }
 
     /// A leg to a PBX begins.

@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::media::{Arrival, Latching, SymmetricRtp};
-use crate::protection::Protection;
 use crate::rtp::Packet;
 use crate::srtp::{self, Rejected, Session};
+use crate::srtp_keys::SrtpKeys;
 
 /// One of the two sockets of the PBX side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl PbxEnd {
         &mut self,
         rtp: SocketAddr,
         rtcp: Option<SocketAddr>,
-        protection: Option<&Protection>,
+        srtp_keys: Option<&SrtpKeys>,
     ) -> Result<(), srtp::Error> {
         self.symmetric_rtp.set_remote(rtp, rtcp);
         if let Unexpected::Observed { source, .. } = self.unexpected
@@ -131,16 +131,16 @@ impl PbxEnd {
             self.unexpected = Unexpected::None;
         }
         let before = std::mem::take(&mut self.protected);
-        self.protected = match (before, protection) {
+        self.protected = match (before, srtp_keys) {
             (Protected::Never, None) => Protected::Never,
             (Protected::Now(session) | Protected::NoLonger(session), None) => {
                 Protected::NoLonger(session)
             }
-            (Protected::Never, Some(protection)) => {
-                Protected::Now(Box::new(Session::new(protection)?))
+            (Protected::Never, Some(srtp_keys)) => {
+                Protected::Now(Box::new(Session::new(srtp_keys)?))
             }
-            (Protected::Now(mut session) | Protected::NoLonger(mut session), Some(protection)) => {
-                session.rekey(protection)?;
+            (Protected::Now(mut session) | Protected::NoLonger(mut session), Some(srtp_keys)) => {
+                session.rekey(srtp_keys)?;
                 Protected::Now(session)
             }
         };

@@ -424,10 +424,10 @@ impl<L: SecureLeg> Worker<L> {
             Command::SetRemoteRtp {
                 rtp,
                 rtcp,
-                protection,
+                srtp_keys,
             } => call
                 .bridge
-                .set_remote_rtp(rtp, rtcp, protection.as_ref())
+                .set_remote_rtp(rtp, rtcp, srtp_keys.as_ref())
                 .map_err(CloseReason::Failed),
             Command::ExpectRtp(latching) => {
                 call.bridge.expect_rtp(latching);

@@ -200,8 +200,8 @@ impl Association {
 
     fn session(&self) -> Option<Session> {
         let state = self.endpoint.get_connection_state(OTHER_END)?;
-        let protection = keys::protection(state, self.client)?;
-        Session::new(&protection).ok()
+        let srtp_keys = keys::srtp_keys(state, self.client)?;
+        Session::new(&srtp_keys).ok()
     }
 
     fn fail(&mut self, failure: Failure) {

@@ -3,13 +3,13 @@
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc_dtls::state::State;
 
-use crate::protection::{CryptoSuite, MasterKey, Protection};
+use crate::srtp_keys::{CryptoSuite, MasterKey, SrtpKeys};
 
 /// The label that the keys are exported under.
 const LABEL: &str = "EXTRACTOR-dtls_srtp";
 
-/// What the handshake agreed on; `None` where that is no protection of ours.
-pub(super) fn protection(state: &State, client: bool) -> Option<Protection> {
+/// What the handshake agreed on; `None` where its profile is none of ours.
+pub(super) fn srtp_keys(state: &State, client: bool) -> Option<SrtpKeys> {
     let suite = match state.srtp_protection_profile() {
         SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => CryptoSuite::AeadAes128Gcm,
         SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => CryptoSuite::Aes128CmSha1_80,
@@ -23,7 +23,7 @@ pub(super) fn protection(state: &State, client: bool) -> Option<Protection> {
         true => (of_client, of_server),
         false => (of_server, of_client),
     };
-    Some(Protection { send, receive })
+    Some(SrtpKeys { send, receive })
 }
 
 /// Client's key, server's key, client's salt, server's salt: the client's and the server's.

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use sha2::{Digest, Sha256};
 
 use super::Remote;
-use crate::protection::{CryptoSuite, LONGEST_MASTER, MasterKey, Protection};
 use crate::redacted::Redacted;
 use crate::sdp::crypto::CryptoLine;
 use crate::sdp::{SessionIds, SrtpMode, TrunkPolicy};
+use crate::srtp_keys::{CryptoSuite, LONGEST_MASTER, MasterKey, SrtpKeys};
 
 /// What all keys of one call are made from: 32 random octets, drawn when the call begins.
 ///
@@ -43,7 +43,7 @@ struct Agreed {
     /// Where the PBX receives.
     remote: SocketAddr,
     /// None: plain RTP.
-    protection: Option<Protection>,
+    srtp_keys: Option<SrtpKeys>,
 }
 
 /// Our end of the audio stream.
@@ -85,7 +85,7 @@ impl LocalRtp {
         let stays = self.agreed.filter(|_| rtp.ip().is_unspecified());
         self.agreed = Some(Agreed {
             remote: stays.map_or(rtp, |agreed| agreed.remote),
-            protection: remote.protection,
+            srtp_keys: remote.srtp_keys,
         });
     }
 
@@ -104,11 +104,11 @@ impl LocalRtp {
             return Vec::new();
         };
         if let Some(agreed) = self.agreed {
-            let line = |protection: Protection| CryptoLine {
+            let line = |srtp_keys: SrtpKeys| CryptoLine {
                 tag: 1,
-                key: protection.send,
+                key: srtp_keys.send,
             };
-            return agreed.protection.map(line).into_iter().collect();
+            return agreed.srtp_keys.map(line).into_iter().collect();
         }
         let suites = policy.crypto_suites.iter();
         suites
@@ -132,17 +132,17 @@ impl LocalRtp {
         line: &CryptoLine,
         rtp: SocketAddr,
         session: SessionIds,
-    ) -> Option<Protection> {
+    ) -> Option<SrtpKeys> {
         let seed = self.seed?;
         let same = self.agreed.and_then(|agreed| {
             let stays = agreed.remote == rtp || rtp.ip().is_unspecified();
-            let same_end = |protection: &Protection| stays || protection.receive == line.key;
-            let same_suite = |protection: &Protection| protection.send.suite() == line.key.suite();
-            agreed.protection.filter(same_end).filter(same_suite)
+            let same_end = |srtp_keys: &SrtpKeys| stays || srtp_keys.receive == line.key;
+            let same_suite = |srtp_keys: &SrtpKeys| srtp_keys.send.suite() == line.key.suite();
+            agreed.srtp_keys.filter(same_end).filter(same_suite)
         });
         let fresh = || seed.key(line.key.suite(), session, line.tag);
-        Some(Protection {
-            send: same.map_or_else(fresh, |protection| protection.send),
+        Some(SrtpKeys {
+            send: same.map_or_else(fresh, |srtp_keys| srtp_keys.send),
             receive: line.key,
         })
     }

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use sdp_types::Connection;
 
 use crate::codec::{AudioFormat, Codec, Direction, EventFormat};
-use crate::protection::Protection;
 use crate::sdp::connection;
 use crate::sdp::crypto::{self, CryptoLine};
 use crate::sdp::events;
@@ -15,6 +14,7 @@ use crate::sdp::{
     Answer, Error, LocalOffer, Offer, OfferedCodec, Remote, RtpAddress, RtpFamilies, SrtpMode,
     TrunkPolicy,
 };
+use crate::srtp_keys::SrtpKeys;
 
 /// A PBX's offer or re-offer, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ fn read_answered(
     offer: &LocalOffer,
     section: &Section<'_>,
 ) -> Result<(Remote, AudioFormat), Error> {
-    let protection = accepted_keys(offer, section)?;
+    let srtp_keys = accepted_keys(offer, section)?;
     // We did not offer rtcp-mux, so an answer cannot accept it.
     let families = RtpFamilies::of(offer.local.address.ip());
     let address = address(section, false, families)?;
@@ -170,7 +170,7 @@ fn read_answered(
             format.send_events = Some(event);
         }
         let remote = Remote {
-            protection,
+            srtp_keys,
             ..remote(address, theirs)
         };
         (remote, format)
@@ -200,7 +200,7 @@ fn offered_keys(section: &Section<'_>, policy: &TrunkPolicy) -> Result<Option<Cr
 }
 
 /// What an answer to our offer says of keys: the one of our lines that it names, with its key.
-fn accepted_keys(offer: &LocalOffer, section: &Section<'_>) -> Result<Option<Protection>, Error> {
+fn accepted_keys(offer: &LocalOffer, section: &Section<'_>) -> Result<Option<SrtpKeys>, Error> {
     let profile = Profile::of(section);
     if profile == Profile::Other || profile == Profile::Secure && offer.srtp == SrtpMode::Off {
         return Err(Error::UnsupportedTransport(section.proto_excerpt()));
@@ -215,13 +215,13 @@ fn accepted_keys(offer: &LocalOffer, section: &Section<'_>) -> Result<Option<Pro
     let lines = crypto::read(&section.media.attributes);
     let agreed = lines.usable.iter().find_map(|theirs| {
         let ours = offer.crypto.iter().find(|ours| ours.tag == theirs.tag)?;
-        (ours.key.suite() == theirs.key.suite()).then_some(Protection {
+        (ours.key.suite() == theirs.key.suite()).then_some(SrtpKeys {
             send: ours.key,
             receive: theirs.key,
         })
     });
     match agreed {
-        Some(protection) => Ok(Some(protection)),
+        Some(srtp_keys) => Ok(Some(srtp_keys)),
         // It takes encryption, but we cannot tell which: plain audio would be noise to it.
         None if lines.are_present() || profile == Profile::Secure => {
             Err(Error::NoUsableKey(lines.reason()))
@@ -267,7 +267,7 @@ fn remote(address: RtpAddress, direction: Direction) -> Remote {
     Remote {
         address,
         held: !direction.sends(),
-        protection: None,
+        srtp_keys: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::protection::Protection;
+use crate::srtp_keys::SrtpKeys;
 
 /// Where the PBX wants its media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,5 +26,5 @@ pub struct Remote {
     pub held: bool,
     /// What protects its media once offer and answer are there; none: nothing, or an offer that
     /// is not answered yet.
-    pub protection: Option<Protection>,
+    pub srtp_keys: Option<SrtpKeys>,
 }

@@ -209,20 +209,20 @@ pub fn answer(
 
     let crypto = match &offer.crypto {
         Some(line) => {
-            let protection = local
+            let srtp_keys = local
                 .answered(line, offer.remote.address.rtp, session)
                 .ok_or(Error::NoUsableKey("no key of our own"))?;
-            Some((line.tag, protection))
+            Some((line.tag, srtp_keys))
         }
         None => None,
     };
     let remote = Remote {
-        protection: crypto.map(|(_, protection)| protection),
+        srtp_keys: crypto.map(|(_, srtp_keys)| srtp_keys),
         ..offer.remote
     };
-    let answered_crypto = crypto.map(|(tag, protection)| CryptoLine {
+    let answered_crypto = crypto.map(|(tag, srtp_keys)| CryptoLine {
         tag,
-        key: protection.send,
+        key: srtp_keys.send,
     });
 
     // One codec: with several, some phones send a second offer to settle on one. The others

@@ -6,8 +6,8 @@
 )]
 
 use super::*;
-use crate::protection::{CryptoSuite, LONGEST_MASTER, MasterKey};
 use crate::rtp::Header;
+use crate::srtp_keys::{CryptoSuite, LONGEST_MASTER, MasterKey};
 
 const SDP: &str = "192.0.2.1:4000";
 const OTHER: &str = "203.0.113.66:6666";
@@ -19,9 +19,9 @@ fn at(address: &str) -> SocketAddr {
     address.parse().expect("a socket address")
 }
 
-fn described(protection: Option<&Protection>) -> PbxEnd {
+fn described(srtp_keys: Option<&SrtpKeys>) -> PbxEnd {
     let mut end = PbxEnd::default();
-    let described = end.set_remote(at(SDP), None, protection);
+    let described = end.set_remote(at(SDP), None, srtp_keys);
     described.expect("keys that can be used");
     end
 }
@@ -139,11 +139,11 @@ fn source_beside_others_or_of_another_payload_type_is_told_at_once() {
 #[test]
 fn with_srtp_only_authentic_rtp_is_heard() {
     let key = |octet| MasterKey::from_random(CryptoSuite::ALL[0], [octet; LONGEST_MASTER]);
-    let ours = Protection {
+    let ours = SrtpKeys {
         send: key(1),
         receive: key(2),
     };
-    let theirs = Protection {
+    let theirs = SrtpKeys {
         send: key(2),
         receive: key(1),
     };

@@ -1,5 +1,5 @@
-//! Vocabulary: how the media of one side is protected (RFC 3711): the suite and the master keys
-//! of both directions, wherever they came from.
+//! Vocabulary: SRTP keys (RFC 3711): the suite and the master keys of both directions of one side,
+//! wherever they came from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -134,9 +134,9 @@ impl MasterKey {
     }
 }
 
-/// What protects both directions of one side of a call.
+/// The keys of both directions of one side of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protection {
+pub struct SrtpKeys {
     /// For what we send.
     pub send: MasterKey,
     /// For what we receive.
