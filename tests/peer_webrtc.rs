@@ -21,7 +21,7 @@ use trunkline::peer::{
     Certificate, CheckRate, Config, Drop, Event, Failure, LocalCandidate, Peer, Received, Role,
     classify, stun_username,
 };
-use trunkline::sdp::{Description, Fingerprint, Setup};
+use trunkline::sdp::{Fingerprint, IceDtlsParameters, Setup};
 use trunkline::srtp_keys::CryptoSuite;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -132,7 +132,7 @@ impl Client {
     }
 }
 
-fn read_description(sdp: &str) -> Description {
+fn read_description(sdp: &str) -> IceDtlsParameters {
     let values = |name: &str| -> Vec<String> {
         let prefix = format!("a={name}:");
         sdp.lines()
@@ -148,7 +148,7 @@ fn read_description(sdp: &str) -> Description {
             value: bytes.collect::<Result<_, _>>().expect("hex"),
         }
     });
-    Description {
+    IceDtlsParameters {
         ufrag: values("ice-ufrag")[0].clone(),
         pwd: values("ice-pwd")[0].clone(),
         lite: sdp.contains("a=ice-lite"),
@@ -163,7 +163,7 @@ fn read_description(sdp: &str) -> Description {
     }
 }
 
-fn write_description(local: &Description, certificate: &Certificate, port: u16) -> String {
+fn write_description(local: &IceDtlsParameters, certificate: &Certificate, port: u16) -> String {
     let mut sdp = String::from("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n");
     if local.lite {
         sdp += "a=ice-lite\r\n";
@@ -330,7 +330,7 @@ async fn connect(
     driver: &mut Driver,
     client: &mut Client,
     role: Role,
-    carry: impl Fn(&mut Description),
+    carry: impl Fn(&mut IceDtlsParameters),
 ) -> Instant {
     match role {
         Role::Answerer => {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use trunkline::codec::{AudioFormat, Codec, Direction};
 use trunkline::sdp::{
     Answer, BrowserOffer, BrowserPolicy, Error, Offer, PbxOffer, SessionIds, TrunkPolicy, bridge,
-    browser, pbx,
+    jsep, offer_answer,
 };
 
 use Codec::{Opus, Pcma, Pcmu};
@@ -14,12 +14,12 @@ const SESSION: SessionIds = SessionIds { id: 1, version: 1 };
 
 fn chromium() -> BrowserOffer {
     let text = include_str!("fixtures/sdp/chromium-offer-audio.sdp");
-    browser::read_offer(&Offer::parse(text).expect("recorded")).expect("audio")
+    jsep::read_offer(&Offer::parse(text).expect("recorded")).expect("audio")
 }
 
 fn asterisk() -> PbxOffer {
     let text = include_str!("fixtures/sdp/asterisk-offer.sdp");
-    pbx::read_offer(
+    offer_answer::read_offer(
         &Offer::parse(text).expect("recorded"),
         &TrunkPolicy::default(),
     )
@@ -53,14 +53,16 @@ fn answered_with(codec: Codec) -> AudioFormat {
          m=audio 4000 RTP/AVP {formats}\r\n"
     );
     let local: SocketAddr = "192.0.2.2:4000".parse().expect("an address");
-    let offer = pbx::offer(
+    let offer = offer_answer::offer(
         local,
         &trunk(&Codec::ALL, false),
         SESSION,
         Direction::SendRecv,
     );
     let answer = Answer::parse(text).expect("parses");
-    pbx::read_answer(&offer, &answer).expect("accepted").1
+    offer_answer::read_answer(&offer, &answer)
+        .expect("accepted")
+        .1
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn by_default_the_browser_has_opus_whatever_the_pbx_answers() {
     let policy = browsers(&Codec::ALL);
     let trunk = trunk(&[Pcmu, Pcma], false);
     assert_eq!(
-        bridge::browser_codec_is_settled(&chromium(), &policy, &trunk),
+        bridge::browser_codec_is_determined(&chromium(), &policy, &trunk),
         Some(Opus)
     );
     assert_eq!(
@@ -90,7 +92,7 @@ fn with_passthrough_preferred_the_browser_follows_the_pbx() {
     let policy = browsers(&Codec::ALL);
     let trunk = trunk(&[Pcmu, Pcma], true);
     assert_eq!(
-        bridge::browser_codec_is_settled(&chromium(), &policy, &trunk),
+        bridge::browser_codec_is_determined(&chromium(), &policy, &trunk),
         None
     );
     for codec in [Pcmu, Pcma] {
@@ -104,16 +106,16 @@ fn with_passthrough_preferred_the_browser_follows_the_pbx() {
 
 #[test]
 fn nothing_to_wait_for_when_every_answer_leads_to_the_same_codec() {
-    let settled = |policy: &[Codec], codecs: &[Codec]| {
-        bridge::browser_codec_is_settled(&chromium(), &browsers(policy), &trunk(codecs, true))
+    let determined = |policy: &[Codec], codecs: &[Codec]| {
+        bridge::browser_codec_is_determined(&chromium(), &browsers(policy), &trunk(codecs, true))
     };
     // The trunk has one codec, and the browser has it too.
-    assert_eq!(settled(&Codec::ALL, &[Pcma]), Some(Pcma));
+    assert_eq!(determined(&Codec::ALL, &[Pcma]), Some(Pcma));
     // Nothing is shared.
-    assert_eq!(settled(&[Opus], &[Pcmu, Pcma]), Some(Opus));
+    assert_eq!(determined(&[Opus], &[Pcmu, Pcma]), Some(Opus));
     // Opus passes through; G.711 must be transcoded to Opus: Opus either way.
-    assert_eq!(settled(&[Opus], &[Opus, Pcmu]), Some(Opus));
-    assert_eq!(settled(&Codec::ALL, &[Opus, Pcmu]), None);
+    assert_eq!(determined(&[Opus], &[Opus, Pcmu]), Some(Opus));
+    assert_eq!(determined(&Codec::ALL, &[Opus, Pcmu]), None);
 }
 
 #[test]
@@ -166,7 +168,7 @@ fn browser_is_asked_for_packets_of_the_pbx_where_its_codec_passes_untouched() {
         );
         let trunk = trunk(&[Opus, Pcmu], prefer);
         let offer = Offer::parse(text).expect("parses");
-        let offer = pbx::read_offer(&offer, &trunk).expect("audio");
+        let offer = offer_answer::read_offer(&offer, &trunk).expect("audio");
         bridge::ptime_for_browser(&offer, &browsers(codecs), &trunk)
     };
     assert_eq!(asked("a=ptime:60\r\n", &[Opus, Pcmu], true), 60);
@@ -187,7 +189,7 @@ fn sharing_nothing_with_a_policy_is_an_error_before_anybody_is_called() {
         include_str!("fixtures/sdp/chromium-offer-audio.sdp").replace("111 63 9 0 8", "111 63 9"),
     )
     .expect("parses");
-    let offer = browser::read_offer(&offer).expect("audio");
+    let offer = jsep::read_offer(&offer).expect("audio");
     let policy = browsers(&[Pcma]);
     assert_eq!(
         bridge::common_browser_codecs(&offer, &policy),
@@ -195,7 +197,7 @@ fn sharing_nothing_with_a_policy_is_an_error_before_anybody_is_called() {
     );
     let trunk = trunk(&[Pcmu], false);
     assert_eq!(
-        bridge::browser_codec_is_settled(&offer, &policy, &trunk),
+        bridge::browser_codec_is_determined(&offer, &policy, &trunk),
         None
     );
 }

@@ -2,7 +2,7 @@
 
 use trunkline::codec::{Codec, Direction, EventFormat, ReceiveFormat};
 use trunkline::sdp::{
-    Answer, BrowserPolicy, Description, Error, Offer, SessionIds, Setup, browser,
+    Answer, BrowserPolicy, Error, IceDtlsParameters, Offer, SessionIds, Setup, jsep,
 };
 
 const SESSION: SessionIds = SessionIds { id: 42, version: 1 };
@@ -21,8 +21,8 @@ macro_rules! assert_description {
     };
 }
 
-fn local() -> Description {
-    Description {
+fn local() -> IceDtlsParameters {
+    IceDtlsParameters {
         ufrag: "h8Zt0q2L".into(),
         pwd: "k3J9vQ7sX1mB5nR8wC2yT6pF".into(),
         lite: true,
@@ -44,8 +44,8 @@ fn local() -> Description {
 
 fn answer(text: &str, narrowband: bool) -> (Answer, trunkline::codec::AudioFormat) {
     let offer = Offer::parse(text).expect("a recorded offer");
-    let offer = browser::read_offer(&offer).expect("an offer with audio");
-    browser::answer(
+    let offer = jsep::read_offer(&offer).expect("an offer with audio");
+    jsep::answer(
         &offer,
         &local(),
         &BrowserPolicy::default(),
@@ -95,8 +95,8 @@ fn chromium_is_answered_with_every_codec_and_one_telephone_event() {
 #[test]
 fn digits_go_on_the_clock_of_the_codec_in_use() {
     let offer = Offer::parse(fixture!("chromium-offer-audio")).expect("a recorded offer");
-    let offer = browser::read_offer(&offer).expect("an offer with audio");
-    let (_, format) = browser::answer(
+    let offer = jsep::read_offer(&offer).expect("an offer with audio");
+    let (_, format) = jsep::answer(
         &offer,
         &local(),
         &BrowserPolicy::default(),
@@ -135,7 +135,7 @@ fn firefoxs_video_and_data_channel_are_rejected_in_their_places() {
 #[test]
 fn the_transport_is_read_from_line_and_session() {
     let offer = Offer::parse(fixture!("chromium-offer-audio")).expect("a recorded offer");
-    let chromium = browser::read_offer(&offer).expect("audio").transport;
+    let chromium = jsep::read_offer(&offer).expect("audio").transport;
     assert_eq!(chromium.ufrag, "RlLe");
     assert_eq!(chromium.pwd.len(), 24);
     assert_eq!(chromium.candidates.len(), 4);
@@ -145,7 +145,7 @@ fn the_transport_is_read_from_line_and_session() {
 
     // Firefox has its fingerprint and trickle at the session level.
     let offer = Offer::parse(fixture!("firefox-offer-audio")).expect("a recorded offer");
-    let firefox = browser::read_offer(&offer).expect("audio").transport;
+    let firefox = jsep::read_offer(&offer).expect("audio").transport;
     assert_eq!(firefox.fingerprints.len(), 1);
     assert_eq!(firefox.fingerprints[0].hash, "sha-256");
     assert_eq!(firefox.fingerprints[0].value.len(), 32);
@@ -160,7 +160,7 @@ fn an_offer_before_gathering_has_no_candidates() {
         fixture!("chromium-offer-trickle"),
         fixture!("firefox-offer-trickle"),
     ] {
-        let offer = browser::read_offer(&Offer::parse(text).expect("recorded")).expect("audio");
+        let offer = jsep::read_offer(&Offer::parse(text).expect("recorded")).expect("audio");
         assert!(offer.transport.candidates.is_empty());
         assert!(offer.transport.trickle && !offer.transport.end_of_candidates);
     }
@@ -178,11 +178,10 @@ fn the_answers_direction_is_what_both_want() {
         ("inactive", SendRecv, Inactive),
     ] {
         let text = fixture!("chromium-offer-audio").replace("a=sendrecv", &format!("a={said}"));
-        let offer = browser::read_offer(&Offer::parse(text).expect("parses")).expect("audio");
+        let offer = jsep::read_offer(&Offer::parse(text).expect("parses")).expect("audio");
         let policy = BrowserPolicy::default();
-        let (answer, format) =
-            browser::answer(&offer, &local(), &policy, None, true, SESSION, wanted)
-                .expect("a common codec");
+        let (answer, format) = jsep::answer(&offer, &local(), &policy, None, true, SESSION, wanted)
+            .expect("a common codec");
         assert_eq!(format.direction, expected, "{said} met {wanted:?}");
         let text = answer.to_string();
         assert!(
@@ -198,13 +197,13 @@ fn the_answers_direction_is_what_both_want() {
 fn the_dtls_role_is_the_server_where_we_may_choose_and_never_changes_after() {
     let role = |theirs: &str, ours: Setup| {
         let text = fixture!("chromium-offer-audio").replace("actpass", theirs);
-        let offer = browser::read_offer(&Offer::parse(text).expect("parses")).expect("audio");
-        let local = Description {
+        let offer = jsep::read_offer(&Offer::parse(text).expect("parses")).expect("audio");
+        let local = IceDtlsParameters {
             setup: ours,
             ..local()
         };
         let policy = BrowserPolicy::default();
-        let (answer, _) = browser::answer(
+        let (answer, _) = jsep::answer(
             &offer,
             &local,
             &policy,
@@ -233,18 +232,18 @@ fn the_dtls_role_is_the_server_where_we_may_choose_and_never_changes_after() {
 
 #[test]
 fn our_offer_is_answered_by_chromium_and_firefox() {
-    let offer = browser::offer(&local(), &BrowserPolicy::default(), true, SESSION);
+    let offer = jsep::offer(&local(), &BrowserPolicy::default(), true, SESSION);
     assert_description!("browser-offer", offer.offer);
 
     let answer = Answer::parse(fixture!("chromium-answer")).expect("a recorded answer");
-    let (transport, format) = browser::accept_answer(&offer, &answer).expect("accepted");
+    let (transport, format) = jsep::accept_answer(&offer, &answer).expect("accepted");
     assert_eq!(transport.setup, Setup::Active);
     assert_eq!(transport.ufrag, "FPRD");
     assert_eq!(format.send.codec, Codec::Opus);
     assert_eq!(format.send_events, Some(event(110, 48_000)));
 
     let answer = Answer::parse(fixture!("firefox-answer")).expect("a recorded answer");
-    let (transport, format) = browser::accept_answer(&offer, &answer).expect("accepted");
+    let (transport, format) = jsep::accept_answer(&offer, &answer).expect("accepted");
     assert_eq!(transport.setup, Setup::Active);
     // Names that only the browser's machine knows are handed on as they are.
     assert!(transport.candidates[0].contains(".local "));
@@ -257,10 +256,10 @@ fn our_offer_is_answered_by_chromium_and_firefox() {
 
 #[test]
 fn a_browser_that_answers_with_one_codec_may_still_send_any_that_we_offered() {
-    let offer = browser::offer(&local(), &BrowserPolicy::default(), true, SESSION);
+    let offer = jsep::offer(&local(), &BrowserPolicy::default(), true, SESSION);
     let text = fixture!("chromium-answer").replace("111 0 8 110 126", "111 110");
     let answer = Answer::parse(text).expect("parses");
-    let (_, format) = browser::accept_answer(&offer, &answer).expect("accepted");
+    let (_, format) = jsep::accept_answer(&offer, &answer).expect("accepted");
     assert_eq!(
         format.receive,
         [
@@ -292,7 +291,7 @@ fn an_audio_line_that_lives_on_anothers_transport_is_found() {
         a=fingerprint:sha-256 AB:CD\r\na=candidate:1 1 udp 1 192.0.2.1 5 typ host\r\n\
         m=audio 0 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:a\r\na=bundle-only\r\n\
         a=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n";
-    let offer = browser::read_offer(&Offer::parse(text).expect("parses")).expect("audio");
+    let offer = jsep::read_offer(&Offer::parse(text).expect("parses")).expect("audio");
     assert_eq!(offer.transport.ufrag, "abcd");
     assert_eq!(offer.transport.candidates.len(), 1);
     let (answer, _) = answer(text, true);
@@ -307,7 +306,7 @@ fn an_audio_line_that_lives_on_anothers_transport_is_found() {
 #[test]
 fn each_defect_has_its_error() {
     let good = fixture!("chromium-offer-audio");
-    let read = |text: String| Offer::parse(text).and_then(|offer| browser::read_offer(&offer));
+    let read = |text: String| Offer::parse(text).and_then(|offer| jsep::read_offer(&offer));
     let without = |name: &str| {
         good.split_inclusive("\r\n")
             .filter(|line| !line.starts_with(name))
@@ -359,7 +358,7 @@ fn each_defect_has_its_error() {
     };
     let offer = read(good.replace("111 63 9 0 8 13", "111 0")).expect("audio");
     assert_eq!(
-        browser::answer(
+        jsep::answer(
             &offer,
             &local(),
             &policy,
@@ -375,11 +374,11 @@ fn each_defect_has_its_error() {
 
 #[test]
 fn each_defect_of_an_answer_has_its_error() {
-    let offer = browser::offer(&local(), &BrowserPolicy::default(), true, SESSION);
+    let offer = jsep::offer(&local(), &BrowserPolicy::default(), true, SESSION);
     let good = fixture!("chromium-answer");
     let accept = |text: String| {
         Answer::parse(text)
-            .and_then(|answer| browser::accept_answer(&offer, &answer))
+            .and_then(|answer| jsep::accept_answer(&offer, &answer))
             .map(|_| ())
     };
     assert_eq!(accept(good.into()), Ok(()));

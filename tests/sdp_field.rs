@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use trunkline::codec::{Codec, Direction};
 use trunkline::sdp::{
-    Answer, Error, LocalOffer, Offer, PbxOffer, RtpFamilies, SessionIds, TrunkPolicy, pbx,
+    Answer, Error, LocalOffer, Offer, PbxOffer, RtpFamilies, SessionIds, TrunkPolicy, offer_answer,
 };
 
 const SESSION: SessionIds = SessionIds { id: 7, version: 1 };
@@ -24,7 +24,7 @@ fn local() -> SocketAddr {
 }
 
 fn our_offer() -> LocalOffer {
-    pbx::offer(
+    offer_answer::offer(
         local(),
         &TrunkPolicy::default(),
         SESSION,
@@ -33,14 +33,15 @@ fn our_offer() -> LocalOffer {
 }
 
 fn read_offer(text: impl AsRef<[u8]>) -> Result<PbxOffer, Error> {
-    pbx::read_offer(&Offer::parse(text)?, &TrunkPolicy::default())
+    offer_answer::read_offer(&Offer::parse(text)?, &TrunkPolicy::default())
 }
 
 /// The media lines of our answer.
 fn answered(text: impl AsRef<[u8]>) -> Result<Vec<String>, Error> {
     let offer = read_offer(text)?;
     let policy = TrunkPolicy::default();
-    let (answer, ..) = pbx::answer(&offer, local(), &policy, SESSION, Direction::SendRecv)?;
+    let (answer, ..) =
+        offer_answer::answer(&offer, local(), &policy, SESSION, Direction::SendRecv)?;
     Ok(answer
         .to_string()
         .lines()
@@ -52,8 +53,8 @@ fn answered(text: impl AsRef<[u8]>) -> Result<Vec<String>, Error> {
 /// The address that the text is understood to have, as offer and as answer.
 fn understood(text: impl AsRef<[u8]>) -> Result<SocketAddr, Error> {
     let of_offer = read_offer(text.as_ref()).map(|offer| offer.remote.address.rtp);
-    let of_answer =
-        pbx::read_answer(&our_offer(), &Answer::parse(text)?).map(|(remote, _)| remote.address.rtp);
+    let of_answer = offer_answer::read_answer(&our_offer(), &Answer::parse(text)?)
+        .map(|(remote, _)| remote.address.rtp);
     assert_eq!(of_offer, of_answer);
     of_offer
 }
@@ -129,9 +130,9 @@ fn section_that_is_not_audio_is_rejected_in_place_whatever_it_is() {
         let after = format!("{GOOD}{section}\r\n");
         assert_eq!(answered(&after), Ok(vec![audio, rejected.to_owned()]));
         let answer = Answer::parse(&after).expect("a description");
-        pbx::read_answer(&our_offer(), &answer).expect(section);
+        offer_answer::read_answer(&our_offer(), &answer).expect(section);
         let answer = Answer::parse(&before).expect("a description");
-        pbx::read_answer(&our_offer(), &answer).expect(section);
+        offer_answer::read_answer(&our_offer(), &answer).expect(section);
     }
 }
 
@@ -215,7 +216,7 @@ fn family_without_rtp_of_ours_is_refused_and_held_calls_are_not() {
             },
             ..TrunkPolicy::default()
         };
-        pbx::read_offer(&Offer::parse(text).expect("a description"), &policy).map(|_| ())
+        offer_answer::read_offer(&Offer::parse(text).expect("a description"), &policy).map(|_| ())
     };
     assert_eq!(only(true, GOOD), Ok(()));
     assert_eq!(only(false, &ipv6), Ok(()));
@@ -232,16 +233,16 @@ fn family_without_rtp_of_ours_is_refused_and_held_calls_are_not() {
 
     let answer = Answer::parse(&ipv6).expect("a description");
     assert_eq!(
-        pbx::read_answer(&our_offer(), &answer).map(|_| ()),
+        offer_answer::read_answer(&our_offer(), &answer).map(|_| ()),
         Err(refused.clone())
     );
     let offer = read_offer(&ipv6).expect("either family");
     let policy = TrunkPolicy::default();
-    let answered = pbx::answer(&offer, local(), &policy, SESSION, Direction::SendRecv);
+    let answered = offer_answer::answer(&offer, local(), &policy, SESSION, Direction::SendRecv);
     assert_eq!(answered.map(|_| ()), Err(refused));
     let ours = address("[2001:db8::7]:20000");
-    let (answer, ..) =
-        pbx::answer(&offer, ours, &policy, SESSION, Direction::SendRecv).expect("one family");
+    let (answer, ..) = offer_answer::answer(&offer, ours, &policy, SESSION, Direction::SendRecv)
+        .expect("one family");
     assert!(answer.to_string().contains("c=IN IP6 2001:db8::7\r\n"));
 }
 
@@ -309,7 +310,7 @@ proptest! {
             prop_assert_eq!(line.split(' ').nth(1), Some("0"), "{}", line);
         }
         let answer = Answer::parse(&text).expect("a description");
-        prop_assert!(pbx::read_answer(&our_offer(), &answer).is_ok());
+        prop_assert!(offer_answer::read_answer(&our_offer(), &answer).is_ok());
         // Names are looked up in nothing of this.
         prop_assert!(trunkline::sdp::connection_names(&text).is_empty());
     }

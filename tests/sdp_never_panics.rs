@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use trunkline::codec::Direction;
 use trunkline::sdp::{
-    Answer, BrowserPolicy, Description, KeySeed, LocalRtp, Offer, SessionIds, Setup, SrtpMode,
-    TrunkPolicy, browser, pbx,
+    Answer, BrowserPolicy, IceDtlsParameters, KeySeed, LocalMedia, Offer, SessionIds, Setup,
+    SrtpMode, TrunkPolicy, jsep, offer_answer,
 };
 
 const FIXTURES: [&str; 9] = [
@@ -36,7 +36,7 @@ fn take(text: &[u8]) {
 
 fn take_by(text: &[u8], srtp: SrtpMode) {
     let session = SessionIds::new(1);
-    let local = Description {
+    let local = IceDtlsParameters {
         ufrag: "abcdefgh".into(),
         pwd: "abcdefghabcdefghabcdefgh".into(),
         lite: false,
@@ -46,7 +46,7 @@ fn take_by(text: &[u8], srtp: SrtpMode) {
         candidates: vec!["candidate:".into(), "candidate:1 1 udp 1 x y z".into()],
         end_of_candidates: false,
     };
-    let address = LocalRtp::new(
+    let address = LocalMedia::new(
         "192.0.2.1:4000".parse().expect("an address"),
         KeySeed::new([3; 32]),
     );
@@ -58,15 +58,16 @@ fn take_by(text: &[u8], srtp: SrtpMode) {
     let both = Direction::SendRecv;
 
     if let Ok(offer) = Offer::parse(text) {
-        if let Ok(offer) = browser::read_offer(&offer)
+        if let Ok(offer) = jsep::read_offer(&offer)
             && let Ok((answer, format)) =
-                browser::answer(&offer, &local, &browsers, None, true, session, both)
+                jsep::answer(&offer, &local, &browsers, None, true, session, both)
         {
             assert!(!format.receive.is_empty());
             Answer::parse(answer.to_string()).expect("our answer is a description");
         }
-        if let Ok(offer) = pbx::read_offer(&offer, &trunk)
-            && let Ok((answer, _, format)) = pbx::answer(&offer, address, &trunk, session, both)
+        if let Ok(offer) = offer_answer::read_offer(&offer, &trunk)
+            && let Ok((answer, _, format)) =
+                offer_answer::answer(&offer, address, &trunk, session, both)
         {
             assert!((10..=60).contains(&format.send.ptime));
             Answer::parse(answer.to_string()).expect("our answer is a description");
@@ -75,10 +76,10 @@ fn take_by(text: &[u8], srtp: SrtpMode) {
         }
     }
     if let Ok(answer) = Answer::parse(text) {
-        let ours = browser::offer(&local, &browsers, true, session);
-        let _ = browser::accept_answer(&ours, &answer);
-        let ours = pbx::offer(address, &trunk, session, both);
-        let _ = pbx::read_answer(&ours, &answer);
+        let ours = jsep::offer(&local, &browsers, true, session);
+        let _ = jsep::accept_answer(&ours, &answer);
+        let ours = offer_answer::offer(address, &trunk, session, both);
+        let _ = offer_answer::read_answer(&ours, &answer);
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use trunkline::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat};
 use trunkline::sdp::{
-    Answer, Error, LocalOffer, Offer, PbxOffer, Remote, SessionIds, TrunkPolicy, pbx,
+    Answer, Error, LocalOffer, Offer, PbxOffer, RemoteMedia, SessionIds, TrunkPolicy, offer_answer,
 };
 
 const SESSION: SessionIds = SessionIds { id: 7, version: 1 };
@@ -39,15 +39,15 @@ fn opus_trunk() -> TrunkPolicy {
 }
 
 fn offer(policy: &TrunkPolicy) -> LocalOffer {
-    pbx::offer(local(), policy, SESSION, Direction::SendRecv)
+    offer_answer::offer(local(), policy, SESSION, Direction::SendRecv)
 }
 
-fn read_answer(offer: &LocalOffer, text: &str) -> Result<(Remote, AudioFormat), Error> {
-    pbx::read_answer(offer, &Answer::parse(text)?)
+fn read_answer(offer: &LocalOffer, text: &str) -> Result<(RemoteMedia, AudioFormat), Error> {
+    offer_answer::read_answer(offer, &Answer::parse(text)?)
 }
 
 fn read_offer(text: &str) -> Result<PbxOffer, Error> {
-    pbx::read_offer(&Offer::parse(text)?, &TrunkPolicy::default())
+    offer_answer::read_offer(&Offer::parse(text)?, &TrunkPolicy::default())
 }
 
 fn received(codec: Codec, payload_type: u8) -> ReceiveFormat {
@@ -113,7 +113,7 @@ fn asterisks_offer_is_answered_with_one_codec() {
     let offer = read_offer(fixture!("asterisk-offer")).expect("an offer with audio");
     assert_eq!(offer.max_ptime, Some(60));
     let (answer, remote, format) =
-        pbx::answer(&offer, local(), &opus_trunk(), SESSION, Direction::SendRecv)
+        offer_answer::answer(&offer, local(), &opus_trunk(), SESSION, Direction::SendRecv)
             .expect("a common codec");
     assert_description!("asterisk-offer.answer", answer);
     assert_eq!(remote.address.rtp, address("192.0.2.20:10004"));
@@ -147,7 +147,7 @@ fn the_pbx_holds_and_resumes_three_times() {
             session = session.next();
             let offer = read_offer(text).expect("an offer with audio");
             let (answer, remote, format) =
-                pbx::answer(&offer, local(), &policy, session, Direction::SendRecv)
+                offer_answer::answer(&offer, local(), &policy, session, Direction::SendRecv)
                     .expect("a common codec");
             assert_eq!(remote.held, held);
             assert_eq!(format.direction, direction);
@@ -212,7 +212,7 @@ fn the_pbxs_lines_and_numbers_hold_when_we_offer_after_it() {
         a=rtpmap:96 telephone-event/48000\r\n";
     let offer = read_offer(text).expect("an offer with audio");
     let (answer, _, format) =
-        pbx::answer(&offer, local(), &opus_trunk(), SESSION, Direction::SendRecv)
+        offer_answer::answer(&offer, local(), &opus_trunk(), SESSION, Direction::SendRecv)
             .expect("a common codec");
     let text = answer.to_string();
     assert!(text.find("m=image 0 udptl t38\r\n") < text.find("m=audio 20000 RTP/AVP 97 96\r\n"));
@@ -248,7 +248,7 @@ fn every_way_to_hold_is_understood() {
         let offer = read_offer(&text).expect("an offer with audio");
         assert_eq!(offer.remote.held, held, "{text}");
         assert_eq!(offer.direction, direction, "{text}");
-        let (answer, _, format) = pbx::answer(
+        let (answer, _, format) = offer_answer::answer(
             &offer,
             local(),
             &TrunkPolicy::default(),
@@ -302,7 +302,7 @@ fn addresses_are_read_where_they_stand() {
 #[test]
 fn an_ipv6_address_of_ours_is_written_as_one() {
     let policy = TrunkPolicy::default();
-    let ours = pbx::offer(
+    let ours = offer_answer::offer(
         address("[2001:db8::7]:20000"),
         &policy,
         SESSION,
@@ -318,7 +318,7 @@ fn a_shared_rtcp_port_is_accepted_when_offered_and_only_then() {
     let offer = read_offer(&audio("0", "a=rtcp-mux\r\n")).expect("an offer with audio");
     assert_eq!(offer.remote.address.rtcp, Some(offer.remote.address.rtp));
     let answer = |offer: &PbxOffer| {
-        pbx::answer(
+        offer_answer::answer(
             offer,
             local(),
             &TrunkPolicy::default(),
@@ -367,7 +367,7 @@ fn the_packets_are_as_long_as_the_pbx_wants() {
     ] {
         let offer = read_offer(&audio("0", lines)).expect("an offer with audio");
         let (answer, _, format) =
-            pbx::answer(&offer, local(), &policy, SESSION, Direction::SendRecv)
+            offer_answer::answer(&offer, local(), &policy, SESSION, Direction::SendRecv)
                 .expect("a common codec");
         assert_eq!(format.send.ptime, ptime, "{lines:?}");
         assert!(answer.to_string().contains(&format!("a=ptime:{ptime}\r\n")));
@@ -409,7 +409,8 @@ fn digits_go_in_the_audio_when_the_pbx_or_the_policy_has_no_events() {
     assert_eq!(format.send_events, None);
     let offer = read_offer(fixture!("asterisk-offer")).expect("an offer with audio");
     let (answer, _, format) =
-        pbx::answer(&offer, local(), &policy, SESSION, Direction::SendRecv).expect("a codec");
+        offer_answer::answer(&offer, local(), &policy, SESSION, Direction::SendRecv)
+            .expect("a codec");
     assert!(!answer.to_string().contains("telephone-event"));
     assert!(format.receive_events.is_empty());
 }
@@ -422,7 +423,7 @@ fn encrypted_and_plain_lines_side_by_side_leave_the_plain_one() {
          m=audio 4000 RTP/AVPF 0\r\n",
     );
     let offer = read_offer(&text).expect("an offer with audio");
-    let (answer, ..) = pbx::answer(
+    let (answer, ..) = offer_answer::answer(
         &offer,
         local(),
         &TrunkPolicy::default(),
@@ -438,7 +439,7 @@ fn a_re_offer_may_change_the_codec() {
     let policy = TrunkPolicy::default();
     let sent = |formats| {
         let offer = read_offer(&audio(formats, "")).expect("an offer with audio");
-        pbx::answer(&offer, local(), &policy, SESSION, Direction::SendRecv)
+        offer_answer::answer(&offer, local(), &policy, SESSION, Direction::SendRecv)
             .expect("a common codec")
             .2
             .send

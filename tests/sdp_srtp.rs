@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use trunkline::codec::{AudioFormat, Direction};
 use trunkline::sdp::{
-    Answer, Error, KeySeed, LocalOffer, LocalRtp, Offer, PbxOffer, Remote, SessionIds, SrtpMode,
-    TrunkPolicy, pbx,
+    Answer, Error, KeySeed, LocalMedia, LocalOffer, Offer, PbxOffer, RemoteMedia, SessionIds,
+    SrtpMode, TrunkPolicy, offer_answer,
 };
 use trunkline::srtp_keys::{CryptoSuite, MasterKey};
 
@@ -21,8 +21,8 @@ fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-fn local() -> LocalRtp {
-    LocalRtp::new(address("198.51.100.7:20000"), KeySeed::new([0x5a; 32]))
+fn local() -> LocalMedia {
+    LocalMedia::new(address("198.51.100.7:20000"), KeySeed::new([0x5a; 32]))
 }
 
 fn policy(srtp: SrtpMode) -> TrunkPolicy {
@@ -53,28 +53,28 @@ fn master(key: &str) -> MasterKey {
 }
 
 fn read_offer(text: &str, policy: &TrunkPolicy) -> Result<PbxOffer, Error> {
-    pbx::read_offer(&Offer::parse(text)?, policy)
+    offer_answer::read_offer(&Offer::parse(text)?, policy)
 }
 
 /// Reads an offer and answers it.
 fn answer(
     text: &str,
-    local: LocalRtp,
+    local: LocalMedia,
     policy: &TrunkPolicy,
     session: SessionIds,
-) -> Result<(String, Remote, AudioFormat), Error> {
+) -> Result<(String, RemoteMedia, AudioFormat), Error> {
     let offer = read_offer(text, policy)?;
     let (answer, remote, format) =
-        pbx::answer(&offer, local, policy, session, Direction::SendRecv)?;
+        offer_answer::answer(&offer, local, policy, session, Direction::SendRecv)?;
     Ok((answer.to_string(), remote, format))
 }
 
 fn offer(policy: &TrunkPolicy) -> LocalOffer {
-    pbx::offer(local(), policy, SESSION, Direction::SendRecv)
+    offer_answer::offer(local(), policy, SESSION, Direction::SendRecv)
 }
 
-fn read_answer(offer: &LocalOffer, text: &str) -> Result<Remote, Error> {
-    pbx::read_answer(offer, &Answer::parse(text)?).map(|(remote, _)| remote)
+fn read_answer(offer: &LocalOffer, text: &str) -> Result<RemoteMedia, Error> {
+    offer_answer::read_answer(offer, &Answer::parse(text)?).map(|(remote, _)| remote)
 }
 
 fn crypto_lines(text: &str) -> Vec<&str> {
@@ -368,7 +368,7 @@ fn after_an_offer_of_the_pbx_ours_has_its_line_and_the_key_in_use() {
     ] {
         let theirs = read_offer(&audio(proto, &lines), &optional).expect("an offer");
         let (_, remote, format) =
-            pbx::answer(&theirs, local(), &optional, SESSION, Direction::SendRecv)
+            offer_answer::answer(&theirs, local(), &optional, SESSION, Direction::SendRecv)
                 .expect("answered");
         let mut local = local();
         local.agree(&remote);

@@ -168,10 +168,10 @@ async fn answer(sip: &sip::Handle, incoming: sip::Incoming) -> Result<(), Error>
         Some(number) => number,
     };
     let offer = sdp::Offer::parse(incoming.body.unwrap_or_default())?;
-    let offer = sdp::pbx::read_offer(&offer, &sdp::TrunkPolicy::default())?;
+    let offer = sdp::offer_answer::read_offer(&offer, &sdp::TrunkPolicy::default())?;
     let local = loopback_of(offer.remote.address.rtp.ip());
     let socket = UdpSocket::bind((local, 0)).await?;
-    let (answer, remote, format) = sdp::pbx::answer(
+    let (answer, remote, format) = sdp::offer_answer::answer(
         &offer,
         socket.local_addr()?,
         &sdp::TrunkPolicy::default(),
@@ -210,7 +210,7 @@ async fn answer(sip: &sip::Handle, incoming: sip::Incoming) -> Result<(), Error>
 /// Calls the page and sends back what it says.
 async fn call_back(sip: &sip::Handle, user: String, local: IpAddr) -> Result<(), Error> {
     let socket = UdpSocket::bind((local, 0)).await?;
-    let offer = sdp::pbx::offer(
+    let offer = sdp::offer_answer::offer(
         socket.local_addr()?,
         &sdp::TrunkPolicy::default(),
         sdp::SessionIds::new(rand::random::<u32>().into()),
@@ -243,7 +243,7 @@ async fn call_back(sip: &sip::Handle, user: String, local: IpAddr) -> Result<(),
         return Ok(());
     };
     let answer = sdp::Answer::parse(body?.unwrap_or_default())?;
-    let (remote, format) = sdp::pbx::read_answer(&offer, &answer)?;
+    let (remote, format) = sdp::offer_answer::read_answer(&offer, &answer)?;
     let party = Party::echo(format, rand::random());
     talk(sip, leg, &mut events, &socket, remote.address.rtp, party).await
 }
@@ -301,13 +301,13 @@ async fn reoffered(
     socket: &UdpSocket,
     remote: SocketAddr,
 ) -> Result<SocketAddr, Error> {
-    let answered: Result<(sdp::Answer, sdp::Remote, AudioFormat), sdp::Error> =
+    let answered: Result<(sdp::Answer, sdp::RemoteMedia, AudioFormat), sdp::Error> =
         sdp::Offer::parse(body.unwrap_or_default())
-            .and_then(|offer| sdp::pbx::read_offer(&offer, &sdp::TrunkPolicy::default()))
+            .and_then(|offer| sdp::offer_answer::read_offer(&offer, &sdp::TrunkPolicy::default()))
             .and_then(|offer| {
                 let local = socket.local_addr().unwrap_or(remote);
                 let ids = sdp::SessionIds::new(rand::random::<u32>().into());
-                sdp::pbx::answer(
+                sdp::offer_answer::answer(
                     &offer,
                     local,
                     &sdp::TrunkPolicy::default(),

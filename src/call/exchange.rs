@@ -442,7 +442,7 @@ impl Exchange {
         let mut policy = trunk.rules.trunk.clone();
         policy.families = self.resources.rtp.families(name);
         let offer = sdp::Offer::parse(offer).ok()?;
-        let read = sdp::pbx::read_offer(&offer, &policy).ok()?;
+        let read = sdp::offer_answer::read_offer(&offer, &policy).ok()?;
         let ip = read.remote.address.rtp.ip();
         (!ip.is_unspecified()).then_some(ip)
     }
@@ -469,8 +469,8 @@ impl Exchange {
             EndReason::Internal
         })?;
         let local = Local {
-            rtp: sdp::LocalRtp::new(rtp_address, sdp::KeySeed::new(rand::random())),
-            description: peer.local_description(),
+            rtp: sdp::LocalMedia::new(rtp_address, sdp::KeySeed::new(rand::random())),
+            transport: peer.local_description(),
             browser_session: sdp::SessionIds::new(rand::random()),
             pbx_session: sdp::SessionIds::new(rand::random::<u32>().into()),
         };

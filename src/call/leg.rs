@@ -48,7 +48,7 @@ pub enum PeerEvent {
 #[derive(Debug)]
 pub enum PeerCommand {
     /// The browser's description.
-    SetRemote(Box<sdp::Description>),
+    SetRemote(Box<sdp::IceDtlsParameters>),
     /// One more candidate of the browser.
     AddRemoteCandidate(String),
 }

@@ -88,9 +88,9 @@ impl DigitsBy {
 pub struct Local {
     /// The end of RTP towards the PBX: the address as the PBX reaches it, and where our keys
     /// come from.
-    pub rtp: sdp::LocalRtp,
+    pub rtp: sdp::LocalMedia,
     /// The peer's side: ufrag, password, fingerprint, candidates.
-    pub description: sdp::Description,
+    pub transport: sdp::IceDtlsParameters,
     /// Ids of the two session descriptions.
     pub browser_session: sdp::SessionIds,
     /// Likewise.
@@ -421,7 +421,7 @@ impl Call {
     }
 
     /// Points RTP at what the PBX's description says, with the keys that go with it.
-    fn point_rtp(&mut self, remote: &sdp::Remote) {
+    fn point_rtp(&mut self, remote: &sdp::RemoteMedia) {
         self.local.rtp.agree(remote);
         let rtp = remote.address.rtp;
         self.push(Action::SetRemoteRtp {
@@ -432,7 +432,7 @@ impl Call {
     }
 
     /// The browser's description is known: the peer can begin, and has so long.
-    fn connect_peer(&mut self, remote: sdp::Description, now: Instant) {
+    fn connect_peer(&mut self, remote: sdp::IceDtlsParameters, now: Instant) {
         self.push(Action::SetRemoteDescription(Box::new(remote)));
         if !self.peer_connected {
             self.connect_deadline = Some(now + self.rules.connect_timeout);

@@ -276,7 +276,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Give the peer the browser's side.
-    SetRemoteDescription(Box<sdp::Description>),
+    SetRemoteDescription(Box<sdp::IceDtlsParameters>),
     /// Give the peer one more candidate.
     AddRemoteCandidate(String),
     /// Call the PBX.

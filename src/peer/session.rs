@@ -15,7 +15,7 @@ use super::{
     Config, Drop, Error, Event, Failure, NotReady, Received, Role, Route, SuppressedChecks,
     Transmit, certificate,
 };
-use crate::sdp::{Description, Fingerprint, Setup};
+use crate::sdp::{Fingerprint, IceDtlsParameters, Setup};
 use crate::srtp::{Packet, Rejected, Session};
 
 /// DTLS datagrams kept while the other end's description is under way.
@@ -120,14 +120,14 @@ impl Peer {
 
     /// Our transport for an offer or an answer. `setup` is `actpass` until the other end chose,
     /// for an offerer; ever after it is the role in force, which never changes.
-    pub fn local_description(&self) -> Description {
+    pub fn local_description(&self) -> IceDtlsParameters {
         let setup = match (&self.agreed, self.role) {
             (Some(agreed), _) => agreed.setup,
             (None, Role::Offerer) => Setup::ActPass,
             (None, Role::Answerer) => self.config.answer_setup,
         };
         let candidates = self.config.local_candidates.iter().enumerate();
-        Description {
+        IceDtlsParameters {
             ufrag: self.ufrag.clone(),
             pwd: self.pwd.reveal().clone(),
             lite: self.config.lite,
@@ -143,7 +143,7 @@ impl Peer {
 
     /// Takes the other end's description: the offer or answer at first, later the same again with
     /// perhaps more candidates.
-    pub fn set_remote(&mut self, remote: Description, now: Instant) -> Result<(), Error> {
+    pub fn set_remote(&mut self, remote: IceDtlsParameters, now: Instant) -> Result<(), Error> {
         let early = match &mut self.stage {
             Stage::Over => return Err(Error::Closed),
             Stage::Undescribed { early } => std::mem::take(early),
@@ -167,7 +167,7 @@ impl Peer {
         Ok(())
     }
 
-    fn agree(&mut self, remote: Description, now: Instant) -> Result<(), Error> {
+    fn agree(&mut self, remote: IceDtlsParameters, now: Instant) -> Result<(), Error> {
         let (ufrag, pwd) = (remote.ufrag.len(), remote.pwd.len());
         if !(4..=256).contains(&ufrag) || !(22..=256).contains(&pwd) {
             return Err(Error::IceCredentials { ufrag, pwd });
@@ -479,7 +479,7 @@ impl Peer {
 }
 
 /// A later description has to name the same end in the same role.
-fn check_unchanged(agreed: &Agreed, remote: Description) -> Result<(), Error> {
+fn check_unchanged(agreed: &Agreed, remote: IceDtlsParameters) -> Result<(), Error> {
     if remote.ufrag != agreed.ufrag || remote.pwd != *agreed.pwd.reveal() {
         return Err(Error::IceRestart);
     }

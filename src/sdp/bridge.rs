@@ -21,7 +21,7 @@ pub fn common_pbx_codecs(offer: &PbxOffer, trunk: &TrunkPolicy) -> Result<Vec<Co
 }
 
 /// Whether every codec in the list is G.711, so that nothing above 4 kHz will ever be heard:
-/// the `narrowband` of [`super::browser::answer`] and [`super::browser::offer`], asked of
+/// the `narrowband` of [`super::jsep::answer`] and [`super::jsep::offer`], asked of
 /// what the PBX's side may use.
 pub fn is_narrowband(pbx_side: &[Codec]) -> bool {
     pbx_side.iter().all(|codec| codec.clock_rate() == 8_000)
@@ -29,7 +29,7 @@ pub fn is_narrowband(pbx_side: &[Codec]) -> bool {
 
 /// The browser's codec, when it does not depend on what the PBX will answer: then the browser
 /// can be answered at once, and ICE and DTLS are done while the phone rings.
-pub fn browser_codec_is_settled(
+pub fn browser_codec_is_determined(
     offer: &BrowserOffer,
     browser: &BrowserPolicy,
     trunk: &TrunkPolicy,
@@ -43,7 +43,7 @@ pub fn browser_codec_is_settled(
 }
 
 /// The codec that goes first in the browser's answer once the PBX has answered. Hand it to
-/// [`super::browser::answer`] as it is. `None` where browser and policy share nothing.
+/// [`super::jsep::answer`] as it is. `None` where browser and policy share nothing.
 pub fn preferred_browser_codec(
     offer: &BrowserOffer,
     browser: &BrowserPolicy,
@@ -55,7 +55,7 @@ pub fn preferred_browser_codec(
 }
 
 /// Browser calls: the codecs to offer to the PBX, in order; they go into
-/// [`TrunkPolicy::codecs`] of [`super::pbx::offer`]. The trunk's order; with
+/// [`TrunkPolicy::codecs`] of [`super::offer_answer::offer`]. The trunk's order; with
 /// `prefer_passthrough` what the browser can do too goes first.
 pub fn offer_to_pbx(
     offer: &BrowserOffer,
@@ -67,7 +67,7 @@ pub fn offer_to_pbx(
 }
 
 /// PBX calls: the codecs to offer to the browser, in order; they go into
-/// [`BrowserPolicy::codecs`] of [`super::browser::offer`]. The browser policy's order; with
+/// [`BrowserPolicy::codecs`] of [`super::jsep::offer`]. The browser policy's order; with
 /// `prefer_passthrough` what the PBX can do too goes first.
 pub fn offer_to_browser(
     offer: &PbxOffer,
@@ -94,7 +94,7 @@ pub fn ptime_for_browser(offer: &PbxOffer, browser: &BrowserPolicy, trunk: &Trun
 }
 
 /// PBX calls: the codecs to answer the PBX with once the browser has answered, in order; they
-/// go into [`TrunkPolicy::codecs`] of [`super::pbx::answer`], which takes the first that was
+/// go into [`TrunkPolicy::codecs`] of [`super::offer_answer::answer`], which takes the first that was
 /// offered. The trunk's order; with `prefer_passthrough` the browser's codec goes first.
 pub fn answer_to_pbx(browser: &AudioFormat, trunk: &TrunkPolicy) -> Vec<Codec> {
     shared_first(&trunk.codecs, &[browser.send.codec], trunk)

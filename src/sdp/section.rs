@@ -9,16 +9,16 @@ use crate::codec::Direction;
 
 /// Every media line of a description, in order, and which of them is the audio.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MediaLines {
+pub(super) struct MediaSections {
     /// The lines in order.
-    pub(super) lines: Vec<MediaLine>,
+    pub(super) lines: Vec<MediaSection>,
     /// The index of the audio that the call uses.
     pub(super) audio: usize,
 }
 
 /// As much of a media line as is needed to reject it in place (RFC 3264 section 6).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MediaLine {
+pub(super) struct MediaSection {
     /// `audio`, `video`, `application`, ...
     pub(super) media: String,
     /// `RTP/AVP`, `UDP/TLS/RTP/SAVPF`, ...
@@ -29,11 +29,11 @@ pub(super) struct MediaLine {
     pub(super) mid: Option<String>,
 }
 
-impl MediaLines {
+impl MediaSections {
     /// The one audio line of an offer of our own.
     pub(super) fn audio_only(proto: &str, mid: Option<&str>) -> Self {
-        MediaLines {
-            lines: vec![MediaLine {
+        MediaSections {
+            lines: vec![MediaSection {
                 media: "audio".into(),
                 proto: proto.into(),
                 formats: String::new(),
@@ -48,7 +48,7 @@ impl MediaLines {
         let lines = session
             .medias
             .iter()
-            .map(|media| MediaLine {
+            .map(|media| MediaSection {
                 media: media.media.clone(),
                 proto: media.proto.clone(),
                 formats: rejected_formats(media),
@@ -57,7 +57,7 @@ impl MediaLines {
                     .map(Into::into),
             })
             .collect();
-        MediaLines { lines, audio }
+        MediaSections { lines, audio }
     }
 
     /// Adds all lines to `session`: `audio` in its place, the others rejected with port 0.

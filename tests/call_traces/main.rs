@@ -28,8 +28,8 @@ const PBX_ANSWER: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192
     m=audio 4000 RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
     a=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n";
 
-fn description() -> sdp::Description {
-    sdp::Description {
+fn transport() -> sdp::IceDtlsParameters {
+    sdp::IceDtlsParameters {
         ufrag: "localufrag".to_owned(),
         pwd: "localpasswordlocalpassword".to_owned(),
         lite: false,
@@ -66,11 +66,11 @@ fn rules(passthrough: bool) -> Rules {
 
 fn local() -> Local {
     Local {
-        rtp: sdp::LocalRtp::new(
+        rtp: sdp::LocalMedia::new(
             "192.0.2.1:20000".parse().expect("an address"),
             sdp::KeySeed::new([7; 32]),
         ),
-        description: description(),
+        transport: transport(),
         browser_session: sdp::SessionIds::new(1),
         pbx_session: sdp::SessionIds::new(2),
     }

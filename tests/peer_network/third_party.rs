@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use trunkline::peer::{
     CandidateRejection, CheckRate, Config, LocalCandidate, Peer, Role, Transmit,
 };
-use trunkline::sdp::{Description, Setup};
+use trunkline::sdp::{IceDtlsParameters, Setup};
 
 use crate::network::{ANSWERER, CALM, Network, OFFERER, certificate, config};
 
 const HALF_A_MINUTE: Duration = Duration::from_secs(35);
 
 /// The offer of a client with these candidates.
-fn offer(candidates: Vec<String>) -> Description {
+fn offer(candidates: Vec<String>) -> IceDtlsParameters {
     let now = Network::new([false, false], CALM, 1).now;
     let address = "192.0.2.1:4000".parse().expect("an address");
     let client = Peer::new(&config(address, false), Role::Offerer, now).expect("a peer");
-    Description {
+    IceDtlsParameters {
         candidates,
         setup: Setup::ActPass,
         ..client.local_description()
@@ -81,7 +81,7 @@ fn now() -> Instant {
 
 #[test]
 fn unanswered_checks_are_bounded_for_a_call() {
-    let long_ufrag = Description {
+    let long_ufrag = IceDtlsParameters {
         ufrag: "u".repeat(256),
         ..offer(ports_of("203.0.113.9", 64))
     };
@@ -132,7 +132,7 @@ fn unanswered_checks_are_bounded_for_a_called_client() {
         let mut peer = Peer::new(&config(local, false), Role::Offerer, now).expect("a peer");
         let candidates = ports_of("203.0.113.9", 64);
         let lines: usize = candidates.iter().map(String::len).sum();
-        let answer = Description {
+        let answer = IceDtlsParameters {
             setup: Setup::Active,
             lite,
             candidates: match trickles {
@@ -192,12 +192,12 @@ fn later_descriptions_and_candidates_refill_nothing() {
         let end = time + Duration::from_millis(100);
         sent.extend(drive(&mut peer, time, end));
         time = end;
-        let again = Description {
+        let again = IceDtlsParameters {
             setup: Setup::Passive,
             ..first.clone()
         };
         let _ = peer.set_remote(again, time);
-        let restart = Description {
+        let restart = IceDtlsParameters {
             ufrag: format!("restart{round}"),
             ..first.clone()
         };
@@ -251,7 +251,7 @@ fn checks_with_forged_sources_are_not_multiplied() {
 fn forge_sources(lite: bool) -> (usize, usize) {
     let mut network = Network::new([false, lite], CALM, 1);
     let now = network.now;
-    let offer = Description {
+    let offer = IceDtlsParameters {
         candidates: Vec::new(),
         ..network.peers[OFFERER].local_description()
     };

@@ -33,7 +33,7 @@ pub(super) struct Established {
     /// How often in a row.
     tries: u8,
     /// Where the PBX's audio goes, as far as we have heard.
-    remote: Option<sdp::Remote>,
+    remote: Option<sdp::RemoteMedia>,
     reoffer: Reoffer,
     media_timeout: MediaTimeout,
     transfer: Transfer,
@@ -75,7 +75,7 @@ impl Established {
         browser: AudioFormat,
         pbx: AudioFormat,
         basis: Basis,
-        remote: sdp::Remote,
+        remote: sdp::RemoteMedia,
     ) -> Self {
         if remote.held {
             call.notify(Notice::Held { on: true });
@@ -225,7 +225,7 @@ impl Established {
         }
     }
 
-    fn make_offer(&mut self, call: &mut Call, local: sdp::LocalRtp) -> sdp::LocalOffer {
+    fn make_offer(&mut self, call: &mut Call, local: sdp::LocalMedia) -> sdp::LocalOffer {
         call.local.pbx_session = call.local.pbx_session.next();
         self.hold_told = self.hold_wished;
         let direction = self.direction();
@@ -253,8 +253,8 @@ impl Established {
         offer: sdp::LocalOffer,
         sdp: &str,
     ) -> Result<(), EndReason> {
-        let answered =
-            sdp::Answer::parse(sdp).and_then(|answer| sdp::pbx::read_answer(&offer, &answer));
+        let answered = sdp::Answer::parse(sdp)
+            .and_then(|answer| sdp::offer_answer::read_answer(&offer, &answer));
         match answered {
             Ok((remote, pbx)) => {
                 *self.basis = Basis::Ours(offer);
@@ -291,8 +291,8 @@ impl Established {
                 )
             }
         };
-        let answered =
-            sdp::Answer::parse(sdp).and_then(|answer| sdp::pbx::read_answer(&offer, &answer));
+        let answered = sdp::Answer::parse(sdp)
+            .and_then(|answer| sdp::offer_answer::read_answer(&offer, &answer));
         if let Ok((remote, pbx)) = answered
             && (self.remote != Some(remote) || self.pbx.send != pbx.send)
         {
@@ -312,10 +312,16 @@ impl Established {
         policy.codecs = bridge::answer_to_pbx(&self.browser, &call.rules.trunk);
         let session = call.local.pbx_session.next();
         let answered = sdp::Offer::parse(sdp)
-            .and_then(|offer| sdp::pbx::read_offer(&offer, &policy))
+            .and_then(|offer| sdp::offer_answer::read_offer(&offer, &policy))
             .and_then(|offer| {
-                sdp::pbx::answer(&offer, call.local.rtp, &policy, session, self.direction())
-                    .map(|answered| (offer, answered))
+                sdp::offer_answer::answer(
+                    &offer,
+                    call.local.rtp,
+                    &policy,
+                    session,
+                    self.direction(),
+                )
+                .map(|answered| (offer, answered))
             });
         match answered {
             Ok((offer, (answer, remote, pbx))) => {
@@ -334,7 +340,7 @@ impl Established {
         }
     }
 
-    fn apply(&mut self, call: &mut Call, remote: &sdp::Remote, pbx: AudioFormat) {
+    fn apply(&mut self, call: &mut Call, remote: &sdp::RemoteMedia, pbx: AudioFormat) {
         call.point_rtp(remote);
         call.push(Action::SetFormats {
             browser: Box::new(self.browser.clone()),

@@ -23,7 +23,7 @@ pub(super) struct Offering {
 #[derive(Debug)]
 struct Ours {
     offer: sdp::LocalOffer,
-    agreed: Option<(sdp::Remote, AudioFormat)>,
+    agreed: Option<(sdp::RemoteMedia, AudioFormat)>,
 }
 
 /// What exists between our 2xx with an offer and its ACK with the answer.
@@ -62,7 +62,7 @@ impl Call {
             .map(|offer| {
                 // Without a codec that the trunk may use no page should ring.
                 sdp::Offer::parse(offer)
-                    .and_then(|offer| sdp::pbx::read_offer(&offer, &call.rules.trunk))
+                    .and_then(|offer| sdp::offer_answer::read_offer(&offer, &call.rules.trunk))
                     .and_then(|offer| {
                         bridge::common_pbx_codecs(&offer, &call.rules.trunk).map(|_| offer)
                     })
@@ -82,8 +82,8 @@ impl Call {
             policy.codecs = bridge::offer_to_browser(offer, &call.rules.browser, &call.rules.trunk);
             policy.ptime = bridge::ptime_for_browser(offer, &policy, &call.rules.trunk);
         }
-        let browser_offer = sdp::browser::offer(
-            &call.local.description,
+        let browser_offer = sdp::jsep::offer(
+            &call.local.transport,
             &policy,
             bridge::is_narrowband(&call.rules.trunk.codecs),
             call.local.browser_session,
@@ -97,7 +97,7 @@ impl Call {
             offer: browser_offer.offer.to_string(),
         });
         let ours = (pbx_offer.is_none() && invitation.reliable).then(|| Ours {
-            offer: sdp::pbx::offer(
+            offer: sdp::offer_answer::offer(
                 call.local.rtp,
                 &call.rules.trunk,
                 call.local.pbx_session,
@@ -127,7 +127,7 @@ impl Offering {
             Event::ProgressConfirmed { sdp: Some(sdp) } => {
                 if let Some(ours) = &mut self.ours {
                     let answered = sdp::Answer::parse(&sdp)
-                        .and_then(|answer| sdp::pbx::read_answer(&ours.offer, &answer));
+                        .and_then(|answer| sdp::offer_answer::read_answer(&ours.offer, &answer));
                     let Ok(agreed) = answered else {
                         return Step::End(EndReason::BadPbxDescription, None);
                     };
@@ -155,7 +155,7 @@ impl Offering {
         now: Instant,
     ) -> Step {
         let answered = sdp::Answer::parse(sdp)
-            .and_then(|answer| sdp::browser::accept_answer(&self.browser_offer, &answer));
+            .and_then(|answer| sdp::jsep::accept_answer(&self.browser_offer, &answer));
         let (description, browser) = match answered {
             Ok(answered) => answered,
             Err(error) => {
@@ -181,7 +181,7 @@ impl Offering {
             };
         }
         let Some(pbx_offer) = self.pbx_offer else {
-            let pbx_offer = sdp::pbx::offer(
+            let pbx_offer = sdp::offer_answer::offer(
                 call.local.rtp,
                 &call.rules.trunk,
                 call.local.pbx_session,
@@ -197,7 +197,7 @@ impl Offering {
         };
         let mut policy = call.rules.trunk.clone();
         policy.codecs = bridge::answer_to_pbx(&browser, &call.rules.trunk);
-        let answered = sdp::pbx::answer(
+        let answered = sdp::offer_answer::answer(
             &pbx_offer,
             call.local.rtp,
             &policy,
@@ -236,7 +236,7 @@ impl Confirming {
         };
         let answered = sdp.as_deref().map(|sdp| {
             sdp::Answer::parse(sdp)
-                .and_then(|answer| sdp::pbx::read_answer(&self.pbx_offer, &answer))
+                .and_then(|answer| sdp::offer_answer::read_answer(&self.pbx_offer, &answer))
         });
         let Some(Ok((remote, pbx))) = answered else {
             return Step::End(EndReason::BadPbxDescription, None);
@@ -244,7 +244,12 @@ impl Confirming {
         self.agree(call, &remote, pbx)
     }
 
-    fn agree(self: Box<Self>, call: &mut Call, remote: &sdp::Remote, pbx: AudioFormat) -> Step {
+    fn agree(
+        self: Box<Self>,
+        call: &mut Call,
+        remote: &sdp::RemoteMedia,
+        pbx: AudioFormat,
+    ) -> Step {
         call.point_rtp(remote);
         call.push(Action::SetFormats {
             browser: Box::new(self.browser.clone()),

@@ -37,7 +37,7 @@ pub(super) struct Calling {
 #[derive(Debug)]
 struct EarlyDialog {
     description: String,
-    remote: sdp::Remote,
+    remote: sdp::RemoteMedia,
     pbx: AudioFormat,
     basis: Basis,
 }
@@ -48,7 +48,7 @@ impl Call {
         let mut call = Call::new(rules, local);
         // Without a codec that the browser may use no callee may ring.
         let parsed = sdp::Offer::parse(offer)
-            .and_then(|offer| sdp::browser::read_offer(&offer))
+            .and_then(|offer| sdp::jsep::read_offer(&offer))
             .and_then(|offer| {
                 bridge::common_browser_codecs(&offer, &call.rules.browser).map(|_| offer)
             });
@@ -76,7 +76,7 @@ impl Call {
             ahead: VecDeque::new(),
         };
         calling.pbx_offer = calling.offer_to_pbx(&call);
-        if let Err(reason) = calling.answer_settled_browser(&mut call) {
+        if let Err(reason) = calling.answer_determined_browser(&mut call) {
             call.settle(Step::End(reason, None));
             return call;
         }
@@ -254,7 +254,7 @@ impl Calling {
             _ => {}
         }
         let (remote, pbx) = sdp::Answer::parse(sdp)
-            .and_then(|answer| sdp::pbx::read_answer(offer, &answer))
+            .and_then(|answer| sdp::offer_answer::read_answer(offer, &answer))
             .map_err(|error| {
                 call.notify(Notice::Refused {
                     code: "bad-pbx-description",
@@ -281,9 +281,9 @@ impl Calling {
         };
         let rtp = call.local.rtp;
         let (offer, (answer, remote, pbx)) = sdp::Offer::parse(sdp)
-            .and_then(|offer| sdp::pbx::read_offer(&offer, &policy))
+            .and_then(|offer| sdp::offer_answer::read_offer(&offer, &policy))
             .and_then(|offer| {
-                sdp::pbx::answer(&offer, rtp, &policy, session, Direction::SendRecv)
+                sdp::offer_answer::answer(&offer, rtp, &policy, session, Direction::SendRecv)
                     .map(|answered| (offer, answered))
             })
             .map_err(|error| {
@@ -349,10 +349,13 @@ impl Calling {
 
     /// Where nothing that the PBX may say changes the browser's codec, the browser is answered at
     /// once: ICE and DTLS are through before anybody picks up.
-    fn answer_settled_browser(&mut self, call: &mut Call) -> Result<(), EndReason> {
-        let settled =
-            bridge::browser_codec_is_settled(&self.offer, &call.rules.browser, &call.rules.trunk);
-        match settled {
+    fn answer_determined_browser(&mut self, call: &mut Call) -> Result<(), EndReason> {
+        let determined = bridge::browser_codec_is_determined(
+            &self.offer,
+            &call.rules.browser,
+            &call.rules.trunk,
+        );
+        match determined {
             Some(codec) if self.browser.is_none() => self.answer_browser(call, Some(codec), None),
             _ => Ok(()),
         }
@@ -388,9 +391,9 @@ impl Calling {
     ) -> Result<(), EndReason> {
         let mut policy = call.rules.browser.clone();
         policy.ptime = ptime.unwrap_or(policy.ptime);
-        let answered = sdp::browser::answer(
+        let answered = sdp::jsep::answer(
             &self.offer,
-            &call.local.description,
+            &call.local.transport,
             &policy,
             codec,
             bridge::is_narrowband(&call.rules.trunk.codecs),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codec::{AudioFormat, Direction};
-use crate::sdp::{Answer, Offer, SessionIds, TrunkPolicy, pbx};
+use crate::sdp::{Answer, Offer, SessionIds, TrunkPolicy, offer_answer};
 
 const SESSION: SessionIds = SessionIds { id: 7, version: 1 };
 
@@ -30,8 +30,8 @@ fn local() -> std::net::SocketAddr {
     "198.51.100.7:20000".parse().expect("an address")
 }
 
-fn our_offer(policy: &TrunkPolicy) -> pbx::LocalOffer {
-    pbx::offer(local(), policy, SESSION, Direction::SendRecv)
+fn our_offer(policy: &TrunkPolicy) -> offer_answer::LocalOffer {
+    offer_answer::offer(local(), policy, SESSION, Direction::SendRecv)
 }
 
 fn audio(formats: &str, lines: &str) -> String {
@@ -44,16 +44,17 @@ fn audio(formats: &str, lines: &str) -> String {
 /// What holds after the PBX's answer to our offer.
 fn answered(policy: &TrunkPolicy, formats: &str, lines: &str) -> AudioFormat {
     let answer = Answer::parse(audio(formats, lines)).expect("readable");
-    let (_, format) = pbx::read_answer(&our_offer(policy), &answer).expect("accepted");
+    let (_, format) = offer_answer::read_answer(&our_offer(policy), &answer).expect("accepted");
     format
 }
 
 /// Our answer to the PBX's offer: its lines of events, and what holds then.
 fn our_answer(policy: &TrunkPolicy, formats: &str, lines: &str) -> (Vec<String>, AudioFormat) {
     let offer = Offer::parse(audio(formats, lines)).expect("readable");
-    let offer = pbx::read_offer(&offer, policy).expect("audio");
+    let offer = offer_answer::read_offer(&offer, policy).expect("audio");
     let (answer, _, format) =
-        pbx::answer(&offer, local(), policy, SESSION, Direction::SendRecv).expect("a codec");
+        offer_answer::answer(&offer, local(), policy, SESSION, Direction::SendRecv)
+            .expect("a codec");
     (event_lines(&answer.to_string()), format)
 }
 

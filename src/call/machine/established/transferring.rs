@@ -132,7 +132,8 @@ impl Established {
         let mut policy = call.rules.trunk.clone();
         policy.codecs = bridge::answer_to_pbx(&self.browser, &call.rules.trunk);
         let session = self.new_session(call);
-        let offer = sdp::pbx::offer(call.local.rtp.anew(), &policy, session, Direction::SendRecv);
+        let offer =
+            sdp::offer_answer::offer(call.local.rtp.anew(), &policy, session, Direction::SendRecv);
         call.push(Action::InviteInstead {
             offer: offer.offer.to_string(),
         });
@@ -157,7 +158,7 @@ impl Established {
             Event::Accepted { sdp, .. } => {
                 let answered = sdp.as_deref().map(|sdp| {
                     sdp::Answer::parse(sdp)
-                        .and_then(|answer| sdp::pbx::read_answer(&new.offer, &answer))
+                        .and_then(|answer| sdp::offer_answer::read_answer(&new.offer, &answer))
                 });
                 let Some(Ok((remote, pbx))) = answered else {
                     call.push(Action::DropNewLeg);
@@ -233,8 +234,12 @@ impl Established {
         policy.codecs = bridge::answer_to_pbx(&self.browser, &call.rules.trunk);
         let session = self.new_session(call);
         let Some(sdp) = sdp else {
-            let offer =
-                sdp::pbx::offer(call.local.rtp.anew(), &policy, session, Direction::SendRecv);
+            let offer = sdp::offer_answer::offer(
+                call.local.rtp.anew(),
+                &policy,
+                session,
+                Direction::SendRecv,
+            );
             call.push(Action::AcceptNewLeg {
                 sdp: offer.offer.to_string(),
             });
@@ -246,9 +251,9 @@ impl Established {
             return;
         };
         let answered = sdp::Offer::parse(&sdp)
-            .and_then(|offer| sdp::pbx::read_offer(&offer, &policy))
+            .and_then(|offer| sdp::offer_answer::read_offer(&offer, &policy))
             .and_then(|offer| {
-                sdp::pbx::answer(
+                sdp::offer_answer::answer(
                     &offer,
                     call.local.rtp.anew(),
                     &policy,

@@ -69,10 +69,10 @@ impl Calling {
         self.leave_parties(call);
         let rtp = next.rtp.unwrap_or(call.local.rtp.address);
         call.rules = next.rules.with_rtp_at(rtp);
-        call.local.rtp = sdp::LocalRtp::new(rtp, next.seed);
+        call.local.rtp = sdp::LocalMedia::new(rtp, next.seed);
         call.local.pbx_session = next.session;
         self.pbx_offer = self.offer_to_pbx(call);
-        if let Err(reason) = self.answer_settled_browser(call) {
+        if let Err(reason) = self.answer_determined_browser(call) {
             return Step::End(reason, None);
         }
         self.expect_early_media(call);
@@ -109,6 +109,11 @@ impl Calling {
         let mut policy = call.rules.trunk.clone();
         policy.codecs = self.codecs_for_pbx(call);
         let (rtp, session) = (call.local.rtp, call.local.pbx_session);
-        Some(sdp::pbx::offer(rtp, &policy, session, Direction::SendRecv))
+        Some(sdp::offer_answer::offer(
+            rtp,
+            &policy,
+            session,
+            Direction::SendRecv,
+        ))
     }
 }

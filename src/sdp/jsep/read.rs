@@ -2,9 +2,9 @@
 
 use crate::codec::{AudioFormat, Direction, EventFormat};
 use crate::sdp::format::{self, PacketTime};
-use crate::sdp::section::{MediaLines, Section, value, values};
+use crate::sdp::section::{MediaSections, Section, value, values};
 use crate::sdp::{
-    Answer, BrowserLocalOffer, Description, Error, Fingerprint, Offer, OfferedCodec, Setup,
+    Answer, BrowserLocalOffer, Error, Fingerprint, IceDtlsParameters, Offer, OfferedCodec, Setup,
 };
 
 /// Candidates kept of one description. A browser on a machine with four networks has a dozen.
@@ -17,7 +17,7 @@ const MAX_FINGERPRINTS: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrowserOffer {
     /// Its ICE and DTLS parameters.
-    pub transport: Description,
+    pub transport: IceDtlsParameters,
     /// The codecs that we know, in the browser's order. Never empty.
     pub codecs: Vec<OfferedCodec>,
     /// Its telephone-event payload types; Chromium has one per clock rate.
@@ -34,7 +34,7 @@ pub struct BrowserOffer {
     /// Whether the audio is in a BUNDLE group (RFC 9143).
     pub(in crate::sdp) bundled: bool,
     /// Every media line in order, so that the answer has as many (RFC 3264 section 6).
-    pub(in crate::sdp) lines: MediaLines,
+    pub(in crate::sdp) lines: MediaSections,
 }
 
 /// Reads a browser's offer: its first audio section that can be used; other media sections are
@@ -46,7 +46,7 @@ pub fn read_offer(offer: &Offer) -> Result<BrowserOffer, Error> {
         match read_section(&section) {
             Ok(read) => {
                 return Ok(BrowserOffer {
-                    lines: MediaLines::of(session, section.index),
+                    lines: MediaSections::of(session, section.index),
                     ..read
                 });
             }
@@ -75,7 +75,7 @@ fn read_section(section: &Section<'_>) -> Result<BrowserOffer, Error> {
         ptime: section.ptime(),
         max_ptime: section.max_ptime(),
         bundled: bundle(section).is_some(),
-        lines: MediaLines::audio_only("", None),
+        lines: MediaSections::audio_only("", None),
     })
 }
 
@@ -83,7 +83,7 @@ fn read_section(section: &Section<'_>) -> Result<BrowserOffer, Error> {
 pub fn accept_answer(
     offer: &BrowserLocalOffer,
     answer: &Answer,
-) -> Result<(Description, AudioFormat), Error> {
+) -> Result<(IceDtlsParameters, AudioFormat), Error> {
     let section = Section::audio(&answer.0).next().ok_or(Error::NoAudio)?;
     if section.media.port == 0 {
         return Err(Error::AudioRejected);
@@ -141,7 +141,7 @@ fn bundle<'a>(section: &Section<'a>) -> Option<Vec<&'a str>> {
 
 /// Reads ICE and DTLS parameters: from the line, else from the line that carries the bundle's
 /// transport, else from the session. `unsaid` is the role where `a=setup` is missing.
-fn transport(section: &Section<'_>, unsaid: Setup) -> Result<Description, Error> {
+fn transport(section: &Section<'_>, unsaid: Setup) -> Result<IceDtlsParameters, Error> {
     let session = section.session;
     let tagged = bundle(section)
         .and_then(|mids| mids.first().copied())
@@ -205,7 +205,7 @@ fn transport(section: &Section<'_>, unsaid: Setup) -> Result<Description, Error>
             }
         }
     }
-    Ok(Description {
+    Ok(IceDtlsParameters {
         ufrag: ufrag.to_owned(),
         pwd: pwd.to_owned(),
         lite: session.has_attribute("ice-lite"),

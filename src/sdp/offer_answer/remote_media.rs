@@ -18,7 +18,7 @@ pub struct RtpAddress {
 
 /// The PBX's end of the audio stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remote {
+pub struct RemoteMedia {
     /// Where its media goes.
     pub address: RtpAddress,
     /// The PBX put us on hold: it does not want to hear us (`sendonly`, `inactive` or an

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
 
-use super::Remote;
+use super::RemoteMedia;
 use crate::redacted::Redacted;
 use crate::sdp::crypto::CryptoLine;
 use crate::sdp::{SessionIds, SrtpMode, TrunkPolicy};
@@ -48,7 +48,7 @@ struct Agreed {
 
 /// Our end of the audio stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalRtp {
+pub struct LocalMedia {
     /// Where we receive RTP; RTCP comes to the next port.
     pub address: SocketAddr,
     /// Without it there is no SRTP.
@@ -56,10 +56,10 @@ pub struct LocalRtp {
     agreed: Option<Agreed>,
 }
 
-impl From<SocketAddr> for LocalRtp {
+impl From<SocketAddr> for LocalMedia {
     /// An end that speaks plain RTP only.
     fn from(address: SocketAddr) -> Self {
-        LocalRtp {
+        LocalMedia {
             address,
             seed: None,
             agreed: None,
@@ -67,10 +67,10 @@ impl From<SocketAddr> for LocalRtp {
     }
 }
 
-impl LocalRtp {
+impl LocalMedia {
     /// An end that can speak SRTP.
     pub const fn new(address: SocketAddr, seed: KeySeed) -> Self {
-        LocalRtp {
+        LocalMedia {
             address,
             seed: Some(seed),
             agreed: None,
@@ -79,7 +79,7 @@ impl LocalRtp {
 
     /// Remembers what was agreed: the next description keeps our key where nothing speaks
     /// against it, so that hold and resume do not disturb the stream.
-    pub fn agree(&mut self, remote: &Remote) {
+    pub fn agree(&mut self, remote: &RemoteMedia) {
         let rtp = remote.address.rtp;
         // A hold by 0.0.0.0 does not say that the PBX has gone elsewhere.
         let stays = self.agreed.filter(|_| rtp.ip().is_unspecified());
@@ -92,7 +92,7 @@ impl LocalRtp {
     /// The same end as if nothing were agreed: for an offer that may go to somebody else than
     /// the end we speak with, which does not know how far our streams have come.
     pub const fn anew(self) -> Self {
-        LocalRtp {
+        LocalMedia {
             agreed: None,
             ..self
         }

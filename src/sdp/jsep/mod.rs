@@ -1,4 +1,4 @@
-//! The browser's side: descriptions with ICE, DTLS and BUNDLE (RFC 8829).
+//! The browser's side: descriptions with ICE, DTLS and BUNDLE (RFC 9429).
 
 mod local_offer;
 mod read;

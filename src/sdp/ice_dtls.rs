@@ -7,7 +7,7 @@ use super::Error;
 
 /// One end's ICE and DTLS parameters (RFC 8839, RFC 8842).
 #[derive(Clone, PartialEq, Eq)]
-pub struct Description {
+pub struct IceDtlsParameters {
     /// `a=ice-ufrag`.
     pub ufrag: String,
     /// `a=ice-pwd`. `Debug` does not show it.
@@ -26,9 +26,9 @@ pub struct Description {
     pub end_of_candidates: bool,
 }
 
-impl fmt::Debug for Description {
+impl fmt::Debug for IceDtlsParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Description")
+        f.debug_struct("IceDtlsParameters")
             .field("ufrag", &self.ufrag)
             .field("pwd", &"***")
             .field("lite", &self.lite)
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_password_does_not_show() {
-        let description = Description {
+        let parameters = IceDtlsParameters {
             ufrag: "user".into(),
             pwd: "hunter2hunter2hunter2hunter2".into(),
             lite: false,
@@ -157,6 +157,6 @@ mod tests {
             candidates: Vec::new(),
             end_of_candidates: false,
         };
-        assert!(!format!("{description:?}").contains("hunter2"));
+        assert!(!format!("{parameters:?}").contains("hunter2"));
     }
 }

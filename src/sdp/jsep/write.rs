@@ -9,9 +9,9 @@ use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::opus;
 use crate::sdp::policy::distinct;
-use crate::sdp::section::{MediaLines, attribute, empty_media, flag};
+use crate::sdp::section::{MediaSections, attribute, empty_media, flag};
 use crate::sdp::{
-    Answer, BrowserLocalOffer, BrowserOffer, BrowserPolicy, Description, Error, Offer,
+    Answer, BrowserLocalOffer, BrowserOffer, BrowserPolicy, Error, IceDtlsParameters, Offer,
     OfferedCodec, SessionIds, Setup,
 };
 
@@ -31,7 +31,7 @@ const MSID: &str = "trunkline audio";
 /// of it after the offer. The `AudioFormat` is what now holds on this side.
 pub fn answer(
     offer: &BrowserOffer,
-    local: &Description,
+    local: &IceDtlsParameters,
     policy: &BrowserPolicy,
     preferred: Option<Codec>,
     narrowband: bool,
@@ -83,7 +83,7 @@ pub fn answer(
 
 /// Makes an offer to a browser: `policy.codecs` in their order. Always `sendrecv`.
 pub fn offer(
-    local: &Description,
+    local: &IceDtlsParameters,
     policy: &BrowserPolicy,
     narrowband: bool,
     session: SessionIds,
@@ -121,7 +121,7 @@ pub fn offer(
         direction,
     };
     let mut description = session_lines(session, local, Some(MID));
-    MediaLines::audio_only(PROTO, Some(MID)).write(&mut description, audio.write());
+    MediaSections::audio_only(PROTO, Some(MID)).write(&mut description, audio.write());
     BrowserLocalOffer {
         offer: Offer(description),
         codecs,
@@ -154,7 +154,7 @@ fn usable(
 }
 
 /// The session level. `o=` has 0.0.0.0 as in RFC 8829 section 5.2.1: addresses are ICE's.
-fn session_lines(session: SessionIds, local: &Description, bundled: Option<&str>) -> Session {
+fn session_lines(session: SessionIds, local: &IceDtlsParameters, bundled: Option<&str>) -> Session {
     let mut description = session.session("0.0.0.0");
     if let Some(mid) = bundled {
         let group = format!("BUNDLE {mid}");
@@ -176,7 +176,7 @@ fn session_lines(session: SessionIds, local: &Description, bundled: Option<&str>
 
 /// Everything that goes into our audio line.
 struct AudioLine<'a> {
-    local: &'a Description,
+    local: &'a IceDtlsParameters,
     setup: Setup,
     proto: &'a str,
     mid: Option<&'a str>,

@@ -9,9 +9,9 @@ use crate::sdp::connection;
 use crate::sdp::crypto::{self, CryptoLine};
 use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
-use crate::sdp::section::{MediaLines, Section};
+use crate::sdp::section::{MediaSections, Section};
 use crate::sdp::{
-    Answer, Error, LocalOffer, Offer, OfferedCodec, Remote, RtpAddress, RtpFamilies, SrtpMode,
+    Answer, Error, LocalOffer, Offer, OfferedCodec, RemoteMedia, RtpAddress, RtpFamilies, SrtpMode,
     TrunkPolicy,
 };
 use crate::srtp_keys::SrtpKeys;
@@ -20,7 +20,7 @@ use crate::srtp_keys::SrtpKeys;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PbxOffer {
     /// Its end of the stream.
-    pub remote: Remote,
+    pub remote: RemoteMedia,
     /// The codecs that we know, in the PBX's order. Never empty.
     pub codecs: Vec<OfferedCodec>,
     /// Its telephone-event payload types.
@@ -36,7 +36,7 @@ pub struct PbxOffer {
     /// Whether the PBX offered to share the RTP port.
     pub(in crate::sdp) rtcp_mux: bool,
     /// Every media line in order, so that the answer has as many (RFC 3264 section 6).
-    pub(in crate::sdp) lines: MediaLines,
+    pub(in crate::sdp) lines: MediaSections,
 }
 
 impl PbxOffer {
@@ -79,7 +79,7 @@ pub fn read_offer(offer: &Offer, policy: &TrunkPolicy) -> Result<PbxOffer, Error
         .or(without_codec)
         .ok_or(refused.unwrap_or(Error::NoAudio))?;
     Ok(PbxOffer {
-        lines: MediaLines::of(session, index),
+        lines: MediaSections::of(session, index),
         ..read
     })
 }
@@ -109,7 +109,7 @@ fn read_section(section: &Section<'_>, policy: &TrunkPolicy) -> Result<PbxOffer,
         max_ptime: section.max_ptime(),
         crypto,
         rtcp_mux,
-        lines: MediaLines::audio_only("", None),
+        lines: MediaSections::audio_only("", None),
     })
 }
 
@@ -118,7 +118,10 @@ fn read_section(section: &Section<'_>, policy: &TrunkPolicy) -> Result<PbxOffer,
 /// Sections answer by place (RFC 3264 section 6). An answer that lost a rejected section before
 /// ours, or has one that we never offered, still has its audio: the one in place goes before the
 /// others, and the first that can be used is taken.
-pub fn read_answer(offer: &LocalOffer, answer: &Answer) -> Result<(Remote, AudioFormat), Error> {
+pub fn read_answer(
+    offer: &LocalOffer,
+    answer: &Answer,
+) -> Result<(RemoteMedia, AudioFormat), Error> {
     let in_place = |section: &Section<'_>| section.index == offer.lines.audio;
     let sections = || Section::audio(&answer.0);
     let ours = sections().filter(in_place);
@@ -140,7 +143,7 @@ pub fn read_answer(offer: &LocalOffer, answer: &Answer) -> Result<(Remote, Audio
 fn read_answered(
     offer: &LocalOffer,
     section: &Section<'_>,
-) -> Result<(Remote, AudioFormat), Error> {
+) -> Result<(RemoteMedia, AudioFormat), Error> {
     let srtp_keys = accepted_keys(offer, section)?;
     // We did not offer rtcp-mux, so an answer cannot accept it.
     let families = RtpFamilies::of(offer.local.address.ip());
@@ -169,7 +172,7 @@ fn read_answered(
         {
             format.send_events = Some(event);
         }
-        let remote = Remote {
+        let remote = RemoteMedia {
             srtp_keys,
             ..remote(address, theirs)
         };
@@ -263,8 +266,8 @@ fn direction(section: &Section<'_>, address: RtpAddress) -> Direction {
     }
 }
 
-fn remote(address: RtpAddress, direction: Direction) -> Remote {
-    Remote {
+fn remote(address: RtpAddress, direction: Direction) -> RemoteMedia {
+    RemoteMedia {
         address,
         held: !direction.sends(),
         srtp_keys: None,

@@ -1,9 +1,9 @@
 //! Our offer to a PBX.
 
-use super::LocalRtp;
+use super::LocalMedia;
 use crate::codec::{Direction, EventFormat, ReceiveFormat};
 use crate::sdp::crypto::CryptoLine;
-use crate::sdp::section::MediaLines;
+use crate::sdp::section::MediaSections;
 use crate::sdp::{Offer, SrtpMode};
 
 /// Our offer to a PBX, with what is needed to read its answer.
@@ -22,6 +22,6 @@ pub struct LocalOffer {
     /// The lines of keys in it.
     pub(in crate::sdp) crypto: Vec<CryptoLine>,
     pub(in crate::sdp) srtp: SrtpMode,
-    pub(in crate::sdp) local: LocalRtp,
-    pub(in crate::sdp) lines: MediaLines,
+    pub(in crate::sdp) local: LocalMedia,
+    pub(in crate::sdp) lines: MediaSections,
 }

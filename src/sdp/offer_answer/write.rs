@@ -10,9 +10,9 @@ use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
 use crate::sdp::opus;
 use crate::sdp::policy::distinct;
-use crate::sdp::section::{MediaLines, empty_media, flag};
+use crate::sdp::section::{MediaSections, empty_media, flag};
 use crate::sdp::{
-    Answer, Error, LocalOffer, LocalRtp, Offer, PbxOffer, Remote, RtpFamilies, SessionIds,
+    Answer, Error, LocalMedia, LocalOffer, Offer, PbxOffer, RemoteMedia, RtpFamilies, SessionIds,
     SrtpMode, TrunkPolicy,
 };
 
@@ -38,7 +38,7 @@ impl LocalOffer {
     /// When the PBX has made an offer since, its lines hold: [`PbxOffer::turned`].
     pub fn again(
         &self,
-        local: impl Into<LocalRtp>,
+        local: impl Into<LocalMedia>,
         policy: &TrunkPolicy,
         session: SessionIds,
         direction: Direction,
@@ -96,7 +96,7 @@ impl PbxOffer {
     /// far as `format` (what we answered) has them. `session` is one version on.
     pub fn turned(
         &self,
-        local: impl Into<LocalRtp>,
+        local: impl Into<LocalMedia>,
         policy: &TrunkPolicy,
         format: &AudioFormat,
         session: SessionIds,
@@ -120,7 +120,7 @@ impl PbxOffer {
 
 /// Makes an offer to a PBX: `policy.codecs` in their order, at `local` (RTCP on the next port).
 pub fn offer(
-    local: impl Into<LocalRtp>,
+    local: impl Into<LocalMedia>,
     policy: &TrunkPolicy,
     session: SessionIds,
     direction: Direction,
@@ -157,7 +157,7 @@ pub fn offer(
         crypto: local.offered(policy, session),
         srtp: policy.srtp,
         local,
-        lines: MediaLines::audio_only(profile(policy), None),
+        lines: MediaSections::audio_only(profile(policy), None),
     }
     .written(session)
 }
@@ -169,11 +169,11 @@ pub fn offer(
 /// the offer. The remote end that is returned has the keys, where the offer's are taken.
 pub fn answer(
     offer: &PbxOffer,
-    local: impl Into<LocalRtp>,
+    local: impl Into<LocalMedia>,
     policy: &TrunkPolicy,
     session: SessionIds,
     direction: Direction,
-) -> Result<(Answer, Remote, AudioFormat), Error> {
+) -> Result<(Answer, RemoteMedia, AudioFormat), Error> {
     let local = local.into();
     let remote_ip = offer.remote.address.rtp.ip();
     if !RtpFamilies::of(local.address.ip()).reach(remote_ip) {
@@ -216,7 +216,7 @@ pub fn answer(
         }
         None => None,
     };
-    let remote = Remote {
+    let remote = RemoteMedia {
         srtp_keys: crypto.map(|(_, srtp_keys)| srtp_keys),
         ..offer.remote
     };
@@ -250,7 +250,7 @@ pub fn answer(
 
 /// Everything that goes into our audio line.
 struct Audio<'a> {
-    local: LocalRtp,
+    local: LocalMedia,
     crypto: &'a [CryptoLine],
     codecs: &'a [ReceiveFormat],
     events: &'a [EventFormat],
@@ -260,7 +260,7 @@ struct Audio<'a> {
 }
 
 /// Writes a description with `audio` in its place among `lines`.
-fn describe(session: SessionIds, lines: &MediaLines, audio: &Audio<'_>) -> Session {
+fn describe(session: SessionIds, lines: &MediaSections, audio: &Audio<'_>) -> Session {
     let ip = audio.local.address.ip();
     let mut description = session.session(&ip.to_string());
     description.connection = Some(Connection::from_ip_addr(ip));
