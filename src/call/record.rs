@@ -271,9 +271,7 @@ impl CallRecord {
                 self.reach(Milestone::InvitedByNextTrunk(*status), at);
             }
             Action::Progress { .. } => self.ring(at),
-            Action::SetRemoteRtp {
-                rtp, srtp_keys, ..
-            } => {
+            Action::SetRemoteRtp { rtp, srtp_keys, .. } => {
                 self.transports.rtp = Some(*rtp);
                 self.transports.srtp = srtp_keys.map(|srtp_keys| srtp_keys.send.suite());
             }
