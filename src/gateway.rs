@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::agent::{self, Agent};
+use crate::built_in::{self, BuiltIn};
 use crate::call::{ClientEvent, Exchange, IncomingLimits, LocationService, PeerLeg, Resources};
 use crate::dscp::Dscp;
 use crate::media::{WorkerConfig, WorkerHandle};
@@ -59,9 +59,9 @@ pub enum Error {
     /// The WebRTC side.
     #[error("WebRTC: {0}")]
     Peer(#[from] peer::Error),
-    /// The built-in agent.
+    /// The built-in numbers.
     #[error(transparent)]
-    Agent(#[from] agent::Error),
+    BuiltIn(#[from] built_in::Error),
     /// A file of the configuration.
     #[error("{path}: {source}")]
     File {
@@ -124,7 +124,7 @@ impl Gateway {
             tracing::warn!("{warning}");
         }
         let mut trunks = plan.trunks;
-        let agent = start_agent(&settings, &plan.listen, &mut trunks, &supervisor).await?;
+        let built_in = start_built_in(&settings, &plan.listen, &mut trunks, &supervisor).await?;
         let (incoming_sender, incoming) = mpsc::channel(INCOMING_QUEUE);
         let installation = installation(&settings.sip);
         if installation.is_none() && trunks.iter().any(is_named) {
@@ -146,9 +146,9 @@ impl Gateway {
             supervisor: supervisor.clone(),
         };
         let sip = sip::start(config, incoming_sender).await?;
-        let has_built_in_numbers = agent.is_some();
-        if let Some(agent) = agent {
-            tokio::spawn(supervisor.watch(Task::BuiltIn, agent.run()));
+        let has_built_in_numbers = built_in.is_some();
+        if let Some(built_in) = built_in {
+            tokio::spawn(supervisor.watch(Task::BuiltIn, built_in.run()));
         }
 
         let location_service = Arc::new(LocationService::new(plan.known).following(plan.followed));
@@ -388,7 +388,7 @@ fn built_in_numbers(answered: bool) -> Vec<signaling::Number> {
     if !answered {
         return Vec::new();
     }
-    agent::Number::ALL
+    built_in::BuiltInNumber::ALL
         .into_iter()
         .map(|number| signaling::Number {
             number: number.dialled().to_owned(),
@@ -397,29 +397,29 @@ fn built_in_numbers(answered: bool) -> Vec<signaling::Number> {
         .collect()
 }
 
-/// The agent, and the trunk that leads to it.
-async fn start_agent(
+/// The built-in numbers, and the trunk that leads to them.
+async fn start_built_in(
     settings: &Settings,
     listen: &[sip::Listen],
     trunks: &mut Vec<sip::Trunk>,
     supervisor: &Supervisor,
-) -> Result<Option<Agent>, Error> {
+) -> Result<Option<BuiltIn>, Error> {
     let gateway = listen
         .iter()
         .find(|listen| listen.transport == sip::Transport::Udp);
     let Some(gateway) = gateway.filter(|_| settings.built_in.enabled) else {
         return Ok(None);
     };
-    let agent = Agent::bind(gateway.address, supervisor.named(Task::BuiltIn)).await?;
-    if let Some(address) = agent.address() {
+    let built_in = BuiltIn::bind(gateway.address, supervisor.named(Task::BuiltIn)).await?;
+    if let Some(address) = built_in.address() {
         let target = sip::Target::at(address, sip::Transport::Udp);
         // Other programs of this machine send from the same address.
         trunks.push(sip::Trunk {
             exact_source: true,
-            ..sip::Trunk::new(agent::TRUNK, target)
+            ..sip::Trunk::new(built_in::TRUNK, target)
         });
     }
-    Ok(Some(agent))
+    Ok(Some(built_in))
 }
 
 /// A worker with the configuration of the peers that live on it.

@@ -13,14 +13,14 @@
 //! - [`media`]: a call's running media and the workers that carry it.
 //! - [`call`]: the one place that decides: state machine, routing, endings, one task per call.
 //! - [`signaling`]: the browser's doors.
-//! - [`agent`]: the built-in numbers, a SIP user agent behind real SIP and RTP.
+//! - [`built_in`]: the built-in numbers, a SIP user agent behind real SIP and RTP.
 //! - [`settings`], [`telemetry`]: the configuration as written; logs and metrics.
 //! - [`gateway`]: the composition root.
 
 #![forbid(unsafe_code)]
 
-pub mod agent;
 pub mod audio;
+pub mod built_in;
 pub mod call;
 pub mod codec;
 pub mod display_name;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rtp::RtpPlan;
 
-use crate::agent;
+use crate::built_in;
 use crate::call::{
     self, DigitsBy, InboundRoute, OutboundRoute, Permits, Rewrite, Routes, Rules, TrunkRules,
 };
@@ -185,7 +185,7 @@ impl Plan {
             });
         }
         if settings.built_in.enabled {
-            let of_agent = TrunkRules {
+            let of_built_in = TrunkRules {
                 rules: call_rules(settings, browser, sdp::TrunkPolicy::default()),
                 from_user: None,
                 caller_id: Vec::new(),
@@ -193,7 +193,7 @@ impl Plan {
                 inband_digits: false,
                 latching: media::Latching::default(),
             };
-            rules.insert(agent::TRUNK.to_owned(), of_agent);
+            rules.insert(built_in::TRUNK.to_owned(), of_built_in);
         }
         let followed = trunks
             .iter()
@@ -324,14 +324,14 @@ fn parse_transport(text: &str) -> Option<sip::Transport> {
 fn routes(settings: &Settings, found: &mut Collector) -> Routes {
     let mut routes = Routes::default();
     if settings.built_in.enabled {
-        for number in agent::Number::ALL {
+        for number in built_in::BuiltInNumber::ALL {
             let dialled = ("built_in".to_owned(), number.dialled());
             if let Some(number) = found.keep(rewrite(dialled, (String::new(), "$0"))) {
                 routes.outbound.push(OutboundRoute {
                     number,
                     permits: Permits::everybody(),
                     passes_on: false,
-                    trunk: agent::TRUNK.to_owned(),
+                    trunk: built_in::TRUNK.to_owned(),
                     fallback: Vec::new(),
                 });
             }
@@ -340,7 +340,7 @@ fn routes(settings: &Settings, found: &mut Collector) -> Routes {
         if let Some(user) = found.keep(rewrite(called, (String::new(), "$0"))) {
             routes.inbound.push(InboundRoute {
                 user,
-                trunk: Some(agent::TRUNK.to_owned()),
+                trunk: Some(built_in::TRUNK.to_owned()),
                 guests: true,
             });
         }
@@ -427,7 +427,7 @@ mod tests {
             .routes
             .outbound("anybody", "echo")
             .expect("echo is built in");
-        assert_eq!(echo.trunk, agent::TRUNK);
+        assert_eq!(echo.trunk, built_in::TRUNK);
         assert!(plan.routes.outbound("guest-1", "echo").is_ok());
         assert!(plan.routes.outbound("anybody", "600").is_err());
     }

@@ -23,7 +23,7 @@ impl Settings {
         self.check_sign_in(&mut found);
         let mut names = HashSet::new();
         for (index, trunk) in self.trunk.iter().enumerate() {
-            let own = trunk.name != crate::agent::TRUNK && names.insert(trunk.name.as_str());
+            let own = trunk.name != crate::built_in::TRUNK && names.insert(trunk.name.as_str());
             if trunk.name.is_empty() || !own {
                 let key = format!("trunk[{index}].name");
                 found.push(Error::value(key, &trunk.name, "a name of its own"));

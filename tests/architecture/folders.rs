@@ -74,10 +74,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["call", "display_name", "redacted", "guest", "token_bucket"],
     ),
     (
-        "agent",
+        "built_in",
         &["sip", "sdp", "rtp", "audio", "codec", "supervision"],
     ),
-    ("settings", &["redacted", "guest", "agent"]),
+    ("settings", &["redacted", "guest", "built_in"]),
     ("telemetry", &["settings", "call", "supervision"]),
 ];
 

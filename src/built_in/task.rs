@@ -1,4 +1,4 @@
-//! Runs the built-in agent: its SIP user agent, and a task for each call.
+//! Runs the built-in numbers: their SIP user agent, and a task for each call.
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: starts tasks, draws ids"
@@ -13,53 +13,53 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::number::Number;
-use super::party::Party;
+use super::audio::BuiltInAudio;
+use super::number::BuiltInNumber;
 use crate::codec::{AudioFormat, Direction};
 use crate::supervision::Supervisor;
 use crate::{sdp, sip};
 
-/// The trunk's name inside the agent: the way back to the gateway.
+/// The trunk's name inside their user agent: the flow back to the gateway.
 const GATEWAY: &str = "gateway";
 
-/// Calls at once; one more is told that the agent is busy.
+/// Calls at once; one more is rejected with 486.
 const MOST_CALLS: usize = 200;
 
 /// The longest call.
 const LONGEST_CALL: Duration = Duration::from_secs(3_600);
 
-/// How long the agent waits before it calls back.
+/// How long `callback` waits before it calls back.
 const CALLBACK_DELAY: Duration = Duration::from_secs(2);
 
-/// How long it lets a page ring.
+/// How long it lets the client ring.
 const CALLBACK_RINGS: Duration = Duration::from_secs(45);
 
-/// What can go wrong in the agent.
+/// What can go wrong in a built-in number.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Its SIP side.
-    #[error("built-in agent: {0}")]
+    #[error("built-in number: {0}")]
     Sip(#[from] sip::Error),
     /// Its sockets.
-    #[error("built-in agent: {0}")]
+    #[error("built-in number: {0}")]
     Socket(#[from] std::io::Error),
     /// What the gateway offered or answered.
-    #[error("built-in agent: {0}")]
+    #[error("built-in number: {0}")]
     Description(#[from] sdp::Error),
     /// The gateway did not do what a call needs.
-    #[error("built-in agent: the call ended early")]
+    #[error("built-in number: the call ended early")]
     EndedEarly,
 }
 
-/// The running agent.
-pub struct Agent {
+/// The running user agent of the built-in numbers.
+pub struct BuiltIn {
     sip: sip::Handle,
     incoming: mpsc::Receiver<sip::Incoming>,
 }
 
-impl Agent {
-    /// Opens the agent's SIP socket on loopback; `gateway` is where it calls back, `supervisor`
-    /// watches its SIP side.
+impl BuiltIn {
+    /// Opens the SIP socket on loopback; `gateway` is where it calls back, `supervisor`
+    /// watches the SIP side.
     pub async fn bind(gateway: SocketAddr, supervisor: Supervisor) -> Result<Self, Error> {
         let (sender, incoming) = mpsc::channel(64);
         let host = if gateway.ip().is_unspecified() {
@@ -73,7 +73,7 @@ impl Agent {
                 address: (loopback_of(host), 0).into(),
             }],
             advertised: None,
-            user_agent: concat!("Trunkline-agent/", env!("CARGO_PKG_VERSION")).to_owned(),
+            user_agent: concat!("Trunkline-built-in/", env!("CARGO_PKG_VERSION")).to_owned(),
             trunks: vec![sip::Trunk {
                 accept_from: vec![host.into()],
                 ..sip::Trunk::new(
@@ -85,7 +85,7 @@ impl Agent {
             ..sip::Config::default()
         };
         let sip = sip::start(config, sender).await?;
-        Ok(Agent { sip, incoming })
+        Ok(BuiltIn { sip, incoming })
     }
 
     /// Where its numbers are reached.
@@ -144,16 +144,16 @@ async fn answer(sip: &sip::Handle, incoming: sip::Incoming) -> Result<(), Error>
     let leg = incoming.leg;
     let (sender, mut events) = mpsc::channel(32);
     sip.attach(leg, sender).await;
-    let number = match Number::from_dialled(&incoming.request_user) {
+    let number = match BuiltInNumber::from_dialled(&incoming.request_user) {
         None => {
             refuse(sip, leg, 404).await;
             return Ok(());
         }
-        Some(Number::Busy) => {
+        Some(BuiltInNumber::Busy) => {
             refuse(sip, leg, 486).await;
             return Ok(());
         }
-        Some(Number::Ring) => {
+        Some(BuiltInNumber::Ring) => {
             sip.command(
                 leg,
                 sip::Command::Progress {
@@ -185,18 +185,19 @@ async fn answer(sip: &sip::Handle, incoming: sip::Incoming) -> Result<(), Error>
         },
     )
     .await?;
-    let party = match number {
-        Number::Echo => Party::echo(format, rand::random()),
-        Number::Digits => Party::digits(format, rand::random()),
-        Number::Tone | Number::Callback | Number::Busy | Number::Ring => {
-            Party::tone(format, rand::random())
-        }
+    let audio = match number {
+        BuiltInNumber::Echo => BuiltInAudio::echo(format, rand::random()),
+        BuiltInNumber::Digits => BuiltInAudio::digits(format, rand::random()),
+        BuiltInNumber::Tone
+        | BuiltInNumber::Callback
+        | BuiltInNumber::Busy
+        | BuiltInNumber::Ring => BuiltInAudio::tone(format, rand::random()),
     };
-    if number == Number::Callback {
+    if number == BuiltInNumber::Callback {
         let short = Duration::from_millis(600);
         let _ = tokio::time::timeout(
             short,
-            talk(sip, leg, &mut events, &socket, remote.address.rtp, party),
+            talk(sip, leg, &mut events, &socket, remote.address.rtp, audio),
         )
         .await;
         sip.command(leg, sip::Command::Hangup { cause: Some(16) })
@@ -204,10 +205,10 @@ async fn answer(sip: &sip::Handle, incoming: sip::Incoming) -> Result<(), Error>
         tokio::time::sleep(CALLBACK_DELAY).await;
         return call_back(sip, incoming.from_user, local).await;
     }
-    talk(sip, leg, &mut events, &socket, remote.address.rtp, party).await
+    talk(sip, leg, &mut events, &socket, remote.address.rtp, audio).await
 }
 
-/// Calls the page and sends back what it says.
+/// Calls the user and sends back what it says.
 async fn call_back(sip: &sip::Handle, user: String, local: IpAddr) -> Result<(), Error> {
     let socket = UdpSocket::bind((local, 0)).await?;
     let offer = sdp::offer_answer::offer(
@@ -220,7 +221,7 @@ async fn call_back(sip: &sip::Handle, user: String, local: IpAddr) -> Result<(),
     let outgoing = sip::Outgoing {
         trunk: GATEWAY.to_owned(),
         to_user: user,
-        from_user: Number::Callback.dialled().to_owned(),
+        from_user: BuiltInNumber::Callback.dialled().to_owned(),
         from_name: Some("Built-in callback".to_owned()),
         body: Bytes::from(offer.offer.to_string()),
         ..sip::Outgoing::default()
@@ -244,8 +245,8 @@ async fn call_back(sip: &sip::Handle, user: String, local: IpAddr) -> Result<(),
     };
     let answer = sdp::Answer::parse(body?.unwrap_or_default())?;
     let (remote, format) = sdp::offer_answer::read_answer(&offer, &answer)?;
-    let party = Party::echo(format, rand::random());
-    talk(sip, leg, &mut events, &socket, remote.address.rtp, party).await
+    let audio = BuiltInAudio::echo(format, rand::random());
+    talk(sip, leg, &mut events, &socket, remote.address.rtp, audio).await
 }
 
 /// Carries audio until the call ends.
@@ -255,7 +256,7 @@ async fn talk(
     events: &mut mpsc::Receiver<sip::Event>,
     socket: &UdpSocket,
     mut remote: SocketAddr,
-    mut party: Party,
+    mut audio: BuiltInAudio,
 ) -> Result<(), Error> {
     let mut ticks = interval(Duration::from_millis(20));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -275,13 +276,13 @@ async fn talk(
             packet = socket.recv_from(&mut received) => {
                 // An error is the gateway's closed port, which BYE follows.
                 if let Ok((length, _)) = packet
-                    && party.handle_packet(&received[..length], &mut out)
+                    && audio.handle_packet(&received[..length], &mut out)
                 {
                     let _ = socket.send_to(&out, remote).await;
                 }
             }
             _ = ticks.tick() => {
-                if party.tick(&mut out) {
+                if audio.tick(&mut out) {
                     let _ = socket.send_to(&out, remote).await;
                 }
             }

@@ -1,4 +1,4 @@
-//! What the agent does with audio, without socket or clock: RTP in, RTP out every 20 ms.
+//! The audio of a built-in number, without socket or clock: RTP in, RTP out every 20 ms.
 
 use std::collections::VecDeque;
 
@@ -35,7 +35,7 @@ enum Playing {
 }
 
 /// One answered call.
-pub struct Party {
+pub struct BuiltInAudio {
     playing: Playing,
     format: AudioFormat,
     header: Header,
@@ -43,15 +43,15 @@ pub struct Party {
     coded: Vec<u8>,
 }
 
-impl Party {
+impl BuiltInAudio {
     /// Sends back what it hears.
     pub fn echo(format: AudioFormat, ssrc: u32) -> Self {
-        Party::new(Playing::Echo, format, ssrc)
+        BuiltInAudio::new(Playing::Echo, format, ssrc)
     }
 
     /// Plays 1000 Hz.
     pub fn tone(format: AudioFormat, ssrc: u32) -> Self {
-        Party::new(
+        BuiltInAudio::new(
             Playing::Tone(Tone::new(&[(1_000.0, TONE_LEVEL)], 8_000)),
             format,
             ssrc,
@@ -65,7 +65,7 @@ impl Party {
             now: None,
             heard: None,
         };
-        Party::new(playing, format, ssrc)
+        BuiltInAudio::new(playing, format, ssrc)
     }
 
     fn new(playing: Playing, format: AudioFormat, ssrc: u32) -> Self {
@@ -76,7 +76,7 @@ impl Party {
             timestamp: 0,
             ssrc,
         };
-        Party {
+        BuiltInAudio {
             playing,
             format,
             header,
