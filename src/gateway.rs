@@ -463,10 +463,10 @@ fn start_workers(
         let config = WorkerConfig {
             addresses: addresses.clone(),
             port,
-            path: media::path::Config {
+            path: media::pipeline::Config {
                 opus_complexity: settings.media.opus_complexity,
                 reorder_window: Duration::from_millis(settings.media.reorder_window),
-                ..media::path::Config::default()
+                ..media::pipeline::Config::default()
             },
             media_timeout: Duration::from_secs(settings.media.silence_timeout),
             dscp,

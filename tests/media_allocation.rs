@@ -8,7 +8,7 @@ use trunkline::audio::{EncoderSettings, Law, OpusEncoder, Tone, encode};
 use trunkline::codec::{
     AudioFormat, Codec, Direction, EventFormat, OpusParameters, ReceiveFormat, SendFormat,
 };
-use trunkline::media::path::{Config, Path, StreamIdentity};
+use trunkline::media::pipeline::{Config, Pipeline, StreamIdentity};
 use trunkline::rtp::{Header, NtpTime, TelephoneEvent};
 
 struct Counting;
@@ -128,7 +128,7 @@ fn packets(codec: Codec) -> Vec<Vec<u8>> {
 
 /// Runs all packets through the path, some lost and some in the wrong order, with reports and
 /// digits of our own; returns how many came out.
-fn run(path: &mut Path, packets: &[Vec<u8>], start: Instant, out: &mut Vec<u8>) -> u64 {
+fn run(path: &mut Pipeline, packets: &[Vec<u8>], start: Instant, out: &mut Vec<u8>) -> u64 {
     let mut sent = 0;
     let mut now = start;
     for (number, packet) in packets.iter().enumerate() {
@@ -179,8 +179,8 @@ fn a_running_path_allocates_nothing() {
                 first_sequence: 1,
                 first_timestamp: 2,
             };
-            let mut path =
-                Path::new(&Config::default(), &side(from), &to_side, identity).expect("libopus");
+            let mut path = Pipeline::new(&Config::default(), &side(from), &to_side, identity)
+                .expect("libopus");
             let packets = packets(from);
             // Two rounds with the same numbers would be duplicates: the second half is counted.
             let (first, second) = packets.split_at(250);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 #[cfg(doc)]
 use super::MediaEvent;
-use super::path;
+use super::pipeline;
 use crate::dscp::Dscp;
 use crate::supervision::Supervisor;
 
@@ -19,7 +19,7 @@ pub struct WorkerConfig {
     /// The port; 0 takes one that is free on all addresses.
     pub port: u16,
     /// Settings of every path.
-    pub path: path::Config,
+    pub path: pipeline::Config,
     /// After how long without audio a side that should send is reported as silent; zero: never.
     pub media_timeout: Duration,
     /// The mean time between two RTCP reports; each is drawn from half to one and a half of it
@@ -41,7 +41,7 @@ impl Default for WorkerConfig {
         WorkerConfig {
             addresses: Vec::new(),
             port: 0,
-            path: path::Config::default(),
+            path: pipeline::Config::default(),
             media_timeout: Duration::from_secs(30),
             report_interval: Duration::from_secs(2),
             statistics_interval: Duration::from_secs(2),

@@ -1,9 +1,9 @@
-//! A call's running media. [`path`] is one direction of it, pure; worker threads own the
-//! sockets and the clock and carry packets to and from two paths a call.
+//! A call's running media. [`pipeline`] is one direction of it, pure; worker threads own the
+//! sockets and the clock and carry packets to and from two pipelines a call.
 //!
 //! ```text
-//! browser <=> SecureLeg <=> plain RTP -> Path -> symmetric RTP <=> PBX
-//!              (ICE, DTLS, SRTP)      <- Path <-
+//! browser <=> SecureLeg <=> plain RTP -> Pipeline -> symmetric RTP <=> PBX
+//!              (ICE, DTLS, SRTP)      <- Pipeline <-
 //! ```
 
 mod config;
@@ -12,7 +12,7 @@ mod handle;
 mod latching;
 mod leg;
 mod message;
-pub mod path;
+pub mod pipeline;
 mod ports;
 mod statistics;
 mod symmetric_rtp;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::path::PathStatistics;
+use super::pipeline::PipelineStatistics;
 use crate::codec::Codec;
 
 /// How many reasons for drops one counter holds. Reasons are words in the source, so there
@@ -113,11 +113,11 @@ pub struct CallStatistics {
 }
 
 impl SideStatistics {
-    /// A side from the path that takes what it sends, the path that sends to it, and what the
+    /// A side from the pipeline of what it sends, the pipeline of what is sent to it, and what the
     /// worker dropped for it.
     pub(super) fn of_paths(
-        from_side: &PathStatistics,
-        to_side: &PathStatistics,
+        from_side: &PipelineStatistics,
+        to_side: &PipelineStatistics,
         loss_in: f32,
         dropped: &Drops,
     ) -> Self {

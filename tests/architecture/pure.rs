@@ -22,7 +22,7 @@ const PURE: &[&str] = &[
     "call/transport_event.rs",
     "codec.rs",
     "media/error.rs",
-    "media/path/",
+    "media/pipeline/",
     "rtp/",
     "sdp/",
     "sip/stack/address.rs",

@@ -26,8 +26,8 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[
 const WIDE_TYPES: &[(&str, usize)] = &[
     ("call/task.rs: CallTask", 16),
     ("gateway/plan.rs: Plan", 16),
-    ("media/path/forward.rs: Path", 17),
-    ("media/path/statistics.rs: PathStatistics", 19),
+    ("media/pipeline/assembly.rs: Pipeline", 17),
+    ("media/pipeline/statistics.rs: PipelineStatistics", 19),
     ("media/worker/task.rs: Worker", 17),
     ("peer/ice/agent.rs: Agent", 27),
     ("settings/tables.rs: Sip", 16),

@@ -15,7 +15,7 @@ use super::pbx_end::{Change, Channel, PbxEnd};
 use super::reporter::Reporter;
 use super::watch::{Silence, Watch};
 use crate::codec::AudioFormat;
-use crate::media::path::PathEvent;
+use crate::media::pipeline::PipelineEvent;
 use crate::media::statistics::Drops;
 use crate::media::{
     CallStatistics, Error, Latching, MediaEvent, Received, Route, SecureLeg, Side, SideStatistics,
@@ -543,10 +543,10 @@ impl<L: SecureLeg> Bridge<L> {
     }
 }
 
-fn told<E>(event: PathEvent, from: Side) -> MediaEvent<E> {
+fn told<E>(event: PipelineEvent, from: Side) -> MediaEvent<E> {
     match event {
-        PathEvent::FirstAudio => MediaEvent::FirstAudio { from },
-        PathEvent::Digit { digit, duration_ms } => MediaEvent::Digit {
+        PipelineEvent::FirstAudio => MediaEvent::FirstAudio { from },
+        PipelineEvent::Digit { digit, duration_ms } => MediaEvent::Digit {
             from,
             digit,
             duration: Duration::from_millis(u64::from(duration_ms)),

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::reporter::WallClock;
-use crate::media::path::{self, StreamIdentity};
+use crate::media::pipeline::{self, StreamIdentity};
 
 /// Settings and randomness of one call.
 #[derive(Clone, Debug)]
 pub struct BridgeConfig {
     /// Settings of both paths.
-    pub path: path::Config,
+    pub path: pipeline::Config,
     /// See [`crate::media::WorkerConfig::media_timeout`].
     pub media_timeout: Duration,
     /// See [`crate::media::WorkerConfig::report_interval`].

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::bridge_config::BridgeConfig;
 use crate::codec::AudioFormat;
 use crate::media::Error;
-use crate::media::path::Path;
+use crate::media::pipeline::Pipeline;
 use crate::rtp::{ReportBlock, write_bye};
 
 /// A report that waits to be polled.
@@ -18,7 +18,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Writes the report of what `path` sends, in place of what `out` holds.
-    pub(super) fn write(self, path: &mut Path, config: &BridgeConfig, out: &mut Vec<u8>) {
+    pub(super) fn write(self, path: &mut Pipeline, config: &BridgeConfig, out: &mut Vec<u8>) {
         out.clear();
         let ntp = config.clock.at(self.now);
         path.sender_report(self.now, ntp, self.block.as_ref(), &config.cname, out);
@@ -37,8 +37,8 @@ impl Report {
 /// The two directions of audio.
 #[derive(Debug)]
 pub(super) struct Paths {
-    pub(super) to_pbx: Path,
-    pub(super) to_browser: Path,
+    pub(super) to_pbx: Pipeline,
+    pub(super) to_browser: Pipeline,
     /// Bit n: payload type n was negotiated with the PBX.
     pub(super) pbx_payload_types: u128,
     pub(super) report_to_browser: Option<Report>,
@@ -53,8 +53,8 @@ impl Paths {
         pbx: &AudioFormat,
     ) -> Result<Self, Error> {
         Ok(Paths {
-            to_pbx: Path::new(&config.path, browser, pbx, config.to_pbx)?,
-            to_browser: Path::new(&config.path, pbx, browser, config.to_browser)?,
+            to_pbx: Pipeline::new(&config.path, browser, pbx, config.to_pbx)?,
+            to_browser: Pipeline::new(&config.path, pbx, browser, config.to_browser)?,
             pbx_payload_types: payload_types(pbx),
             report_to_browser: None,
             report_to_pbx: None,

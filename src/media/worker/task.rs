@@ -28,7 +28,7 @@ use super::demultiplexer::{Demultiplexer, REFRESH, Unknown, is_stun};
 use super::order::Order;
 use super::pbx_end::Channel;
 use super::reporter::WallClock;
-use crate::media::path::StreamIdentity;
+use crate::media::pipeline::StreamIdentity;
 use crate::media::statistics::Drops;
 use crate::media::{
     CallKey, CallStatistics, CloseReason, Command, Error, Lease, MediaEvent, Route, RtpSockets,

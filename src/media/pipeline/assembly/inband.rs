@@ -1,11 +1,11 @@
 //! Keys of the source that come as tones in its audio, carried to the other side as events.
 
-use super::Path;
+use super::Pipeline;
 use crate::audio::{self, DtmfDetector, KeyTone};
 use crate::codec::Codec;
-use crate::media::path::PathEvent;
-use crate::media::path::decoding::law_of;
-use crate::media::path::output::EventStream;
+use crate::media::pipeline::PipelineEvent;
+use crate::media::pipeline::decoding::law_of;
+use crate::media::pipeline::output::EventStream;
 use crate::rtp::{Packet, event_of_digit, scale};
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ impl Inband {
     }
 }
 
-impl Path {
+impl Pipeline {
     /// Finds keys in the audio of the source from now on.
     pub fn listen_for_tones(&mut self) {
         if self.inband.is_none() {
@@ -137,7 +137,7 @@ impl Path {
             }
         }
         self.statistics.digits += 1;
-        self.tell(PathEvent::Digit {
+        self.tell(PipelineEvent::Digit {
             digit,
             duration_ms: milliseconds,
         });

@@ -1,4 +1,4 @@
-//! Traces of a path: packets in at virtual times, packets out looked at.
+//! Traces of a pipeline: packets in at virtual times, packets out looked at.
 
 mod deviating_digits;
 mod digits;

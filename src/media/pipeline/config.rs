@@ -1,8 +1,8 @@
-//! What a path is given at its beginning, and what it tells.
+//! What a pipeline is given at its beginning, and what it tells.
 
 use std::time::Duration;
 
-/// Settings of a path.
+/// Settings of a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Complexity of our Opus encoder, 0-10: 5 costs two and a half times 0.
@@ -38,7 +38,7 @@ impl Default for Config {
 /// Where a stream that we send begins. Random (RFC 3550 section 5.1), hence an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamIdentity {
-    /// The synchronization source, for the path's whole life.
+    /// The synchronization source, for the pipeline's whole life.
     pub ssrc: u32,
     /// Sequence number of the first packet.
     pub first_sequence: u16,
@@ -46,9 +46,9 @@ pub struct StreamIdentity {
     pub first_timestamp: u32,
 }
 
-/// What a path has to tell.
+/// What a pipeline has to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathEvent {
+pub enum PipelineEvent {
     /// The first audio packet came.
     FirstAudio,
     /// A key was pressed and let go: once per press, also when its last packets were lost.

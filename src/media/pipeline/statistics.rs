@@ -1,4 +1,4 @@
-//! What a path counts.
+//! What a pipeline counts.
 
 use crate::codec::Codec;
 use std::time::Duration;
@@ -51,9 +51,9 @@ impl Dropped {
     }
 }
 
-/// Counters of a path since its beginning. Counts are packets unless said otherwise.
+/// Counters of a pipeline since its beginning. Counts are packets unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct PathStatistics {
+pub struct PipelineStatistics {
     /// The codec that the source last sent.
     pub codec: Option<Codec>,
     /// Packets that came with a negotiated payload type, duplicates not counted.

@@ -1,10 +1,10 @@
-//! Keys through a path: passed on, made by ourselves, as events and as sounds.
+//! Keys through a pipeline: passed on, made by ourselves, as events and as sounds.
 
 use super::support::*;
 use crate::audio::{DtmfDetector, KeyTone, level_at};
 use crate::codec::{AudioFormat, Codec};
 use crate::media::Error;
-use crate::media::path::PathEvent;
+use crate::media::pipeline::PipelineEvent;
 use crate::rtp::{TelephoneEvent, digit_of_event};
 
 const KEYS: &str = "0123456789*#ABCD";
@@ -75,7 +75,7 @@ fn all_keys_go_through_with_their_length_on_the_other_clock() {
         let expected: Vec<_> = KEYS.chars().map(|digit| (digit, ticks)).collect();
         assert_eq!(keys(&harness, &side(to)), expected, "{from} {to}");
         assert_eq!(harness.digits(), KEYS);
-        assert!(harness.events.contains(&PathEvent::Digit {
+        assert!(harness.events.contains(&PipelineEvent::Digit {
             digit: '7',
             duration_ms: 160
         }));

@@ -3,7 +3,7 @@
 use super::support::*;
 use crate::audio::{DtmfDetector, KeyTone, Tone, digit_frequencies};
 use crate::codec::Codec;
-use crate::media::path::PathEvent;
+use crate::media::pipeline::PipelineEvent;
 use crate::rtp::{TelephoneEvent, digit_of_event};
 
 const KEYS: &str = "0123456789*#ABCD11";
@@ -97,7 +97,7 @@ fn tones_are_told_once_and_leave_as_events_instead_of_sound() {
             );
         }
         for event in &harness.events {
-            if let PathEvent::Digit { duration_ms, .. } = event {
+            if let PipelineEvent::Digit { duration_ms, .. } = event {
                 assert!((75..=115).contains(duration_ms), "{event:?} of 100");
             }
         }

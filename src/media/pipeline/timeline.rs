@@ -1,4 +1,4 @@
-//! Sequence numbers and timestamps of the stream that we send: one line for the path's life.
+//! Sequence numbers and timestamps of the stream that we send: one line for the pipeline's life.
 
 use super::StreamIdentity;
 use crate::rtp::{Header, RtpTimestampExt, scale};

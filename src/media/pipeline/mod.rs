@@ -2,7 +2,7 @@
 //!
 //! Pure: packets, times and identities are arguments. Packets are forwarded when they come, no
 //! clock of our own re-times them; only the reorder window and digits of our own need
-//! [`Path::poll_timeout`].
+//! [`Pipeline::poll_timeout`].
 //!
 //! ```text
 //! packet -> reception (order, loss, jitter) -> reorder -> forward -+- audio: pass or transcode -> output
@@ -10,10 +10,10 @@
 //!                                          digits asked for: digit sender ----------------------> output
 //! ```
 
+mod assembly;
 mod config;
 mod decoding;
 mod digit_sender;
-mod forward;
 mod key_press;
 mod outbox;
 mod output;
@@ -27,6 +27,6 @@ mod transcode;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, PathEvent, StreamIdentity};
-pub use forward::Path;
-pub use statistics::{Dropped, PathStatistics};
+pub use assembly::Pipeline;
+pub use config::{Config, PipelineEvent, StreamIdentity};
+pub use statistics::{Dropped, PipelineStatistics};

@@ -1,9 +1,9 @@
-//! Audio through a path: what is heard, how it is cut into packets, which codec it has.
+//! Audio through a pipeline: what is heard, how it is cut into packets, which codec it has.
 
 use super::support::*;
 use crate::audio::measure;
 use crate::codec::Codec;
-use crate::media::path::PathEvent;
+use crate::media::pipeline::PipelineEvent;
 
 #[test]
 fn a_tone_is_heard_at_its_frequency_and_level_through_every_pair_of_codecs() {
@@ -21,7 +21,7 @@ fn a_tone_is_heard_at_its_frequency_and_level_through_every_pair_of_codecs() {
                 "{from} {to} {heard:?}"
             );
             assert!((heard.level + 12.0).abs() < 1.0, "{from} {to} {heard:?}");
-            assert_eq!(harness.events, [PathEvent::FirstAudio]);
+            assert_eq!(harness.events, [PipelineEvent::FirstAudio]);
             let statistics = harness.path.statistics();
             assert_eq!(statistics.received, 50);
             assert_eq!(statistics.sent_packets, 50);

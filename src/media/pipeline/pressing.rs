@@ -2,7 +2,7 @@
 
 use super::key_press::{Press, Stamp, Update};
 use super::output::EventStream;
-use super::{Path, PathEvent};
+use super::{Pipeline, PipelineEvent};
 use crate::codec::EventFormat;
 use crate::rtp::{Packet, RtpTimestampExt, TelephoneEvent, digit_of_event, scale};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// 50 ms (RFC 4733 section 2.5.1.2).
 const LONGEST_BEGINNING: Duration = Duration::from_millis(60);
 
-impl Path {
+impl Pipeline {
     pub(super) fn forward_event(&mut self, packet: &Packet<'_>, clock_rate: u32, now: Instant) {
         self.source.interrupt();
         let Ok(event) = TelephoneEvent::parse(packet.payload) else {
@@ -135,7 +135,7 @@ impl Path {
         }
         if let Some(digit) = digit_of_event(press.event) {
             let duration_ms = press.lasted().as_millis().min(u128::from(u32::MAX)) as u32;
-            self.tell(PathEvent::Digit { digit, duration_ms });
+            self.tell(PipelineEvent::Digit { digit, duration_ms });
         }
     }
 }

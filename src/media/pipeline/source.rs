@@ -1,4 +1,4 @@
-//! The receiving half of a path: which stream it is, in which order, and what is missing.
+//! The receiving half of a pipeline: which stream it is, in which order, and what is missing.
 
 use super::Config;
 use crate::codec::{AudioFormat, Codec};
@@ -192,7 +192,7 @@ impl Source {
         self.passed = None;
     }
 
-    /// Lost since the path's beginning.
+    /// Lost since the pipeline's beginning.
     pub(super) fn lost(&self) -> u64 {
         self.lost_before + self.reception.as_ref().map_or(0, Reception::lost)
     }

@@ -6,7 +6,7 @@
 //! passed over by some. So it is silence, one packet each time; the receiver's jitter buffer
 //! takes it as speech with gaps.
 
-use super::Path;
+use super::Pipeline;
 use std::time::{Duration, Instant};
 
 /// When a packet is due.
@@ -24,7 +24,7 @@ impl KeepAlive {
     }
 }
 
-impl Path {
+impl Pipeline {
     /// Sends a packet of silence from now on after each `interval` in which nothing was sent.
     pub fn keep_alive(&mut self, interval: Duration, now: Instant) {
         if self.keep_alive.is_none() && !interval.is_zero() {

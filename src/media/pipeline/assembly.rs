@@ -1,4 +1,4 @@
-//! The path itself: what comes in is told apart, put in order and given to the parts.
+//! The pipeline itself: what comes in is told apart, put in order and given to the parts.
 
 mod inband;
 mod keep_alive;
@@ -10,7 +10,7 @@ use super::key_press::KeyPresses;
 use super::output::{EventStream, Output};
 use super::source::{Distance, Passed, Payload, Source};
 use super::transcode::{Incoming, Transcode};
-use super::{Config, PathEvent, PathStatistics, StreamIdentity, decoding};
+use super::{Config, PipelineEvent, PipelineStatistics, StreamIdentity, decoding};
 use crate::audio::has_fec;
 use crate::codec::{AudioFormat, Codec, EventFormat};
 use crate::media::Error;
@@ -31,7 +31,7 @@ const LONGEST_DIGIT: Duration = Duration::from_secs(10);
 
 /// One direction of a call's audio.
 #[derive(Debug)]
-pub struct Path {
+pub struct Pipeline {
     pub(super) config: Config,
     pub(super) source: Source,
     pub(super) transcode: Transcode,
@@ -45,8 +45,8 @@ pub struct Path {
     inband: Option<Box<Inband>>,
     pub(super) to_events: Option<EventFormat>,
     pub(super) to_sends: Option<&'static str>,
-    pub(super) statistics: PathStatistics,
-    pub(super) events: VecDeque<PathEvent>,
+    pub(super) statistics: PipelineStatistics,
+    pub(super) events: VecDeque<PipelineEvent>,
     pub(super) heard: bool,
     /// Buffer that packets from the reorder window are moved into.
     pub(super) released: Vec<u8>,
@@ -54,15 +54,15 @@ pub struct Path {
     pub(super) sent_at_report: u64,
 }
 
-impl Path {
-    /// A path that takes what the `from` side sends us and sends it to the `to` side.
+impl Pipeline {
+    /// A pipeline that takes what the `from` side sends us and sends it to the `to` side.
     pub fn new(
         config: &Config,
         from: &AudioFormat,
         to: &AudioFormat,
         identity: StreamIdentity,
     ) -> Result<Self, Error> {
-        Ok(Path {
+        Ok(Pipeline {
             source: Source::new(config, from.clone()),
             transcode: Transcode::new(config, from, to)?,
             output: Output::new(config, from, to, identity)?,
@@ -73,7 +73,7 @@ impl Path {
             inband: None,
             to_events: to.send_events,
             to_sends: refusal(to),
-            statistics: PathStatistics::default(),
+            statistics: PipelineStatistics::default(),
             events: VecDeque::with_capacity(EVENT_LIMIT),
             heard: false,
             released: Vec::with_capacity(LARGEST_PACKET),
@@ -183,7 +183,7 @@ impl Path {
     }
 
     /// What there is to tell.
-    pub fn poll_event(&mut self) -> Option<PathEvent> {
+    pub fn poll_event(&mut self) -> Option<PipelineEvent> {
         self.events.pop_front()
     }
 
@@ -299,7 +299,7 @@ impl Path {
         };
         if !self.heard {
             self.heard = true;
-            self.tell(PathEvent::FirstAudio);
+            self.tell(PipelineEvent::FirstAudio);
         }
         if self.sender.is_busy() || self.presses.covers(packet.ssrc, packet.timestamp) {
             self.statistics.dropped.suppressed += 1;
@@ -389,7 +389,7 @@ impl Path {
         }
     }
 
-    pub(super) fn tell(&mut self, event: PathEvent) {
+    pub(super) fn tell(&mut self, event: PipelineEvent) {
         if self.events.len() < EVENT_LIMIT {
             self.events.push_back(event);
         }

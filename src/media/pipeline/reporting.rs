@@ -1,13 +1,13 @@
-//! What a path knows of both streams, as RTCP and as counters.
+//! What a pipeline knows of both streams, as RTCP and as counters.
 
-use super::{Path, PathStatistics};
+use super::{Pipeline, PipelineStatistics};
 use crate::rtp::{
     Compound, NtpTime, ReportBlock, RtcpPacket, SenderInfo, write_receiver_report,
     write_sender_report,
 };
 use std::time::{Duration, Instant};
 
-impl Path {
+impl Pipeline {
     /// Takes a plain compound RTCP packet of the `from` side, for its sender reports.
     pub fn handle_source_rtcp(&mut self, packet: &[u8], now: Instant) {
         for packet in Compound::new(packet).flatten() {
@@ -64,7 +64,7 @@ impl Path {
     }
 
     /// Appends the compound RTCP towards the `to` side: a sender report (a receiver report
-    /// when nothing was sent since the last) with `report`, which is what the path of the
+    /// when nothing was sent since the last) with `report`, which is what the pipeline of the
     /// other direction says by [`Self::reception_report`], and SDES with `cname`.
     pub fn sender_report(
         &mut self,
@@ -98,7 +98,7 @@ impl Path {
     }
 
     /// The counters.
-    pub fn statistics(&self) -> PathStatistics {
+    pub fn statistics(&self) -> PipelineStatistics {
         let sent = self.output.sent();
         let mut statistics = self.statistics;
         statistics.lost = self.source.lost();

@@ -1,10 +1,10 @@
-//! Both ends of a path under test: a talker that makes RTP, a listener that takes it apart.
+//! Both ends of a pipeline under test: a talker that makes RTP, a listener that takes it apart.
 
 use crate::audio::{self, EncoderSettings, Law, OpusDecoder, OpusEncoder, Tone};
 use crate::codec::{
     AudioFormat, Codec, Direction, EventFormat, OpusParameters, ReceiveFormat, SendFormat,
 };
-use crate::media::path::{Config, Path, PathEvent, StreamIdentity};
+use crate::media::pipeline::{Config, Pipeline, PipelineEvent, StreamIdentity};
 use crate::rtp::{Header, Packet, TelephoneEvent};
 use std::time::{Duration, Instant};
 
@@ -91,17 +91,17 @@ pub fn identity() -> StreamIdentity {
     }
 }
 
-/// A path and the time.
+/// A pipeline and the time.
 pub struct Harness {
-    pub path: Path,
+    pub path: Pipeline,
     pub now: Instant,
     pub out: Vec<Vec<u8>>,
-    pub events: Vec<PathEvent>,
+    pub events: Vec<PipelineEvent>,
 }
 
 impl Harness {
     pub fn new(from: &AudioFormat, to: &AudioFormat) -> Self {
-        let path = Path::new(&Config::default(), from, to, identity()).expect("libopus");
+        let path = Pipeline::new(&Config::default(), from, to, identity()).expect("libopus");
         Harness {
             path,
             now: start(),
@@ -141,7 +141,7 @@ impl Harness {
     pub fn packets(&self) -> Vec<Packet<'_>> {
         self.out
             .iter()
-            .map(|bytes| Packet::parse(bytes).expect("the path writes RTP"))
+            .map(|bytes| Packet::parse(bytes).expect("the pipeline writes RTP"))
             .collect()
     }
 
@@ -150,8 +150,8 @@ impl Harness {
         self.events
             .iter()
             .filter_map(|event| match event {
-                PathEvent::Digit { digit, .. } => Some(*digit),
-                PathEvent::FirstAudio => None,
+                PipelineEvent::Digit { digit, .. } => Some(*digit),
+                PipelineEvent::FirstAudio => None,
             })
             .collect()
     }

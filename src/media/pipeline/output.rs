@@ -55,7 +55,7 @@ pub(super) struct Sent {
     pub(super) unencodable: u64,
 }
 
-/// The sending half of a path.
+/// The sending half of a pipeline.
 #[derive(Debug)]
 pub(super) struct Output {
     timeline: Timeline,
