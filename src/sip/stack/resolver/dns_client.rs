@@ -22,7 +22,7 @@ const UNSAID: Duration = Duration::from_secs(60);
 /// How long what the hosts file says counts: it has no times of its own.
 const LONGEST: u32 = 86_400;
 
-/// Asks name servers. Keeps nothing: what is known is the [`super::DnsCache`]'s.
+/// Asks name servers. Keeps nothing: what is known is the [`super::Resolver`]'s.
 #[derive(Debug)]
 pub struct DnsClient {
     inner: Option<TokioResolver>,

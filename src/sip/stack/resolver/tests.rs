@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::dns_cache::DnsCache;
 use super::*;
 use crate::sip::stack::listen::Listen;
 use crate::sip::stack::next_hop::NextHop;

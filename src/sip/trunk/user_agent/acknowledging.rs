@@ -92,7 +92,7 @@ impl UserAgent {
             .take_if(|large| large.key == *key);
         if let Some(outbound) = outbound {
             if let Some(destination) = outbound.way.here() {
-                self.note_tcp_refused(destination.address, now);
+                self.resolver.refuse_tcp(destination.address, now);
             }
             self.send_by_datagram(outbound, now);
         }

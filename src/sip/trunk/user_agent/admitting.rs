@@ -45,7 +45,7 @@ impl UserAgent {
         length: usize,
         now: Instant,
     ) -> bool {
-        if self.first_look_ups.is_empty()
+        if self.resolver.is_ready()
             || request.headers.contains(&Name::AUTHORIZATION)
             || self.trunk_of(source, &request.uri).is_some()
             || self.concerns_us(envelope, &request.method)

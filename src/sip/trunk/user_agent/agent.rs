@@ -1,6 +1,6 @@
 //! The user agent itself: what it holds, and the verbs its driver uses.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,6 @@ use super::target_id::TargetId;
 use super::timer_key::{Timer, Wake};
 use super::tokens::random_token;
 use super::user_agent_event::UserAgentEvent;
-use super::way::Failed;
 use crate::sip::stack::deadlines::{Deadlines, Remembered};
 use crate::sip::stack::digest::{Subscriber, Verifier};
 use crate::sip::stack::domain::Domains;
@@ -30,8 +29,7 @@ use crate::sip::stack::flow::{Flow, Transmit};
 use crate::sip::stack::listen::Listen;
 use crate::sip::stack::message::{Fault, Message, Received};
 use crate::sip::stack::method::Method;
-use crate::sip::stack::next_hop::NextHop;
-use crate::sip::stack::resolver::{Destination, DnsCache, SupportedTransports};
+use crate::sip::stack::resolver::{Resolver, SupportedTransports};
 use crate::sip::stack::screening::fault_refusal;
 use crate::sip::stack::sips::wants_sips;
 use crate::sip::stack::stun::is_stun;
@@ -73,20 +71,8 @@ pub struct UserAgent {
     pub(super) subscribers: HashMap<usize, Subscriber>,
     /// The targets that are watched.
     pub(super) health: BTreeMap<TargetId, TargetHealth>,
-    /// What is known of names.
-    pub(super) locator: DnsCache,
-    /// Requests that wait for a name.
-    pub(super) parked: Vec<Outbound>,
-    /// Trunks' hops whose names are being looked up.
-    pub(super) cold: Vec<NextHop>,
-    /// Those of them that have not been found, or missed, for the first time yet.
-    pub(super) first_look_ups: Vec<NextHop>,
-    /// Hosts without an address, of which the log has heard.
-    pub(super) unresolvable: HashSet<String>,
-    /// Destinations that failed, and until when others come first.
-    pub(super) failed_destinations: HashMap<Destination, Failed>,
-    /// Peers that refused TCP for a large request, and when.
-    pub(super) tcp_refused: HashMap<SocketAddr, Instant>,
+    /// Finds where requests go (RFC 3263).
+    pub(super) resolver: Resolver<Outbound>,
     pub(super) large_acknowledgements: LargeAcknowledgements,
     /// What limits the calls and answers of the present second.
     pub(super) admission: Admission,
@@ -143,7 +129,7 @@ impl UserAgent {
         let stateless_secret = random.random();
         let mut matching_secret = [0; 16];
         random.fill_bytes(&mut matching_secret);
-        let locator = DnsCache::new(SupportedTransports::of(&listeners));
+        let resolver = Resolver::new(SupportedTransports::of(&listeners));
         Ok(UserAgent {
             admission: Admission::new(&config.limits),
             stateless_secret,
@@ -161,13 +147,7 @@ impl UserAgent {
             verifier: Verifier::new(key),
             subscribers,
             health: BTreeMap::new(),
-            locator,
-            parked: Vec::new(),
-            cold: Vec::new(),
-            first_look_ups: Vec::new(),
-            unresolvable: HashSet::new(),
-            failed_destinations: HashMap::new(),
-            tcp_refused: HashMap::new(),
+            resolver,
             large_acknowledgements: LargeAcknowledgements::default(),
             views: HashMap::new(),
             keep_alives: HashMap::new(),
@@ -188,8 +168,7 @@ impl UserAgent {
 
     /// Begins to register, and looks up the names of trunks so that their calls are recognised.
     pub fn start(&mut self, now: Instant) {
-        self.keep_warm(now);
-        self.first_look_ups.clone_from(&self.cold);
+        self.prefetch_trunks(now);
         self.start_health(now);
         self.start_registrations(now);
     }
@@ -289,8 +268,7 @@ impl UserAgent {
                 Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
                 Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
                 Wake::Registration(id) => self.handle_registration_timeout(id, now),
-                Wake::LookUps => self.handle_look_up_timeout(now),
-                Wake::Names => self.keep_warm(now),
+                Wake::Resolver => self.handle_resolver_timeout(now),
                 Wake::Target(id) => self.handle_target_timeout(id, now),
             }
         }

@@ -63,7 +63,7 @@ impl UserAgent {
                 target.transport.is_none_or(Transport::is_secure)
                     && match target.host.parse::<IpAddr>() {
                         Ok(target) => canonical(target) == ip,
-                        Err(_) => self.locator.is_at(&NextHop::from(*target), ip),
+                        Err(_) => self.resolver.is_at(&NextHop::from(*target), ip),
                     }
             })?;
             Some(self.domain_of_trunk(index, &target.host))

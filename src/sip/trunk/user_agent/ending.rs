@@ -30,8 +30,8 @@ impl UserAgent {
                 let invite = calling.invite;
                 let Some(key) = invite.filter(|key| self.clients.contains_key(key)) else {
                     // The name of the next hop is still looked up: nothing was sent.
-                    self.parked
-                        .retain(|parked| parked.owner != Owner::Invite(id));
+                    let is_invite = |pending: &Outbound| pending.owner == Owner::Invite(id);
+                    self.resolver.cancel(is_invite);
                     return self.refuse_locally(id, 487, now);
                 };
                 let proceeding = matches!(

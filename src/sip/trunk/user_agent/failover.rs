@@ -14,10 +14,11 @@ use super::client_side::same_branch;
 use super::leg::{Cancel, State};
 use super::outbound::Outbound;
 use super::owner::Owner;
-use super::way::{Failed, Way};
+use super::way::Way;
 use crate::sip::stack::dialog::Dialog;
 use crate::sip::stack::message::{Name, Response, header};
 use crate::sip::stack::method::Method;
+use crate::sip::stack::resolver::Failure;
 use crate::sip::stack::transaction::key::ClientKey;
 
 /// How long a destination that failed comes after others.
@@ -29,11 +30,11 @@ impl UserAgent {
     /// A request failed where it was sent: on to the next destination, or the owner hears of it.
     pub(super) fn fail_here(&mut self, mut outbound: Outbound, status: u16, now: Instant) {
         if let Some(destination) = outbound.way.here() {
-            let failed = Failed {
+            let failure = Failure {
                 until: now + FAILED_FOR,
-                asked: false,
+                requested: false,
             };
-            self.fail_destination(destination, failed);
+            self.resolver.fail(destination, failure);
         }
         self.fail_watched_of(&outbound, false, now);
         if !outbound.way.has_more() || !self.may_move(outbound.owner) {
@@ -89,18 +90,18 @@ impl UserAgent {
         let outbound = entry.outbound.clone();
         let moves = !progressed && outbound.way.has_more() && self.may_move(owner);
         if let Some(destination) = here {
-            let asked = header(&response.headers, &Name::RETRY_AFTER)
+            let requested = header(&response.headers, &Name::RETRY_AFTER)
                 .and_then(|value| value.split(|c: char| !c.is_ascii_digit()).next())
                 .and_then(|digits| digits.parse().ok())
                 .map(Duration::from_secs);
-            let wait = asked
+            let wait = requested
                 .unwrap_or(FAILED_FOR)
                 .clamp(FAILED_FOR, LONGEST_FAILED);
-            let failed = Failed {
+            let failure = Failure {
                 until: now + wait,
-                asked: asked.is_some(),
+                requested: requested.is_some(),
             };
-            self.fail_destination(destination, failed);
+            self.resolver.fail(destination, failure);
         }
         if moves {
             self.fail_here(outbound, 503, now);

@@ -91,7 +91,7 @@ impl UserAgent {
         health.back_at = None;
         health.next_probe = next(check.every);
         if let Some(destination) = of.destination {
-            self.recover_destination(destination);
+            self.resolver.recover(destination);
         }
         self.put_back(of, "answers");
         self.arm_target(of.target);

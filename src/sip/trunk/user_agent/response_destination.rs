@@ -47,13 +47,14 @@ impl UserAgent {
                 && let Some(way) = &mut entry.response_destination
             {
                 way.lost = true;
-                if hops.len() < MOST_NAMES && !self.cold.contains(&way.hop) {
+                if hops.len() < MOST_NAMES && !self.resolver.is_unresolved(&way.hop) {
                     hops.push(way.hop.clone());
                 }
             }
         }
         hops.dedup();
-        self.warm(hops, now);
+        self.resolver.prefetch(hops, &mut self.random, now);
+        self.take_resolver_events();
     }
 
     /// Finds out where an answer goes that the address of its request may not take.
@@ -64,7 +65,7 @@ impl UserAgent {
         let Some(way) = entry.response_destination.as_ref().filter(|way| way.lost) else {
             return;
         };
-        let destinations = self.locator.resolve_now(&way.hop, &mut self.random, now);
+        let destinations = self.resolver.look_up_known(&way.hop, &mut self.random, now);
         entry.flow.elsewhere = destinations
             .into_iter()
             .filter(|destination| destination.transport == entry.flow.transport)

@@ -23,10 +23,6 @@ use crate::sip::stack::transaction::{Action, Client, ClientInvite, Ready, Timers
 use crate::sip::stack::transport_protocol::Transport;
 use crate::sip::stack::via::Via;
 
-/// Peers held as without TCP.
-const REFUSED_LIMIT: usize = 1_000;
-/// A peer that refused TCP is not asked again for this long.
-const TCP_REFUSED_FOR: Duration = Duration::from_secs(600);
 /// Requests above this many bytes go over TCP where they can (RFC 3261 section 18.1.1).
 const DATAGRAM_LIMIT: usize = 1_300;
 /// Longest wait for an answer that a trunk can be configured with.
@@ -57,7 +53,7 @@ impl UserAgent {
             && bytes.len() > DATAGRAM_LIMIT
             && outbound.may_upgrade
             && outbound.way.last_flow_taken().is_none()
-            && !self.has_refused_tcp(address, now)
+            && !self.resolver.has_refused_tcp(address, now)
             && self.listener_for(large, address).is_some()
             && let Some(larger) = self.write(&mut outbound, large, address, &branch)
         {
@@ -226,7 +222,7 @@ impl UserAgent {
             // Too large for a datagram in theory, but nobody listens on TCP: UDP it is.
             let mut outbound = entry.outbound.clone();
             outbound.may_upgrade = false;
-            self.note_tcp_refused(destination.address, now);
+            self.resolver.refuse_tcp(destination.address, now);
             self.remove_client(key);
             return self.send_to(outbound, destination, now);
         }
@@ -332,20 +328,6 @@ impl UserAgent {
         };
         *sequence += 1;
         Some(*sequence)
-    }
-
-    /// Holds a peer as without TCP for a while.
-    pub(super) fn note_tcp_refused(&mut self, address: SocketAddr, now: Instant) {
-        if self.tcp_refused.len() >= REFUSED_LIMIT {
-            self.tcp_refused.clear();
-        }
-        self.tcp_refused.insert(address, now);
-    }
-
-    fn has_refused_tcp(&self, address: SocketAddr, now: Instant) -> bool {
-        self.tcp_refused
-            .get(&address)
-            .is_some_and(|since| *since + TCP_REFUSED_FOR > now)
     }
 
     /// Writes Via and Contact for this way out and gives the bytes; `None` when no listener fits.

@@ -1,31 +1,24 @@
-//! Where a request may go: hop after hop as written, destination after destination as found (RFC
-//! 3263), and the requests that wait for names.
+//! Where a request may go: hop after hop as written, destination after destination as the resolver
+//! finds them (RFC 3263).
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::outbound::Outbound;
 use super::target_id::{TargetId, Watched};
 use super::timer_key::Wake;
 use super::user_agent_event::UserAgentEvent;
-use super::way::{Failed, Late, Way};
+use super::way::{Late, Way};
 use crate::sip::stack::address::is_loose;
 use crate::sip::stack::envelope::canonical;
 use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::{Name, Request};
 use crate::sip::stack::next_hop::NextHop;
-use crate::sip::stack::resolver::{Destination, DnsQuery, DnsResponse, Resolution, arrange};
-
-/// Most requests that wait for names.
-const PARKED_LIMIT: usize = 1_000;
-/// Longest wait for names; then what is known must do.
-const LOOK_UP_LIMIT: Duration = Duration::from_secs(5);
-/// The names of trunks are kept known: their calls are recognised by their addresses.
-const WARM_EVERY: Duration = Duration::from_secs(60);
-/// Destinations and hosts held as failed.
-const FAILED_LIMIT: usize = 1_000;
+use crate::sip::stack::resolver::{
+    Destination, DnsQuery, DnsResponse, Resolution, ResolverEvent, arrange,
+};
 
 impl UserAgent {
     /// The way to a trunk: its proxy, or its targets by priority, by chance in proportion to weight
@@ -99,9 +92,9 @@ impl UserAgent {
             return Some((vec![None], true));
         }
         let hop = self.hop_of(id);
-        let located = self.locator.resolve(&hop, &mut self.random, now);
-        self.ask();
-        match located {
+        let resolution = self.resolver.look_up(&hop, &mut self.random, now);
+        self.take_resolver_events();
+        match resolution {
             Resolution::Destinations(destinations) => {
                 let destinations = destinations.into_iter().map(Some).collect();
                 Some((destinations, hop.address().is_some()))
@@ -120,7 +113,7 @@ impl UserAgent {
         let trunk = trunks.position(|trunk| trunk.name == name)?;
         let mut way = self.way_to_trunk(trunk);
         while let Some((hop, _)) = way.hops.pop_front() {
-            let destinations = self.locator.resolve_now(&hop, &mut self.random, now);
+            let destinations = self.resolver.look_up_known(&hop, &mut self.random, now);
             if let Some(destination) = destinations.first() {
                 return Some(destination.address.ip());
             }
@@ -155,13 +148,13 @@ impl UserAgent {
                 let status = outbound.failure;
                 return self.fail_outbound(outbound, status, now);
             };
-            let located = self.locator.resolve(hop, &mut self.random, now);
-            self.ask();
-            match located {
+            let resolution = self.resolver.resolve(hop, &mut self.random, now);
+            self.take_resolver_events();
+            match resolution {
                 Resolution::Destinations(destinations) => {
-                    self.arrive(&mut outbound.way, destinations, now)
+                    self.arrive(&mut outbound.way, destinations)
                 }
-                Resolution::Pending => return self.park(outbound, now),
+                Resolution::Pending => return self.wait_for_resolution(outbound, now),
             }
         }
     }
@@ -193,27 +186,13 @@ impl UserAgent {
         }
     }
 
-    /// The next hop of a way has these destinations. Those that failed lately come last.
-    fn arrive(&mut self, way: &mut Way, mut destinations: Vec<Destination>, now: Instant) {
+    /// The next hop of a way has these destinations: those that are out come after all others.
+    fn arrive(&mut self, way: &mut Way, mut destinations: Vec<Destination>) {
         let Some((hop, target)) = way.hops.pop_front() else {
             return;
         };
         way.target = target;
-        way.hop = Some(hop.clone());
-        if destinations.is_empty() {
-            if self.unresolvable.len() < FAILED_LIMIT && self.unresolvable.insert(hop.host.clone())
-            {
-                self.emit(UserAgentEvent::Unresolvable { host: hop.host });
-            }
-        } else if !self.unresolvable.is_empty() {
-            self.unresolvable.remove(&hop.host);
-        }
-        if !self.failed_destinations.is_empty() {
-            self.failed_destinations
-                .retain(|_, failed| failed.until > now);
-            destinations
-                .sort_by_key(|destination| self.failed_destinations.contains_key(destination));
-        }
+        way.hop = Some(hop);
         if let Some(target) = target {
             let (out, up): (Vec<Destination>, Vec<Destination>) =
                 destinations.into_iter().partition(|destination| {
@@ -236,74 +215,64 @@ impl UserAgent {
         way.destinations = destinations.into();
     }
 
-    fn park(&mut self, mut outbound: Outbound, now: Instant) {
-        if self.parked.len() >= PARKED_LIMIT {
-            return self.fail_outbound(outbound, 503, now);
+    /// A request waits until its next hop is resolved.
+    fn wait_for_resolution(&mut self, mut outbound: Outbound, now: Instant) {
+        let since = *outbound.way.waits_since.get_or_insert(now);
+        match self.resolver.hold(outbound, since) {
+            Ok(()) => self.arm_resolver(),
+            Err(outbound) => self.fail_outbound(outbound, 503, now),
         }
-        outbound.way.waits_since.get_or_insert(now);
-        self.parked.push(outbound);
-        self.arm_look_ups();
     }
 
-    fn arm_look_ups(&mut self) {
-        let first = self.parked.iter().filter_map(|o| o.way.waits_since).min();
-        self.deadlines
-            .set(&Wake::LookUps, first.map(|since| since + LOOK_UP_LIMIT));
-    }
-
-    /// Takes the answer to a query that [`UserAgentEvent::Resolve`] asked.
+    /// Takes the response to a query of [`UserAgentEvent::Resolve`].
     pub fn handle_resolved(&mut self, query: &DnsQuery, response: DnsResponse, now: Instant) {
-        self.locator.take(query, response, now);
-        let cold = std::mem::take(&mut self.cold);
-        self.warm(cold, now);
-        let cold = &self.cold;
-        self.first_look_ups.retain(|hop| cold.contains(hop));
-        for outbound in std::mem::take(&mut self.parked) {
+        let random = &mut self.random;
+        let pending = self.resolver.handle_response(query, response, random, now);
+        self.take_resolver_events();
+        for outbound in pending {
             self.send(outbound, now);
         }
-        self.arm_look_ups();
+        self.arm_resolver();
     }
 
-    /// Who has waited too long goes where it can by what is known.
-    pub(super) fn handle_look_up_timeout(&mut self, now: Instant) {
-        for mut outbound in std::mem::take(&mut self.parked) {
-            let waited = outbound
-                .way
-                .waits_since
-                .is_none_or(|since| since + LOOK_UP_LIMIT <= now);
-            if waited && let Some((hop, _)) = outbound.way.hops.front() {
-                let destinations = self.locator.resolve_now(hop, &mut self.random, now);
-                self.arrive(&mut outbound.way, destinations, now);
+    /// A request that has waited too long goes where it can by what is known.
+    pub(super) fn handle_resolver_timeout(&mut self, now: Instant) {
+        let expired = self.resolver.handle_timeout(&mut self.random, now);
+        self.take_resolver_events();
+        for mut outbound in expired {
+            if let Some((hop, _)) = outbound.way.hops.front() {
+                let destinations = self.resolver.resolve_known(hop, &mut self.random, now);
+                self.take_resolver_events();
+                self.arrive(&mut outbound.way, destinations);
             }
             self.send(outbound, now);
         }
-        self.arm_look_ups();
+        self.arm_resolver();
     }
 
-    /// Looks up the names of trunks, and goes on doing so.
-    pub(super) fn keep_warm(&mut self, now: Instant) {
+    /// Keeps the names of trunks resolved: their calls are recognised by their addresses.
+    pub(super) fn prefetch_trunks(&mut self, now: Instant) {
         let hops: Vec<NextHop> = (0..self.config.trunks.len())
             .flat_map(|trunk| self.hops_of(trunk))
             .filter(|hop| hop.address().is_none())
             .collect();
-        if !hops.is_empty() {
-            self.warm(hops, now);
-            self.deadlines.set(&Wake::Names, Some(now + WARM_EVERY));
-        }
+        self.resolver.keep_resolved(hops, &mut self.random, now);
+        self.take_resolver_events();
+        self.arm_resolver();
     }
 
-    pub(super) fn warm(&mut self, hops: Vec<NextHop>, now: Instant) {
-        for hop in hops {
-            if self.locator.resolve(&hop, &mut self.random, now) == Resolution::Pending {
-                self.cold.push(hop);
-            }
-        }
-        self.ask();
+    fn arm_resolver(&mut self) {
+        let timeout = self.resolver.poll_timeout();
+        self.deadlines.set(&Wake::Resolver, timeout);
     }
 
-    fn ask(&mut self) {
-        while let Some(query) = self.locator.poll_query() {
-            self.emit(UserAgentEvent::Resolve { query });
+    /// Passes on what the resolver asks for.
+    pub(super) fn take_resolver_events(&mut self) {
+        while let Some(event) = self.resolver.poll_event() {
+            self.emit(match event {
+                ResolverEvent::Query(query) => UserAgentEvent::Resolve { query },
+                ResolverEvent::Unresolvable { host } => UserAgentEvent::Unresolvable { host },
+            });
         }
     }
 
@@ -318,7 +287,7 @@ impl UserAgent {
                 address.is_ok_and(|ip| canonical(ip) == source) && target.port == Some(port)
             });
         }
-        let is_at = |hop: &NextHop| self.locator.is_at(hop, source);
+        let is_at = |hop: &NextHop| self.resolver.is_at(hop, source);
         let mut targets = config.targets.iter().map(|of| &of.target);
         // For each request that comes: an address is compared without making anything.
         targets.any(|target| match target.host.parse::<IpAddr>() {
@@ -328,31 +297,6 @@ impl UserAgent {
             Some(address) => address.ip().to_canonical() == source,
             None => is_at(&hop),
         })
-    }
-
-    /// A destination did not do its part: for a while others of its host come first.
-    pub(super) fn fail_destination(&mut self, destination: Destination, failed: Failed) {
-        if self.failed_destinations.len() >= FAILED_LIMIT {
-            self.failed_destinations.clear();
-        }
-        let held = self
-            .failed_destinations
-            .entry(destination)
-            .or_insert(failed);
-        if held.until < failed.until {
-            *held = failed;
-        }
-    }
-
-    /// A destination does its part again.
-    pub(super) fn recover_destination(&mut self, destination: Destination) {
-        if self
-            .failed_destinations
-            .get(&destination)
-            .is_some_and(|f| !f.asked)
-        {
-            self.failed_destinations.remove(&destination);
-        }
     }
 }
 

@@ -19,9 +19,6 @@ pub(super) enum Wake {
     Leg(LegId),
     KeepAlive(Way),
     Registration(RegistrationId),
-    /// The requests that wait for names.
-    LookUps,
-    /// The names of trunks.
-    Names,
+    Resolver,
     Target(TargetId),
 }

@@ -15,14 +15,6 @@ use crate::sip::stack::sips::is_sips;
 /// dialogs.
 const TRY_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A destination that others go before.
-#[derive(Debug, Clone, Copy)]
-pub struct Failed {
-    pub until: Instant,
-    /// It asked to be left alone for so long (Retry-After).
-    pub asked: bool,
-}
-
 /// The way of one request: where it is, and where it may go yet.
 #[derive(Debug, Clone)]
 pub struct Way {
