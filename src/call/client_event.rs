@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::handle::CallHandle;
 use super::message::Notice;
 use super::message_notice::MessageNotice;
+use super::snapshot::Snapshot;
 
 /// What an endpoint is told.
 #[derive(Clone, Debug)]
@@ -19,6 +20,15 @@ pub enum ClientEvent {
         handle: CallHandle,
         /// [`Notice::Incoming`].
         notice: Notice,
+    },
+    /// The endpoint has taken a call up again.
+    Resumed {
+        /// The gateway's name for it.
+        call: String,
+        /// How commands reach it.
+        handle: CallHandle,
+        /// The call at this moment.
+        snapshot: Box<Snapshot>,
     },
     /// More of a call that the endpoint knows.
     Notice {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::client_event::EventSender;
-use super::message::EndpointId;
+use super::ids::EndpointId;
 
 /// How many incoming calls one endpoint takes. Its outgoing calls are not among them.
 #[derive(Clone, Copy, Debug)]

@@ -16,15 +16,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::called;
-use super::client_event::EventSender;
-use super::endpoint::IncomingLimits;
+use super::endpoint::{Endpoint, IncomingLimits};
 use super::endpoints::Endpoints;
 use super::handle::CallHandle;
+use super::ids::{CallId, ResumeToken};
 use super::inbox::inbox;
 use super::leg::PeerLeg;
 use super::location_service::LocationService;
-use super::machine::{Attempt, Call, Invitation, Local, Rules};
-use super::message::{Diverted, EndpointId, TransferTarget};
+use super::machine::{Attempt, Call, ClientOffer, Invitation, Local, Rules};
+use super::message::{Diverted, TransferTarget};
 use super::names;
 use super::open_calls::{OpenCall, OpenCalls};
 use super::page_headers;
@@ -35,7 +35,8 @@ use super::ringing_refusals::RingingRefusals;
 use super::routing::{Destination, Rewrite, Routes};
 use super::rtp_addresses::{RtpAddress, RtpAddresses};
 use super::sip_side::{CallerNames, Placement, SIP_QUEUE, SipSide, refusal};
-use super::task::CallTask;
+use super::snapshot::Parties;
+use super::task::{CallTask, TransferLegs};
 use super::translate;
 use super::{EndReason, Error};
 use crate::guest::{display_name, is_guest_name};
@@ -125,10 +126,8 @@ pub struct Placing {
     pub user: String,
     /// The name that the called party sees.
     pub name: Option<String>,
-    /// The page's connection.
-    pub endpoint: EndpointId,
-    /// Likewise.
-    pub sender: EventSender,
+    /// The endpoint that calls.
+    pub endpoint: Endpoint,
     /// Its address, for the log.
     pub remote: SocketAddr,
     /// The page's name for the call.
@@ -243,24 +242,25 @@ impl Exchange {
         if let Some(last) = ahead.back_mut() {
             last.outgoing.alternative = false;
         }
-        let call = Call::outgoing(
-            trunk.rules.clone(),
-            parts.local.clone(),
-            &placing.sdp,
-            Instant::now(),
-        )
-        .with_fallback(attempts);
-        let endpoints = Endpoints::outgoing(placing.call, placing.endpoint, placing.sender);
         record.from = trunk.caller(&placing.user);
+        let offer = ClientOffer {
+            endpoint: placing.endpoint.id,
+            parties: Parties {
+                from: record.from.clone(),
+                name: placing.name,
+                to: placing.to,
+            },
+            sdp: &placing.sdp,
+        };
+        let (rules, local) = (trunk.rules.clone(), parts.local.clone());
+        let call = Call::outgoing(rules, local, offer, Instant::now()).with_fallback(attempts);
+        let endpoints = Endpoints::outgoing(placing.call, placing.endpoint);
         let side = SipSide::outgoing(self.resources.sip.clone(), ahead);
-        // Each attempt brings its own.
-        let (_, no_events) = mpsc::channel(1);
         self.start(
             parts,
             call,
             endpoints,
             side,
-            no_events,
             open,
             record,
             destination.trunk,
@@ -403,6 +403,7 @@ impl Exchange {
         record.to.clone_from(&called);
         record.names.user = user;
         let invitation = Invitation {
+            endpoints: endpoints.ids(),
             from: incoming.from_user.clone(),
             name: incoming.from_name.clone(),
             to: called.clone(),
@@ -428,9 +429,9 @@ impl Exchange {
             user: trunk.from_user.clone().unwrap_or_else(|| called.clone()),
             ..CallerNames::default()
         };
-        let mut side = SipSide::incoming(sip, incoming.leg, incoming.call_id, names);
+        let mut side = SipSide::incoming(sip, incoming.leg, incoming.call_id, names, sip_events);
         side.peer = Some(incoming.source.ip());
-        self.start(parts, call, endpoints, side, sip_events, open, record, name)
+        self.start(parts, call, endpoints, side, open, record, name)
             .map(|_| ())
     }
 
@@ -469,6 +470,8 @@ impl Exchange {
             EndReason::Internal
         })?;
         let local = Local {
+            id: CallId::new(rand::random()),
+            token: ResumeToken::new(rand::random()),
             rtp: sdp::LocalMedia::new(rtp_address, sdp::KeySeed::new(rand::random())),
             transport: peer.local_description(),
             browser_session: sdp::SessionIds::new(rand::random()),
@@ -494,14 +497,13 @@ impl Exchange {
         call: Call,
         endpoints: Endpoints,
         side: SipSide,
-        sip_events: mpsc::Receiver<sip::Event>,
         open: OpenCall,
         record: &mut CallRecord,
         trunk: String,
     ) -> Result<CallHandle, EndReason> {
-        let (commands, command_queue) = inbox();
+        let (outlet, commands) = inbox();
         let (media_sender, media_events) = mpsc::channel(MEDIA_QUEUE);
-        let handle = CallHandle::new(commands);
+        let handle = CallHandle::new(outlet, parts.local.id, parts.local.token);
         parts
             .worker
             .open(parts.key, parts.leg, media_sender)
@@ -539,11 +541,10 @@ impl Exchange {
             endpoints,
             side,
             worker: parts.worker,
-            commands: command_queue,
-            sip_events,
-            second: None,
+            commands,
+            transfer: TransferLegs::default(),
             looking_up: None,
-            referral: None,
+            location_service: Arc::clone(&self.resources.location_service),
             media_events,
             stop: self.stop.subscribe(),
             _open: open,

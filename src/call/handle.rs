@@ -5,31 +5,55 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Error;
+use super::ids::{CallId, ResumeToken};
 use super::inbox::{NotPut, Outlet};
 use super::message::{Command, DialogId};
 
 /// How long a client's connection waits for a call whose task does not keep up; then the call ends.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A cheap handle to one call.
 #[derive(Clone, Debug)]
 pub struct CallHandle {
     commands: Outlet,
+    shared: Arc<Shared>,
+}
+
+/// What all handles to one call know.
+#[derive(Debug)]
+struct Shared {
+    id: CallId,
+    token: ResumeToken,
     /// The answered SIP leg; 0 while there is none.
-    dialog: Arc<AtomicU64>,
+    dialog: AtomicU64,
 }
 
 impl CallHandle {
-    pub(super) fn new(commands: Outlet) -> Self {
+    pub(super) fn new(commands: Outlet, id: CallId, token: ResumeToken) -> Self {
+        let shared = Shared {
+            id,
+            token,
+            dialog: AtomicU64::new(0),
+        };
         CallHandle {
             commands,
-            dialog: Arc::default(),
+            shared: Arc::new(shared),
         }
+    }
+
+    /// The call's id.
+    pub fn id(&self) -> CallId {
+        self.shared.id
+    }
+
+    /// What its client shows to take it up again.
+    pub fn token(&self) -> ResumeToken {
+        self.shared.token
     }
 
     /// The call's answered SIP leg, for a transfer to it.
     pub fn dialog(&self) -> Option<DialogId> {
-        match self.dialog.load(Ordering::Acquire) {
+        match self.shared.dialog.load(Ordering::Acquire) {
             0 => None,
             leg => Some(DialogId(leg)),
         }
@@ -37,7 +61,7 @@ impl CallHandle {
 
     pub(super) fn set_dialog(&self, dialog: Option<DialogId>) {
         let leg = dialog.map_or(0, |dialog| dialog.0);
-        self.dialog.store(leg, Ordering::Release);
+        self.shared.dialog.store(leg, Ordering::Release);
     }
 
     /// Asks something of the call. Where commands wait in the queue this waits for room, so that the
@@ -50,7 +74,7 @@ impl CallHandle {
             Err(NotPut::Full(command)) => command,
         };
         let room = self.commands.put_when_there_is_room(command);
-        match tokio::time::timeout(PATIENCE, room).await {
+        match tokio::time::timeout(TIMEOUT, room).await {
             Ok(put) => put.map_err(|_| Error::Gone),
             Err(_) => self.end(Command::Overrun),
         }

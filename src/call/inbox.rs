@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 
-use super::message::{Command, EndpointId};
+use super::ids::EndpointId;
+use super::message::Command;
 
 /// Commands that may wait in their order.
 pub(super) const QUEUE: usize = 64;
@@ -41,9 +42,7 @@ impl Endings {
                     self.of_clients.push_back((endpoint, command));
                 }
             }
-            Command::LoseSignaling { .. } | Command::ShutDown | Command::Overrun => {
-                self.overrun = true
-            }
+            Command::ShutDown | Command::Overrun => self.overrun = true,
             other => return Some(other),
         }
         None

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::client_event::EventSender;
 use super::endpoint::Endpoint;
-use super::message::EndpointId;
+use super::ids::EndpointId;
 
 /// Users and their pages. Held only for look-ups, never across a wait.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@
 //! No sockets, clock or randomness: what is random (session ids) and what the network gave
 //! (ports, candidates) comes in with [`Local`]. Each state owns what exists only while it lasts.
 
+mod attachment;
 mod established;
 mod incoming;
 mod outgoing;
@@ -20,12 +21,15 @@ use std::time::{Duration, Instant};
 use established::Established;
 pub use incoming::Invitation;
 use incoming::{Confirming, Offering};
-pub use outgoing::Attempt;
 use outgoing::Calling;
+pub use outgoing::{Attempt, ClientOffer};
 
 use super::EndReason;
+use super::browser_end::BrowserEnd;
+use super::ids::{CallId, ResumeToken};
 use super::message::{Action, Command, Event, Notice, Side};
 use super::message_notice::MessageNotice;
+use super::snapshot::{CallDirection, Parties};
 use crate::sdp::{self, Warning};
 
 /// What configuration says about calls of this trunk.
@@ -42,6 +46,9 @@ pub struct Rules {
     /// How long an answered call that is not on hold may be without audio from either side; none:
     /// for ever.
     pub media_timeout: Option<Duration>,
+    /// How long a call goes on without an endpoint that has it, so that one may take it up again;
+    /// zero: it ends with the loss of its endpoint.
+    pub detach_grace: Duration,
     /// The PBX is to offer, not we.
     pub delayed_offer: bool,
     /// How digits reach the PBX.
@@ -86,6 +93,10 @@ impl DigitsBy {
 /// What was made ready for this call before it began.
 #[derive(Clone, Debug)]
 pub struct Local {
+    /// Names the call.
+    pub id: CallId,
+    /// What a client shows to take the call up again.
+    pub token: ResumeToken,
     /// The end of RTP towards the PBX: the address as the PBX reaches it, and where our keys
     /// come from.
     pub rtp: sdp::LocalMedia,
@@ -122,6 +133,15 @@ pub struct Call {
     /// When ICE and DTLS must be through; none before both descriptions are there, and after.
     connect_deadline: Option<Instant>,
     peer_connected: bool,
+    /// The peer closed or failed while no endpoint had the call.
+    peer_lost: bool,
+    browser_end: BrowserEnd,
+    direction: CallDirection,
+    parties: Parties,
+    began: Instant,
+    answered: Option<Instant>,
+    /// Our last description to the browser, where a client may take the call up again.
+    description: Option<String>,
     /// What was wrong with the PBX's description that ends the call.
     warning: Option<Warning>,
 }
@@ -148,7 +168,13 @@ enum Step {
 }
 
 impl Call {
-    fn new(rules: Rules, local: Local) -> Self {
+    fn new(
+        rules: Rules,
+        local: Local,
+        (direction, parties): (CallDirection, Parties),
+        browser_end: BrowserEnd,
+        now: Instant,
+    ) -> Self {
         Call {
             rules: rules.with_rtp_at(local.rtp.address),
             local,
@@ -157,11 +183,21 @@ impl Call {
             actions: VecDeque::new(),
             connect_deadline: None,
             peer_connected: false,
+            peer_lost: false,
+            browser_end,
+            direction,
+            parties,
+            began: now,
+            answered: None,
+            description: None,
         }
     }
 
-    /// Takes what a page asks.
+    /// Takes what a client asks.
     pub fn handle_command(&mut self, command: Command, now: Instant) {
+        if self.is_of_other_endpoint(&command) {
+            return;
+        }
         let state = std::mem::replace(&mut self.state, State::Ended);
         let step = match (state, command) {
             (State::Ended, _) => return,
@@ -171,11 +207,16 @@ impl Call {
                 }
                 Step::Stay(state)
             }
-            (state, Command::Detach { .. }) => Step::Stay(state),
+            (state, Command::Attach { endpoint }) => self.attach(state, endpoint, now),
+            (state, Command::Detach { endpoint, reason }) => {
+                self.detach(state, endpoint, reason, now)
+            }
             (State::Offering(offering), Command::Accept { endpoint, sdp }) => {
                 offering.accept(self, endpoint, &sdp, now)
             }
-            (State::Offering(_), Command::Reject { reason, .. }) => Step::End(reason, None),
+            (state @ State::Offering(_), Command::Reject { endpoint, reason }) => {
+                self.reject(state, endpoint, reason)
+            }
             (
                 _,
                 Command::HangUp {
@@ -189,7 +230,6 @@ impl Call {
                 Step::End(EndReason::IceFailed, None)
             }
             (_, Command::HangUp { .. }) => Step::End(EndReason::HangupLocal, None),
-            (_, Command::LoseSignaling { reason }) => Step::End(reason, None),
             (_, Command::Overrun) => Step::End(EndReason::Overload, None),
             (_, Command::ShutDown) => Step::End(EndReason::Shutdown, None),
             (State::Established(mut established), Command::Transfer { to }) => {
@@ -216,21 +256,7 @@ impl Call {
             (state @ State::Established(_), Command::SendDigits { digits, duration })
                 if self.rules.digits != DigitsBy::Media =>
             {
-                if digits.contains(',') {
-                    self.notify(Notice::Refused {
-                        code: "dtmf-refused",
-                        message: "digits go to this trunk by INFO, without pauses: send what is \
-                                  after a comma in a message of its own"
-                            .to_owned(),
-                    });
-                } else {
-                    for digit in digits.chars() {
-                        if let Some((content_type, body)) = self.rules.digits.info(digit, duration)
-                        {
-                            self.push(Action::SendInfo { content_type, body });
-                        }
-                    }
-                }
+                self.send_info(&digits, duration);
                 Step::Stay(state)
             }
             (state, Command::SendDigits { digits, duration }) if state.has_media() => {
@@ -255,6 +281,7 @@ impl Call {
             }
         };
         self.settle(step);
+        self.note_answer(now);
     }
 
     /// Takes what happened.
@@ -265,6 +292,13 @@ impl Call {
             (state, Event::PeerConnected) => {
                 self.peer_connected = true;
                 self.connect_deadline = None;
+                Step::Stay(state)
+            }
+            // A client that is away may have closed its transport; it comes back with a new one.
+            (state, Event::PeerClosed | Event::PeerFailed { .. })
+                if self.browser_end.is_detached() =>
+            {
+                self.peer_lost = true;
                 Step::Stay(state)
             }
             (_, Event::PeerFailed { reason }) => Step::End(reason, None),
@@ -329,18 +363,10 @@ impl Call {
                 established.lose_pbx(reason)
             }
             (_, Event::Ended { reason }) => Step::End(reason, None),
-            (state, Event::Replaced { .. }) if !state.is_established() => {
-                self.push(Action::RefuseNewLeg {
-                    status: 481,
-                    warning: None,
-                });
-                Step::Stay(state)
-            }
-            (state, Event::Referred { .. }) if !state.is_established() => {
-                self.push(Action::ReportTransfer {
-                    status: 491,
-                    last: true,
-                });
+            (state, event @ (Event::Replaced { .. } | Event::Referred { .. }))
+                if !state.is_established() =>
+            {
+                self.refuse_transfer(&event);
                 Step::Stay(state)
             }
             (state, Event::Redirected { to }) => {
@@ -353,6 +379,7 @@ impl Call {
             (State::Established(established), event) => established.handle(self, event, now),
         };
         self.settle(step);
+        self.note_answer(now);
     }
 
     /// The next thing to do.
@@ -371,10 +398,11 @@ impl Call {
             }
             State::Confirming(_) | State::Ended => None,
         };
-        match (own, self.connect_deadline) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
+        if self.is_ended() {
+            return None;
         }
+        let of_browser = [self.connect_deadline, self.browser_end.poll_timeout()];
+        of_browser.into_iter().chain([own]).flatten().min()
     }
 
     /// Time has passed.
@@ -385,6 +413,10 @@ impl Call {
         {
             self.connect_deadline = None;
             self.settle(Step::End(EndReason::IceFailed, None));
+            return;
+        }
+        if let Some(reason) = self.browser_end.handle_timeout(now) {
+            self.settle(Step::End(reason, None));
             return;
         }
         let state = std::mem::replace(&mut self.state, State::Ended);
@@ -418,6 +450,52 @@ impl Call {
 
     fn notify(&mut self, notice: Notice) {
         self.push(Action::Notify(notice));
+    }
+
+    /// A call that is not answered cannot be transferred.
+    fn refuse_transfer(&mut self, event: &Event) {
+        self.push(match event {
+            Event::Replaced { .. } => Action::RefuseNewLeg {
+                status: 481,
+                warning: None,
+            },
+            _ => Action::ReportTransfer {
+                status: 491,
+                last: true,
+            },
+        });
+    }
+
+    /// Sends digits by INFO, one each.
+    fn send_info(&mut self, digits: &str, duration: Duration) {
+        if digits.contains(',') {
+            self.notify(Notice::Refused {
+                code: "dtmf-refused",
+                message: "digits go to this trunk by INFO, without pauses: send what is after a \
+                          comma in a message of its own"
+                    .to_owned(),
+            });
+            return;
+        }
+        for digit in digits.chars() {
+            if let Some((content_type, body)) = self.rules.digits.info(digit, duration) {
+                self.push(Action::SendInfo { content_type, body });
+            }
+        }
+    }
+
+    /// Keeps the description that the browser is sent, where a client may take the call up without
+    /// having received it.
+    fn keep_description(&mut self, description: &str) {
+        if !self.rules.detach_grace.is_zero() {
+            self.description = Some(description.to_owned());
+        }
+    }
+
+    fn note_answer(&mut self, now: Instant) {
+        if self.answered.is_none() && self.state.is_established() {
+            self.answered = Some(now);
+        }
     }
 
     /// Points RTP at what the PBX's description says, with the keys that go with it.
@@ -500,7 +578,8 @@ impl Command {
             Command::Transfer { .. } => "transfer",
             Command::SendText { .. } => "message",
             Command::HangUp { .. } => "hangup",
-            Command::Detach { .. } | Command::LoseSignaling { .. } => "loss of signalling",
+            Command::Attach { .. } => "attach",
+            Command::Detach { .. } => "detach",
             Command::Overrun => "overrun",
             Command::ShutDown => "shutdown",
         }

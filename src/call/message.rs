@@ -5,23 +5,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::EndReason;
+use super::ids::EndpointId;
 use super::message_notice::MessageNotice;
+use super::snapshot::Snapshot;
 use super::transport_event::TransportEvent;
 use crate::codec::AudioFormat;
 use crate::sdp::{self, Warning};
 use crate::srtp_keys::SrtpKeys;
-
-/// One endpoint of a user: a client's connection, or what stands for it; unique in the process.
-/// Only its door knows how it is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EndpointId(pub u64);
-
-/// As clients and logs write it.
-impl std::fmt::Display for EndpointId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "s-{}", self.0)
-    }
-}
 
 /// A side of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,17 +73,18 @@ pub enum Command {
         /// What the page found broken; none: its user wants no more of it.
         reason: Option<EndReason>,
     },
-    /// A page that had heard of this call has gone. The task turns it into
-    /// [`Command::LoseSignaling`] when it was the last.
+    /// One more endpoint of the user: where the call still rings it rings there too, otherwise the
+    /// endpoint takes the call up: [`Action::Resume`].
+    Attach {
+        /// Which.
+        endpoint: EndpointId,
+    },
+    /// An endpoint of the call is lost.
     Detach {
         /// Which.
         endpoint: EndpointId,
-        /// Why.
-        reason: EndReason,
-    },
-    /// The last page that could hear of this call has gone.
-    LoseSignaling {
-        /// Why.
+        /// [`EndReason::SignalingLost`] or [`EndReason::TokenExpired`]: why the call ends where no other
+        /// endpoint has it.
         reason: EndReason,
     },
     /// The call's task did not take what clients asked.
@@ -421,10 +412,25 @@ pub enum Action {
         /// What.
         text: String,
     },
-    /// Tell the page, or all pages that ring.
+    /// Tell the endpoint that has the call, or all that ring.
     Notify(Notice),
-    /// This endpoint has the call; the others that ring are told that they do not.
+    /// Tell one endpoint. [`Notice::Ended`] says that the call is over there alone: the endpoint is no
+    /// longer one of the call's.
+    Tell {
+        /// Which.
+        to: EndpointId,
+        /// What.
+        notice: Notice,
+    },
+    /// This endpoint has taken the call that rang; no further one rings.
     Select(EndpointId),
+    /// This endpoint has taken the call up again; it is told what the call is now.
+    Resume {
+        /// Which.
+        endpoint: EndpointId,
+        /// The call at this moment.
+        snapshot: Box<Snapshot>,
+    },
     /// Release everything and tell the page why. Always the last action.
     Finish {
         /// Why.
@@ -443,7 +449,7 @@ pub struct Diverted {
     pub reason: String,
 }
 
-/// What a page is told.
+/// What an endpoint is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// Somebody calls.

@@ -7,6 +7,7 @@
 pub mod message;
 
 mod ascii_classes;
+mod browser_end;
 mod called;
 mod client_event;
 mod end_reason;
@@ -15,6 +16,7 @@ mod endpoints;
 mod error;
 mod exchange;
 mod handle;
+mod ids;
 mod inbox;
 mod instant_message;
 mod leg;
@@ -34,25 +36,28 @@ mod ringing_refusals;
 mod routing;
 mod rtp_addresses;
 mod sip_side;
+mod snapshot;
 mod task;
 mod translate;
 mod transport_event;
 
+pub use browser_end::BrowserEnd;
 pub use client_event::{ClientEvent, EventSender};
 pub use end_reason::{EndReason, Ending, Fault};
 pub use endpoint::{Endpoint, EndpointState, IncomingLimits};
 pub use error::Error;
 pub use exchange::{Exchange, Placing, Resources, TrunkRules};
 pub use handle::CallHandle;
+pub use ids::{CallId, EndpointId, ResumeToken};
 pub use instant_message::{LONGEST_TEXT, Texting};
 pub use leg::{PeerCommand, PeerLeg};
 pub use location_service::{LocationService, LookUp};
-pub use machine::{Attempt, Call, DigitsBy, Invitation, Local, Rules};
+pub use machine::{Attempt, Call, ClientOffer, DigitsBy, Invitation, Local, Rules};
 pub use message::{
-    Action, Command, DialogId, Diverted, EndpointId, Event, Notice, Quality, Side, SideQuality,
-    TransferTarget,
+    Action, Command, DialogId, Diverted, Event, Notice, Quality, Side, SideQuality, TransferTarget,
 };
 pub use message_notice::MessageNotice;
 pub use routing::{Destination, InboundRoute, NoRoute, OutboundRoute, Permits, Rewrite, Routes};
 pub use rtp_addresses::{RtpAddress, RtpAddresses};
+pub use snapshot::{CallDirection, CallState, EndSnapshot, Held, Parties, Snapshot};
 pub use transport_event::{CandidatePair, DtlsFailure, TransportEvent};

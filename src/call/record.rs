@@ -11,28 +11,9 @@ pub(super) use milestone::{Milestone, Timeline};
 
 use super::EndReason;
 use super::message::{Action, Command, Event, Notice, Quality, Side};
+pub(super) use super::snapshot::CallDirection;
 use super::transport_event::{CandidatePair, TransportEvent};
 use crate::srtp_keys::CryptoSuite;
-
-/// Who called whom, as seen from the client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum CallDirection {
-    /// The PBX calls a client.
-    Incoming,
-    /// A client calls.
-    #[default]
-    Outgoing,
-}
-
-impl CallDirection {
-    /// The word in metrics and logs.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            CallDirection::Incoming => "incoming",
-            CallDirection::Outgoing => "outgoing",
-        }
-    }
-}
 
 /// How lines about a call name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

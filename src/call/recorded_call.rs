@@ -26,6 +26,9 @@ impl RecordedCall {
 
     /// What a client asks.
     pub(super) fn handle_command(&mut self, command: Command, now: Instant) {
+        if self.call.is_of_other_endpoint(&command) {
+            return;
+        }
         self.record.take_command(&command, self.since_begin(now));
         self.call.handle_command(command, now);
     }
@@ -54,6 +57,11 @@ impl RecordedCall {
     /// When [`RecordedCall::handle_timeout`] wants to be called next.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.call.poll_timeout()
+    }
+
+    /// Whether the call is offered to endpoints that ring.
+    pub(super) fn rings(&self) -> bool {
+        self.call.rings()
     }
 
     /// Whether everything is over.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use tokio::sync::mpsc;
+
 use super::EndReason;
 use super::message::DialogId;
 use crate::media::{Latching, RtpSockets};
@@ -43,6 +45,8 @@ pub(super) struct CallerNames {
 /// The SIP leg and what is known of it.
 pub(super) struct SipSide {
     pub(super) sip: sip::Handle,
+    /// What happens on the leg.
+    pub(super) events: mpsc::Receiver<sip::Event>,
     pub(super) stage: Stage,
     pub(super) call_id: String,
     /// For further calls in its place.
@@ -80,8 +84,11 @@ pub(super) enum Stage {
 
 impl SipSide {
     pub(super) fn outgoing(sip: sip::Handle, ahead: VecDeque<Placement>) -> Self {
+        // Each attempt brings its own.
+        let (_, events) = mpsc::channel(1);
         SipSide {
             sip,
+            events,
             stage: Stage::Ready,
             call_id: String::new(),
             names: CallerNames::default(),
@@ -108,9 +115,11 @@ impl SipSide {
         leg: sip::LegId,
         call_id: String,
         names: CallerNames,
+        events: mpsc::Receiver<sip::Event>,
     ) -> Self {
         SipSide {
             sip,
+            events,
             stage: Stage::Invited(leg),
             call_id,
             names,
@@ -125,9 +134,11 @@ impl SipSide {
         leg: sip::LegId,
         call_id: String,
         names: CallerNames,
+        events: mpsc::Receiver<sip::Event>,
     ) -> Self {
         SipSide {
             sip,
+            events,
             stage: Stage::Inviting(leg),
             call_id,
             names,

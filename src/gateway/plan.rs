@@ -288,6 +288,8 @@ fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::Trun
         trunk,
         ring_timeout: Duration::from_secs(settings.calls.ring_timeout),
         connect_timeout: Duration::from_secs(settings.calls.connect_timeout),
+        // Until clients can take a call up again.
+        detach_grace: Duration::ZERO,
         media_timeout: match settings.calls.media_timeout {
             0 => None,
             seconds => Some(Duration::from_secs(seconds)),

@@ -168,8 +168,7 @@ impl Session {
                 let placing = Placing {
                     user: self.identity.user.clone(),
                     name: name.or_else(|| self.identity.display_name.clone()),
-                    endpoint: self.connection.id,
-                    sender: self.endpoint.sender.clone(),
+                    endpoint: self.endpoint.clone(),
                     remote: self.connection.client.address,
                     call,
                     to,
@@ -394,6 +393,11 @@ impl Session {
                         candidate: None,
                     })
                     .await
+            }
+            // No message of this protocol version asks for it yet.
+            ClientEvent::Resumed { call, handle, .. } => {
+                self.calls.insert_incoming(call, handle);
+                Ok(())
             }
             // The end of a call that never got so far as to ring here is no news.
             ClientEvent::Notice { call, .. } if !self.calls.has(&call) => Ok(()),

@@ -9,8 +9,10 @@ use crate::tree::Tree;
 const PURE: &[&str] = &[
     "audio/",
     "call/ascii_classes.rs",
+    "call/browser_end.rs",
     "call/end_reason.rs",
     "call/error.rs",
+    "call/ids.rs",
     "call/machine",
     "call/media_timeout.rs",
     "call/message.rs",
@@ -20,6 +22,7 @@ const PURE: &[&str] = &[
     "call/ringback.rs",
     "call/routing.rs",
     "call/transport_event.rs",
+    "call/snapshot.rs",
     "codec.rs",
     "media/error.rs",
     "media/pipeline/",

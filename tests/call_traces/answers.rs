@@ -54,7 +54,7 @@ fn first_offer_on_hold_is_told_when_answered() {
         let (mut trace, actions) = Trace::incoming(Some(&held(how)));
         assert!(held_notices(&actions).is_empty(), "not while it rings");
         let accept = Command::Accept {
-            endpoint: EndpointId(1),
+            endpoint: CLIENT,
             sdp: include_str!("../fixtures/sdp/chromium-answer.sdp").to_owned(),
         };
         let actions = trace.asked(accept);
@@ -154,7 +154,7 @@ fn answer_with_a_suite_that_was_not_offered_ends_the_call() {
         rules.trunk.srtp = sdp::SrtpMode::Required;
         rules.trunk.crypto_suites = vec![trunkline::srtp_keys::CryptoSuite::Aes128CmSha1_80];
         let now = Instant::now();
-        let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
+        let call = Call::outgoing(rules, local(), client_offer(CHROMIUM_OFFER), now);
         let mut trace = Trace { call, now };
         trace.actions();
         trace
@@ -193,7 +193,7 @@ impl Flow {
         let mut rules = rules(false);
         rules.media_timeout = timeout;
         let now = Instant::now();
-        let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
+        let call = Call::outgoing(rules, local(), client_offer(CHROMIUM_OFFER), now);
         let mut trace = Trace { call, now };
         trace.happens(Event::PeerConnected);
         trace.happens(Event::Accepted {

@@ -21,7 +21,7 @@ fn opus_passed_through_takes_the_packet_length_of_the_pbx_into_the_answer() {
         let mut rules = rules(true);
         rules.trunk.codecs = vec![Codec::Opus, Codec::Pcmu];
         let now = Instant::now();
-        let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
+        let call = Call::outgoing(rules, local(), client_offer(CHROMIUM_OFFER), now);
         let mut trace = Trace { call, now };
         let actions = trace.actions();
         assert_eq!(answer_of(&actions), None, "it waits for the PBX's codec");

@@ -122,7 +122,7 @@ fn delayed(passthrough: bool) -> Trace {
         delayed_offer: true,
         ..rules(passthrough)
     };
-    let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
+    let call = Call::outgoing(rules, local(), client_offer(CHROMIUM_OFFER), now);
     let mut trace = Trace { call, now };
     let actions = trace.actions();
     assert!(actions.contains(&Action::Invite { offer: None }));
@@ -185,6 +185,7 @@ fn an_invite_without_description_that_wants_reliable_answers_has_our_offer_in_th
         let invitation = Invitation {
             from: "1001".to_owned(),
             to: "web-alice".to_owned(),
+            endpoints: vec![CLIENT],
             reliable: true,
             ..Invitation::default()
         };
@@ -198,7 +199,7 @@ fn an_invite_without_description_that_wants_reliable_answers_has_our_offer_in_th
             sdp: Some(PBX_ANSWER.to_owned()),
         };
         let accept = Command::Accept {
-            endpoint: EndpointId(3),
+            endpoint: CLIENT,
             sdp: browser_answer(),
         };
         let mut actions = Vec::new();
@@ -231,7 +232,7 @@ fn digits_go_out_as_the_trunk_wants_them() {
             digits,
             ..rules(false)
         };
-        let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
+        let call = Call::outgoing(rules, local(), client_offer(CHROMIUM_OFFER), now);
         let mut trace = Trace { call, now };
         trace.happens(Event::Accepted {
             sdp: Some(PBX_ANSWER.to_owned()),

@@ -22,7 +22,8 @@ fn attempt(seed: u8, change: impl FnOnce(&mut Rules)) -> Attempt {
 
 fn calling(first: Rules, others: Vec<Attempt>) -> (Trace, Vec<Action>) {
     let now = Instant::now();
-    let call = Call::outgoing(first, local(), CHROMIUM_OFFER, now).with_fallback(others);
+    let call =
+        Call::outgoing(first, local(), client_offer(CHROMIUM_OFFER), now).with_fallback(others);
     let mut trace = Trace { call, now };
     let actions = trace.actions();
     (trace, actions)

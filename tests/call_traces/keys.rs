@@ -19,7 +19,7 @@ fn who_asks_for_our_offer_in_mid_call_is_offered_new_keys_and_who_is_held_the_on
     let mut rules = rules(false);
     rules.trunk.srtp = sdp::SrtpMode::Required;
     let now = Instant::now();
-    let call = Call::outgoing(rules, local(), CHROMIUM_OFFER, now);
+    let call = Call::outgoing(rules, local(), client_offer(CHROMIUM_OFFER), now);
     let mut trace = Trace { call, now };
     let offer = trace.actions().into_iter().find_map(|action| match action {
         Action::Invite { offer } => offer,

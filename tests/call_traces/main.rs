@@ -8,6 +8,7 @@
 mod answers;
 mod descriptions;
 mod early;
+mod endpoints;
 mod fallback;
 mod hang_up;
 mod keys;
@@ -17,8 +18,8 @@ mod transfers;
 use std::time::{Duration, Instant};
 
 use trunkline::call::{
-    Action, Call, Command, DigitsBy, EndReason, EndpointId, Event, Invitation, Local, Notice,
-    Quality, Rules, TransferTarget,
+    Action, Call, CallId, ClientOffer, Command, DigitsBy, EndReason, EndpointId, Event, Invitation,
+    Local, Notice, Parties, Quality, ResumeToken, Rules, TransferTarget,
 };
 use trunkline::codec::{Codec, Direction};
 use trunkline::sdp;
@@ -44,6 +45,21 @@ fn transport() -> sdp::IceDtlsParameters {
     }
 }
 
+/// The endpoint that calls, and the one that rings.
+const CLIENT: EndpointId = EndpointId(3);
+
+fn client_offer(sdp: &str) -> ClientOffer<'_> {
+    ClientOffer {
+        endpoint: CLIENT,
+        parties: Parties {
+            from: "alice".to_owned(),
+            name: None,
+            to: "1001".to_owned(),
+        },
+        sdp,
+    }
+}
+
 struct Trace {
     call: Call,
     now: Instant,
@@ -59,6 +75,7 @@ fn rules(passthrough: bool) -> Rules {
         ring_timeout: Duration::from_secs(60),
         connect_timeout: Duration::from_secs(30),
         media_timeout: None,
+        detach_grace: Duration::ZERO,
         delayed_offer: false,
         digits: DigitsBy::Media,
     }
@@ -66,6 +83,8 @@ fn rules(passthrough: bool) -> Rules {
 
 fn local() -> Local {
     Local {
+        id: CallId::new(7),
+        token: ResumeToken::new([7; 32]),
         rtp: sdp::LocalMedia::new(
             "192.0.2.1:20000".parse().expect("an address"),
             sdp::KeySeed::new([7; 32]),
@@ -79,7 +98,7 @@ fn local() -> Local {
 impl Trace {
     fn outgoing(passthrough: bool, offer: &str) -> (Self, Vec<Action>) {
         let now = Instant::now();
-        let call = Call::outgoing(rules(passthrough), local(), offer, now);
+        let call = Call::outgoing(rules(passthrough), local(), client_offer(offer), now);
         let mut trace = Trace { call, now };
         let actions = trace.actions();
         (trace, actions)
@@ -91,6 +110,7 @@ impl Trace {
             from: "1001".to_owned(),
             name: Some("Desk".to_owned()),
             to: "web-alice".to_owned(),
+            endpoints: vec![CLIENT],
             offer: offer.map(str::to_owned),
             ..Invitation::default()
         };
@@ -462,11 +482,11 @@ fn the_pbx_calls_and_the_page_accepts() {
         sdp: None
     }));
     let accept = Command::Accept {
-        endpoint: EndpointId(3),
+        endpoint: CLIENT,
         sdp: browser_answer(),
     };
     let actions = trace.asked(accept);
-    assert!(actions.contains(&Action::Select(EndpointId(3))));
+    assert!(actions.contains(&Action::Select(CLIENT)));
     let answer = actions.iter().find_map(|action| match action {
         Action::Accept { sdp } => Some(sdp.as_str()),
         _ => None,
@@ -483,7 +503,7 @@ fn the_pbx_calls_and_the_page_accepts() {
 fn an_invite_without_description_gets_our_offer_and_the_ack_has_the_answer() {
     let (mut trace, _) = Trace::incoming(None);
     let accept = Command::Accept {
-        endpoint: EndpointId(3),
+        endpoint: CLIENT,
         sdp: browser_answer(),
     };
     let actions = trace.asked(accept);
@@ -504,32 +524,11 @@ fn an_invite_without_description_gets_our_offer_and_the_ack_has_the_answer() {
 }
 
 #[test]
-fn the_caller_gives_up_or_the_page_rejects() {
-    let (mut trace, _) = Trace::incoming(Some(PBX_ANSWER));
-    assert_eq!(
-        ended(&trace.happens(Event::Cancelled)),
-        Some(EndReason::Cancelled)
-    );
-    let (mut trace, _) = Trace::incoming(Some(PBX_ANSWER));
-    let actions = trace.asked(Command::Reject {
-        endpoint: EndpointId(1),
-        reason: EndReason::Busy,
-    });
-    assert_eq!(ended(&actions), Some(EndReason::Busy));
-    let (mut trace, _) = Trace::incoming(Some(PBX_ANSWER));
-    let accept = Command::Accept {
-        endpoint: EndpointId(1),
-        sdp: "v=0".to_owned(),
-    };
-    assert_eq!(ended(&trace.asked(accept)), Some(EndReason::BadAnswer));
-}
-
-#[test]
 fn what_does_not_fit_is_refused_and_the_call_goes_on() {
     let (mut trace, _) = Trace::outgoing(false, CHROMIUM_OFFER);
     for command in [
         Command::Accept {
-            endpoint: EndpointId(1),
+            endpoint: CLIENT,
             sdp: browser_answer(),
         },
         Command::Hold { on: true },

@@ -54,7 +54,8 @@ fn endings() -> [(Input, EndReason); 6] {
             EndReason::HangupLocal,
         ),
         (
-            Input::Asked(Command::LoseSignaling {
+            Input::Asked(Command::Detach {
+                endpoint: CLIENT,
                 reason: EndReason::SignalingLost,
             }),
             EndReason::SignalingLost,
@@ -189,7 +190,7 @@ fn an_answer_in_the_moment_of_the_end_is_taken_by_whichever_came_first() {
 fn a_call_that_waits_for_its_ack_is_not_sent_on_and_says_so_at_once() {
     let (mut trace, _) = Trace::incoming(None);
     let accept = Command::Accept {
-        endpoint: EndpointId(3),
+        endpoint: CLIENT,
         sdp: browser_answer(),
     };
     trace.asked(accept);

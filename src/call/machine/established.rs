@@ -10,6 +10,7 @@ use super::{Call, State, Step, warning};
 use crate::call::EndReason;
 use crate::call::media_timeout::MediaTimeout;
 use crate::call::message::{Action, Event, Notice, Quality};
+use crate::call::snapshot::Held;
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
@@ -93,6 +94,14 @@ impl Established {
             media_timeout: MediaTimeout::default(),
             transfer: Transfer::None,
             sessions: 0,
+        }
+    }
+
+    /// Who holds the call.
+    pub(super) fn held(&self) -> Held {
+        Held {
+            by_client: self.hold_wished,
+            by_pbx: self.held_by_pbx,
         }
     }
 

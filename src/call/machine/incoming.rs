@@ -5,7 +5,10 @@ use std::time::Instant;
 use super::established::{Basis, Established};
 use super::{Call, Local, Rules, State, Step, refused_offer, warning};
 use crate::call::EndReason;
-use crate::call::message::{Action, Diverted, EndpointId, Event, Notice};
+use crate::call::browser_end::BrowserEnd;
+use crate::call::ids::EndpointId;
+use crate::call::message::{Action, Diverted, Event, Notice};
+use crate::call::snapshot::{CallDirection, Parties};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
@@ -17,6 +20,8 @@ pub(super) struct Offering {
     pbx_offer: Option<sdp::PbxOffer>,
     ours: Option<Ours>,
     pub(super) ring_deadline: Instant,
+    /// For endpoints that ring later.
+    pub(super) incoming: Notice,
 }
 
 /// Our offer in a reliable provisional response (RFC 3262), and the answer once it is there.
@@ -36,6 +41,8 @@ pub(super) struct Confirming {
 /// Who calls whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invitation {
+    /// The endpoints that ring.
+    pub endpoints: Vec<EndpointId>,
     /// The caller's number.
     pub from: String,
     /// The caller's name.
@@ -55,7 +62,14 @@ pub struct Invitation {
 impl Call {
     /// Begins a call from a PBX's INVITE.
     pub fn incoming(rules: Rules, local: Local, invitation: Invitation, now: Instant) -> Self {
-        let mut call = Call::new(rules, local);
+        let parties = Parties {
+            from: invitation.from.clone(),
+            name: invitation.name.clone(),
+            to: invitation.to.clone(),
+        };
+        let ringing = BrowserEnd::Ringing(invitation.endpoints);
+        let seen = (CallDirection::Incoming, parties);
+        let mut call = Call::new(rules, local, seen, ringing, now);
         let parsed = invitation
             .offer
             .as_deref()
@@ -88,14 +102,17 @@ impl Call {
             bridge::is_narrowband(&call.rules.trunk.codecs),
             call.local.browser_session,
         );
-        call.notify(Notice::Incoming {
+        let offer = browser_offer.offer.to_string();
+        call.keep_description(&offer);
+        let incoming = Notice::Incoming {
             from: invitation.from,
             name: invitation.name,
             to: invitation.to,
             diverted: invitation.diverted,
             headers: invitation.headers,
-            offer: browser_offer.offer.to_string(),
-        });
+            offer,
+        };
+        call.notify(incoming.clone());
         let ours = (pbx_offer.is_none() && invitation.reliable).then(|| Ours {
             offer: sdp::offer_answer::offer(
                 call.local.rtp,
@@ -115,6 +132,7 @@ impl Call {
             pbx_offer,
             ours,
             ring_deadline,
+            incoming,
         })));
         call
     }
@@ -166,7 +184,7 @@ impl Offering {
                 return Step::End(EndReason::BadAnswer, None);
             }
         };
-        call.push(Action::Select(endpoint));
+        call.select(endpoint);
         call.connect_peer(description, now);
         if let Some(ours) = self.ours {
             call.push(Action::Accept { sdp: String::new() });

@@ -10,8 +10,11 @@ pub use fallback::Attempt;
 use super::established::{Basis, Established};
 use super::{Call, Local, Rules, State, Step, refused_offer, warning};
 use crate::call::EndReason;
+use crate::call::browser_end::BrowserEnd;
+use crate::call::ids::EndpointId;
 use crate::call::message::{Action, Event, Notice, Side};
 use crate::call::ringback::Ringback;
+use crate::call::snapshot::{CallDirection, Parties};
 use crate::codec::{AudioFormat, Codec, Direction};
 use crate::sdp::{self, bridge};
 
@@ -42,12 +45,25 @@ struct EarlyDialog {
     basis: Basis,
 }
 
+/// What a client calls with.
+#[derive(Clone, Debug)]
+pub struct ClientOffer<'a> {
+    /// The endpoint that calls.
+    pub endpoint: EndpointId,
+    /// Whom it calls, and as whom.
+    pub parties: Parties,
+    /// The JSEP offer.
+    pub sdp: &'a str,
+}
+
 impl Call {
-    /// Begins a call from a page's offer.
-    pub fn outgoing(rules: Rules, local: Local, offer: &str, now: Instant) -> Self {
-        let mut call = Call::new(rules, local);
+    /// Begins a call from a client's offer.
+    pub fn outgoing(rules: Rules, local: Local, offer: ClientOffer<'_>, now: Instant) -> Self {
+        let attached = BrowserEnd::Attached(offer.endpoint);
+        let seen = (CallDirection::Outgoing, offer.parties);
+        let mut call = Call::new(rules, local, seen, attached, now);
         // Without a codec that the browser may use no callee may ring.
-        let parsed = sdp::Offer::parse(offer)
+        let parsed = sdp::Offer::parse(offer.sdp)
             .and_then(|offer| sdp::jsep::read_offer(&offer))
             .and_then(|offer| {
                 bridge::common_browser_codecs(&offer, &call.rules.browser).map(|_| offer)
@@ -403,9 +419,9 @@ impl Calling {
         match answered {
             Ok((answer, format)) => {
                 self.browser = Some(format);
-                call.notify(Notice::Answer {
-                    sdp: answer.to_string(),
-                });
+                let sdp = answer.to_string();
+                call.keep_description(&sdp);
+                call.notify(Notice::Answer { sdp });
                 Ok(())
             }
             Err(error) => {

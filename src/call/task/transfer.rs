@@ -12,18 +12,26 @@ use crate::call::sip_side::{SIP_QUEUE, SipSide, Stage, written};
 use crate::call::translate;
 use crate::{media, sdp, sip};
 
+/// What a transfer needs besides the leg that the call has.
+#[derive(Default)]
+pub(in crate::call) struct TransferLegs {
+    /// The other leg.
+    second: Option<SecondLeg>,
+    /// Whom the PBX wants us to call.
+    referral: Option<Box<sip::Referral>>,
+}
+
 /// A second leg: one that shall take over, or one that was taken over from.
-pub(in crate::call) struct SecondLeg {
+struct SecondLeg {
     side: SipSide,
-    events: mpsc::Receiver<sip::Event>,
     /// Taken over from: only its end is awaited.
     retiring: bool,
 }
 
 /// The next event of a second leg; never where there is none.
-pub(super) async fn second_event(second: &mut Option<SecondLeg>) -> sip::Event {
-    if let Some(leg) = second
-        && let Some(event) = leg.events.recv().await
+pub(super) async fn second_event(legs: &mut TransferLegs) -> sip::Event {
+    if let Some(leg) = &mut legs.second
+        && let Some(event) = leg.side.events.recv().await
     {
         return event;
     }
@@ -33,14 +41,14 @@ pub(super) async fn second_event(second: &mut Option<SecondLeg>) -> sip::Event {
 impl CallTask {
     /// What happened on the second leg.
     pub(super) fn take_second(&mut self, event: sip::Event) {
-        let Some(second) = &mut self.second else {
+        let Some(second) = &mut self.transfer.second else {
             return;
         };
         let last = event.is_final();
         second.side.follow(&event);
         let news = !second.retiring;
         if last {
-            self.second = None;
+            self.transfer.second = None;
         }
         if news && let Some(event) = translate::from_sip(event) {
             let event = match event {
@@ -60,7 +68,7 @@ impl CallTask {
     pub(super) fn take_referral(&mut self, referral: Box<sip::Referral>) {
         let to = referral.user.clone();
         let attended = referral.replaces.is_some();
-        self.referral = Some(referral);
+        self.transfer.referral = Some(referral);
         self.happen(Event::Referred { to, attended });
     }
 
@@ -75,8 +83,13 @@ impl CallTask {
         let (sender, events) = mpsc::channel(SIP_QUEUE);
         let sip = self.side.sip.clone();
         sip.attach(by, sender).await;
-        let side = SipSide::incoming(sip, by, call_id, self.side.names.clone());
-        if self.second.as_ref().is_some_and(|second| !second.retiring) {
+        let side = SipSide::incoming(sip, by, call_id, self.side.names.clone(), events);
+        if self
+            .transfer
+            .second
+            .as_ref()
+            .is_some_and(|second| !second.retiring)
+        {
             side.command(sip::Command::Reject {
                 status: 491,
                 reason: None,
@@ -85,9 +98,8 @@ impl CallTask {
             .await;
             return;
         }
-        self.second = Some(SecondLeg {
+        self.transfer.second = Some(SecondLeg {
             side,
-            events,
             retiring: false,
         });
         let sdp = body.map(|body| String::from_utf8_lossy(&body).into_owned());
@@ -96,7 +108,7 @@ impl CallTask {
 
     /// Calls whom the PBX named, through the same trunk.
     pub(super) async fn invite_instead(&mut self, offer: String) {
-        let Some(referral) = self.referral.take() else {
+        let Some(referral) = self.transfer.referral.take() else {
             return;
         };
         let mut headers = Vec::new();
@@ -127,9 +139,8 @@ impl CallTask {
         let sip = self.side.sip.clone();
         match sip.invite(outgoing, sender).await {
             Ok(leg) => {
-                self.second = Some(SecondLeg {
-                    side: SipSide::inviting(sip, leg, call_id, names),
-                    events,
+                self.transfer.second = Some(SecondLeg {
+                    side: SipSide::inviting(sip, leg, call_id, names, events),
                     retiring: false,
                 });
             }
@@ -184,7 +195,7 @@ impl CallTask {
     }
 
     pub(super) async fn accept_new_leg(&mut self, sdp: String) {
-        if let Some(second) = &mut self.second {
+        if let Some(second) = &mut self.transfer.second {
             let body = Bytes::from(sdp);
             second.side.command(sip::Command::Accept { body }).await;
             second.side.become_dialog();
@@ -192,7 +203,7 @@ impl CallTask {
     }
 
     pub(super) async fn refuse_new_leg(&mut self, status: u16, warning: Option<sdp::Warning>) {
-        if let Some(second) = self.second.take() {
+        if let Some(second) = self.transfer.second.take() {
             let command = sip::Command::Reject {
                 status,
                 reason: None,
@@ -204,7 +215,7 @@ impl CallTask {
 
     /// Ends the second leg, whichever it is.
     pub(super) async fn drop_second(&mut self, cause: u16) {
-        if let Some(second) = &mut self.second
+        if let Some(second) = &mut self.transfer.second
             && !second.retiring
         {
             let cause = Some(cause);
@@ -215,22 +226,21 @@ impl CallTask {
 
     /// The second leg is the call from now on; the first one ends.
     pub(super) async fn take_new_leg(&mut self, reason: EndReason) {
-        let Some(second) = &mut self.second else {
+        let Some(second) = &mut self.transfer.second else {
             return;
         };
         std::mem::swap(&mut self.side, &mut second.side);
-        std::mem::swap(&mut self.sip_events, &mut second.events);
         let peer = self.side.peer;
         self.handle.set_dialog(self.side.dialog());
         second.retiring = true;
         let is_gone = matches!(second.side.stage, Stage::Gone);
         if is_gone {
-            self.second = None;
+            self.transfer.second = None;
         }
         if let Some(peer) = peer {
             self.tell_worker(media::Command::SetRtpPeer(peer));
         }
-        let Some(second) = &mut self.second else {
+        let Some(second) = &mut self.transfer.second else {
             return;
         };
         let cause = Some(reason.ending().cause);
