@@ -2,7 +2,7 @@
 
 use super::milestone::MOST_ENTRIES;
 use super::*;
-use crate::call::message::EndpointId;
+use crate::call::ids::EndpointId;
 use crate::call::transport_event::DtlsFailure;
 
 fn outgoing() -> CallRecord {
