@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod handle;
+pub(crate) mod health;
 pub(crate) mod identity;
 pub(crate) mod instant_message;
 pub(crate) mod network_headers;

@@ -1,6 +1,6 @@
 //! The user agent itself: what it holds, and the verbs its driver uses.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,6 @@ use super::outbound::Outbound;
 use super::pending_messages::Messaging;
 use super::registrations::Registrations;
 use super::server_entry::ServerEntry;
-use super::target_health::TargetHealth;
-use super::target_id::TargetId;
 use super::timer_key::{Timer, Wake};
 use super::tokens::random_token;
 use super::user_agent_event::UserAgentEvent;
@@ -40,6 +38,7 @@ use crate::sip::trunk::admission::Admission;
 use crate::sip::trunk::config::Config;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{Event, LegId, RegistrationStatus};
+use crate::sip::trunk::health::TrunkHealth;
 
 /// How long our BYE waits for the answer to a last NOTIFY when everything ends.
 const LAST_WORD_OF_ALL: Duration = Duration::from_secs(1);
@@ -69,8 +68,8 @@ pub struct UserAgent {
     pub(super) verifier: Verifier,
     /// Keys of the trunks that have one, by trunk index.
     pub(super) subscribers: HashMap<usize, Subscriber>,
-    /// The targets that are watched.
-    pub(super) health: BTreeMap<TargetId, TargetHealth>,
+    /// Which destinations of the trunks answer.
+    pub(super) health: TrunkHealth,
     /// Finds where requests go (RFC 3263).
     pub(super) resolver: Resolver<Outbound>,
     pub(super) large_acknowledgements: LargeAcknowledgements,
@@ -130,6 +129,7 @@ impl UserAgent {
         let mut matching_secret = [0; 16];
         random.fill_bytes(&mut matching_secret);
         let resolver = Resolver::new(SupportedTransports::of(&listeners));
+        let health = TrunkHealth::new(&config.trunks);
         Ok(UserAgent {
             admission: Admission::new(&config.limits),
             stateless_secret,
@@ -146,7 +146,7 @@ impl UserAgent {
             registrations,
             verifier: Verifier::new(key),
             subscribers,
-            health: BTreeMap::new(),
+            health,
             resolver,
             large_acknowledgements: LargeAcknowledgements::default(),
             views: HashMap::new(),
@@ -269,7 +269,7 @@ impl UserAgent {
                 Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
                 Wake::Registration(id) => self.handle_registration_timeout(id, now),
                 Wake::Resolver => self.handle_resolver_timeout(now),
-                Wake::Target(id) => self.handle_target_timeout(id, now),
+                Wake::Health => self.handle_health_timeout(now),
             }
         }
     }

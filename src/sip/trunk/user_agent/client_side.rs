@@ -53,11 +53,13 @@ impl UserAgent {
         let is_trying = response.status == 100 && !entry.progressed;
         entry.doubt_at = (is_trying && entry.outbound.way.may_leave())
             .then_some(now + entry.outbound.way.try_timeout);
-        let watched = entry.outbound.way.watched();
-        if let Some(of) =
-            watched.filter(|_| response.status != 503 && !matches!(owner, Owner::Probe(_)))
+        let destination = entry.outbound.way.target_destination();
+        if response.status != 503
+            && !matches!(owner, Owner::Probe(_))
+            && let Some(of) = destination
+            && self.health.handle_response(of)
         {
-            self.hear_of_watched(of);
+            self.run_health(now);
         }
         self.learn_own_address(flow, response);
         if let Owner::Invite(id) = owner {
@@ -135,7 +137,7 @@ impl UserAgent {
                 self.take_register_response(id, response, now);
             }
             Owner::Probe(of) if response.status >= 200 => {
-                self.take_probe_answer(of, response.status, now);
+                self.take_probe_response(of, response.status, now);
             }
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
                 self.lose(leg, now);
@@ -194,8 +196,9 @@ impl UserAgent {
             Owner::Message(id) => self.finish_message(id, unanswered(status), now),
             Owner::DialogMessage(leg) => self.texted(leg, unanswered(status), now),
             Owner::Register(id) => self.fail_register(id, status, now),
-            // An early dialog that does not take a PRACK ends by itself or is answered all the same.
-            Owner::Probe(of) => self.take_probe(of, false, now),
+            // An early dialog that does not take a PRACK ends by itself or is answered all the
+            // same.
+            Owner::Probe(of) => self.take_probe_failure(of, now),
             Owner::Acknowledge(_) | Owner::Prack(..) | Owner::None | Owner::Abandoned => {}
         }
     }

@@ -37,7 +37,7 @@ impl UserAgent {
             .iter()
             .position(|trunk| trunk.name == outgoing.trunk)
             .ok_or_else(|| Error::UnknownTrunk(outgoing.trunk.clone()))?;
-        if outgoing.alternative && self.is_trunk_out(index) {
+        if outgoing.alternative && self.health.is_trunk_out(index) {
             return Err(Error::TrunkOut(outgoing.trunk));
         }
         if self.legs.len() >= self.config.limits.legs {

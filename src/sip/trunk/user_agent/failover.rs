@@ -36,12 +36,12 @@ impl UserAgent {
             };
             self.resolver.fail(destination, failure);
         }
-        self.fail_watched_of(&outbound, false, now);
+        self.fail_target(&outbound, false, now);
         if !outbound.way.has_more() || !self.may_move(outbound.owner) {
             return self.fail_outbound(outbound, status, now);
         }
         tracing::debug!(status, destination = ?outbound.way.here(),
-            target = ?outbound.way.watched(), method = %outbound.request.method,
+            target = ?outbound.way.target_destination(), method = %outbound.request.method,
             "sip request goes to the next destination");
         outbound.failure = status;
         outbound.may_upgrade = true;
@@ -55,11 +55,12 @@ impl UserAgent {
     }
 
     /// A destination of a target has failed a request.
-    fn fail_watched_of(&mut self, outbound: &Outbound, refused: bool, now: Instant) {
-        if let Some(of) = outbound.way.watched()
+    fn fail_target(&mut self, outbound: &Outbound, refused: bool, now: Instant) {
+        if let Some(of) = outbound.way.target_destination()
             && !matches!(outbound.owner, Owner::Probe(_))
         {
-            self.fail_watched(of, refused, now);
+            self.health.handle_request_failure(of, refused, now);
+            self.run_health(now);
         }
     }
 
@@ -106,7 +107,7 @@ impl UserAgent {
         if moves {
             self.fail_here(outbound, 503, now);
         } else {
-            self.fail_watched_of(&outbound, true, now);
+            self.fail_target(&outbound, true, now);
         }
         moves
     }

@@ -1,8 +1,8 @@
 //! Who hears of the answer to a request of ours.
 
 use super::registrations::RegistrationId;
-use super::target_id::Watched;
 use crate::sip::trunk::event::LegId;
+use crate::sip::trunk::health::TargetDestination;
 use crate::sip::trunk::instant_message::MessageId;
 
 /// Who hears of the answer.
@@ -37,7 +37,7 @@ pub enum Owner {
     /// None: CANCEL, and BYE of a fork that we do not want.
     None,
     /// The health of a target's destination.
-    Probe(Watched),
+    Probe(TargetDestination),
     /// None any more: an INVITE that failed over to another destination.
     Abandoned,
 }

@@ -185,7 +185,7 @@ impl UserAgent {
             return self.leave(key, 408, now);
         }
         if entry.doubt_at.is_some_and(|at| at <= now) {
-            self.doubt_target(key, now);
+            self.suspect_target(key, now);
         }
         let Some(entry) = self.clients.get_mut(key) else {
             return;

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::outbound::Outbound;
-use super::target_id::{TargetId, Watched};
 use super::timer_key::Wake;
 use super::user_agent_event::UserAgentEvent;
 use super::way::{Late, Way};
@@ -19,6 +18,7 @@ use crate::sip::stack::next_hop::NextHop;
 use crate::sip::stack::resolver::{
     Destination, DnsQuery, DnsResponse, Resolution, ResolverEvent, arrange,
 };
+use crate::sip::trunk::health::{TargetDestination, TargetId};
 
 impl UserAgent {
     /// The way to a trunk: its proxy, or its targets by priority, by chance in proportion to weight
@@ -41,7 +41,7 @@ impl UserAgent {
             .into_iter()
             .map(|target| TargetId { trunk, target })
             .collect();
-        ids.sort_by_key(|id| self.is_out(*id));
+        ids.sort_by_key(|id| self.health.is_out(*id));
         Way {
             hops: ids
                 .into_iter()
@@ -64,7 +64,7 @@ impl UserAgent {
     }
 
     /// The way to one destination of a target, or by the trunk's proxy.
-    pub(super) fn way_to_watched(&self, of: Watched) -> Way {
+    pub(super) fn way_to_destination(&self, of: TargetDestination) -> Way {
         let proxy = first_route(&self.config.trunks[of.target.trunk].routes);
         let hop = proxy.unwrap_or_else(|| self.hop_of(of.target));
         match of.destination {
@@ -197,7 +197,7 @@ impl UserAgent {
             let (out, up): (Vec<Destination>, Vec<Destination>) =
                 destinations.into_iter().partition(|destination| {
                     let destination = Some(*destination);
-                    self.is_destination_out(Watched {
+                    self.health.is_destination_out(TargetDestination {
                         target,
                         destination,
                     })

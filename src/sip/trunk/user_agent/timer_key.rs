@@ -2,7 +2,6 @@
 
 use super::keep_alive::Way;
 use super::registrations::RegistrationId;
-use super::target_id::TargetId;
 use crate::sip::stack::transaction::key::{ClientKey, ServerKey};
 use crate::sip::trunk::event::LegId;
 
@@ -20,5 +19,5 @@ pub(super) enum Wake {
     KeepAlive(Way),
     Registration(RegistrationId),
     Resolver,
-    Target(TargetId),
+    Health,
 }

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::target_id::{TargetId, Watched};
 use crate::sip::stack::dialog::Dialog;
 use crate::sip::stack::flow::Flow;
 use crate::sip::stack::next_hop::NextHop;
 use crate::sip::stack::resolver::Destination;
 use crate::sip::stack::sips::is_sips;
+use crate::sip::trunk::health::{TargetDestination, TargetId};
 
 /// How long a destination that answers nothing is waited for where another one is left, inside
 /// dialogs.
@@ -123,8 +123,8 @@ impl Way {
     }
 
     /// This destination as one of a trunk's target.
-    pub fn watched(&self) -> Option<Watched> {
-        self.target.map(|target| Watched {
+    pub fn target_destination(&self) -> Option<TargetDestination> {
+        self.target.map(|target| TargetDestination {
             target,
             destination: self.here,
         })

@@ -2,7 +2,7 @@
 
 use crate::sip::stack::resolver::Destination;
 
-/// One target of one trunk, by their destinations in the configuration.
+/// One target of one trunk, by their indexes in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetId {
     pub trunk: usize,
@@ -11,7 +11,7 @@ pub struct TargetId {
 
 /// One destination of a target; none is named where an outbound proxy leads to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Watched {
+pub struct TargetDestination {
     pub target: TargetId,
     pub destination: Option<Destination>,
 }
