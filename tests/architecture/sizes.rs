@@ -32,7 +32,7 @@ const WIDE_TYPES: &[(&str, usize)] = &[
     ("settings/trunk.rs: Trunk", 64),
     ("sip/trunk/config.rs: Trunk", 25),
     ("sip/stack/transport/sockets.rs: Transports", 16),
-    ("sip/trunk/user_agent/agent.rs: UserAgent", 27),
+    ("sip/trunk/user_agent/agent.rs: UserAgent", 24),
     (
         "sip/trunk/user_agent/registrations.rs: RegistrationEntry",
         18,

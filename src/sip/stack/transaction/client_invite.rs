@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::action::Actions;
-use super::{Action, Timers};
+use super::action::{Action, Actions};
+use super::timers::Timers;
 
 /// The state machine.
 #[derive(Debug)]

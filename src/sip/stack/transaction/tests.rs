@@ -5,7 +5,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::*;
+use super::action::Action;
+use super::client::Client;
+use super::client_invite::ClientInvite;
+use super::server::Server;
+use super::server_invite::{ServerInvite, ServerInviteInput};
+use super::timers::Timers;
 
 const UDP: Timers = Timers::new(false);
 const TCP: Timers = Timers::new(true);

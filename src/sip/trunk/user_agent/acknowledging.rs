@@ -64,7 +64,7 @@ impl UserAgent {
         }
         let here = outbound.way.here();
         let is_large = here.is_some_and(|destination| destination.transport != flow.transport);
-        let key = is_large.then(|| self.matching.client(branch, &Method::Ack));
+        let key = is_large.then(|| self.transactions.client_key(branch, &Method::Ack));
         if let Some(key) = key {
             self.large_acknowledgements.hold(key, outbound, now);
         }

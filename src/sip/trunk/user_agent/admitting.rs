@@ -91,7 +91,7 @@ impl UserAgent {
     /// may send from another address than the one that called.
     fn concerns_us(&self, envelope: &Envelope, method: &Method) -> bool {
         if *method == Method::Cancel {
-            return self.servers.contains_key(&self.matching.invite(envelope));
+            return self.transactions.has_invite_of(envelope);
         }
         envelope.to.tag().is_some_and(|tag| {
             let dialog = self.matching.dialog(&envelope.call_id, tag);

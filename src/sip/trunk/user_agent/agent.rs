@@ -9,17 +9,17 @@ use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
 
 use super::acknowledgements::LargeAcknowledgements;
-use super::client_entry::ClientEntry;
+use super::client_context::ClientContext;
 use super::keep_alive::{KeepAlive, Way};
 use super::leg::Leg;
 use super::outbound::Outbound;
 use super::pending_messages::Messaging;
 use super::registrations::Registrations;
-use super::server_entry::ServerEntry;
-use super::timer_key::{Timer, Wake};
+use super::server_context::ServerContext;
+use super::timer_key::Wake;
 use super::tokens::random_token;
 use super::user_agent_event::UserAgentEvent;
-use crate::sip::stack::deadlines::{Deadlines, Remembered};
+use crate::sip::stack::deadlines::Deadlines;
 use crate::sip::stack::digest::{Subscriber, Verifier};
 use crate::sip::stack::domain::Domains;
 use crate::sip::stack::envelope::{Envelope, has_one_via, stamp_via};
@@ -31,9 +31,8 @@ use crate::sip::stack::resolver::{Resolver, SupportedTransports};
 use crate::sip::stack::screening::fault_refusal;
 use crate::sip::stack::sips::wants_sips;
 use crate::sip::stack::stun::is_stun;
-use crate::sip::stack::transaction::key::{
-    ClientKey, DialogKey, KeyMap, Matching, MergeKey, ServerKey,
-};
+use crate::sip::stack::transaction::key::{ClientKey, DialogKey, KeyMap, Matching};
+use crate::sip::stack::transaction::{TimerKey, Transactions};
 use crate::sip::trunk::admission::Admission;
 use crate::sip::trunk::config::Config;
 use crate::sip::trunk::error::Error;
@@ -53,15 +52,10 @@ pub struct UserAgent {
     pub(super) listeners: Vec<Listen>,
     pub(super) local_address: LocalAddress,
     pub(super) random: StdRng,
-    // Boxed, as a table has up to four times the places that it needs: it keeps half of them free,
-    // and doubles when as many have been taken and left.
-    pub(super) clients: KeyMap<ClientKey, Box<ClientEntry>>,
-    pub(super) servers: KeyMap<ServerKey, Box<ServerEntry>>,
-    /// Requests outside dialogs, to find merged ones (section 8.2.2.2).
-    pub(super) merging: KeyMap<MergeKey, ServerKey>,
+    pub(super) transactions: Transactions<ClientContext, ServerContext>,
     pub(super) legs: HashMap<LegId, Leg>,
     pub(super) dialogs: KeyMap<DialogKey, LegId>,
-    /// Makes the keys of the tables above.
+    /// Makes the keys of dialogs.
     pub(super) matching: Matching,
     pub(super) registrations: Registrations,
     /// Challenges of ours to requests of trunks that must prove who they are.
@@ -86,7 +80,6 @@ pub struct UserAgent {
     /// Whom TLS connections must lead to.
     pub(super) domains: Domains,
     pub(super) deadlines: Deadlines<Wake>,
-    pub(super) timers: Remembered<Timer>,
     outbox: VecDeque<Transmit>,
     events: VecDeque<UserAgentEvent>,
     last_leg: u64,
@@ -128,6 +121,7 @@ impl UserAgent {
         let stateless_secret = random.random();
         let mut matching_secret = [0; 16];
         random.fill_bytes(&mut matching_secret);
+        let matching = Matching::new(&matching_secret);
         let resolver = Resolver::new(SupportedTransports::of(&listeners));
         let health = TrunkHealth::new(&config.trunks);
         Ok(UserAgent {
@@ -137,12 +131,10 @@ impl UserAgent {
             listeners,
             local_address,
             random,
-            clients: KeyMap::default(),
-            servers: KeyMap::default(),
-            merging: KeyMap::default(),
+            transactions: Transactions::new(matching.clone()),
             legs: HashMap::new(),
             dialogs: KeyMap::default(),
-            matching: Matching::new(&matching_secret),
+            matching,
             registrations,
             verifier: Verifier::new(key),
             subscribers,
@@ -154,7 +146,6 @@ impl UserAgent {
             messaging: Messaging::default(),
             domains: Domains::default(),
             deadlines: Deadlines::new(),
-            timers: Remembered::new(),
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             last_leg: 0,
@@ -257,10 +248,10 @@ impl UserAgent {
 
     /// Runs every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some(timer) = self.timers.expired(now) {
+        while let Some(timer) = self.transactions.poll_expired(now) {
             match timer {
-                Timer::Client(key) => self.handle_client_timeout(&key, now),
-                Timer::Server(key) => self.handle_server_timeout(&key, now),
+                TimerKey::Client(key) => self.handle_client_timeout(&key, now),
+                TimerKey::Server(key) => self.handle_server_timeout(&key, now),
             }
         }
         while let Some(wake) = self.deadlines.expired(now) {
@@ -276,7 +267,7 @@ impl UserAgent {
 
     /// When [`UserAgent::handle_timeout`] is wanted next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.timers.next(), self.deadlines.next()]
+        [self.transactions.poll_timeout(), self.deadlines.next()]
             .into_iter()
             .flatten()
             .min()
@@ -321,7 +312,7 @@ impl UserAgent {
 
     /// Number of transactions held, for a gauge.
     pub fn transactions(&self) -> usize {
-        self.clients.len() + self.servers.len()
+        self.transactions.len()
     }
 
     /// True until the leg has ended.

@@ -1,21 +1,16 @@
 //! What answers to our requests mean, and what their absence means.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::agent::UserAgent;
-use super::client_entry::Machine;
 use super::leg::{Cancel, Offering, State};
 use super::outbound::Outbound;
 use super::owner::Owner;
 use crate::sip::stack::envelope::Envelope;
-use crate::sip::stack::message::{Name, Request, Response};
-use crate::sip::stack::method::Method;
+use crate::sip::stack::message::Response;
 use crate::sip::stack::transaction::key::ClientKey;
-use crate::sip::stack::transport_protocol::Transport;
-use crate::sip::stack::via::Via;
+use crate::sip::stack::transaction::{ClientUser, Unmatched};
 use crate::sip::trunk::event::{Event, LegId};
 use crate::sip::trunk::instant_message::MessageOutcome;
 
@@ -27,33 +22,22 @@ impl UserAgent {
         source: SocketAddr,
         now: Instant,
     ) {
-        let key = self.matching.client(&envelope.branch, &envelope.method);
-        let Some(entry) = self.clients.get_mut(&key) else {
-            return self.reject("stray_response", source);
+        let key = match self.transactions.handle_response(response, envelope, now) {
+            Ok(key) => key,
+            Err(Unmatched::NoTransaction) => return self.reject("stray_response", source),
+            Err(Unmatched::SentBy) => return self.reject("response_sent_by", source),
         };
-        let (owner, flow) = (entry.outbound.owner, entry.flow);
-        let request = &entry.outbound.request;
-        // Section 18.1.2: what was not meant for us, or was changed on the way, is dropped.
-        if !has_sent_by_of(envelope, request, flow.transport) {
-            return self.reject("response_sent_by", source);
-        }
-        match &mut entry.machine {
-            Machine::Invite(machine) => {
-                let acknowledgement = if response.status >= 300 {
-                    acknowledge_refusal(request, response)
-                } else {
-                    Bytes::new()
-                };
-                machine.handle(response.status, acknowledgement, now);
-            }
-            Machine::Other(machine) => machine.handle(response.status, now),
-        }
-        entry.leave_at = None;
-        entry.progressed |= (101..=199).contains(&response.status);
-        let is_trying = response.status == 100 && !entry.progressed;
-        entry.doubt_at = (is_trying && entry.outbound.way.may_leave())
-            .then_some(now + entry.outbound.way.try_timeout);
-        let destination = entry.outbound.way.target_destination();
+        let Some(entry) = self.transactions.client_mut(&key) else {
+            return;
+        };
+        let (flow, context) = (entry.flow, &mut entry.user);
+        let owner = context.outbound.owner;
+        context.fail_over_at = None;
+        context.progressed |= (101..=199).contains(&response.status);
+        let is_trying = response.status == 100 && !context.progressed;
+        let way = &context.outbound.way;
+        context.suspect_at = (is_trying && way.may_leave()).then_some(now + way.try_timeout);
+        let destination = way.target_destination();
         if response.status != 503
             && !matches!(owner, Owner::Probe(_))
             && let Some(of) = destination
@@ -67,9 +51,9 @@ impl UserAgent {
         }
         if let Owner::Register(id) = owner
             && (200..300).contains(&response.status)
-            && let Some(entry) = self.clients.get(&key)
+            && let Some(entry) = self.transactions.client(&key)
         {
-            let request = entry.outbound.request.clone();
+            let request = entry.user.request().clone();
             self.take_outbound_flow(id, flow, response);
             self.keep_alive(id, flow, &request, response, now);
         }
@@ -77,10 +61,7 @@ impl UserAgent {
         if deliver {
             self.take_response(&key, response, envelope, now);
         }
-        if let Some(entry) = self.clients.get_mut(&key) {
-            entry.settle();
-        }
-        self.drop_finished_client(&key);
+        self.transactions.release_client(&key);
     }
 
     /// Tells the leg's owner where the answers to its INVITE come from.
@@ -101,7 +82,11 @@ impl UserAgent {
         envelope: &Envelope,
         now: Instant,
     ) {
-        let Some(owner) = self.clients.get(key).map(|entry| entry.outbound.owner) else {
+        let Some(owner) = self
+            .transactions
+            .client(key)
+            .map(|entry| entry.user.outbound.owner)
+        else {
             return;
         };
         if matches!(response.status, 401 | 407)
@@ -242,56 +227,4 @@ const fn unanswered(status: u16) -> MessageOutcome {
         status,
         local: true,
     }
-}
-
-/// True when the topmost Via of a response has the sent-by that we wrote: the host in any case and
-/// an address in any form, the port written or not where it is the usual one.
-fn has_sent_by_of(envelope: &Envelope, request: &Request, transport: Transport) -> bool {
-    let written = request.headers.get_raw(&Name::VIA).next();
-    let Some(ours) = written.and_then(|via| Via::read(via)) else {
-        return false;
-    };
-    let ip = |host: &str| {
-        let host = host.trim_matches(['[', ']']);
-        host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
-    };
-    let theirs: &str = &envelope.sent_by_host;
-    let same_host = match (ip(theirs), ip(ours.host)) {
-        (Some(theirs), Some(ours)) => theirs == ours,
-        _ => theirs.eq_ignore_ascii_case(ours.host),
-    };
-    let port = |port: Option<u16>| port.unwrap_or(transport.default_port());
-    same_host && port(envelope.sent_by_port) == port(ours.port)
-}
-
-/// The ACK for a refusal: same branch, same route, the refusal's To (section 17.1.1.3).
-fn acknowledge_refusal(invite: &Request, response: &Response) -> Bytes {
-    let mut request = same_branch(invite, Method::Ack);
-    request.headers.remove(&Name::TO);
-    for value in response.headers.get_raw(&Name::TO) {
-        request.headers.insert(Name::TO, value.clone());
-    }
-    request.write()
-}
-
-/// An ACK or CANCEL that belongs to the INVITE's own transaction (sections 9.1 and 17.1.1.3).
-pub(super) fn same_branch(invite: &Request, method: Method) -> Request {
-    let mut request = Request::new(method, invite.uri.clone());
-    for name in [
-        Name::VIA,
-        Name::ROUTE,
-        Name::MAX_FORWARDS,
-        Name::FROM,
-        Name::TO,
-        Name::CALL_ID,
-    ] {
-        for value in invite.headers.get_raw(&name) {
-            request.headers.insert(name.clone(), value.clone());
-        }
-    }
-    let sequence = Envelope::read(&invite.headers).map_or(0, |envelope| envelope.sequence);
-    request
-        .headers
-        .insert(Name::CSEQ, format!("{sequence} {}", request.method));
-    request
 }

@@ -3,14 +3,12 @@
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::client_entry::Machine;
-use crate::sip::stack::flow::Flow;
 use crate::sip::stack::transaction::key::ClientKey;
 
 impl UserAgent {
     /// Takes the news by which connection a request of ours leaves.
     pub fn handle_written(&mut self, key: &ClientKey, connection: u64) {
-        if let Some(entry) = self.clients.get_mut(key) {
+        if let Some(entry) = self.transactions.client_mut(key) {
             entry.connection = Some(connection);
         }
     }
@@ -20,30 +18,11 @@ impl UserAgent {
     /// which has it already sees a repetition (RFC 3261 section 17.2.3). The second loss is a
     /// failure of the transport (section 18.4).
     pub fn handle_connection_closed(&mut self, connection: u64, now: Instant) {
-        let mut lost: Vec<(bool, ClientKey)> = self
-            .clients
-            .iter()
-            .filter(|(_, entry)| entry.connection == Some(connection) && entry.is_waiting())
-            .map(|(key, entry)| (!matches!(entry.machine, Machine::Invite(_)), *key))
-            .collect();
-        // An INVITE goes before the CANCEL that takes it back.
-        lost.sort_unstable();
-        for (_, key) in lost {
-            let Some(entry) = self.clients.get_mut(&key) else {
-                continue;
-            };
-            if entry.repeated {
-                self.handle_transport_failure(&key, now);
-                continue;
+        for key in self.transactions.lost_with(connection) {
+            match self.transactions.send_again(&key) {
+                Some((flow, bytes)) => self.transmit(flow, bytes, Some(key)),
+                None => self.handle_transport_failure(&key, now),
             }
-            entry.repeated = true;
-            entry.connection = None;
-            let flow = Flow {
-                connection: None,
-                ..entry.flow
-            };
-            let bytes = entry.outbound.request.write();
-            self.transmit(flow, bytes, Some(key));
         }
         self.lose_ways_back(connection, now);
     }

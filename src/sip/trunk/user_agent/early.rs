@@ -15,6 +15,7 @@ use crate::sip::stack::dialog_rules::Prack;
 use crate::sip::stack::envelope::{Envelope, sdp_body};
 use crate::sip::stack::message::{Name, Response, elements, header};
 use crate::sip::stack::method::Method;
+use crate::sip::stack::transaction::ClientUser;
 use crate::sip::stack::transaction::key::ClientKey;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{Event, LegId};
@@ -29,7 +30,7 @@ impl UserAgent {
         envelope: &Envelope,
         now: Instant,
     ) {
-        let Some(entry) = self.clients.get(key) else {
+        let Some(entry) = self.transactions.client(key) else {
             return;
         };
         let source = entry.flow.remote;
@@ -54,8 +55,8 @@ impl UserAgent {
             if calling.early.len() >= MOST_FORKS {
                 return self.reject("too_many_forks", source);
             }
-            let flow = entry.way_of_response();
-            let Some(dialog) = Dialog::of_caller(&entry.outbound.request, response, flow) else {
+            let flow = entry.response_flow();
+            let Some(dialog) = Dialog::of_caller(entry.user.request(), response, flow) else {
                 return;
             };
             calling.early.push(Early {

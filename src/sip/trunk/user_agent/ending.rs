@@ -3,8 +3,6 @@
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::client_entry::Machine;
-use super::client_side::same_branch;
 use super::intervals::LIFETIME;
 use super::leg::{Cancel, State, Termination};
 use super::outbound::Outbound;
@@ -13,6 +11,7 @@ use super::way::Way;
 use crate::sip::stack::message::{Name, Request};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::transaction::key::ClientKey;
+use crate::sip::stack::transaction::{ClientUser, same_branch};
 use crate::sip::trunk::event::{EndedBy, Event, LegId};
 
 impl UserAgent {
@@ -28,17 +27,14 @@ impl UserAgent {
                 }
                 calling.cancel = Cancel::Wanted(cause);
                 let invite = calling.invite;
-                let Some(key) = invite.filter(|key| self.clients.contains_key(key)) else {
+                let Some(key) = invite.filter(|key| self.transactions.client(key).is_some()) else {
                     // The name of the next hop is still looked up: nothing was sent.
                     let is_invite = |pending: &Outbound| pending.owner == Owner::Invite(id);
                     self.resolver.cancel(is_invite);
                     return self.refuse_locally(id, 487, now);
                 };
-                let proceeding = matches!(
-                    self.clients.get(&key).map(|entry| &entry.machine),
-                    Some(Machine::Invite(machine)) if machine.is_proceeding()
-                );
-                if proceeding {
+                let entry = self.transactions.client(&key);
+                if entry.is_some_and(|entry| entry.transaction.is_proceeding()) {
                     self.send_cancel(id, &key, cause, now);
                 }
             }
@@ -58,10 +54,10 @@ impl UserAgent {
         cause: Option<u16>,
         now: Instant,
     ) {
-        let Some(entry) = self.clients.get(invite) else {
+        let Some(entry) = self.transactions.client(invite) else {
             return;
         };
-        let mut request = same_branch(&entry.outbound.request, Method::Cancel);
+        let mut request = same_branch(entry.user.request(), Method::Cancel);
         put_reason(&mut request, cause);
         let flow = entry.flow;
         if let Some(leg) = self.legs.get_mut(&id)

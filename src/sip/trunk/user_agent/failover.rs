@@ -9,8 +9,6 @@
 use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
-use super::client_entry::Machine;
-use super::client_side::same_branch;
 use super::leg::{Cancel, State};
 use super::outbound::Outbound;
 use super::owner::Owner;
@@ -20,6 +18,7 @@ use crate::sip::stack::message::{Name, Response, header};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::resolver::Failure;
 use crate::sip::stack::transaction::key::ClientKey;
+use crate::sip::stack::transaction::{ClientUser, same_branch};
 
 /// How long a destination that failed comes after others.
 const FAILED_FOR: Duration = Duration::from_secs(30);
@@ -83,12 +82,12 @@ impl UserAgent {
         response: &Response,
         now: Instant,
     ) -> bool {
-        let Some(entry) = self.clients.get(key) else {
+        let Some(entry) = self.transactions.client(key) else {
             return false;
         };
-        let (progressed, owner) = (entry.progressed, entry.outbound.owner);
-        let here = entry.outbound.way.here();
-        let outbound = entry.outbound.clone();
+        let (progressed, owner) = (entry.user.progressed, entry.user.outbound.owner);
+        let here = entry.user.outbound.way.here();
+        let outbound = entry.user.outbound.clone();
         let moves = !progressed && outbound.way.has_more() && self.may_move(owner);
         if let Some(destination) = here {
             let requested = header(&response.headers, &Name::RETRY_AFTER)
@@ -121,25 +120,22 @@ impl UserAgent {
 
     /// The same, and whether the request may have arrived.
     pub(super) fn leave_begun(&mut self, key: &ClientKey, status: u16, begun: bool, now: Instant) {
-        let Some(entry) = self.clients.get_mut(key) else {
+        let Some(entry) = self.transactions.client_mut(key) else {
             return;
         };
-        let outbound = entry.outbound.clone();
-        entry.leave_at = None;
-        entry.doubt_at = None;
-        match &mut entry.machine {
-            Machine::Invite(machine) if begun || machine.is_proceeding() => {
-                let answered = machine.is_proceeding();
-                machine.leave(now);
-                entry.outbound.owner = Owner::Abandoned;
-                self.run_client(key);
-                if answered {
-                    self.cancel_left(key, now);
-                }
+        let outbound = entry.user.outbound.clone();
+        entry.user.fail_over_at = None;
+        entry.user.suspect_at = None;
+        let answered = entry.transaction.is_proceeding();
+        if entry.transaction.is_client_invite() && (begun || answered) {
+            entry.transaction.abandon(now);
+            entry.user.outbound.owner = Owner::Abandoned;
+            self.run_client(key);
+            if answered {
+                self.cancel_left(key, now);
             }
-            Machine::Invite(_) | Machine::Other(_) => {
-                self.remove_client(key);
-            }
+        } else {
+            self.transactions.remove_client(key);
         }
         self.fail_here(outbound, status, now);
     }
@@ -154,10 +150,10 @@ impl UserAgent {
         match response.status {
             ..=199 => self.cancel_left(key, now),
             200..=299 => {
-                let Some(entry) = self.clients.get(key) else {
+                let Some(entry) = self.transactions.client(key) else {
                     return;
                 };
-                let (request, flow) = (entry.outbound.request.clone(), entry.way_of_response());
+                let (request, flow) = (entry.user.request().clone(), entry.response_flow());
                 if let Some(dialog) = Dialog::of_caller(&request, response, flow) {
                     let sequence = dialog.local_sequence;
                     self.refuse_fork(&dialog, sequence, &request, now);
@@ -168,14 +164,14 @@ impl UserAgent {
     }
 
     fn cancel_left(&mut self, key: &ClientKey, now: Instant) {
-        let Some(entry) = self.clients.get_mut(key) else {
+        let Some(entry) = self.transactions.client_mut(key) else {
             return;
         };
-        if entry.cancelled {
+        if entry.user.cancelled {
             return;
         }
-        entry.cancelled = true;
-        let request = same_branch(&entry.outbound.request, Method::Cancel);
+        entry.user.cancelled = true;
+        let request = same_branch(entry.user.request(), Method::Cancel);
         let flow = entry.flow;
         let outbound = Outbound::new(request, Way::nowhere(), Owner::None);
         self.send_in_branch(outbound, flow, now);

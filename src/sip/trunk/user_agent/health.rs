@@ -142,15 +142,15 @@ impl UserAgent {
     /// An INVITE has had a 100 and nothing more for a while, and has somewhere else to go: is the
     /// destination still there?
     pub(super) fn suspect_target(&mut self, key: &ClientKey, now: Instant) {
-        let Some(entry) = self.clients.get_mut(key) else {
+        let Some(entry) = self.transactions.client_mut(key) else {
             return;
         };
-        entry.doubt_at = None;
-        if let Some(of) = entry.outbound.way.target_destination()
-            && !entry.progressed
+        entry.user.suspect_at = None;
+        if let Some(of) = entry.user.outbound.way.target_destination()
+            && !entry.user.progressed
             && self.health.is_probed(of.target.trunk)
         {
-            entry.doubt_at = Some(now + entry.outbound.way.try_timeout * 2);
+            entry.user.suspect_at = Some(now + entry.user.outbound.way.try_timeout * 2);
             self.health.suspect(of);
             self.run_health(now);
         }
@@ -160,14 +160,14 @@ impl UserAgent {
     /// INVITEs that nobody rings for yet go on elsewhere: their destination no longer answers.
     fn abandon_destination(&mut self, of: TargetDestination, now: Instant) {
         let mut stranded: Vec<ClientKey> = self
-            .clients
-            .iter()
+            .transactions
+            .clients()
             .filter(|(_, entry)| {
-                matches!(entry.outbound.owner, Owner::Invite(_))
-                    && entry.outbound.way.target_destination() == Some(of)
-                    && entry.outbound.way.may_leave()
-                    && entry.machine.is_waiting()
-                    && !entry.progressed
+                matches!(entry.user.outbound.owner, Owner::Invite(_))
+                    && entry.user.outbound.way.target_destination() == Some(of)
+                    && entry.user.outbound.way.may_leave()
+                    && entry.transaction.is_waiting()
+                    && !entry.user.progressed
             })
             .map(|(key, _)| *key)
             .collect();

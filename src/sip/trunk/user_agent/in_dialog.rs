@@ -5,14 +5,12 @@ use std::time::Instant;
 
 use super::agent::UserAgent;
 use super::leg::{State, Termination};
-use super::server_entry::Machine;
 use crate::sip::stack::envelope::{Envelope, q850_cause, sdp_body};
 use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::Request;
 use crate::sip::stack::method::Method;
 use crate::sip::stack::reason;
 use crate::sip::stack::screening::Refusal;
-use crate::sip::stack::transaction::ServerInviteInput;
 use crate::sip::stack::transaction::key::ServerKey;
 use crate::sip::trunk::event::{EndedBy, Event, LegId};
 
@@ -22,19 +20,14 @@ impl UserAgent {
         &mut self,
         request: &Request,
         envelope: &Envelope,
-        key: &ServerKey,
         source: SocketAddr,
         now: Instant,
     ) {
-        if let Some(entry) = self.servers.get_mut(key)
-            && entry.call == self.matching.call(envelope)
-            && let Machine::Invite(machine) = &mut entry.machine
+        let invite = self.transactions.handle_acknowledgement(envelope, now);
+        if let Some(key) = invite
+            && !self.run_server(&key)
         {
-            machine.handle(ServerInviteInput::Acknowledged, now);
-            let deliver = self.run_server(key);
-            if !deliver {
-                return;
-            }
+            return;
         }
         let tag = envelope.to.tag().unwrap_or("");
         let dialog = self.matching.dialog(&envelope.call_id, tag);

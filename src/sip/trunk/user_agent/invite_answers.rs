@@ -36,7 +36,8 @@ impl UserAgent {
                     .legs
                     .get(&id)
                     .is_some_and(|leg| matches!(leg.state, State::Calling(_)));
-                let outbound = self.clients.get(key).map(|entry| entry.outbound.clone());
+                let outbound = self.transactions.client(key);
+                let outbound = outbound.map(|entry| entry.user.outbound.clone());
                 let sent_on = waiting
                     && outbound.is_some_and(|outbound| self.redirect(id, &outbound, response, now));
                 if waiting && !sent_on {
@@ -62,12 +63,12 @@ impl UserAgent {
         response: &Response,
         now: Instant,
     ) {
-        let Some(entry) = self.clients.get(key) else {
+        let Some(entry) = self.transactions.client(key) else {
             return;
         };
-        let request = entry.outbound.request.clone();
-        let contact = entry.outbound.contact.clone();
-        let flow = entry.way_of_response();
+        let request = entry.user.outbound.request.clone();
+        let contact = entry.user.outbound.contact.clone();
+        let flow = entry.response_flow();
         let Some(mut dialog) = Dialog::of_caller(&request, response, flow) else {
             return;
         };

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::client_entry::Machine;
 use super::intervals::T2;
 use super::leg::{Cancel, State, Termination};
 use super::owner::Owner;
@@ -21,12 +20,10 @@ impl UserAgent {
                 if matches!(calling.cancel, Cancel::Sent(give_up) if give_up <= now) {
                     // No answer to a cancelled INVITE (section 9.1): it is over.
                     if let Some(key) = calling.invite
-                        && let Some(entry) = self.clients.get_mut(&key)
+                        && let Some(entry) = self.transactions.client_mut(&key)
                     {
-                        if let Machine::Invite(machine) = &mut entry.machine {
-                            machine.fail();
-                        }
-                        self.drop_finished_client(&key);
+                        entry.transaction.fail();
+                        self.transactions.release_client(&key);
                     }
                     return self.refuse_locally(id, 487, now);
                 }

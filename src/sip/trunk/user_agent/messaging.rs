@@ -164,7 +164,7 @@ impl UserAgent {
                 return self.respond_refusal(&key, &request, &refusal, now);
             }
         };
-        let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
+        let proven = self.proven_trunk(&key);
         let origin = self.origin_of(proven, source, &request.uri);
         let trunk = origin.map(|origin| origin.trunk);
         let registration = self.registrations.called(&request.uri, trunk);

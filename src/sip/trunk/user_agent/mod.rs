@@ -2,7 +2,7 @@
 //! time; `poll_transmit` and `poll_event` give bytes to send and news; `poll_timeout` says when it
 //! wants to be woken. No socket, clock or source of randomness of its own.
 //!
-//! `agent` holds values and imports their files alone: `leg`, `way`, `outbound`, `client_entry`,
+//! `agent` holds values and imports their files alone: `leg`, `way`, `outbound`, `client_context`,
 //! `transfers` and their like, which know nothing of [`UserAgent`]. What it does with them stands
 //! in the files with an `impl UserAgent` of their own, which import it.
 
@@ -12,7 +12,7 @@ mod admitting;
 mod agent;
 mod answering;
 mod authentication;
-mod client_entry;
+mod client_context;
 mod client_side;
 mod commands;
 mod connections;
@@ -45,7 +45,7 @@ mod reliable;
 mod reoffering;
 mod response_destination;
 mod sending;
-mod server_entry;
+mod server_context;
 mod server_side;
 mod targets;
 mod their_offers;

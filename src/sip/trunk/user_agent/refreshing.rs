@@ -12,6 +12,7 @@ use crate::sip::stack::message::{Headers, Name, Request, Response, header, set};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::screening::{Refusal, SUPPORTED_VALUE};
 use crate::sip::stack::session_timer::{SessionExpires, SessionTimer, minimum, supports_timer};
+use crate::sip::stack::transaction::ClientUser;
 use crate::sip::stack::transaction::key::ClientKey;
 use crate::sip::trunk::event::{EndedBy, LegId};
 
@@ -100,9 +101,9 @@ impl UserAgent {
         }
         if (200..300).contains(&response.status) {
             let asked = self
-                .clients
-                .get(key)
-                .and_then(|entry| asked_interval(&entry.outbound.request));
+                .transactions
+                .client(key)
+                .and_then(|entry| asked_interval(entry.user.request()));
             self.refreshed(id, response, asked, now);
         } else {
             if matches!(response.status, 405 | 501)
@@ -181,10 +182,10 @@ impl UserAgent {
         response: &Response,
         now: Instant,
     ) -> bool {
-        let Some(entry) = self.clients.get(key) else {
+        let Some(entry) = self.transactions.client(key) else {
             return false;
         };
-        let mut outbound = entry.outbound.clone();
+        let mut outbound = entry.user.outbound.clone();
         let least = minimum(&response.headers);
         let id = match outbound.owner {
             Owner::Invite(id) | Owner::Reinvite(id) | Owner::Refresh(id) | Owner::Offer(id) => id,

@@ -13,6 +13,7 @@ use crate::sip::stack::envelope::{Envelope, sdp_body};
 use crate::sip::stack::message::{Name, Response};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::screening::SUPPORTED_VALUE;
+use crate::sip::stack::transaction::ClientUser;
 use crate::sip::stack::transaction::key::ClientKey;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{Event, LegId};
@@ -85,9 +86,9 @@ impl UserAgent {
             return;
         }
         let Some(invite) = self
-            .clients
-            .get(key)
-            .map(|entry| entry.outbound.request.clone())
+            .transactions
+            .client(key)
+            .map(|entry| entry.user.request().clone())
         else {
             return;
         };
@@ -132,9 +133,9 @@ impl UserAgent {
         now: Instant,
     ) {
         let Some(update) = self
-            .clients
-            .get(key)
-            .map(|entry| entry.outbound.request.clone())
+            .transactions
+            .client(key)
+            .map(|entry| entry.user.request().clone())
         else {
             return;
         };

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::server_entry::ResponseDestination;
+use super::server_context::ResponseDestination;
 use crate::sip::stack::envelope::Envelope;
 use crate::sip::stack::flow::Flow;
 use crate::sip::stack::next_hop::NextHop;
@@ -42,9 +42,9 @@ impl UserAgent {
     /// looked up, so that they are known when they are.
     pub(super) fn lose_ways_back(&mut self, connection: u64, now: Instant) {
         let mut hops = Vec::new();
-        for entry in self.servers.values_mut() {
+        for entry in self.transactions.servers_mut() {
             if entry.flow.connection == Some(connection)
-                && let Some(way) = &mut entry.response_destination
+                && let Some(way) = &mut entry.user.response_destination
             {
                 way.lost = true;
                 if hops.len() < MOST_NAMES && !self.resolver.is_unresolved(&way.hop) {
@@ -59,10 +59,15 @@ impl UserAgent {
 
     /// Finds out where an answer goes that the address of its request may not take.
     pub(super) fn find_way_back(&mut self, key: &ServerKey, now: Instant) {
-        let Some(entry) = self.servers.get_mut(key) else {
+        let Some(entry) = self.transactions.server_mut(key) else {
             return;
         };
-        let Some(way) = entry.response_destination.as_ref().filter(|way| way.lost) else {
+        let Some(way) = entry
+            .user
+            .response_destination
+            .as_ref()
+            .filter(|way| way.lost)
+        else {
             return;
         };
         let destinations = self.resolver.look_up_known(&way.hop, &mut self.random, now);

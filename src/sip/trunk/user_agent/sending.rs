@@ -7,19 +7,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::client_entry::{ClientEntry, Machine};
+use super::client_context::ClientContext;
 use super::leg::State;
 use super::outbound::Outbound;
 use super::owner::Owner;
-use super::timer_key::Timer;
 use crate::sip::stack::digest::{Authorizer, Subject};
 use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::{Name, Request, Response, set};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::resolver::Destination;
 use crate::sip::stack::sips::{is_sips, wants_sips};
+use crate::sip::stack::transaction::Timers;
 use crate::sip::stack::transaction::key::{ClientKey, MAGIC_COOKIE};
-use crate::sip::stack::transaction::{Action, Client, ClientInvite, Ready, Timers};
 use crate::sip::stack::transport_protocol::Transport;
 use crate::sip::stack::via::Via;
 
@@ -100,11 +99,9 @@ impl UserAgent {
         }
         let timers = Timers::new(flow.transport.is_reliable())
             .with_give_up(outbound.give_up.min(LONGEST_WAIT));
-        let key = self.matching.client(branch, &outbound.request.method);
-        let machine = match outbound.request.method {
-            Method::Invite => Machine::Invite(ClientInvite::new(bytes, timers, now)),
-            _ => Machine::Other(Client::new(bytes, timers, now)),
-        };
+        let key = self
+            .transactions
+            .client_key(branch, &outbound.request.method);
         if let Owner::Invite(leg) = outbound.owner
             && let Some(leg) = self.legs.get_mut(&leg)
             && let State::Calling(calling) = &mut leg.state
@@ -114,116 +111,74 @@ impl UserAgent {
         // A caller is not kept waiting at a destination that says nothing, be it the last one.
         let is_call = matches!(outbound.owner, Owner::Invite(_));
         let try_timeout = outbound.way.try_timeout;
-        let leave_at = (is_call || outbound.way.may_leave())
+        let fail_over_at = (is_call || outbound.way.may_leave())
             .then_some(now + try_timeout)
             .filter(|_| try_timeout < outbound.give_up);
-        let entry = ClientEntry {
-            machine,
+        let context = ClientContext {
             outbound,
-            flow,
-            armed: None,
-            leave_at,
-            doubt_at: None,
+            fail_over_at,
+            suspect_at: None,
             progressed: false,
             cancelled: false,
-            connection: None,
-            repeated: false,
         };
-        self.clients.insert(key, Box::new(entry));
+        let transactions = &mut self.transactions;
+        transactions.begin_client(key, context, bytes, flow, timers, now);
         self.run_client(&key);
     }
 
     /// Carries out what a client transaction asks for. Returns whether a response goes up, and
     /// whether it timed out.
     pub(super) fn run_client(&mut self, key: &ClientKey) -> (bool, bool) {
-        let (mut deliver, mut timed_out) = (false, false);
-        let Some(entry) = self.clients.get_mut(key) else {
+        let Some(output) = self.transactions.poll_client(key) else {
             return (false, false);
         };
-        let flow = entry.flow;
-        let mut ready = Ready::new();
-        while let Some(action) = entry.machine.poll() {
-            match action {
-                Action::Transmit(bytes) => ready.push(bytes),
-                Action::Deliver => deliver = true,
-                Action::TimedOut => timed_out = true,
-            }
+        for bytes in output.transmits {
+            self.transmit(output.flow, bytes, Some(*key));
         }
-        let timeout = [entry.machine.poll_timeout(), entry.leave_at, entry.doubt_at];
-        let timeout = timeout.into_iter().flatten().min();
-        let timer = Timer::Client(*key);
-        self.timers.set(timer, &mut entry.armed, timeout);
-        for bytes in ready {
-            self.transmit(flow, bytes, Some(*key));
-        }
-        (deliver, timed_out)
-    }
-
-    /// Removes a transaction that has nothing more to do.
-    pub(super) fn drop_finished_client(&mut self, key: &ClientKey) {
-        if self
-            .clients
-            .get(key)
-            .is_some_and(|entry| entry.machine.is_terminated())
-        {
-            self.remove_client(key);
-        }
-    }
-
-    pub(super) fn remove_client(&mut self, key: &ClientKey) -> Option<Box<ClientEntry>> {
-        let mut entry = self.clients.remove(key)?;
-        self.timers.set(Timer::Client(*key), &mut entry.armed, None);
-        Some(entry)
+        (output.deliver, output.timed_out)
     }
 
     pub(super) fn handle_client_timeout(&mut self, key: &ClientKey, now: Instant) {
-        let Some(entry) = self.clients.get_mut(key) else {
+        let Some(entry) = self.transactions.client(key) else {
             return;
         };
-        entry.armed = None;
-        if entry.leave_at.is_some_and(|at| at <= now) {
+        if entry.user.fail_over_at.is_some_and(|at| at <= now) {
             return self.leave(key, 408, now);
         }
-        if entry.doubt_at.is_some_and(|at| at <= now) {
+        if entry.user.suspect_at.is_some_and(|at| at <= now) {
             self.suspect_target(key, now);
         }
-        let Some(entry) = self.clients.get_mut(key) else {
-            return;
-        };
-        match &mut entry.machine {
-            Machine::Invite(machine) => machine.handle_timeout(now),
-            Machine::Other(machine) => machine.handle_timeout(now),
-        }
+        self.transactions.handle_client_timeout(key, now);
         let (_, timed_out) = self.run_client(key);
-        if timed_out && let Some(entry) = self.remove_client(key) {
-            self.fail_here(entry.outbound, 408, now);
+        if timed_out && let Some(entry) = self.transactions.remove_client(key) {
+            self.fail_here(entry.user.outbound, 408, now);
         }
-        self.drop_finished_client(key);
+        self.transactions.release_client(key);
     }
 
     /// Takes the news that bytes of a transaction could not be sent (RFC 3261 section 17.1.4).
     pub fn handle_transport_failure(&mut self, key: &ClientKey, now: Instant) {
-        let Some(entry) = self.clients.get(key) else {
+        let Some(entry) = self.transactions.client(key) else {
             return self.fall_back_acknowledgement(key, now);
         };
-        if !entry.machine.is_waiting() {
+        if !entry.transaction.is_waiting() {
             return;
         }
-        if entry.progressed {
+        if entry.user.progressed {
             // The called party rang there: nobody is called elsewhere in its place.
-            let outbound = entry.outbound.clone();
-            self.remove_client(key);
+            let outbound = entry.user.outbound.clone();
+            self.transactions.remove_client(key);
             return self.fail_outbound(outbound, 503, now);
         }
-        let destination = entry.outbound.way.here();
+        let destination = entry.user.outbound.way.here();
         let upgraded =
             destination.is_some_and(|destination| destination.transport != entry.flow.transport);
         if let (true, Some(destination)) = (upgraded, destination) {
             // Too large for a datagram in theory, but nobody listens on TCP: UDP it is.
-            let mut outbound = entry.outbound.clone();
+            let mut outbound = entry.user.outbound.clone();
             outbound.may_upgrade = false;
             self.resolver.refuse_tcp(destination.address, now);
-            self.remove_client(key);
+            self.transactions.remove_client(key);
             return self.send_to(outbound, destination, now);
         }
         self.leave(key, 503, now);
@@ -236,13 +191,13 @@ impl UserAgent {
         response: &Response,
         now: Instant,
     ) -> bool {
-        let Some(entry) = self.clients.get(key) else {
+        let Some(entry) = self.transactions.client(key) else {
             return false;
         };
-        if entry.outbound.attempts >= ATTEMPTS {
+        if entry.user.outbound.attempts >= ATTEMPTS {
             return false;
         }
-        let mut outbound = entry.outbound.clone();
+        let mut outbound = entry.user.outbound.clone();
         let client_nonce = self.token(12);
         let Some(authorizer) = self.authorizer(outbound.owner) else {
             return false;

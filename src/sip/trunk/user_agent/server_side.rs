@@ -10,8 +10,7 @@ use super::agent::UserAgent;
 use super::in_dialog::cancelled_by;
 use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
-use super::server_entry::{Machine, ServerEntry};
-use super::timer_key::Timer;
+use super::server_context::ServerContext;
 use super::tokens::random_token;
 use super::transfers::Transfers;
 use crate::sip::stack::address::user_of;
@@ -24,10 +23,8 @@ use crate::sip::stack::message::{Name, Request, Response, header};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::number::number_of;
 use crate::sip::stack::screening::{Refusal, SUPPORTED_VALUE, screen};
+use crate::sip::stack::transaction::Arrival;
 use crate::sip::stack::transaction::key::ServerKey;
-use crate::sip::stack::transaction::{
-    Action, Ready, Server, ServerInvite, ServerInviteInput, Timers,
-};
 use crate::sip::trunk::called::CalledNumber;
 use crate::sip::trunk::config::Trunk;
 use crate::sip::trunk::event::{Event, Incoming};
@@ -45,12 +42,16 @@ impl UserAgent {
         length: usize,
         now: Instant,
     ) {
-        let key = self.matching.server(envelope);
         if request.method == Method::Ack {
-            return self.handle_ack(&request, envelope, &key, source, now);
+            return self.handle_ack(&request, envelope, source, now);
         }
-        if let Some(entry) = self.servers.get_mut(&key) {
-            if entry.call != self.matching.call(envelope) {
+        let key = match self.transactions.receive(envelope, now) {
+            Arrival::New(key) => key,
+            Arrival::Repeated(key) => {
+                self.run_server(&key);
+                return;
+            }
+            Arrival::BranchReused => {
                 self.reject("branch_reused", source);
                 let refusal = Refusal {
                     reason: Some("Branch Reused".to_owned()),
@@ -58,14 +59,8 @@ impl UserAgent {
                 };
                 return self.refuse_without_state(&request, &refusal, flow, length, now);
             }
-            match &mut entry.machine {
-                Machine::Invite(machine) => machine.handle(ServerInviteInput::Repeated, now),
-                Machine::Other(machine) => machine.handle_repeated(),
-            }
-            self.run_server(&key);
-            return;
-        }
-        if self.clients.len() + self.servers.len() >= self.config.limits.transactions {
+        };
+        if self.transactions.len() >= self.config.limits.transactions {
             self.reject("overload", source);
             let refusal = Refusal {
                 header: Some(("Retry-After", "5".to_owned())),
@@ -86,29 +81,13 @@ impl UserAgent {
         if self.too_many(&request, envelope, flow, source, length, now) {
             return;
         }
-        let merging = self.matching.merged(envelope);
-        let merged = envelope.to.tag().is_none()
-            && request.method != Method::Cancel
-            && self.merging.contains_key(&merging);
-        let timers = Timers::new(flow.transport.is_reliable());
-        let machine = match request.method {
-            Method::Invite => Machine::Invite(ServerInvite::new(timers)),
-            _ => Machine::Other(Server::new(timers)),
-        };
-        if !merged && request.method != Method::Cancel {
-            self.merging.insert(merging, key);
-        }
-        let entry = ServerEntry {
-            machine,
-            flow,
-            armed: None,
+        let context = ServerContext {
             leg: None,
             trunk: entrance,
-            call: self.matching.call(envelope),
-            merging,
             response_destination: self.response_destination(envelope, flow, source),
         };
-        self.servers.insert(key, Box::new(entry));
+        let transactions = &mut self.transactions;
+        let merged = transactions.begin_server(key, &request.method, envelope, flow, context);
         let screened = match screen(&request, envelope) {
             Ok(()) if merged => Err(Refusal::plain(482)),
             screened => screened,
@@ -144,6 +123,11 @@ impl UserAgent {
         }
     }
 
+    /// The trunk that a request proved by digest that it is from.
+    pub(super) fn proven_trunk(&self, key: &ServerKey) -> Option<usize> {
+        self.transactions.server(key)?.user.trunk
+    }
+
     fn handle_invite(
         &mut self,
         key: ServerKey,
@@ -161,7 +145,7 @@ impl UserAgent {
             };
             return self.respond_refusal(&key, &request, &refusal, now);
         }
-        let proven = self.servers.get(&key).and_then(|entry| entry.trunk);
+        let proven = self.proven_trunk(&key);
         let origin = self.origin_of(proven, source, &request.uri);
         let trunk = origin.map(|origin| origin.trunk);
         let verified = origin.filter(|origin| origin.verified);
@@ -234,8 +218,8 @@ impl UserAgent {
         };
         let dialog = self.matching.dialog(&envelope.call_id, &local_tag);
         self.dialogs.insert(dialog, id);
-        if let Some(entry) = self.servers.get_mut(&key) {
-            entry.leg = Some(id);
+        if let Some(entry) = self.transactions.server_mut(&key) {
+            entry.user.leg = Some(id);
         }
         let dialog = Dialog::of_callee(&request, envelope, &local_tag, flow);
         let expires_at = expiry(&request).map(|seconds| now + seconds);
@@ -298,16 +282,13 @@ impl UserAgent {
         envelope: &Envelope,
         now: Instant,
     ) {
-        let invite = self.matching.invite(envelope);
-        let cancelled = self.servers.get(&invite);
-        let Some(entry) = cancelled.filter(|entry| entry.call == self.matching.call(envelope))
-        else {
-            if let Some(source) = self.servers.get(key).map(|entry| entry.flow.remote) {
+        let Some((invite, entry)) = self.transactions.cancelled_invite(envelope) else {
+            if let Some(source) = self.transactions.server(key).map(|entry| entry.flow.remote) {
                 self.reject("no_transaction", source);
             }
             return self.respond_refusal(key, request, &Refusal::plain(481), now);
         };
-        let leg = entry.leg;
+        let leg = entry.user.leg;
         let tag = leg
             .and_then(|leg| self.legs.get(&leg))
             .map(|leg| leg.local_tag.clone());
@@ -352,16 +333,9 @@ impl UserAgent {
     pub(super) fn respond(&mut self, key: &ServerKey, response: &Response, now: Instant) -> Bytes {
         let bytes = self.write_response(response);
         self.find_way_back(key, now);
-        if let Some(entry) = self.servers.get_mut(key) {
-            match &mut entry.machine {
-                Machine::Invite(machine) => machine.handle(
-                    ServerInviteInput::Respond(response.status, bytes.clone()),
-                    now,
-                ),
-                Machine::Other(machine) => machine.respond(bytes.clone(), now),
-            }
-            self.run_server(key);
-        }
+        let transactions = &mut self.transactions;
+        transactions.respond(key, response.status, bytes.clone(), now);
+        self.run_server(key);
         bytes
     }
 
@@ -391,44 +365,18 @@ impl UserAgent {
 
     /// Carries out what a server transaction asks for. Returns whether an ACK goes up.
     pub(super) fn run_server(&mut self, key: &ServerKey) -> bool {
-        let Some(entry) = self.servers.get_mut(key) else {
+        let Some(output) = self.transactions.poll_server(key) else {
             return false;
         };
-        let flow = entry.flow;
-        let (mut ready, mut deliver) = (Ready::new(), false);
-        while let Some(action) = entry.machine.poll() {
-            match action {
-                Action::Transmit(bytes) => ready.push(bytes),
-                Action::Deliver => deliver = true,
-                // A refusal nobody acknowledged: the leg is gone already.
-                Action::TimedOut => {}
-            }
+        for bytes in output.transmits {
+            self.transmit(output.flow, bytes, None);
         }
-        let terminated = entry.machine.is_terminated();
-        let timeout = entry.machine.poll_timeout();
-        let timer = Timer::Server(*key);
-        self.timers.set(timer, &mut entry.armed, timeout);
-        if terminated
-            && let Some(entry) = self.servers.remove(key)
-            && self.merging.get(&entry.merging) == Some(key)
-        {
-            self.merging.remove(&entry.merging);
-        }
-        for bytes in ready {
-            self.transmit(flow, bytes, None);
-        }
-        deliver
+        output.deliver
     }
 
     pub(super) fn handle_server_timeout(&mut self, key: &ServerKey, now: Instant) {
-        if let Some(entry) = self.servers.get_mut(key) {
-            entry.armed = None;
-            match &mut entry.machine {
-                Machine::Invite(machine) => machine.handle_timeout(now),
-                Machine::Other(machine) => machine.handle_timeout(now),
-            }
-            self.run_server(key);
-        }
+        self.transactions.handle_server_timeout(key, now);
+        self.run_server(key);
     }
 }
 

@@ -85,8 +85,8 @@ impl UserAgent {
                 flow,
             });
             self.respond(key, &trying, now);
-            if let Some(entry) = self.servers.get_mut(key) {
-                entry.leg = Some(id);
+            if let Some(entry) = self.transactions.server_mut(key) {
+                entry.user.leg = Some(id);
             }
         } else {
             established.asked = Some(Asked {

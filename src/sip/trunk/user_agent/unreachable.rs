@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use super::client_entry::ClientEntry;
+use super::client_context::Client;
 use super::owner::Owner;
 use crate::sip::stack::method::Method;
 use crate::sip::stack::stun::{is_stun, transaction};
@@ -79,21 +79,17 @@ impl UserAgent {
         quote: &[u8],
         now: Instant,
     ) -> u64 {
-        let waits_there = |entry: &ClientEntry| {
+        let waits_there = |entry: &Client| {
             !entry.flow.transport.is_reliable()
                 && entry.flow.listener == listener
                 && entry.flow.remote.ip() == remote.ip()
                 && entry.flow.remote.port() == remote.port()
-                && entry.machine.is_unanswered()
+                && entry.transaction.is_unanswered()
         };
         let proven = match Quoted::read(quote) {
             Quoted::Request(method, branch) => {
-                let key = self.matching.client(branch, &method);
-                if !self
-                    .clients
-                    .get(&key)
-                    .is_some_and(|entry| waits_there(entry))
-                {
+                let key = self.transactions.client_key(branch, &method);
+                if !self.transactions.client(&key).is_some_and(waits_there) {
                     self.reject("icmp_unmatched", remote);
                     return 0;
                 }
@@ -119,11 +115,11 @@ impl UserAgent {
             }
         };
         let mut lost: Vec<ClientKey> = self
-            .clients
-            .iter()
+            .transactions
+            .clients()
             .filter(|(_, entry)| {
-                let ends = proven && !is_in_call(entry.outbound.owner);
-                waits_there(entry) && (ends || entry.outbound.way.may_leave())
+                let ends = proven && !is_in_call(entry.user.outbound.owner);
+                waits_there(entry) && (ends || entry.user.outbound.way.may_leave())
             })
             .map(|(key, _)| *key)
             .collect();
