@@ -3,6 +3,8 @@
 
 #[path = "peer_network/network.rs"]
 mod network;
+#[path = "peer_network/restart.rs"]
+mod restart;
 #[path = "peer_network/roaming.rs"]
 mod roaming;
 #[path = "peer_network/third_party.rs"]

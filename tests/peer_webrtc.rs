@@ -279,7 +279,7 @@ impl Driver {
                         Received::Rtcp | Received::Handled => {}
                     }
                     if let Some((ours, _)) = stun_username(datagram) {
-                        assert_eq!(ours, self.peer.local_ufrag());
+                        assert!(self.peer.local_ufrags().eq([ours]));
                     }
                 }
                 () = tokio::time::sleep_until(wake.into()) => {

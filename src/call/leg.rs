@@ -114,7 +114,7 @@ impl SecureLeg for PeerLeg {
     type Event = PeerEvent;
 
     fn local_ufrag(&self) -> &str {
-        self.peer.local_ufrag()
+        self.peer.local_ufrags().next().unwrap_or_default()
     }
 
     fn local_ufrag_of(datagram: &[u8]) -> Option<&str> {

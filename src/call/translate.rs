@@ -126,7 +126,9 @@ fn transport_of_peer(event: &PeerEvent) -> Option<TransportEvent> {
     };
     Some(match event {
         peer::Event::IceConnected { route } => TransportEvent::IceConnected { pair: pair(route) },
-        peer::Event::RouteChanged { route } => TransportEvent::PairChanged { pair: pair(route) },
+        peer::Event::RouteChanged { route } | peer::Event::IceRestarted { route } => {
+            TransportEvent::PairChanged { pair: pair(route) }
+        }
         peer::Event::Disconnected => TransportEvent::Disconnected,
         peer::Event::Reconnected => TransportEvent::Reconnected,
         peer::Event::Connected { suite, .. } => TransportEvent::DtlsConnected { suite },
@@ -165,6 +167,7 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
                 },
             },
             peer::Event::IceConnected { .. }
+            | peer::Event::IceRestarted { .. }
             | peer::Event::RouteChanged { .. }
             | peer::Event::Disconnected
             | peer::Event::Reconnected => return None,

@@ -36,9 +36,13 @@ pub enum Error {
     /// A later description names another certificate.
     #[error("fingerprint changed in mid-call")]
     FingerprintChanged,
-    /// A later description names other ICE credentials.
-    #[error("ice restart asked for, which is not supported")]
+    /// A later description names other ICE credentials, and no restart of ours is under way that
+    /// they could answer.
+    #[error("ice credentials changed without a restart of ours")]
     IceRestart,
+    /// ICE cannot restart before it began.
+    #[error("ice restart before the other end's first description")]
+    RestartTooEarly,
     /// The peer has failed or was closed.
     #[error("peer is closed")]
     Closed,

@@ -53,6 +53,11 @@ pub enum Event {
         /// Round trip of the last connectivity check of ours, where we make any.
         round_trip: Option<Duration>,
     },
+    /// A restart of ICE took effect: the old credentials are no longer valid.
+    IceRestarted {
+        /// The way of media from now on.
+        route: Route,
+    },
     /// Media goes another way from now on.
     RouteChanged {
         /// The new way.

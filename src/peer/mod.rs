@@ -13,6 +13,7 @@ mod dtls;
 mod error;
 mod event;
 mod ice;
+mod remote_parameters;
 mod session;
 mod stun;
 

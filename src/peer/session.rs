@@ -5,25 +5,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rtc_crypto::{RTCCryptoProvider, RTCRandom};
+use rtc_crypto::RTCCryptoProvider;
 
 use super::candidate::{self, CandidateRejection, UnusedCandidates};
 use super::demultiplex::{Kind, classify};
 use super::dtls::{Association, DtlsEvent};
-use super::ice::{Agent, AgentEvent, Settings};
+use super::ice::{AgentEvent, IceCredentials, IceTransport, Settings};
+use super::remote_parameters::RemoteParameters;
 use super::{
     Config, Drop, Error, Event, Failure, NotReady, Received, Role, Route, SuppressedChecks,
     Transmit, certificate,
 };
-use crate::sdp::{Fingerprint, IceDtlsParameters, Setup};
+use crate::sdp::{IceDtlsParameters, Setup};
 use crate::srtp::{Packet, Rejected, Session};
 
 /// DTLS datagrams kept while the other end's description is under way.
 const MAX_EARLY: usize = 4;
-/// Lengths of our credentials in characters of six bits: 72 and 144 bits. RFC 8839 section 5.4
-/// asks for 24 and 128; the ufrag is also what tells calls on one port apart.
-const UFRAG_LENGTH: usize = 12;
-const PWD_LENGTH: usize = 24;
 
 /// How far a peer has come.
 enum Stage {
@@ -40,14 +37,6 @@ enum Stage {
     Over,
 }
 
-/// What the other end said of itself that must not change (RFC 8842 section 5.5).
-struct Agreed {
-    ufrag: String,
-    pwd: crate::redacted::Redacted<String>,
-    fingerprints: Vec<Fingerprint>,
-    setup: Setup,
-}
-
 /// The WebRTC side of one call.
 ///
 /// The driver hands in datagrams and the time, and after every call takes what
@@ -57,12 +46,10 @@ struct Agreed {
 pub struct Peer {
     config: Config,
     role: Role,
-    pwd: crate::redacted::Redacted<String>,
-    ufrag: String,
     provider: Arc<dyn RTCCryptoProvider>,
-    agent: Agent,
+    ice: IceTransport,
     stage: Stage,
-    agreed: Option<Agreed>,
+    remote: Option<RemoteParameters>,
     /// When DTLS has to be done, once there is a route.
     dtls_deadline: Option<Instant>,
     /// Where DTLS came from last: the way of answers while there is no route.
@@ -81,11 +68,8 @@ impl Peer {
             return Err(Error::NoLocalCandidate);
         }
         let provider = certificate::provider()?;
-        let ufrag = credential(UFRAG_LENGTH, provider.random())?;
-        let pwd = credential(PWD_LENGTH, provider.random())?;
         let settings = Settings {
-            ufrag: ufrag.clone(),
-            pwd: pwd.clone(),
+            credentials: IceCredentials::generate(provider.random())?,
             lite: config.lite,
             controlling: role == Role::Offerer,
             local_candidates: config.local_candidates.clone(),
@@ -96,14 +80,12 @@ impl Peer {
         Ok(Peer {
             config: config.clone(),
             role,
-            ufrag,
-            pwd: crate::redacted::Redacted::new(pwd),
-            agent: Agent::new(settings, provider.clone(), now)?,
+            ice: IceTransport::new(settings, provider.clone(), now)?,
             provider,
             stage: Stage::Undescribed {
                 early: VecDeque::new(),
             },
-            agreed: None,
+            remote: None,
             dtls_deadline: None,
             dtls_source: None,
             announced: false,
@@ -113,23 +95,25 @@ impl Peer {
         })
     }
 
-    /// Our ufrag: the first half of the `USERNAME` of checks for us.
-    pub fn local_ufrag(&self) -> &str {
-        &self.ufrag
+    /// Our ufrags, each the first half of the `USERNAME` of checks for us: one, and a second while
+    /// ICE restarts.
+    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        self.ice.ufrags()
     }
 
     /// Our transport for an offer or an answer. `setup` is `actpass` until the other end chose,
     /// for an offerer; ever after it is the role in force, which never changes.
     pub fn local_description(&self) -> IceDtlsParameters {
-        let setup = match (&self.agreed, self.role) {
-            (Some(agreed), _) => agreed.setup,
+        let setup = match (&self.remote, self.role) {
+            (Some(remote), _) => remote.setup,
             (None, Role::Offerer) => Setup::ActPass,
             (None, Role::Answerer) => self.config.answer_setup,
         };
         let candidates = self.config.local_candidates.iter().enumerate();
+        let credentials = self.ice.credentials();
         IceDtlsParameters {
-            ufrag: self.ufrag.clone(),
-            pwd: self.pwd.reveal().clone(),
+            ufrag: credentials.ufrag.clone(),
+            pwd: credentials.pwd.reveal().clone(),
             lite: self.config.lite,
             trickle: true,
             fingerprints: vec![self.config.certificate.description()],
@@ -141,8 +125,29 @@ impl Peer {
         }
     }
 
+    /// Restarts ICE (RFC 8445 section 9): our new description, with another ufrag and password, is
+    /// what [`local_description`](Peer::local_description) gives from now on, for an offer or, when
+    /// the other end's offer asks for it, for the answer to that offer, which
+    /// [`set_remote`](Peer::set_remote) takes afterwards.
+    ///
+    /// Media and checks go on under the old credentials until a pair of the new session works
+    /// ([`Event::IceRestarted`]). If none does in time, the call goes on over the old pair as long
+    /// as that works. DTLS and the keys of media stay as they are. A restart that is under way gives
+    /// way to this one.
+    pub fn restart_ice(&mut self, now: Instant) -> Result<IceDtlsParameters, Error> {
+        if matches!(self.stage, Stage::Over) {
+            return Err(Error::Closed);
+        }
+        let remote = self.remote.as_mut().ok_or(Error::RestartTooEarly)?;
+        let credentials = IceCredentials::generate(self.provider.random())?;
+        self.ice.restart(credentials, now)?;
+        remote.restart_ice();
+        Ok(self.local_description())
+    }
+
     /// Takes the other end's description: the offer or answer at first, later the same again with
-    /// perhaps more candidates.
+    /// perhaps more candidates. Other ICE credentials than before are taken where they answer a
+    /// restart of ours ([`restart_ice`](Peer::restart_ice)).
     pub fn set_remote(&mut self, remote: IceDtlsParameters, now: Instant) -> Result<(), Error> {
         let early = match &mut self.stage {
             Stage::Over => return Err(Error::Closed),
@@ -150,8 +155,13 @@ impl Peer {
             Stage::Securing { .. } | Stage::Secured { .. } => VecDeque::new(),
         };
         let candidates = remote.candidates.clone();
-        match &self.agreed {
-            Some(agreed) => check_unchanged(agreed, remote)?,
+        let lite = remote.lite;
+        match &mut self.remote {
+            Some(known) => {
+                if let Some(credentials) = known.update(remote, self.ice.is_restarting())? {
+                    self.ice.set_remote(&credentials, lite, now)?;
+                }
+            }
             None => self.agree(remote, now)?,
         }
         for line in &candidates {
@@ -168,10 +178,7 @@ impl Peer {
     }
 
     fn agree(&mut self, remote: IceDtlsParameters, now: Instant) -> Result<(), Error> {
-        let (ufrag, pwd) = (remote.ufrag.len(), remote.pwd.len());
-        if !(4..=256).contains(&ufrag) || !(22..=256).contains(&pwd) {
-            return Err(Error::IceCredentials { ufrag, pwd });
-        }
+        let credentials = IceCredentials::of_remote(remote.ufrag, remote.pwd)?;
         let fingerprints = certificate::usable(remote.fingerprints)?;
         let setup = match (remote.setup, self.role) {
             (Setup::Active, _) => Setup::Passive,
@@ -188,18 +195,12 @@ impl Peer {
             setup == Setup::Active,
             self.provider.clone(),
         )?;
-        self.agent
-            .set_remote(remote.ufrag.clone(), &remote.pwd, remote.lite, now)?;
-        if self.agent.route().is_some() {
+        self.ice.set_remote(&credentials, remote.lite, now)?;
+        if self.ice.route().is_some() {
             dtls.start(now);
         }
         self.stage = Stage::Securing { dtls };
-        self.agreed = Some(Agreed {
-            ufrag: remote.ufrag,
-            pwd: crate::redacted::Redacted::new(remote.pwd),
-            fingerprints,
-            setup,
-        });
+        self.remote = Some(RemoteParameters::new(credentials, fingerprints, setup));
         Ok(())
     }
 
@@ -207,7 +208,7 @@ impl Peer {
     /// (mDNS) and other transports are passed over; what is not used is counted.
     pub fn add_remote_candidate(&mut self, candidate: &str, now: Instant) {
         let rejection = match candidate::parse(candidate) {
-            Ok(parsed) if self.agent.add_candidate(parsed, candidate.len(), now) => return,
+            Ok(parsed) if self.ice.add_candidate(parsed, candidate.len(), now) => return,
             Ok(_) => CandidateRejection::Surplus,
             // An empty line is the end of candidates.
             Err(CandidateRejection::Malformed) if candidate.trim().is_empty() => return,
@@ -223,7 +224,7 @@ impl Peer {
 
     /// Checks that were not sent, to spare addresses that do not answer.
     pub fn suppressed_checks(&self) -> SuppressedChecks {
-        self.agent.suppressed_checks()
+        self.ice.suppressed_checks()
     }
 
     /// Takes a datagram that came to our socket `local` from `remote`. A plain packet is left in
@@ -249,8 +250,8 @@ impl Peer {
             Kind::Dtls => return self.handle_dtls(route, datagram, now),
             Kind::Unknown => return Received::Dropped(Drop::Unknown),
         };
-        let validated = self.agent.validated(remote);
-        let has_route = self.agent.route().is_some();
+        let validated = self.ice.validated(remote);
+        let has_route = self.ice.route().is_some();
         let srtp = match &mut self.stage {
             Stage::Secured { srtp, .. }
                 if validated || (has_route && srtp.would_continue(packet, datagram)) =>
@@ -267,7 +268,7 @@ impl Peer {
             Err(Rejected::Replayed) => return Received::Dropped(Drop::SrtpReplayed),
             Err(Rejected::Forged) => return Received::Dropped(Drop::SrtpForged),
         };
-        if self.agent.heard_media(route, newest, now) {
+        if self.ice.heard_media(route, newest, now) {
             self.settle(now);
         }
         match packet {
@@ -280,7 +281,7 @@ impl Peer {
         if matches!(self.stage, Stage::Over) {
             return Received::Dropped(Drop::Closed);
         }
-        let outcome = self.agent.handle(route, datagram, now);
+        let outcome = self.ice.handle(route, datagram, now);
         self.settle(now);
         match outcome {
             Ok(()) => Received::Handled,
@@ -289,7 +290,7 @@ impl Peer {
     }
 
     fn handle_dtls(&mut self, route: Route, datagram: &[u8], now: Instant) -> Received {
-        if !self.agent.validated(route.remote) {
+        if !self.ice.validated(route.remote) {
             return Received::Dropped(Drop::Unvalidated);
         }
         let outcome = match &mut self.stage {
@@ -329,7 +330,7 @@ impl Peer {
         plain: &[u8],
         secured: &mut Vec<u8>,
     ) -> Result<Route, NotReady> {
-        let route = self.agent.route().ok_or(NotReady::NoRoute)?;
+        let route = self.ice.route().ok_or(NotReady::NoRoute)?;
         match &mut self.stage {
             Stage::Secured { srtp, .. } => srtp
                 .protect(packet, plain, secured)
@@ -342,7 +343,7 @@ impl Peer {
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.agent
+        self.ice
             .poll_transmit()
             .or_else(|| self.transmits.pop_front())
     }
@@ -359,7 +360,7 @@ impl Peer {
             Stage::Securing { dtls } => dtls.poll_timeout(),
             Stage::Undescribed { .. } | Stage::Secured { .. } => None,
         };
-        [self.agent.poll_timeout(), dtls, self.dtls_deadline]
+        [self.ice.poll_timeout(), dtls, self.dtls_deadline]
             .into_iter()
             .flatten()
             .min()
@@ -370,7 +371,7 @@ impl Peer {
         if matches!(self.stage, Stage::Over) {
             return;
         }
-        self.agent.handle_timeout(now);
+        self.ice.handle_timeout(now);
         if let Stage::Securing { dtls } = &mut self.stage {
             dtls.handle_timeout(now);
         }
@@ -393,20 +394,28 @@ impl Peer {
     /// Whether an authenticated check, or the answer to one of ours, came from this address, so
     /// that what else comes from it may be for this peer. At most 16 addresses at a time.
     pub fn validated(&self, remote: SocketAddr) -> bool {
-        self.agent.validated(remote)
+        self.ice.validated(remote)
     }
 
     /// Carries news between the parts and out.
     fn settle(&mut self, now: Instant) {
-        while let Some(event) = self.agent.poll_event() {
+        while let Some(event) = self.ice.poll_event() {
             match event {
                 AgentEvent::Connected(route) => {
-                    self.dtls_deadline = Some(now + self.config.failure_timeout);
                     self.events.push_back(Event::IceConnected { route });
-                    if let Stage::Securing { dtls } = &mut self.stage {
-                        dtls.expect_round_trip(self.agent.round_trip());
-                        dtls.start(now);
+                    self.dtls_deadline = Some(now + self.config.failure_timeout);
+                    self.start_dtls(now);
+                }
+                AgentEvent::Restarted(route) => {
+                    if let Some(remote) = &mut self.remote {
+                        remote.ice_restarted();
                     }
+                    self.events.push_back(Event::IceRestarted { route });
+                    if matches!(self.stage, Stage::Securing { .. }) {
+                        let deadline = now + self.config.failure_timeout;
+                        self.dtls_deadline.get_or_insert(deadline);
+                    }
+                    self.start_dtls(now);
                 }
                 AgentEvent::Nominated => {
                     if let Stage::Securing { dtls } = &mut self.stage {
@@ -443,18 +452,26 @@ impl Peer {
         self.announce();
     }
 
+    /// There is a route: DTLS begins, unless it has.
+    fn start_dtls(&mut self, now: Instant) {
+        if let Stage::Securing { dtls } = &mut self.stage {
+            dtls.expect_round_trip(self.ice.round_trip());
+            dtls.start(now);
+        }
+    }
+
     /// Tells once that media can flow. As a server we may have keys before a nomination came
     /// through, since the other end's side of the path was up first.
     fn announce(&mut self) {
         if let Stage::Secured { srtp, .. } = &self.stage
             && !self.announced
-            && self.agent.route().is_some()
+            && self.ice.route().is_some()
         {
             self.announced = true;
             self.dtls_deadline = None;
             self.events.push_back(Event::Connected {
                 suite: srtp.suite(),
-                round_trip: self.agent.round_trip(),
+                round_trip: self.ice.round_trip(),
             });
         }
     }
@@ -464,7 +481,7 @@ impl Peer {
         let (Stage::Securing { dtls } | Stage::Secured { dtls, .. }) = &mut self.stage else {
             return;
         };
-        let route = self.agent.route().or(self.dtls_source);
+        let route = self.ice.route().or(self.dtls_source);
         while let Some(payload) = dtls.poll_transmit() {
             if let Some(route) = route {
                 self.transmits.push_back(Transmit { route, payload });
@@ -476,33 +493,4 @@ impl Peer {
         self.close(now);
         self.events.push_back(event);
     }
-}
-
-/// A later description has to name the same end in the same role.
-fn check_unchanged(agreed: &Agreed, remote: IceDtlsParameters) -> Result<(), Error> {
-    if remote.ufrag != agreed.ufrag || remote.pwd != *agreed.pwd.reveal() {
-        return Err(Error::IceRestart);
-    }
-    if certificate::usable(remote.fingerprints)? != agreed.fingerprints {
-        return Err(Error::FingerprintChanged);
-    }
-    if remote.setup == agreed.setup {
-        // Both ends in the same role.
-        return Err(Error::Setup(remote.setup));
-    }
-    Ok(())
-}
-
-/// Random ice-chars (RFC 8839 section 5.4).
-fn credential(length: usize, random: &dyn RTCRandom) -> Result<String, Error> {
-    const ICE_CHARS: &[u8; 64] =
-        b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut bytes = vec![0; length];
-    random
-        .fill(&mut bytes)
-        .map_err(|error| Error::Crypto(error.to_string()))?;
-    Ok(bytes
-        .into_iter()
-        .map(|byte| char::from(ICE_CHARS[usize::from(byte % 64)]))
-        .collect())
 }

@@ -131,6 +131,13 @@ impl<'a> Message<'a> {
         (fingerprint && offset == datagram.len()).then_some(message)
     }
 
+    /// The two halves of USERNAME (RFC 8445 section 7.2.2): the receiver's ufrag, the sender's.
+    pub(super) fn username_halves(&self) -> Option<(&'a [u8], &'a [u8])> {
+        let username = self.username?;
+        let colon = username.iter().position(|byte| *byte == b':')?;
+        Some((&username[..colon], &username[colon + 1..]))
+    }
+
     /// Bytes of the datagram.
     pub(super) fn length(&self) -> usize {
         self.datagram.len()

@@ -33,7 +33,7 @@ fn candidate(index: usize, address: SocketAddr) -> String {
     format!("candidate:{index} 1 udp {priority} {ip} {port} typ host")
 }
 
-fn ports_of(ip: &str, count: u16) -> Vec<String> {
+pub fn ports_of(ip: &str, count: u16) -> Vec<String> {
     let ip = ip.parse().expect("an address");
     let address = |index: u16| SocketAddr::new(ip, 30_000 + index);
     (0..count)

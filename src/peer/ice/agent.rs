@@ -15,6 +15,7 @@ mod selection;
 use self::liveness::Phase;
 use self::roaming::{Allowance, Stray};
 use super::budget::{Budget, CheckRate, SuppressedChecks};
+use super::credentials::IceCredentials;
 use super::pair::{Pair, pair_priority};
 use crate::peer::candidate::{RemoteCandidate, host_priority};
 use crate::peer::stun::{Builder, Class, IceRole, IntegrityKey, Message, TransactionId};
@@ -35,9 +36,9 @@ const PACING: Duration = Duration::from_millis(50);
 const MIN_RTO: Duration = Duration::from_millis(500);
 
 /// What an agent is told at the start.
+#[derive(Clone)]
 pub(in crate::peer) struct Settings {
-    pub ufrag: String,
-    pub pwd: String,
+    pub credentials: IceCredentials,
     pub lite: bool,
     pub controlling: bool,
     pub local_candidates: Vec<LocalCandidate>,
@@ -54,6 +55,8 @@ pub(in crate::peer) enum AgentEvent {
     /// The other end's first nomination took effect: it, too, takes the path for established.
     Nominated,
     RouteChanged(Route),
+    /// A restart took effect: the route of the new session.
+    Restarted(Route),
     Disconnected,
     Reconnected,
     Failed,
@@ -122,20 +125,50 @@ impl Agent {
             .random()
             .fill(&mut tie_breaker)
             .map_err(|error| Error::Crypto(error.to_string()))?;
+        let mode = if settings.lite {
+            Mode::Lite
+        } else {
+            Mode::Full {
+                controlling: settings.controlling,
+            }
+        };
+        let budget = Budget::new(Arc::clone(&settings.check_rate));
+        let tie_breaker = u64::from_be_bytes(tie_breaker);
+        Agent::with(settings, provider, mode, tie_breaker, budget, now)
+    }
+
+    /// The agent of a new session under these credentials. Of the old session it takes the role
+    /// (RFC 8445 section 9) and what may still be sent.
+    pub(super) fn restarted(
+        &mut self,
+        credentials: IceCredentials,
+        now: Instant,
+    ) -> Result<Self, Error> {
+        let settings = Settings {
+            credentials,
+            ..self.settings.clone()
+        };
+        let (provider, budget) = (Arc::clone(&self.provider), self.budget.take());
+        Agent::with(settings, provider, self.mode, self.tie_breaker, budget, now)
+    }
+
+    fn with(
+        settings: Settings,
+        provider: Arc<dyn RTCCryptoProvider>,
+        mode: Mode,
+        tie_breaker: u64,
+        budget: Budget,
+        now: Instant,
+    ) -> Result<Self, Error> {
+        let pwd = settings.credentials.pwd.reveal();
         Ok(Agent {
-            local_key: IntegrityKey::new(&settings.pwd, provider.crypto())?,
-            mode: if settings.lite {
-                Mode::Lite
-            } else {
-                Mode::Full {
-                    controlling: settings.controlling,
-                }
-            },
+            local_key: IntegrityKey::new(pwd, provider.crypto())?,
+            mode,
             provider,
-            budget: Budget::new(Arc::clone(&settings.check_rate)),
+            budget,
             settings,
             remote: None,
-            tie_breaker: u64::from_be_bytes(tie_breaker),
+            tie_breaker,
             candidates: Vec::new(),
             pairs: Vec::new(),
             validated: VecDeque::new(),
@@ -162,12 +195,12 @@ impl Agent {
     /// Takes the other end's credentials; checks begin.
     pub(in crate::peer) fn set_remote(
         &mut self,
-        ufrag: String,
-        pwd: &str,
+        credentials: &IceCredentials,
         lite: bool,
         now: Instant,
     ) -> Result<(), Error> {
-        let key = IntegrityKey::new(pwd, self.provider.crypto())?;
+        let key = IntegrityKey::new(credentials.pwd.reveal(), self.provider.crypto())?;
+        let ufrag = credentials.ufrag.clone();
         self.remote = Some(Remote { ufrag, key });
         if lite && let Mode::Full { controlling } = &mut self.mode {
             // A full agent controls a lite one, whoever offered (RFC 8445 section 6.1.1).
@@ -299,17 +332,49 @@ impl Agent {
         self.pairs.len() - 1
     }
 
-    /// Takes a STUN datagram.
+    /// The old session that this one replaces ends: what it had to send still goes. `disconnected`:
+    /// it was, and said so.
+    pub(super) fn succeed(&mut self, old: Agent, disconnected: bool) {
+        self.budget.add(&old.budget);
+        for transmit in old.transmits.into_iter().rev() {
+            self.transmits.push_front(transmit);
+        }
+        if disconnected {
+            self.events.push_back(AgentEvent::Reconnected);
+        }
+    }
+
+    /// A new session that never came into use ends.
+    pub(super) fn take_over_budget(&mut self, abandoned: &Agent) {
+        self.budget.add(&abandoned.budget);
+    }
+
+    /// Our credentials.
+    pub(super) fn credentials(&self) -> &IceCredentials {
+        &self.settings.credentials
+    }
+
+    /// Whether the other end's credentials are known and no route is.
+    pub(super) fn is_connecting(&self) -> bool {
+        matches!(self.phase, Phase::Connecting { .. })
+    }
+
+    /// Whether a check of this transaction may still be answered.
+    pub(super) fn has_sent(&self, transaction: &TransactionId) -> bool {
+        let sent = |pair: &Pair| pair.outstanding(transaction).is_some();
+        self.pairs.iter().any(sent)
+    }
+
+    /// Takes a STUN message.
     pub(in crate::peer) fn handle(
         &mut self,
         route: Route,
-        datagram: &[u8],
+        message: &Message<'_>,
         now: Instant,
     ) -> Result<(), Drop> {
-        let message = Message::parse(datagram).ok_or(Drop::StunMalformed)?;
         let outcome = match message.class {
-            Class::Request => self.handle_request(route, &message, now),
-            Class::Success | Class::Error => self.handle_response(route, &message, now),
+            Class::Request => self.handle_request(route, message, now),
+            Class::Success | Class::Error => self.handle_response(route, message, now),
         };
         self.reschedule();
         outcome
@@ -322,9 +387,8 @@ impl Agent {
         message: &Message<'_>,
         now: Instant,
     ) -> Result<(), Drop> {
-        let username = message.username.ok_or(Drop::StunUsername)?;
-        let (ours, theirs) = split_username(username).ok_or(Drop::StunUsername)?;
-        if ours != self.settings.ufrag.as_bytes() {
+        let (ours, theirs) = message.username_halves().ok_or(Drop::StunUsername)?;
+        if ours != self.settings.credentials.ufrag.as_bytes() {
             return Err(Drop::StunUsername);
         }
         if let Some(remote) = &self.remote
@@ -476,9 +540,4 @@ impl Agent {
         .flatten()
         .min();
     }
-}
-
-fn split_username(username: &[u8]) -> Option<(&[u8], &[u8])> {
-    let colon = username.iter().position(|byte| *byte == b':')?;
-    Some((&username[..colon], &username[colon + 1..]))
 }

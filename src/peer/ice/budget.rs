@@ -35,6 +35,15 @@ pub struct SuppressedChecks {
     pub gateway_rate: u64,
 }
 
+impl SuppressedChecks {
+    pub(super) const fn plus(self, other: Self) -> Self {
+        SuppressedChecks {
+            call_budget: self.call_budget + other.call_budget,
+            gateway_rate: self.gateway_rate + other.gateway_rate,
+        }
+    }
+}
+
 /// What gave reason for a check to an address that has not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
@@ -108,6 +117,24 @@ impl Budget {
         Ok(())
     }
 
+    /// Gives all that is left: an ICE restart refills nothing.
+    pub(super) fn take(&mut self) -> Self {
+        let empty = Budget {
+            rate: Arc::clone(&self.rate),
+            bytes: 0,
+            unsolicited: 0,
+            suppressed: SuppressedChecks::default(),
+        };
+        std::mem::replace(self, empty)
+    }
+
+    /// Adds what is left of the budget of a session that ends.
+    pub(super) fn add(&mut self, ended: &Budget) {
+        self.bytes = self.bytes.saturating_add(ended.bytes);
+        self.unsolicited += ended.unsolicited;
+        self.suppressed = self.suppressed.plus(ended.suppressed);
+    }
+
     pub(super) fn suppressed(&self) -> SuppressedChecks {
         self.suppressed
     }
@@ -174,6 +201,25 @@ mod tests {
         assert_eq!(call.suppressed().call_budget, 1);
         call.credit(34);
         assert!(call.spend(100, Reason::Check, now).is_ok());
+    }
+
+    #[test]
+    fn budget_handed_on_is_the_same_in_all() {
+        let now = Instant::now();
+        let rate = Arc::new(CheckRate::new(1_000_000, 1_000_000, now));
+        let mut old = budget(&rate);
+        for _ in 0..30 {
+            assert!(old.spend(10, Reason::Candidate, now).is_ok());
+        }
+        let mut new = old.take();
+        assert!(old.spend(1, Reason::Check, now).is_err());
+        let sent = (0..1_000)
+            .filter(|_| new.spend(10, Reason::Candidate, now).is_ok())
+            .count();
+        assert_eq!(sent, 20);
+        new.add(&old);
+        assert!(new.spend(10, Reason::Candidate, now).is_err());
+        assert_eq!(new.suppressed().call_budget, 1 + 980 + 1);
     }
 
     #[test]

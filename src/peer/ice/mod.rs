@@ -4,7 +4,11 @@
 
 mod agent;
 mod budget;
+mod credentials;
 mod pair;
+mod transport;
 
-pub(super) use agent::{Agent, AgentEvent, Settings};
+pub(super) use agent::{AgentEvent, Settings};
 pub use budget::{CheckRate, SuppressedChecks};
+pub(super) use credentials::IceCredentials;
+pub(super) use transport::IceTransport;

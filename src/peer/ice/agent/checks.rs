@@ -50,7 +50,7 @@ impl Agent {
         }
         let pair = &mut self.pairs[index];
         let mut builder = Builder::new(Class::Request, &id)
-            .username(&remote.ufrag, &self.settings.ufrag)
+            .username(&remote.ufrag, &self.settings.credentials.ufrag)
             .priority(peer_reflexive_priority(pair.local_index))
             .role(if controlling {
                 IceRole::Controlling(self.tie_breaker)
