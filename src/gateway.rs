@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::built_in::{self, BuiltIn};
-use crate::call::{ClientEvent, Exchange, IncomingLimits, LocationService, PeerLeg, Resources};
+use crate::call::{ClientEvent, Exchange, IncomingLimits, LocationService, Resources};
 use crate::dscp::Dscp;
 use crate::media::{WorkerConfig, WorkerHandle};
 use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
@@ -87,7 +87,7 @@ pub struct Gateway {
     exchange: Arc<Exchange>,
     location_service: Arc<LocationService>,
     sip: sip::Handle,
-    workers: Vec<WorkerHandle<PeerLeg>>,
+    workers: Vec<WorkerHandle>,
     http: SocketAddr,
     stop: watch::Sender<bool>,
     supervisor: Supervisor,
@@ -423,7 +423,7 @@ async fn start_built_in(
 }
 
 /// A worker with the configuration of the peers that live on it.
-type Worker = (WorkerHandle<PeerLeg>, Arc<peer::Config>);
+type Worker = (WorkerHandle, Arc<peer::Config>);
 
 /// The addresses of this machine's interfaces.
 fn machine_addresses() -> Vec<IpAddr> {
@@ -443,7 +443,7 @@ fn start_workers(
     settings: &Settings,
     dscp: Dscp,
     supervisor: &Supervisor,
-) -> Result<(Vec<Worker>, Vec<WorkerHandle<PeerLeg>>), Error> {
+) -> Result<(Vec<Worker>, Vec<WorkerHandle>), Error> {
     let certificate = Arc::new(certificate(settings)?);
     let addresses = plan::browser_addresses(settings, &machine_addresses());
     let count = worker_count(settings);

@@ -21,7 +21,6 @@ use super::endpoints::Endpoints;
 use super::handle::CallHandle;
 use super::ids::{CallId, ResumeToken};
 use super::inbox::inbox;
-use super::leg::PeerLeg;
 use super::location_service::LocationService;
 use super::machine::{Attempt, Call, ClientOffer, Invitation, Local, Rules};
 use super::message::{Diverted, TransferTarget};
@@ -89,7 +88,7 @@ pub struct Resources {
     /// The SIP user agent.
     pub sip: sip::Handle,
     /// The media workers, each with the peer configuration of its own address.
-    pub workers: Vec<(WorkerHandle<PeerLeg>, Arc<peer::Config>)>,
+    pub workers: Vec<(WorkerHandle, Arc<peer::Config>)>,
     /// Addresses and ports of RTP towards PBXs.
     pub rtp: RtpAddresses,
     /// Who is signed in.
@@ -145,8 +144,8 @@ pub struct Placing {
 /// What a call is made from.
 struct Parts {
     key: CallKey,
-    worker: WorkerHandle<PeerLeg>,
-    leg: PeerLeg,
+    worker: WorkerHandle,
+    peer: Peer,
     rtp: RtpSockets,
     local: Local,
 }
@@ -481,7 +480,7 @@ impl Exchange {
         Ok(Parts {
             key,
             worker: worker.clone(),
-            leg: PeerLeg::new(peer),
+            peer,
             rtp,
             local,
         })
@@ -506,7 +505,7 @@ impl Exchange {
         let handle = CallHandle::new(outlet, parts.local.id, parts.local.token);
         parts
             .worker
-            .open(parts.key, parts.leg, media_sender)
+            .open(parts.key, parts.peer, media_sender)
             .map_err(|error| {
                 tracing::error!(%error, "media worker refused a call");
                 EndReason::Overload

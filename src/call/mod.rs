@@ -19,7 +19,6 @@ mod handle;
 mod ids;
 mod inbox;
 mod instant_message;
-mod leg;
 mod location_service;
 mod machine;
 mod media_timeout;
@@ -50,7 +49,6 @@ pub use exchange::{Exchange, Placing, Resources, TrunkRules};
 pub use handle::CallHandle;
 pub use ids::{CallId, EndpointId, ResumeToken};
 pub use instant_message::{LONGEST_TEXT, Texting};
-pub use leg::{PeerCommand, PeerLeg};
 pub use location_service::{LocationService, LookUp};
 pub use machine::{Attempt, Call, ClientOffer, DigitsBy, Invitation, Local, Rules};
 pub use message::{

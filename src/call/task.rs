@@ -20,7 +20,6 @@ pub(super) use transfer::TransferLegs;
 use super::endpoints::Endpoints;
 use super::handle::CallHandle;
 use super::inbox::Inbox;
-use super::leg::{PeerCommand, PeerEvent, PeerLeg};
 use super::location_service::LocationService;
 use super::message::{Command, Event};
 use super::open_calls::OpenCall;
@@ -37,7 +36,7 @@ enum Input {
     Second(sip::Event),
     /// The names in the description of an event are looked up; of the second leg or the first.
     LookedUp(bool, Option<sip::Event>),
-    Media(Box<media::MediaEvent<PeerEvent>>),
+    Media(Box<media::MediaEvent>),
     MediaGone,
     Time,
 }
@@ -49,14 +48,14 @@ pub(super) struct CallTask {
     pub(super) handle: CallHandle,
     pub(super) endpoints: Endpoints,
     pub(super) side: SipSide,
-    pub(super) worker: WorkerHandle<PeerLeg>,
+    pub(super) worker: WorkerHandle,
     pub(super) commands: Inbox,
     pub(super) transfer: TransferLegs,
     /// An event whose description waits for addresses.
     pub(super) looking_up: Option<LookingUp>,
     /// Where endpoints of the user are found that attach.
     pub(super) location_service: Arc<LocationService>,
-    pub(super) media_events: mpsc::Receiver<media::MediaEvent<PeerEvent>>,
+    pub(super) media_events: mpsc::Receiver<media::MediaEvent>,
     pub(super) stop: watch::Receiver<bool>,
     /// Counted as open until the task ends.
     pub(super) _open: OpenCall,
@@ -149,7 +148,7 @@ impl CallTask {
         self.call.handle_event(event, Instant::now());
     }
 
-    fn take_media(&mut self, event: media::MediaEvent<PeerEvent>) {
+    fn take_media(&mut self, event: media::MediaEvent) {
         if let Some(event) = translate::transport_of(&event) {
             self.happen(Event::Transport(event));
         }
@@ -183,7 +182,7 @@ impl CallTask {
         }
     }
 
-    fn tell_worker(&mut self, command: media::Command<PeerCommand>) {
+    fn tell_worker(&mut self, command: media::Command) {
         if let Err(error) = self.worker.command(self.key, command) {
             tracing::error!(call = self.key.0, %error, "media worker does not take a command");
             self.call.handle_event(Event::MediaLost, Instant::now());

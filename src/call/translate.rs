@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::EndReason;
-use super::leg::PeerEvent;
 use super::message::{Event, Quality, Side, SideQuality};
 use super::message_notice::MessageNotice;
 use super::transport_event::{CandidatePair, DtlsFailure, TransportEvent};
@@ -91,9 +90,16 @@ pub(super) fn from_sip(event: sip::Event) -> Option<Event> {
 }
 
 /// What a media event says of the transports of a call.
-pub(super) fn transport_of(event: &media::MediaEvent<PeerEvent>) -> Option<TransportEvent> {
+pub(super) fn transport_of(event: &media::MediaEvent) -> Option<TransportEvent> {
     Some(match event {
-        media::MediaEvent::Leg(event) => return transport_of_peer(event),
+        media::MediaEvent::Peer(event) => return transport_of_peer(*event),
+        media::MediaEvent::CandidatesRejected { reason, count } => {
+            TransportEvent::CandidatesRejected {
+                reason,
+                count: *count,
+            }
+        }
+        media::MediaEvent::ChecksSuppressed => TransportEvent::ChecksSuppressed,
         media::MediaEvent::RemoteLatched { rtp } => TransportEvent::RtpLatched { rtp: *rtp },
         media::MediaEvent::UnexpectedSource { rtp } => {
             TransportEvent::UnexpectedSource { rtp: *rtp }
@@ -108,21 +114,10 @@ pub(super) fn transport_of(event: &media::MediaEvent<PeerEvent>) -> Option<Trans
     })
 }
 
-fn transport_of_peer(event: &PeerEvent) -> Option<TransportEvent> {
+fn transport_of_peer(event: peer::Event) -> Option<TransportEvent> {
     let pair = |route: peer::Route| CandidatePair {
         local: route.local,
         remote: route.remote,
-    };
-    let event = match event {
-        PeerEvent::Refused => return None,
-        PeerEvent::CandidatesRejected { reason, count } => {
-            return Some(TransportEvent::CandidatesRejected {
-                reason,
-                count: *count,
-            });
-        }
-        PeerEvent::ChecksSuppressed => return Some(TransportEvent::ChecksSuppressed),
-        PeerEvent::Peer(event) => *event,
     };
     Some(match event {
         peer::Event::IceConnected { route } => TransportEvent::IceConnected { pair: pair(route) },
@@ -147,15 +142,12 @@ fn transport_of_peer(event: &PeerEvent) -> Option<TransportEvent> {
 }
 
 /// What a media event means for the call; statistics and failures of the peer among them.
-pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
+pub(super) fn from_media(event: media::MediaEvent) -> Option<Event> {
     Some(match event {
-        media::MediaEvent::Leg(PeerEvent::Refused) => Event::PeerFailed {
+        media::MediaEvent::DescriptionRefused => Event::PeerFailed {
             reason: EndReason::BadOffer,
         },
-        media::MediaEvent::Leg(
-            PeerEvent::CandidatesRejected { .. } | PeerEvent::ChecksSuppressed,
-        ) => return None,
-        media::MediaEvent::Leg(PeerEvent::Peer(event)) => match event {
+        media::MediaEvent::Peer(event) => match event {
             peer::Event::Connected { .. } => Event::PeerConnected,
             peer::Event::Closed => Event::PeerClosed,
             peer::Event::Failed(failure) => Event::PeerFailed {
@@ -198,7 +190,10 @@ pub(super) fn from_media(event: media::MediaEvent<PeerEvent>) -> Option<Event> {
         media::MediaEvent::Silent { from } => Event::AudioMissing {
             from: side_of(from),
         },
-        media::MediaEvent::UnexpectedSource { .. }
+        media::MediaEvent::CandidatesRejected { .. }
+        | media::MediaEvent::ChecksSuppressed
+        | media::MediaEvent::IceRestarting(_)
+        | media::MediaEvent::UnexpectedSource { .. }
         | media::MediaEvent::UnexpectedSourceHeard { .. }
         | media::MediaEvent::RemoteLatched { .. } => return None,
     })

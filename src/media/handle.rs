@@ -11,21 +11,22 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 use super::worker::{self, Order};
-use super::{CallKey, Command, Error, MediaEvent, SecureLeg, WorkerConfig};
+use super::{CallKey, Command, Error, MediaEvent, WorkerConfig};
+use crate::peer::Peer;
 
 /// How many commands may wait for a worker.
 pub(super) const COMMAND_CAPACITY: usize = 4096;
 
 /// What the handles of one worker share.
-struct Shared<L: SecureLeg> {
-    orders: SyncSender<Order<L>>,
+struct Shared {
+    orders: SyncSender<Order>,
     waker: Arc<mio::Waker>,
     stop: Arc<AtomicBool>,
     load: Arc<AtomicUsize>,
     local_addresses: Vec<SocketAddr>,
 }
 
-impl<L: SecureLeg> Drop for Shared<L> {
+impl Drop for Shared {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         // If this fails, the worker sees the flag at its next regular wake-up.
@@ -35,11 +36,11 @@ impl<L: SecureLeg> Drop for Shared<L> {
 
 /// A media worker, from outside. Clones share it; when the last one drops, the worker shuts
 /// down.
-pub struct WorkerHandle<L: SecureLeg> {
-    shared: Arc<Shared<L>>,
+pub struct WorkerHandle {
+    shared: Arc<Shared>,
 }
 
-impl<L: SecureLeg> Clone for WorkerHandle<L> {
+impl Clone for WorkerHandle {
     fn clone(&self) -> Self {
         WorkerHandle {
             shared: Arc::clone(&self.shared),
@@ -47,7 +48,7 @@ impl<L: SecureLeg> Clone for WorkerHandle<L> {
     }
 }
 
-impl<L: SecureLeg> fmt::Debug for WorkerHandle<L> {
+impl fmt::Debug for WorkerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerHandle")
             .field("local_addresses", &self.shared.local_addresses)
@@ -56,7 +57,7 @@ impl<L: SecureLeg> fmt::Debug for WorkerHandle<L> {
     }
 }
 
-impl<L: SecureLeg> WorkerHandle<L> {
+impl WorkerHandle {
     /// Binds the sockets and starts the thread.
     pub fn start(config: WorkerConfig) -> Result<(Self, JoinHandle<()>), Error> {
         let started = worker::start(config, COMMAND_CAPACITY)?;
@@ -90,8 +91,8 @@ impl<L: SecureLeg> WorkerHandle<L> {
     pub fn open(
         &self,
         key: CallKey,
-        leg: L,
-        events: mpsc::Sender<MediaEvent<L::Event>>,
+        peer: Peer,
+        events: mpsc::Sender<MediaEvent>,
     ) -> Result<(), Error> {
         let close_permit = events
             .clone()
@@ -100,7 +101,7 @@ impl<L: SecureLeg> WorkerHandle<L> {
         self.shared.load.fetch_add(1, Ordering::Relaxed);
         self.send(Order::Open {
             key,
-            leg,
+            peer: Box::new(peer),
             events,
             close_permit,
         })
@@ -110,7 +111,7 @@ impl<L: SecureLeg> WorkerHandle<L> {
     }
 
     /// Gives a call a command. Commands for a call that is gone are dropped.
-    pub fn command(&self, key: CallKey, command: Command<L::Command>) -> Result<(), Error> {
+    pub fn command(&self, key: CallKey, command: Command) -> Result<(), Error> {
         self.send(Order::Call { key, command })
     }
 
@@ -120,7 +121,7 @@ impl<L: SecureLeg> WorkerHandle<L> {
         let _ = self.shared.waker.wake();
     }
 
-    fn send(&self, order: Order<L>) -> Result<(), Error> {
+    fn send(&self, order: Order) -> Result<(), Error> {
         self.shared
             .orders
             .try_send(order)

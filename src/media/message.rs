@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::{CallStatistics, Error, Latching, RtpSockets};
 use crate::codec::AudioFormat;
+use crate::peer;
+use crate::sdp::IceDtlsParameters;
 use crate::srtp_keys::SrtpKeys;
 
 /// Names a call towards its worker. Its owner chooses it; it is unique on the worker.
@@ -33,9 +35,14 @@ impl Side {
 
 /// What the owner of a call asks of its worker.
 #[derive(Debug)]
-pub enum Command<C> {
-    /// For the leg.
-    Leg(C),
+pub enum Command {
+    /// The browser's description.
+    SetRemoteDescription(Box<IceDtlsParameters>),
+    /// One more candidate of the browser.
+    AddRemoteCandidate(String),
+    /// Restarts ICE; see [`Peer::restart_ice`](crate::peer::Peer::restart_ice). Answered by
+    /// [`MediaEvent::IceRestarting`].
+    RestartIce,
     /// The sockets of the PBX side.
     AttachRtp(RtpSockets),
     /// Where the PBX's SDP says that it receives; see [`super::SymmetricRtp::set_remote`].
@@ -85,7 +92,7 @@ pub enum CloseReason {
     EventsLost,
     /// The owner dropped its end of the channel.
     Abandoned,
-    /// The key or the leg's user name fragment belongs to another call.
+    /// The key or the peer's user name fragment belongs to another call.
     Conflict,
     /// The call's media could not be set up.
     Failed(Error),
@@ -106,9 +113,22 @@ impl fmt::Display for CloseReason {
 
 /// What a worker tells the owner of a call.
 #[derive(Debug)]
-pub enum MediaEvent<E> {
-    /// Of the leg.
-    Leg(E),
+pub enum MediaEvent {
+    /// Of the browser's peer.
+    Peer(peer::Event),
+    /// The browser's description is of no use.
+    DescriptionRefused,
+    /// Candidates of the browser were rejected, for the first time in this call for this reason.
+    CandidatesRejected {
+        /// The reason as a metric label.
+        reason: &'static str,
+        /// How many at once.
+        count: u64,
+    },
+    /// For the first time in this call a check was not sent, to spare addresses that do not answer.
+    ChecksSuppressed,
+    /// ICE restarts: our new description.
+    IceRestarting(Box<IceDtlsParameters>),
     /// A key was pressed and let go.
     Digit {
         /// By whom.

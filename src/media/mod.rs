@@ -2,15 +2,14 @@
 //! sockets and the clock and carry packets to and from two pipelines a call.
 //!
 //! ```text
-//! browser <=> SecureLeg <=> plain RTP -> Pipeline -> symmetric RTP <=> PBX
-//!              (ICE, DTLS, SRTP)      <- Pipeline <-
+//! browser <=> Peer <=> plain RTP -> Pipeline -> symmetric RTP <=> PBX
+//!         (ICE, DTLS, SRTP)      <- Pipeline <-
 //! ```
 
 mod config;
 mod error;
 mod handle;
 mod latching;
-mod leg;
 mod message;
 pub mod pipeline;
 mod ports;
@@ -22,7 +21,6 @@ pub use config::WorkerConfig;
 pub use error::Error;
 pub use handle::WorkerHandle;
 pub use latching::{Latching, RtpSources, SETTLE_PACKETS, SETTLE_TIME};
-pub use leg::{Received, Route, SecureLeg};
 pub use message::{CallKey, CloseReason, Command, MediaEvent, Side};
 pub use ports::{DEFAULT_DRAIN, Lease, Ports, PortsConfig, RtpSockets};
 pub use statistics::{CallStatistics, Drops, SideStatistics};

@@ -6,7 +6,7 @@ use super::pipeline::PipelineStatistics;
 use crate::codec::Codec;
 
 /// How many reasons for drops one counter holds. Reasons are words in the source, so there
-/// are fewer; a leg outside this folder that invents more has them counted as `other`.
+/// are fewer; beyond it they are counted as `other`.
 const REASONS: usize = 48;
 
 /// Dropped packets by reason, in the order in which the reasons first came up.

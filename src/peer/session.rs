@@ -97,7 +97,7 @@ impl Peer {
 
     /// Our ufrags, each the first half of the `USERNAME` of checks for us: one, and a second while
     /// ICE restarts.
-    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> + Clone {
         self.ice.ufrags()
     }
 

@@ -47,7 +47,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "rtp",
             "audio",
+            "sdp",
             "srtp",
+            "peer",
             "codec",
             "dscp",
             "redacted",

@@ -26,7 +26,6 @@ const WIDE_TYPES: &[(&str, usize)] = &[
     ("gateway/plan.rs: Plan", 16),
     ("media/pipeline/assembly.rs: Pipeline", 17),
     ("media/pipeline/statistics.rs: PipelineStatistics", 19),
-    ("media/worker/task.rs: Worker", 17),
     ("peer/ice/agent.rs: Agent", 27),
     ("settings/tables.rs: Sip", 16),
     ("settings/trunk.rs: Trunk", 64),

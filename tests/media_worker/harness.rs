@@ -1,8 +1,9 @@
-//! A leg without cryptography, a browser and a PBX on real loopback sockets, and a worker
-//! between them.
+//! A browser and a PBX on real loopback sockets, and a worker between them.
+
+#[path = "webrtc.rs"]
+mod webrtc;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::f64::consts::TAU;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
@@ -15,12 +16,14 @@ use trunkline::codec::{
     AudioFormat, Codec, Direction, EventFormat, OpusParameters, ReceiveFormat, SendFormat,
 };
 use trunkline::media::{
-    CallKey, Command, MediaEvent, Ports, PortsConfig, Received, Route, RtpSockets, SecureLeg,
-    WorkerConfig, WorkerHandle,
+    CallKey, Command, MediaEvent, Ports, PortsConfig, RtpSockets, WorkerConfig, WorkerHandle,
 };
+use trunkline::peer::{self, Role};
 use trunkline::rtp::is_rtcp;
 use trunkline::srtp::{Packet, Session};
 use trunkline::srtp_keys::SrtpKeys;
+
+use self::webrtc::{WebRtc, peer_at};
 
 pub const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// How long a test waits for what must come.
@@ -30,160 +33,20 @@ pub const OPUS_EVENTS: u8 = 110;
 pub const PCMU: u8 = 0;
 pub const PCMU_EVENTS: u8 = 101;
 
-/// The browser side without ICE, DTLS and SRTP: a check is a STUN header followed by the ufrag,
-/// audio is plain, and where it comes from the leg asks with a check of its own, once.
-#[derive(Debug)]
-pub struct PlainLeg {
-    ufrag: String,
-    route: Option<Route>,
-    asked: Option<Route>,
-    answers: VecDeque<(Route, Vec<u8>)>,
-    events: VecDeque<LegEvent>,
-}
-
-#[derive(Debug)]
-pub enum LegCommand {
-    /// Makes this many events.
-    Chatter(usize),
-    /// Changes the ufrag.
-    Restart(String),
-    /// Runs something on the worker's thread.
-    #[allow(dead_code, reason = "not every test that shares this file needs it")]
-    Run(fn()),
-}
-
-#[derive(Debug, PartialEq)]
-pub enum LegEvent {
-    Connected(SocketAddr),
-    Chatter,
-}
-
-impl PlainLeg {
-    pub fn new(ufrag: &str) -> Self {
-        PlainLeg {
-            ufrag: ufrag.to_owned(),
-            route: None,
-            asked: None,
-            answers: VecDeque::new(),
-            events: VecDeque::new(),
-        }
-    }
-
-    fn copy(&self, packet: &[u8], out: &mut Vec<u8>) -> Option<Route> {
-        out.clear();
-        out.extend_from_slice(packet);
-        self.route
-    }
-}
-
-/// A connectivity check of [`PlainLeg`].
-pub fn check(ufrag: &str) -> Vec<u8> {
-    let mut datagram = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
-    datagram.extend_from_slice(&[7; 12]);
-    datagram.extend_from_slice(ufrag.as_bytes());
-    datagram
-}
-
-impl SecureLeg for PlainLeg {
-    type Command = LegCommand;
-    type Event = LegEvent;
-
-    fn local_ufrag(&self) -> &str {
-        &self.ufrag
-    }
-
-    fn local_ufrag_of(datagram: &[u8]) -> Option<&str> {
-        let name = datagram.strip_prefix(&[0, 1])?.get(18..)?;
-        std::str::from_utf8(name).ok()
-    }
-
-    fn handle_command(&mut self, command: LegCommand, _now: Instant) {
-        match command {
-            LegCommand::Chatter(count) => {
-                self.events.extend((0..count).map(|_| LegEvent::Chatter));
-            }
-            LegCommand::Restart(ufrag) => self.ufrag = ufrag,
-            LegCommand::Run(function) => function(),
-        }
-    }
-
-    fn handle_datagram(
-        &mut self,
-        local: SocketAddr,
-        remote: SocketAddr,
-        datagram: &[u8],
-        plain: &mut Vec<u8>,
-        _now: Instant,
-    ) -> Received {
-        match datagram {
-            [0, 1, ..] => {
-                let route = Route { local, remote };
-                self.route = Some(route);
-                let mut answer = datagram[..20].to_vec();
-                answer[0] = 1;
-                self.answers.push_back((route, answer));
-                self.events.push_back(LegEvent::Connected(remote));
-                Received::Handled
-            }
-            [1, 1, ..] => {
-                self.route = Some(Route { local, remote });
-                Received::Handled
-            }
-            [0x80..=0xbf, second, ..] => {
-                let from = Some(Route { local, remote });
-                if from != self.route && from != self.asked {
-                    self.asked = from;
-                    self.answers
-                        .extend(from.map(|route| (route, check("yours"))));
-                }
-                plain.clear();
-                plain.extend_from_slice(datagram);
-                if (192..=223).contains(second) {
-                    Received::Rtcp
-                } else {
-                    Received::Rtp
-                }
-            }
-            _ => Received::Dropped("unintelligible"),
-        }
-    }
-
-    fn validated(&self, remote: SocketAddr) -> bool {
-        self.route.is_some_and(|route| route.remote == remote)
-    }
-
-    fn protect_rtp(&mut self, packet: &[u8], secured: &mut Vec<u8>) -> Option<Route> {
-        self.copy(packet, secured)
-    }
-
-    fn protect_rtcp(&mut self, packet: &[u8], secured: &mut Vec<u8>) -> Option<Route> {
-        self.copy(packet, secured)
-    }
-
-    fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<Route> {
-        let (route, answer) = self.answers.pop_front()?;
-        out.clear();
-        out.extend_from_slice(&answer);
-        Some(route)
-    }
-
-    fn poll_event(&mut self) -> Option<LegEvent> {
-        self.events.pop_front()
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
-
-    fn handle_timeout(&mut self, _now: Instant) {}
-
-    fn close(&mut self, _now: Instant) {}
-}
-
 pub struct Worker {
-    pub handle: WorkerHandle<PlainLeg>,
+    pub handle: WorkerHandle,
     pub thread: JoinHandle<()>,
     pub ports: Ports,
+    /// Its peers are ICE-lite: they send no checks.
+    pub lite: bool,
+}
+
+impl Worker {
+    /// A peer for a call on this worker.
+    pub fn peer(&self) -> peer::Peer {
+        let address = self.handle.local_addresses()[0];
+        peer_at(address, self.lite, Role::Answerer)
+    }
 }
 
 pub fn worker_with(change: impl FnOnce(&mut WorkerConfig)) -> Worker {
@@ -197,6 +60,7 @@ pub fn worker_with(change: impl FnOnce(&mut WorkerConfig)) -> Worker {
         handle,
         thread,
         ports: ports(50, Duration::ZERO),
+        lite: false,
     }
 }
 
@@ -218,8 +82,16 @@ pub struct Peer {
     sequence: u16,
     timestamp: u32,
     ssrc: u32,
-    /// With SRTP: what goes out is protected, what comes in and is not authentic is not seen.
-    srtp: RefCell<Option<Session>>,
+    /// What goes out is protected, what comes in and is not authentic is not seen.
+    security: RefCell<Security>,
+}
+
+/// What protects the packets of a socket.
+enum Security {
+    None,
+    /// Keys of SDP.
+    Srtp(Box<Session>),
+    WebRtc(Box<WebRtc>),
 }
 
 fn packet_of(datagram: &[u8]) -> Packet {
@@ -238,17 +110,53 @@ impl Peer {
             sequence: 65_500,
             timestamp: 0xffff_f000,
             ssrc: u32::from(port),
-            srtp: RefCell::new(None),
+            security: RefCell::new(Security::None),
+        }
+    }
+
+    /// A browser that has not met its gateway yet.
+    fn browser() -> Self {
+        let browser = Peer::new();
+        let webrtc = WebRtc::new(browser.address());
+        *browser.security.borrow_mut() = Security::WebRtc(Box::new(webrtc));
+        browser
+    }
+
+    /// The browser's ICE and DTLS.
+    pub fn webrtc<T>(&self, with: impl FnOnce(&mut WebRtc) -> T) -> T {
+        match &mut *self.security.borrow_mut() {
+            Security::WebRtc(webrtc) => with(webrtc),
+            Security::None | Security::Srtp(_) => panic!("not a browser"),
+        }
+    }
+
+    /// Answers the gateway's checks and hellos until `done` or for `PATIENCE`.
+    pub fn drive_until(&self, done: impl Fn(&WebRtc) -> bool) {
+        let begin = Instant::now();
+        while !self.webrtc(|webrtc| done(webrtc)) {
+            assert!(begin.elapsed() < PATIENCE, "the browser gets no answer");
+            self.receive(Duration::from_millis(5));
         }
     }
 
     /// Speaks SRTP from now on.
     #[allow(dead_code, reason = "not every test that shares this file needs it")]
     pub fn secure(&self, srtp_keys: &SrtpKeys) {
-        let mut srtp = self.srtp.borrow_mut();
-        match &mut *srtp {
-            Some(session) => session.rekey(srtp_keys).expect("keys"),
-            None => *srtp = Some(Session::new(srtp_keys).expect("keys")),
+        let mut security = self.security.borrow_mut();
+        match &mut *security {
+            Security::Srtp(session) => session.rekey(srtp_keys).expect("keys"),
+            Security::None | Security::WebRtc(_) => {
+                let session = Session::new(srtp_keys).expect("keys");
+                *security = Security::Srtp(Box::new(session));
+            }
+        }
+    }
+
+    /// The same end with another track.
+    pub fn with_another_stream(self) -> Self {
+        Peer {
+            ssrc: self.ssrc ^ 0xffff_0000,
+            ..self
         }
     }
 
@@ -270,15 +178,24 @@ impl Peer {
 
     pub fn send(&self, to: SocketAddr, datagram: &[u8]) {
         let mut secured = Vec::new();
-        let datagram = match &mut *self.srtp.borrow_mut() {
-            Some(session) => {
+        let datagram = match &mut *self.security.borrow_mut() {
+            Security::Srtp(session) => {
                 session
                     .protect(packet_of(datagram), datagram, &mut secured)
                     .expect("a packet");
                 &secured
             }
-            None => datagram,
+            Security::WebRtc(webrtc) => {
+                webrtc.protect(datagram, &mut secured);
+                &secured
+            }
+            Security::None => datagram,
         };
+        self.send_as_it_is(to, datagram);
+    }
+
+    /// Sends octets that nothing protects.
+    pub fn send_as_it_is(&self, to: SocketAddr, datagram: &[u8]) {
         self.socket
             .send_to(datagram, to)
             .expect("loopback takes it");
@@ -312,24 +229,50 @@ impl Peer {
         self.timestamp = start.wrapping_add(u32::from(ticks) * 3);
     }
 
-    /// The next datagram, or `None` after `wait`.
+    /// The next packet, or `None` after `wait`. A browser answers what is for ICE and DTLS.
     pub fn receive(&self, wait: Duration) -> Option<(Vec<u8>, SocketAddr)> {
+        let begin = Instant::now();
+        loop {
+            let mut left = wait.saturating_sub(begin.elapsed());
+            if let Security::WebRtc(webrtc) = &mut *self.security.borrow_mut() {
+                let next = webrtc.drive(&self.socket);
+                left = next.map_or(left, |next| left.min(next));
+            }
+            let received = self.receive_as_it_is(left.max(Duration::from_millis(1)));
+            let packet = received.and_then(|(datagram, from)| {
+                let packet = self.unprotect(datagram, from)?;
+                Some((packet, from))
+            });
+            if packet.is_some() || begin.elapsed() >= wait {
+                return packet;
+            }
+        }
+    }
+
+    fn unprotect(&self, datagram: Vec<u8>, from: SocketAddr) -> Option<Vec<u8>> {
+        match &mut *self.security.borrow_mut() {
+            Security::Srtp(session) => {
+                let mut plain = Vec::new();
+                let unprotected = session.unprotect(packet_of(&datagram), &datagram, &mut plain);
+                unprotected.is_ok().then_some(plain)
+            }
+            Security::WebRtc(webrtc) => {
+                let plain = webrtc.take(&datagram, from);
+                webrtc.drive(&self.socket);
+                plain
+            }
+            Security::None => Some(datagram),
+        }
+    }
+
+    /// The next datagram as it came, or `None` after `wait`.
+    pub fn receive_as_it_is(&self, wait: Duration) -> Option<(Vec<u8>, SocketAddr)> {
         let mut buffer = [0; 2048];
         self.socket
             .set_read_timeout(Some(wait))
             .expect("a time that is not zero");
         match self.socket.recv_from(&mut buffer) {
-            Ok((length, from)) => {
-                let datagram = &buffer[..length];
-                let mut plain = Vec::new();
-                match &mut *self.srtp.borrow_mut() {
-                    Some(session) => session
-                        .unprotect(packet_of(datagram), datagram, &mut plain)
-                        .map(|_| (plain, from))
-                        .ok(),
-                    None => Some((datagram.to_vec(), from)),
-                }
-            }
+            Ok((length, from)) => Some((buffer[..length].to_vec(), from)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(error) => panic!("receive: {error}"),
         }
@@ -359,7 +302,7 @@ pub struct Call {
     pub webrtc: SocketAddr,
     /// The call's RTP address.
     pub rtp: SocketAddr,
-    pub events: mpsc::Receiver<MediaEvent<LegEvent>>,
+    pub events: mpsc::Receiver<MediaEvent>,
 }
 
 pub fn connect(worker: &Worker, key: u64) -> Call {
@@ -379,15 +322,18 @@ pub fn connect_after(
     before: impl FnOnce(&mut Peer, SocketAddr),
 ) -> Call {
     let (sender, events) = mpsc::channel(64);
-    let ufrag = format!("ufrag{key}");
     let key = CallKey(key);
     let rtp = sockets.local;
+    let (browser, mut pbx) = (Peer::browser(), Peer::new());
+    let peer = worker.peer();
+    let answer = peer.local_description();
     worker
         .handle
-        .open(key, PlainLeg::new(&ufrag), sender)
+        .open(key, peer, sender)
         .expect("the worker runs");
-    let (browser, mut pbx) = (Peer::new(), Peer::new());
+    let offer = browser.webrtc(|webrtc| webrtc.local_description());
     for command in [
+        Command::SetRemoteDescription(Box::new(offer)),
         Command::AttachRtp(sockets),
         Command::SetRemoteRtp {
             rtp: pbx.address(),
@@ -414,25 +360,21 @@ pub fn connect_after(
         rtp,
         events,
     };
-    call.browser.send(webrtc, &check(&ufrag));
-    let (answer, from) = call
-        .browser
-        .receive(PATIENCE)
-        .expect("the check is answered");
-    assert_eq!((answer[0], from), (1, webrtc));
-    let browser = call.browser.address();
-    call.expect_event(
-        |event| matches!(event, MediaEvent::Leg(LegEvent::Connected(from)) if *from == browser),
-    );
+    call.browser.webrtc(|webrtc| webrtc.set_remote(answer));
+    call.browser.drive_until(WebRtc::is_connected);
+    let connected = |event: &_| matches!(event, MediaEvent::Peer(peer::Event::Connected { .. }));
+    let begin = Instant::now();
+    while !call.events.try_recv().is_ok_and(|event| connected(&event)) {
+        assert!(begin.elapsed() < PATIENCE, "the gateway does not connect");
+        // The last flight of DTLS may have to be repeated.
+        call.browser.receive(Duration::from_millis(2));
+    }
     call
 }
 
 impl Call {
     /// Waits for an event of the kind wanted and skips others.
-    pub fn expect_event(
-        &mut self,
-        wanted: impl Fn(&MediaEvent<LegEvent>) -> bool,
-    ) -> MediaEvent<LegEvent> {
+    pub fn expect_event(&mut self, wanted: impl Fn(&MediaEvent) -> bool) -> MediaEvent {
         let begin = Instant::now();
         let mut skipped = Vec::new();
         while begin.elapsed() < PATIENCE {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use trunkline::codec::Direction;
-use trunkline::media::{CallKey, CloseReason, Command, Error, MediaEvent};
+use trunkline::media::{CallKey, CloseReason, Command, Error, MediaEvent, Side};
 use trunkline::rtp::{Compound, RtcpPacket};
 
 use crate::harness::*;
@@ -46,13 +46,19 @@ fn an_owner_that_does_not_listen_loses_its_call_and_hears_why() {
     let (sender, mut events) = mpsc::channel(4);
     worker
         .handle
-        .open(CallKey(1), PlainLeg::new("deaf"), sender)
+        .open(CallKey(1), worker.peer(), sender)
         .expect("the worker runs");
-    let chatter = Command::Leg(LegCommand::Chatter(100));
-    worker
-        .handle
-        .command(CallKey(1), chatter)
-        .expect("the worker runs");
+    for _ in 0..100 {
+        let refused = Command::SendDigits {
+            to: Side::Pbx,
+            digits: "1".to_owned(),
+            duration: 80 * MILLISECOND,
+        };
+        worker
+            .handle
+            .command(CallKey(1), refused)
+            .expect("the worker runs");
+    }
     let begin = Instant::now();
     while worker.handle.load() > 0 {
         assert!(begin.elapsed() < PATIENCE, "the call goes on");
@@ -75,27 +81,25 @@ fn an_owner_that_does_not_listen_loses_its_call_and_hears_why() {
 }
 
 #[test]
-fn a_second_call_with_the_same_key_or_ufrag_is_refused() {
+fn a_second_call_with_the_same_key_is_refused() {
     let worker = worker();
     let mut call = connect(&worker, 1);
-    for (key, ufrag) in [(1, "other"), (2, "ufrag1")] {
-        let (sender, mut events) = mpsc::channel(4);
-        worker
-            .handle
-            .open(CallKey(key), PlainLeg::new(ufrag), sender)
-            .expect("the worker runs");
-        let event = events.blocking_recv();
-        assert!(
-            matches!(
-                event,
-                Some(MediaEvent::Closed {
-                    reason: CloseReason::Conflict,
-                    ..
-                })
-            ),
-            "{event:?}"
-        );
-    }
+    let (sender, mut events) = mpsc::channel(4);
+    worker
+        .handle
+        .open(CallKey(1), worker.peer(), sender)
+        .expect("the worker runs");
+    let event = events.blocking_recv();
+    assert!(
+        matches!(
+            event,
+            Some(MediaEvent::Closed {
+                reason: CloseReason::Conflict,
+                ..
+            })
+        ),
+        "{event:?}"
+    );
     assert_eq!(worker.handle.load(), 1);
     call.browser_sends_tone(440.0, 20);
     assert!(call.pbx_hears().len() >= 15 * 160);
@@ -116,11 +120,10 @@ fn shutting_down_closes_every_call_and_ends_the_thread() {
             }
         ));
     }
+    let late_peer = worker.peer();
     worker.thread.join().expect("the thread does not panic");
     let (sender, _events) = mpsc::channel(4);
-    let late = worker
-        .handle
-        .open(CallKey(9), PlainLeg::new("late"), sender);
+    let late = worker.handle.open(CallKey(9), late_peer, sender);
     assert!(matches!(late, Err(Error::Stopped)), "{late:?}");
 }
 
@@ -194,7 +197,7 @@ fn a_socket_with_more_than_its_share_is_read_to_its_end() {
     let key = CallKey(1);
     worker
         .handle
-        .open(key, PlainLeg::new("late"), sender)
+        .open(key, worker.peer(), sender)
         .expect("the worker runs");
     for command in [
         Command::SetRemoteRtp {

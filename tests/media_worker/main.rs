@@ -1,5 +1,4 @@
-//! A media worker on real loopback sockets, with a leg that encrypts nothing: what a browser
-//! and a PBX say, hear, press and forge.
+//! A media worker on real loopback sockets: what a browser and a PBX say, hear, press and forge.
 
 #![expect(clippy::disallowed_methods, reason = "real sockets, real time")]
 
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 use harness::*;
 use trunkline::codec::Direction;
 use trunkline::media::{CloseReason, Command, Error, Latching, MediaEvent, Side};
+use trunkline::peer;
 use trunkline::rtp::{Compound, ReportBlock, RtcpPacket, is_rtcp, write_receiver_report};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -106,7 +106,8 @@ fn calls_on_one_port_do_not_hear_each_other() {
 fn a_browser_that_changes_its_port_is_heard_again() {
     let worker = worker();
     let mut call = connect(&worker, 1);
-    call.browser = Peer::new();
+    let place = std::mem::replace(&mut call.browser, Peer::new());
+    call.browser = place.moved().with_another_stream();
     call.browser_sends_tone(440.0, 10);
     assert_eq!(
         call.pbx_hears().len(),
@@ -114,10 +115,15 @@ fn a_browser_that_changes_its_port_is_heard_again() {
         "an address without a check speaks for nobody"
     );
 
-    call.browser.send(call.webrtc, &check("ufrag1"));
-    call.browser
-        .receive(PATIENCE)
+    let check = call.browser.webrtc(|webrtc| webrtc.next_check());
+    call.browser.send_as_it_is(call.webrtc, &check);
+    let (answer, from) = call
+        .browser
+        .receive_as_it_is(PATIENCE)
         .expect("the check is answered");
+    assert_eq!((&answer[..2], from), (&[1, 1][..], call.webrtc));
+    call.browser.webrtc(|webrtc| webrtc.take(&answer, from));
+    call.browser.drain(300 * MILLISECOND);
     call.browser_sends_tone(440.0, 50);
     assert!(call.pbx_hears().len() >= 45 * 160);
     call.pbx_sends_tone(1_004.0, 50);
@@ -142,14 +148,16 @@ fn a_browser_whose_port_changes_between_its_checks_is_heard_at_once() {
     assert!(share_of(440.0, &heard[1_600..], 8_000) > 0.9);
     assert_eq!(other.pbx_hears().len(), 0, "nor does another call hear it");
 
-    // Audio goes there once the leg's own check was answered, and only then.
+    // Audio goes there once the gateway's own check was answered, and only then.
     call.pbx_sends_tone(1_004.0, 10);
-    let asked = call.browser.drain(100 * MILLISECOND);
-    assert_eq!(asked, [check("yours")]);
-    let mut answer = asked[0][..20].to_vec();
-    (answer[0], answer[1]) = (1, 1);
-    call.browser.send(call.webrtc, &answer);
-    std::thread::sleep(50 * MILLISECOND);
+    let came = || call.browser.receive_as_it_is(100 * MILLISECOND);
+    let asked: Vec<_> = std::iter::from_fn(came).collect();
+    assert!(!asked.is_empty());
+    for (check, from) in &asked {
+        assert_eq!(check[..2], [0, 1], "a Binding request");
+        call.browser.webrtc(|webrtc| webrtc.take(check, *from));
+    }
+    call.browser.drain(50 * MILLISECOND);
     call.pbx_sends_tone(1_004.0, 50);
     let heard = call.browser_hears();
     assert!(heard.len() >= 45 * 960, "{} samples", heard.len());
@@ -160,24 +168,45 @@ fn a_browser_whose_port_changes_between_its_checks_is_heard_at_once() {
 fn an_ice_restart_moves_the_ufrag() {
     let worker = worker();
     let mut call = connect(&worker, 1);
-    let restart = Command::Leg(LegCommand::Restart("fresh".to_owned()));
+    let [before, after] = [(); 2].map(|()| call.browser.webrtc(|webrtc| webrtc.next_check()));
     worker
         .handle
-        .command(call.key, restart)
+        .command(call.key, Command::RestartIce)
         .expect("the worker runs");
-    let newcomer = Peer::new();
+    let restarting = call.expect_event(|event| matches!(event, MediaEvent::IceRestarting(_)));
+    let MediaEvent::IceRestarting(offer) = restarting else {
+        unreachable!("asked for")
+    };
+    let old = Peer::new();
+    old.send_as_it_is(call.webrtc, &before);
+    assert!(
+        old.receive(PATIENCE).is_some(),
+        "the old ufrag is known until the new one is in use"
+    );
+
+    let answer = call.browser.webrtc(|webrtc| webrtc.answer_restart(*offer));
+    let command = Command::SetRemoteDescription(Box::new(answer));
+    worker
+        .handle
+        .command(call.key, command)
+        .expect("the worker runs");
+    let restarted =
+        |event: &MediaEvent| matches!(event, MediaEvent::Peer(peer::Event::IceRestarted { .. }));
     let begin = Instant::now();
-    while newcomer.receive(20 * MILLISECOND).is_none() {
+    while !call.events.try_recv().is_ok_and(|event| restarted(&event)) {
         assert!(begin.elapsed() < PATIENCE, "the new ufrag is not known");
-        newcomer.send(call.webrtc, &check("fresh"));
+        call.browser.receive(5 * MILLISECOND);
     }
     let old = Peer::new();
-    old.send(call.webrtc, &check("ufrag1"));
+    old.send_as_it_is(call.webrtc, &after);
     assert!(
         old.receive(100 * MILLISECOND).is_none(),
         "the old ufrag is still known"
     );
-    call.events.close();
+    call.browser_sends_tone(440.0, 50);
+    assert!(share_of(440.0, &call.pbx_hears()[1_600..], 8_000) > 0.9);
+    call.pbx_sends_tone(1_004.0, 50);
+    assert!(share_of(1_004.0, &call.browser_hears()[9_600..], 48_000) > 0.9);
 }
 
 #[test]

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 
 use super::CallTask;
 use crate::call::client_event::ClientEvent;
-use crate::call::leg::PeerCommand;
 use crate::call::message::{Action, Event, Notice, Side};
 use crate::call::message_notice::MessageNotice;
 use crate::call::sip_side::{SIP_QUEUE, Stage, refusal, written};
@@ -59,12 +58,10 @@ impl CallTask {
     fn command_media(&mut self, action: Action) {
         match action {
             Action::SetRemoteDescription(description) => {
-                self.tell_worker(media::Command::Leg(PeerCommand::SetRemote(description)));
+                self.tell_worker(media::Command::SetRemoteDescription(description));
             }
             Action::AddRemoteCandidate(candidate) => {
-                self.tell_worker(media::Command::Leg(PeerCommand::AddRemoteCandidate(
-                    candidate,
-                )));
+                self.tell_worker(media::Command::AddRemoteCandidate(candidate));
             }
             Action::SetRemoteRtp {
                 rtp,

@@ -1,4 +1,4 @@
-//! One call on a worker: the leg of the browser, two paths, symmetric RTP of the PBX. Pure: the
+//! One call on a worker: the ends of the browser and of the PBX, and two paths between them. The
 //! worker brings datagrams and the time, and carries away what [`Bridge::poll_transmit`] and
 //! [`Bridge::poll_event`] hand out.
 //!
@@ -10,6 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::bridge_config::BridgeConfig;
+use super::browser_end::BrowserEnd;
+use super::demultiplexer::is_stun;
 use super::paths::Paths;
 use super::pbx_end::{Change, Channel, PbxEnd};
 use super::reporter::Reporter;
@@ -17,9 +19,8 @@ use super::watch::{Silence, Watch};
 use crate::codec::AudioFormat;
 use crate::media::pipeline::PipelineEvent;
 use crate::media::statistics::Drops;
-use crate::media::{
-    CallStatistics, Error, Latching, MediaEvent, Received, Route, SecureLeg, Side, SideStatistics,
-};
+use crate::media::{CallStatistics, Error, Latching, MediaEvent, Side, SideStatistics};
+use crate::peer::{Peer, Received, Route};
 use crate::rtp::is_rtcp;
 use crate::srtp;
 use crate::srtp_keys::SrtpKeys;
@@ -81,19 +82,18 @@ impl SideState {
 /// The parts that were told something since they were polled last.
 #[derive(Clone, Copy, Debug, Default)]
 struct Touched {
-    leg: bool,
+    browser_end: bool,
     to_pbx: bool,
     to_browser: bool,
     reports: bool,
 }
 
 /// One call.
-#[derive(Debug)]
-pub struct Bridge<L: SecureLeg> {
-    leg: L,
+pub struct Bridge {
+    browser_end: BrowserEnd,
     touched: Touched,
-    /// Asked for when the leg has been told something.
-    leg_deadline: Option<Instant>,
+    /// Asked for when the browser's end has been told something.
+    browser_end_deadline: Option<Instant>,
     /// Of the two paths, asked for when they have been told something.
     to_pbx_deadline: Option<Instant>,
     to_browser_deadline: Option<Instant>,
@@ -107,18 +107,19 @@ pub struct Bridge<L: SecureLeg> {
     pbx: SideState,
     reporter: Reporter,
     next_statistics: Instant,
-    events: VecDeque<MediaEvent<L::Event>>,
+    events: VecDeque<MediaEvent>,
     config: BridgeConfig,
 }
 
-impl<L: SecureLeg> Bridge<L> {
-    /// A call of which only the leg is known.
-    pub fn new(leg: L, config: BridgeConfig, now: Instant) -> Self {
+impl Bridge {
+    /// A call of which only the browser's peer is known.
+    pub fn new(peer: Peer, config: BridgeConfig, now: Instant) -> Self {
+        let browser_end = BrowserEnd::new(peer);
         Bridge {
-            leg_deadline: leg.poll_timeout(),
-            leg,
+            browser_end_deadline: browser_end.poll_timeout(),
+            browser_end,
             touched: Touched {
-                leg: true,
+                browser_end: true,
                 ..Touched::default()
             },
             to_pbx_deadline: None,
@@ -136,16 +137,15 @@ impl<L: SecureLeg> Bridge<L> {
         }
     }
 
-    /// See [`SecureLeg::local_ufrag`].
-    pub fn local_ufrag(&self) -> &str {
-        self.leg.local_ufrag()
+    /// See [`Peer::local_ufrags`].
+    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> + Clone {
+        self.browser_end.local_ufrags()
     }
 
-    /// Passes a command on to the leg.
-    pub fn command_leg(&mut self, command: L::Command, now: Instant) {
-        self.leg.handle_command(command, now);
-        self.touched.leg = true;
-        self.leg_deadline = self.leg.poll_timeout();
+    /// The browser's end, to be told something.
+    pub fn browser_end(&mut self) -> &mut BrowserEnd {
+        self.touched.browser_end = true;
+        &mut self.browser_end
     }
 
     /// Takes the addresses and keys of the PBX's SDP.
@@ -236,16 +236,16 @@ impl<L: SecureLeg> Bridge<L> {
         plain: &mut Vec<u8>,
         now: Instant,
     ) -> Evidence {
-        let Route { local, remote } = route;
         let mut evidence = Evidence::Media;
         let received = self
-            .leg
-            .handle_datagram(local, remote, datagram, plain, now);
-        // Whatever it was: media, too, may tell the leg that its route works.
-        self.touched.leg = true;
-        self.leg_deadline = self.leg.poll_timeout();
+            .browser_end
+            .handle_datagram(route, datagram, plain, now);
+        // Whatever it was: media, too, may show the peer that its route works.
+        self.touched.browser_end = true;
         match received {
-            Received::Handled if self.leg.validated(remote) => return Evidence::Check,
+            Received::Handled if is_stun(datagram) && self.browser_end.validated(route.remote) => {
+                return Evidence::Check;
+            }
             Received::Handled => return Evidence::None,
             Received::Rtp => match &mut self.audio {
                 // The PBX has not said where it is: nothing of it can be sent.
@@ -282,7 +282,7 @@ impl<L: SecureLeg> Bridge<L> {
                 Audio::Waiting => self.browser.drops.count("not_negotiated"),
             },
             Received::Dropped(reason) => {
-                self.browser.drops.count(reason);
+                self.browser.drops.count(reason.name());
                 return Evidence::None;
             }
         }
@@ -355,7 +355,7 @@ impl<L: SecureLeg> Bridge<L> {
         [
             self.to_pbx_deadline,
             self.to_browser_deadline,
-            self.leg_deadline,
+            self.browser_end_deadline,
             self.reporter.poll_timeout(),
             self.browser.watch.poll_timeout(),
             self.pbx.watch.poll_timeout(),
@@ -369,10 +369,9 @@ impl<L: SecureLeg> Bridge<L> {
     /// Time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if due(self.leg_deadline) {
-            self.leg.handle_timeout(now);
-            self.touched.leg = true;
-            self.leg_deadline = self.leg.poll_timeout();
+        if due(self.browser_end_deadline) {
+            self.browser_end.handle_timeout(now);
+            self.touched.browser_end = true;
         }
         if let Audio::Running(paths) = &mut self.audio {
             if due(self.to_pbx_deadline) {
@@ -418,10 +417,10 @@ impl<L: SecureLeg> Bridge<L> {
         self.report(now, true);
     }
 
-    /// Closes the leg: after the goodbye is sent, which still needs its keys.
+    /// Closes the peer: after the RTCP BYE is sent, which still needs its keys.
     pub fn close(&mut self, now: Instant) {
-        self.leg.close(now);
-        self.touched.leg = true;
+        self.browser_end.close(now);
+        self.touched.browser_end = true;
     }
 
     fn report(&mut self, now: Instant, bye: bool) {
@@ -456,7 +455,7 @@ impl<L: SecureLeg> Bridge<L> {
                 });
             }
             while self.touched.to_browser && paths.to_browser.poll_packet(plain) {
-                match self.leg.protect_rtp(plain, out) {
+                match self.browser_end.protect_rtp(plain, out) {
                     Some(route) => return Some(Outgoing::Browser(route)),
                     None => {
                         self.browser.drops.count("not_connected");
@@ -475,29 +474,30 @@ impl<L: SecureLeg> Bridge<L> {
                 }
                 if let Some(report) = paths.report_to_browser.take() {
                     report.write(&mut paths.to_browser, &self.config, plain);
-                    if let Some(route) = self.leg.protect_rtcp(plain, out) {
+                    if let Some(route) = self.browser_end.protect_rtcp(plain, out) {
                         return Some(Outgoing::Browser(route));
                     }
                 }
             }
         }
-        if !self.touched.leg {
+        if !self.touched.browser_end {
             return None;
         }
-        self.leg.poll_transmit(out).map(Outgoing::Browser)
+        self.browser_end.poll_transmit(out).map(Outgoing::Browser)
     }
 
     /// The next thing that the owner should know; to be asked when [`Bridge::poll_transmit`] has
     /// nothing more.
-    pub fn poll_event(&mut self) -> Option<MediaEvent<L::Event>> {
+    pub fn poll_event(&mut self) -> Option<MediaEvent> {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
         let touched = self.touched;
-        if touched.leg
-            && let Some(event) = self.leg.poll_event()
-        {
-            return Some(MediaEvent::Leg(event));
+        if touched.browser_end {
+            if let Some(event) = self.browser_end.poll_event() {
+                return Some(event);
+            }
+            self.browser_end_deadline = self.browser_end.poll_timeout();
         }
         if let Audio::Running(paths) = &mut self.audio {
             if touched.to_pbx {
@@ -543,7 +543,7 @@ impl<L: SecureLeg> Bridge<L> {
     }
 }
 
-fn told<E>(event: PipelineEvent, from: Side) -> MediaEvent<E> {
+fn told(event: PipelineEvent, from: Side) -> MediaEvent {
     match event {
         PipelineEvent::FirstAudio => MediaEvent::FirstAudio { from },
         PipelineEvent::Digit { digit, duration_ms } => MediaEvent::Digit {

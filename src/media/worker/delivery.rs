@@ -12,20 +12,26 @@ use super::demultiplexer::is_stun;
 use super::pbx_end::Channel;
 use super::task::{Buffers, Worker};
 use crate::media::statistics::Drops;
-use crate::media::{CloseReason, MediaEvent, SecureLeg, Side};
+use crate::media::{CloseReason, MediaEvent, Side};
+use crate::peer;
 
 /// A call whose deadline has passed although it was just told the time is told again then.
 const DEADLINE_GRAIN: Duration = Duration::from_millis(1);
 
-impl<L: SecureLeg> Worker<L> {
+impl Worker {
     /// Carries away what a call has to send and to tell, and asks for its next deadline.
     pub(super) fn pump(&mut self, slot: usize, now: Instant) {
         self.send(slot);
-        let Some(call) = self.slots[slot].as_mut() else {
+        let Some(call) = self.calls.slots[slot].as_mut() else {
             return;
         };
         while let Some(event) = call.bridge.poll_event() {
             let is_statistics = matches!(event, MediaEvent::Statistics(_));
+            if let MediaEvent::Peer(peer::Event::IceRestarted { .. }) = event {
+                let ufrags = call.bridge.local_ufrags();
+                // It only gives up a fragment, so that it cannot fail.
+                self.calls.demultiplexer.set_ufrags(slot, ufrags);
+            }
             let reason = match call.events.try_send(event) {
                 Ok(()) => continue,
                 Err(TrySendError::Full(_)) if is_statistics => {
@@ -43,11 +49,11 @@ impl<L: SecureLeg> Worker<L> {
             .bridge
             .poll_timeout()
             .map(|deadline| deadline.max(earliest));
-        self.deadlines.set(slot, deadline);
+        self.calls.deadlines.set(slot, deadline);
     }
 
     fn send(&mut self, slot: usize) {
-        let Some(call) = self.slots[slot].as_mut() else {
+        let Some(call) = self.calls.slots[slot].as_mut() else {
             return;
         };
         let Buffers { plain, out, .. } = &mut self.buffers;
@@ -55,7 +61,9 @@ impl<L: SecureLeg> Worker<L> {
             let (side, sent) = match outgoing {
                 Outgoing::Browser(route) => {
                     if is_stun(out) {
-                        self.demultiplexer.note_request(slot, route.remote, out);
+                        self.calls
+                            .demultiplexer
+                            .note_request(slot, route.remote, out);
                     }
                     let socket = self
                         .shared
@@ -85,22 +93,18 @@ impl<L: SecureLeg> Worker<L> {
 
     /// Lets go of a call: says goodbye, gives its ports back, tells its owner.
     pub(super) fn close(&mut self, slot: usize, reason: CloseReason, now: Instant) {
-        let Some(call) = self.slots[slot].as_mut() else {
+        let Some(call) = self.calls.slots[slot].as_mut() else {
             return;
         };
         call.bridge.send_rtcp_bye(now);
         self.send(slot);
-        if let Some(call) = self.slots[slot].as_mut() {
+        if let Some(call) = self.calls.get(slot) {
             call.bridge.close(now);
         }
         self.send(slot);
-        let Some(call) = self.slots[slot].take() else {
+        let Some(call) = self.calls.remove(slot) else {
             return;
         };
-        self.deadlines.set(slot, None);
-        self.demultiplexer.remove(slot);
-        self.keys.remove(&call.key);
-        self.free.push(slot);
         self.load.fetch_sub(1, Ordering::Relaxed);
         let statistics = call.bridge.statistics();
         count_call(Side::Browser, &statistics.browser.dropped);

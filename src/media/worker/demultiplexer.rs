@@ -63,7 +63,7 @@ struct Owner {
 /// What finds one call, kept to be forgotten with it.
 #[derive(Debug, Default)]
 struct Traces {
-    ufrag: String,
+    ufrags: Vec<String>,
     addresses: VecDeque<SocketAddr>,
     streams: VecDeque<u32>,
 }
@@ -119,17 +119,25 @@ fn stream_of(datagram: &[u8]) -> Option<u32> {
 }
 
 impl Demultiplexer {
-    /// Makes `ufrag` stand for `slot`, in place of the one it had. False if another call has it.
-    pub fn set_ufrag(&mut self, slot: usize, ufrag: &str) -> bool {
-        match self.ufrags.get(ufrag) {
-            Some(owner) if *owner == slot => return true,
-            Some(_) => return false,
-            None => {}
+    /// Makes these user name fragments stand for `slot`, in place of those it had: one, or two while
+    /// ICE restarts. False, and nothing changes, if another call has one of them.
+    pub fn set_ufrags<'a>(
+        &mut self,
+        slot: usize,
+        ufrags: impl Iterator<Item = &'a str> + Clone,
+    ) -> bool {
+        let of_another = |ufrag| self.ufrags.get(ufrag).is_some_and(|owner| *owner != slot);
+        if ufrags.clone().any(of_another) {
+            return false;
         }
         let traces = self.traces.entry(slot).or_default();
-        self.ufrags.remove(&traces.ufrag);
-        ufrag.clone_into(&mut traces.ufrag);
-        self.ufrags.insert(ufrag.to_owned(), slot);
+        for before in traces.ufrags.drain(..) {
+            self.ufrags.remove(&before);
+        }
+        for ufrag in ufrags {
+            self.ufrags.insert(ufrag.to_owned(), slot);
+            traces.ufrags.push(ufrag.to_owned());
+        }
         true
     }
 
@@ -251,7 +259,9 @@ impl Demultiplexer {
         let Some(traces) = self.traces.remove(&slot) else {
             return;
         };
-        self.ufrags.remove(&traces.ufrag);
+        for ufrag in &traces.ufrags {
+            self.ufrags.remove(ufrag);
+        }
         for address in &traces.addresses {
             self.addresses.remove(address);
         }
@@ -290,8 +300,8 @@ mod tests {
     fn a_request_finds_its_call_by_ufrag_and_the_rest_by_address() {
         let now = Instant::now();
         let mut calls = Demultiplexer::default();
-        assert!(calls.set_ufrag(3, "abcd"));
-        assert!(!calls.set_ufrag(4, "abcd"));
+        assert!(calls.set_ufrags(3, ["abcd"].into_iter()));
+        assert!(!calls.set_ufrags(4, ["abcd"].into_iter()));
         assert_eq!(calls.find(at(1), Some("abcd"), &stun(1, 9)), Ok(3));
         assert_eq!(
             calls.find(at(1), Some("efgh"), &stun(1, 9)),
@@ -309,21 +319,23 @@ mod tests {
     }
 
     #[test]
-    fn an_ice_restart_replaces_the_ufrag() {
+    fn ice_restart_adds_a_ufrag_and_its_end_removes_the_old() {
         let mut calls = Demultiplexer::default();
-        assert!(calls.set_ufrag(0, "old"));
-        assert!(calls.set_ufrag(0, "new"));
-        assert_eq!(
-            calls.find(at(1), Some("old"), &stun(1, 9)),
-            Err(Unknown::Ufrag)
-        );
-        assert_eq!(calls.find(at(1), Some("new"), &stun(1, 9)), Ok(0));
+        let mut find = |ufrags: &[&'static str], ufrag| {
+            assert!(calls.set_ufrags(0, ufrags.iter().copied()));
+            calls.find(at(1), Some(ufrag), &stun(1, 9))
+        };
+        assert_eq!(find(&["old"], "old"), Ok(0));
+        assert_eq!(find(&["old", "new"], "old"), Ok(0));
+        assert_eq!(find(&["old", "new"], "new"), Ok(0));
+        assert_eq!(find(&["new"], "old"), Err(Unknown::Ufrag));
+        assert_eq!(find(&["new"], "new"), Ok(0));
     }
 
     #[test]
     fn a_response_finds_the_call_that_asked_once() {
         let mut calls = Demultiplexer::default();
-        assert!(calls.set_ufrag(5, "abcd"));
+        assert!(calls.set_ufrags(5, ["abcd"].into_iter()));
         calls.note_request(5, at(1), &stun(0x0001, 7));
         assert_eq!(
             calls.find(at(1), None, &stun(0x0101, 8)),
@@ -340,7 +352,7 @@ mod tests {
     fn the_memory_of_requests_and_of_addresses_is_bounded() {
         let now = Instant::now();
         let mut calls = Demultiplexer::default();
-        assert!(calls.set_ufrag(0, "abcd"));
+        assert!(calls.set_ufrags(0, ["abcd"].into_iter()));
         for n in 0..2 * TRANSACTIONS as u32 {
             let mut request = stun(0x0001, 0);
             request[8..12].copy_from_slice(&n.to_be_bytes());

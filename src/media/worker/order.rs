@@ -2,26 +2,27 @@
 
 use tokio::sync::mpsc;
 
-use crate::media::{CallKey, Command, MediaEvent, SecureLeg};
+use crate::media::{CallKey, Command, MediaEvent};
+use crate::peer::Peer;
 
 /// What a handle asks of the worker.
-pub enum Order<L: SecureLeg> {
+pub enum Order {
     /// A new call.
     Open {
         /// Its key.
         key: CallKey,
-        /// Its leg.
-        leg: L,
+        /// Its browser's peer.
+        peer: Box<Peer>,
         /// Its owner.
-        events: mpsc::Sender<MediaEvent<L::Event>>,
+        events: mpsc::Sender<MediaEvent>,
         /// The place kept for the last event.
-        close_permit: mpsc::OwnedPermit<MediaEvent<L::Event>>,
+        close_permit: mpsc::OwnedPermit<MediaEvent>,
     },
     /// A command for a call.
     Call {
         /// Its key.
         key: CallKey,
         /// The command.
-        command: Command<L::Command>,
+        command: Command,
     },
 }

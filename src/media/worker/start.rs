@@ -5,7 +5,6 @@
     reason = "a driver: starts the worker's thread and its clocks"
 )]
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -16,20 +15,19 @@ use std::time::{Instant, SystemTime};
 use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token, Waker};
 
-use super::deadlines::Deadlines;
-use super::demultiplexer::Demultiplexer;
+use super::call_table::CallTable;
 use super::order::Order;
 use super::reporter::WallClock;
 use super::sockets;
 use super::task::{Buffers, CALL_TOKENS, Counters, HOUSEKEEPING, SharedSocket, WAKER, Worker};
-use crate::media::{Error, SecureLeg, WorkerConfig};
+use crate::media::{Error, WorkerConfig};
 use crate::rtp::NtpTime;
 use crate::supervision::Task;
 
 /// A worker that runs.
-pub struct Started<L: SecureLeg> {
+pub struct Started {
     /// The queue of orders.
-    pub orders: SyncSender<Order<L>>,
+    pub orders: SyncSender<Order>,
     /// Wakes the worker for the queue and for `stop`.
     pub waker: Arc<Waker>,
     /// Ends the worker.
@@ -43,7 +41,7 @@ pub struct Started<L: SecureLeg> {
 }
 
 /// Binds the sockets and starts the thread.
-pub fn start<L: SecureLeg>(config: WorkerConfig, capacity: usize) -> Result<Started<L>, Error> {
+pub fn start(config: WorkerConfig, capacity: usize) -> Result<Started, Error> {
     let failed = |part| move |source| Error::Start { part, source };
     let poll = Poll::new().map_err(failed("event loop"))?;
     let waker = Waker::new(poll.registry(), WAKER).map_err(failed("waker"))?;
@@ -72,17 +70,13 @@ pub fn start<L: SecureLeg>(config: WorkerConfig, capacity: usize) -> Result<Star
     let load = Arc::new(AtomicUsize::new(0));
     let now = Instant::now();
     let supervisor = config.supervisor.clone();
-    let worker = Worker::<L> {
+    let worker = Worker {
         poll,
         orders: received_orders,
         stop: Arc::clone(&stop),
         load: Arc::clone(&load),
         shared,
-        slots: Vec::new(),
-        free: Vec::new(),
-        keys: HashMap::new(),
-        demultiplexer: Demultiplexer::default(),
-        deadlines: Deadlines::default(),
+        calls: CallTable::default(),
         unread: Vec::new(),
         orders_left: false,
         buffers: Buffers::new(),

@@ -9,7 +9,6 @@
     reason = "a driver: reads the clock for the calls, draws their identities"
 )]
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,19 +20,19 @@ use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token};
 use tokio::sync::mpsc;
 
-use super::bridge::{Bridge, Evidence};
+use super::bridge::Bridge;
 use super::bridge_config::BridgeConfig;
-use super::deadlines::Deadlines;
-use super::demultiplexer::{Demultiplexer, REFRESH, Unknown, is_stun};
+use super::call_table::{CallTable, PbxSockets, Slot};
+use super::demultiplexer::{Unknown, is_stun};
 use super::order::Order;
 use super::pbx_end::Channel;
 use super::reporter::WallClock;
 use crate::media::pipeline::StreamIdentity;
 use crate::media::statistics::Drops;
 use crate::media::{
-    CallKey, CallStatistics, CloseReason, Command, Error, Lease, MediaEvent, Route, RtpSockets,
-    SecureLeg, WorkerConfig,
+    CallKey, CallStatistics, CloseReason, Command, Error, MediaEvent, RtpSockets, WorkerConfig,
 };
+use crate::peer::{Peer, Route, stun_username};
 
 /// Longer than any datagram of ours: WebRTC stays under the path MTU, and so does audio. One
 /// that fills it was cut by the kernel and is dropped.
@@ -53,38 +52,6 @@ pub(super) const CALL_TOKENS: usize = 1024;
 pub(super) struct SharedSocket {
     pub(super) socket: UdpSocket,
     pub(super) local: SocketAddr,
-}
-
-/// The sockets of a call's PBX side. The lease comes last: it gives the ports back when the
-/// sockets are closed.
-pub(super) struct PbxSockets {
-    pub(super) rtp: UdpSocket,
-    pub(super) rtcp: UdpSocket,
-    pub(super) _lease: Lease,
-}
-
-pub(super) struct Slot<L: SecureLeg> {
-    pub(super) key: CallKey,
-    pub(super) bridge: Bridge<L>,
-    pub(super) pbx: Option<PbxSockets>,
-    pub(super) events: mpsc::Sender<MediaEvent<L::Event>>,
-    pub(super) close_permit: mpsc::OwnedPermit<MediaEvent<L::Event>>,
-    /// The browser's address that was refreshed last, and when.
-    pub(super) refreshed: Option<(SocketAddr, Instant)>,
-}
-
-impl<L: SecureLeg> Slot<L> {
-    /// Whether the table of addresses is to hear of media from `remote`. Not with each packet:
-    /// it need not be exact.
-    fn needs_refresh(&mut self, remote: SocketAddr, now: Instant) -> bool {
-        let fresh = self.refreshed.is_some_and(|(address, at)| {
-            address == remote && now.saturating_duration_since(at) < REFRESH
-        });
-        if !fresh {
-            self.refreshed = Some((remote, now));
-        }
-        !fresh
-    }
 }
 
 /// Reused for every datagram.
@@ -112,17 +79,13 @@ pub(super) struct Counters {
     pub(super) drops: Drops,
 }
 
-pub(super) struct Worker<L: SecureLeg> {
+pub(super) struct Worker {
     pub(super) poll: Poll,
-    pub(super) orders: Receiver<Order<L>>,
+    pub(super) orders: Receiver<Order>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) load: Arc<AtomicUsize>,
     pub(super) shared: Vec<SharedSocket>,
-    pub(super) slots: Vec<Option<Slot<L>>>,
-    pub(super) free: Vec<usize>,
-    pub(super) keys: HashMap<CallKey, usize>,
-    pub(super) demultiplexer: Demultiplexer,
-    pub(super) deadlines: Deadlines,
+    pub(super) calls: CallTable,
     /// Sockets that were not read to their end.
     pub(super) unread: Vec<Token>,
     /// The queue of orders was not read to its end.
@@ -134,7 +97,7 @@ pub(super) struct Worker<L: SecureLeg> {
     pub(super) config: WorkerConfig,
 }
 
-impl<L: SecureLeg> Worker<L> {
+impl Worker {
     pub(super) fn run(mut self) {
         let mut events = mio::Events::with_capacity(1024);
         let mut ready = Vec::new();
@@ -159,7 +122,7 @@ impl<L: SecureLeg> Worker<L> {
             self.orders_left = self.take_orders();
             self.tell_the_time();
         }
-        for index in 0..self.slots.len() {
+        for index in 0..self.calls.slots.len() {
             self.close(index, CloseReason::ShutDown, Instant::now());
         }
         while let Ok(order) = self.orders.try_recv() {
@@ -171,7 +134,7 @@ impl<L: SecureLeg> Worker<L> {
     }
 
     fn time_to_sleep(&self) -> Duration {
-        let next = match self.deadlines.next() {
+        let next = match self.calls.deadlines.next() {
             Some(deadline) => deadline.min(self.next_housekeeping),
             None => self.next_housekeeping,
         };
@@ -238,26 +201,14 @@ impl<L: SecureLeg> Worker<L> {
                 received, plain, ..
             } = &mut self.buffers;
             let datagram = &received[..length];
-            let Some(call) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
+            let Some(call) = self.calls.get(slot) else {
                 continue;
             };
             let route = Route { local, remote };
-            match call
+            let evidence = call
                 .bridge
-                .handle_browser_datagram(route, datagram, plain, now)
-            {
-                Evidence::Check if is_stun(datagram) => self.demultiplexer.map(slot, remote, now),
-                Evidence::Media if call.needs_refresh(remote, now) => {
-                    self.demultiplexer.refresh(remote, now);
-                }
-                Evidence::Stream(ssrc) => {
-                    self.demultiplexer.refresh(remote, now);
-                    if !self.demultiplexer.learn_stream(slot, ssrc, now) {
-                        call.bridge.forget_browser_stream();
-                    }
-                }
-                Evidence::Check | Evidence::Media | Evidence::None => {}
-            }
+                .handle_browser_datagram(route, datagram, plain, now);
+            self.calls.learn(slot, remote, evidence, now);
             self.pump(slot, now);
         }
         true
@@ -267,17 +218,17 @@ impl<L: SecureLeg> Worker<L> {
     fn find(&mut self, remote: SocketAddr, length: usize) -> Result<usize, Unknown> {
         let datagram = &self.buffers.received[..length];
         let ufrag = if is_stun(datagram) {
-            L::local_ufrag_of(datagram)
+            stun_username(datagram).map(|(local, _)| local)
         } else {
             None
         };
-        self.demultiplexer.find(remote, ufrag, datagram)
+        self.calls.demultiplexer.find(remote, ufrag, datagram)
     }
 
     /// Reads a socket of a call; whether there may be more.
     fn read_call(&mut self, slot: usize, channel: Channel) -> bool {
         for _ in 0..CALL_SHARE {
-            let Some(call) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
+            let Some(call) = self.calls.get(slot) else {
                 return false;
             };
             let Some(pbx) = &call.pbx else { return false };
@@ -320,14 +271,14 @@ impl<L: SecureLeg> Worker<L> {
             match order {
                 Order::Open {
                     key,
-                    leg,
+                    peer,
                     events,
                     close_permit,
                 } => {
-                    self.open(key, leg, events, close_permit, now);
+                    self.open(key, *peer, events, close_permit, now);
                 }
-                Order::Call { key, command } => match self.keys.get(&key) {
-                    Some(slot) => self.command(*slot, command, now),
+                Order::Call { key, command } => match self.calls.find(key) {
+                    Some(slot) => self.command(slot, command, now),
                     None => self.counters.drops.count("command_for_no_call"),
                 },
             }
@@ -338,36 +289,28 @@ impl<L: SecureLeg> Worker<L> {
     fn open(
         &mut self,
         key: CallKey,
-        leg: L,
-        events: mpsc::Sender<MediaEvent<L::Event>>,
-        close_permit: mpsc::OwnedPermit<MediaEvent<L::Event>>,
+        peer: Peer,
+        events: mpsc::Sender<MediaEvent>,
+        close_permit: mpsc::OwnedPermit<MediaEvent>,
         now: Instant,
     ) {
-        let slot = self.free.last().copied().unwrap_or(self.slots.len());
-        if self.keys.contains_key(&key) || !self.demultiplexer.set_ufrag(slot, leg.local_ufrag()) {
+        let Some(slot) = self.calls.reserve(key, peer.local_ufrags()) else {
             self.refuse(close_permit, CloseReason::Conflict);
             return;
-        }
-        let bridge = Bridge::new(leg, self.bridge_config(), now);
-        let call = Slot {
+        };
+        self.calls.slots[slot] = Some(Slot {
             key,
-            bridge,
+            bridge: Bridge::new(peer, self.bridge_config(), now),
             pbx: None,
             events,
             close_permit,
             refreshed: None,
-        };
-        if self.free.pop().is_some() {
-            self.slots[slot] = Some(call);
-        } else {
-            self.slots.push(Some(call));
-        }
-        self.keys.insert(key, slot);
+        });
         self.pump(slot, now);
     }
 
     /// Ends a call that never began.
-    fn refuse(&self, close_permit: mpsc::OwnedPermit<MediaEvent<L::Event>>, reason: CloseReason) {
+    fn refuse(&self, close_permit: mpsc::OwnedPermit<MediaEvent>, reason: CloseReason) {
         self.load.fetch_sub(1, Ordering::Relaxed);
         close_permit.send(MediaEvent::Closed {
             reason,
@@ -396,21 +339,24 @@ impl<L: SecureLeg> Worker<L> {
         }
     }
 
-    fn command(&mut self, slot: usize, command: Command<L::Command>, now: Instant) {
-        let Some(call) = self.slots[slot].as_mut() else {
+    fn command(&mut self, slot: usize, command: Command, now: Instant) {
+        let Some(call) = self.calls.get(slot) else {
             return;
         };
         let done = match command {
-            Command::Leg(command) => {
-                call.bridge.command_leg(command, now);
-                if self
-                    .demultiplexer
-                    .set_ufrag(slot, call.bridge.local_ufrag())
-                {
-                    Ok(())
-                } else {
-                    Err(CloseReason::Conflict)
-                }
+            Command::SetRemoteDescription(description) => {
+                let browser_end = call.bridge.browser_end();
+                browser_end.set_remote_description(*description, now);
+                Ok(())
+            }
+            Command::AddRemoteCandidate(candidate) => {
+                let browser_end = call.bridge.browser_end();
+                browser_end.add_remote_candidate(&candidate, now);
+                Ok(())
+            }
+            Command::RestartIce => {
+                call.bridge.browser_end().restart_ice(now);
+                self.calls.learn_ufrags(slot)
             }
             Command::AttachRtp(sockets) => {
                 let local = sockets.local;
@@ -474,7 +420,7 @@ impl<L: SecureLeg> Worker<L> {
         let registry = self.poll.registry();
         registry.register(&mut pbx.rtp, Token(token), Interest::READABLE)?;
         registry.register(&mut pbx.rtcp, Token(token + 1), Interest::READABLE)?;
-        if let Some(call) = self.slots[slot].as_mut() {
+        if let Some(call) = self.calls.get(slot) {
             // Closing the sockets of before also ends their registration.
             call.pbx = Some(pbx);
         }
@@ -484,8 +430,8 @@ impl<L: SecureLeg> Worker<L> {
     /// Tells every call whose deadline has come.
     fn tell_the_time(&mut self) {
         let now = Instant::now();
-        while let Some(slot) = self.deadlines.pop_due(now) {
-            if let Some(call) = self.slots[slot].as_mut() {
+        while let Some(slot) = self.calls.deadlines.pop_due(now) {
+            if let Some(call) = self.calls.get(slot) {
                 call.bridge.handle_timeout(now);
                 self.pump(slot, now);
             }

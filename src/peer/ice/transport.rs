@@ -60,7 +60,7 @@ impl IceTransport {
     }
 
     /// Our ufrags that checks may name: of the session in use, and of the new one.
-    pub(in crate::peer) fn ufrags(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::peer) fn ufrags(&self) -> impl Iterator<Item = &str> + Clone {
         let sessions = std::iter::once(&self.current).chain(self.restart.as_deref());
         sessions.map(|agent| agent.credentials().ufrag.as_str())
     }
