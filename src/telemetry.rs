@@ -66,7 +66,7 @@ pub fn start_logging(log: &settings::Log) -> Result<Logs, Error> {
     let permitted = filter_fn(|metadata| is_permitted(metadata.target(), *metadata.level()))
         .with_max_level_hint(LevelFilter::TRACE);
     let filter = filter.and(permitted);
-    let is_json = log.format == "json";
+    let is_json = log.format == settings::LogFormat::Json;
     let is_terminal = std::io::stderr().is_terminal() && !is_json;
     let escaping = match (is_json, is_terminal) {
         (true, _) => Escaping::Json,

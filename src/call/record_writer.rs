@@ -85,7 +85,7 @@ fn write_transport(record: &CallRecord, event: TransportEvent, at: Duration) {
                 call,
                 trunk,
                 %rtp,
-                "RTP from an unexpected source is dropped (see rtp_sources of the trunk)"
+                "RTP from an unexpected source is dropped (see rtp.sources of the trunk)"
             );
         }
         TransportEvent::UnexpectedSourceHeard { rtp, signalled } => {
@@ -96,7 +96,7 @@ fn write_transport(record: &CallRecord, event: TransportEvent, at: Duration) {
                 %rtp,
                 %signalled,
                 "RTP from an unexpected source is played, since none comes from the address of the \
-                 SDP; our RTP goes to the latter (rtp_sources = \"any\" of the trunk sends it to \
+                 SDP; our RTP goes to the latter (rtp.sources = \"any\" of the trunk sends it to \
                  the source, \"peer\" drops such RTP)"
             );
         }

@@ -7,6 +7,7 @@ mod latching;
 mod registered;
 mod rtp;
 mod trunk;
+mod trunks;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -14,15 +15,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rtp::RtpPlan;
+use trunks::Trunks;
 
 use crate::built_in;
-use crate::call::{
-    self, DigitsBy, InboundRoute, OutboundRoute, Permits, Rewrite, Routes, Rules, TrunkRules,
-};
+use crate::call::{self, InboundRoute, OutboundRoute, Permits, Rewrite, Routes, TrunkRules};
 use crate::dscp::Dscp;
 use crate::settings::{self, Collector, Error, Errors, Settings};
 use crate::signaling::{IceServer, SignIn};
-use crate::{media, sdp, sip};
+use crate::{sdp, sip};
 
 pub(super) use addresses::browser_addresses;
 pub(super) use credentials::attempts;
@@ -133,69 +133,9 @@ impl Plan {
             codecs: found.keep(codecs).unwrap_or_default(),
             ..sdp::BrowserPolicy::default()
         };
-        let mut trunks = Vec::new();
-        let mut rules = HashMap::new();
-        let mut shows_keys = Vec::new();
-        for (index, trunk) in settings.trunk.iter().enumerate() {
-            let policy = found.keep(trunk::policy(index, trunk));
-            let digits = found.keep(trunk::digits(index, trunk));
-            let caller_id = found.keep(identity::caller_id(index, trunk));
-            let page_headers = found.keep(identity::page_headers(index, trunk));
-            let latching = found.keep(latching::policy(index, trunk));
-            let sip_trunk = found.keep(trunk::sip_trunk(index, trunk));
-            if let Some(sip_trunk) = &sip_trunk
-                && let Some(listen) = &listen
-            {
-                found.keep(fits_listeners(index, trunk, sip_trunk, listen));
-            }
-            let Some(sip_trunk) = sip_trunk else {
-                continue;
-            };
-            let (Some(policy), Some(digits), Some(caller_id), Some(page_headers), Some(latching)) =
-                (policy, digits, caller_id, page_headers, latching)
-            else {
-                continue;
-            };
-            if trunk::shows_keys(trunk, &policy) {
-                shows_keys.push(trunk.name.clone());
-            }
-            let registered = registered::user(trunk).filter(|_| trunk.register);
-            let of_trunk = TrunkRules {
-                rules: Rules {
-                    delayed_offer: trunk.delayed_offer,
-                    digits,
-                    ..call_rules(settings, browser.clone(), policy)
-                },
-                from_user: trunk.from_user.clone().or(registered.map(str::to_owned)),
-                caller_id,
-                page_headers,
-                inband_digits: trunk.inband_digits,
-                latching,
-            };
-            rules.insert(trunk.name.clone(), of_trunk);
-            let accounts = settings
-                .user
-                .iter()
-                .filter(|user| user.trunk.as_ref() == Some(&trunk.name))
-                .map(|user| registered::account(user, trunk))
-                .collect();
-            trunks.push(sip::Trunk {
-                accounts,
-                ..sip_trunk
-            });
-        }
-        if settings.built_in.enabled {
-            let of_built_in = TrunkRules {
-                rules: call_rules(settings, browser, sdp::TrunkPolicy::default()),
-                from_user: None,
-                caller_id: Vec::new(),
-                page_headers: Vec::new(),
-                inband_digits: false,
-                latching: media::Latching::default(),
-            };
-            rules.insert(built_in::TRUNK.to_owned(), of_built_in);
-        }
+        let trunks = Trunks::read(settings, listen.as_deref(), browser, found);
         let followed = trunks
+            .sip
             .iter()
             .flat_map(|trunk| &trunk.accounts)
             .filter(|account| account.registered == sip::Registered::Present)
@@ -204,7 +144,6 @@ impl Plan {
         let dns_servers = found.keep(dns_servers(&settings.sip.dns_servers));
         let sip_dscp = found.keep(dscp("sip.dscp", settings.sip.dscp));
         let media_dscp = found.keep(dscp("media.dscp", settings.media.dscp));
-        let unknown_sources = found.keep(unknown_sources(&settings.sip.unknown_sources));
         let rtp_ports = found.keep(parse_ports(&settings.media.rtp_ports));
         let routes = routes(settings, found);
         let sign_in = found.keep(credentials::sign_in(settings));
@@ -213,17 +152,17 @@ impl Plan {
             dns_servers: dns_servers?,
             tls: sip::Tls {
                 certificate: trunk::certificate(
-                    &settings.sip.certificate,
-                    &settings.sip.certificate_key,
+                    &settings.sip.tls.certificate,
+                    &settings.sip.tls.certificate_key,
                 ),
-                authorities: settings.sip.ca.clone(),
-                client_authorities: settings.sip.client_ca.clone(),
+                authorities: settings.sip.tls.ca.clone(),
+                client_authorities: settings.sip.tls.client_ca.clone(),
             },
-            sip_limits: sip_limits(settings, unknown_sources?),
-            trunks,
+            sip_limits: sip_limits(settings),
+            trunks: trunks.sip,
             followed,
-            shows_keys,
-            rules,
+            shows_keys: trunks.shows_keys,
+            rules: trunks.rules,
             routes,
             sign_in: sign_in?,
             known: settings.user.iter().map(|user| user.name.clone()).collect(),
@@ -236,41 +175,14 @@ impl Plan {
     }
 }
 
-/// Whether there is a listener for the transport of its targets.
-fn fits_listeners(
-    index: usize,
-    written: &settings::Trunk,
-    trunk: &sip::Trunk,
-    listen: &[sip::Listen],
-) -> Result<(), Error> {
-    let secure = |target: &sip::TrunkTarget| {
-        target
-            .target
-            .transport
-            .is_some_and(sip::Transport::is_secure)
-    };
-    let listens = listen.iter().any(|listen| listen.transport.is_secure());
-    if trunk.targets.iter().any(secure) && !listens {
-        let key = format!("trunk[{index}].target");
-        let expected = "a tls: listener in sip.listen beside it";
-        return Err(unusable(key, &written.target, expected));
-    }
-    Ok(())
-}
-
-fn unknown_sources(text: &str) -> Result<sip::UnknownSources, Error> {
-    match text {
-        "reject" => Ok(sip::UnknownSources::Reject),
-        "drop" => Ok(sip::UnknownSources::Drop),
-        _ => Err(unusable("sip.unknown_sources", text, "reject or drop")),
-    }
-}
-
-fn sip_limits(settings: &Settings, unknown_sources: sip::UnknownSources) -> sip::Limits {
+fn sip_limits(settings: &Settings) -> sip::Limits {
     sip::Limits {
         new_calls_per_second: settings.sip.new_calls_per_second,
         new_calls_per_second_per_source: settings.sip.new_calls_per_second_per_source,
-        unknown_sources,
+        unknown_sources: match settings.sip.unknown_sources {
+            settings::UnknownSources::Reject => sip::UnknownSources::Reject,
+            settings::UnknownSources::Drop => sip::UnknownSources::Drop,
+        },
         transport: sip::ConnectionLimits {
             connections: settings.sip.max_connections,
             connections_per_source: settings.sip.max_connections_per_address,
@@ -279,23 +191,6 @@ fn sip_limits(settings: &Settings, unknown_sources: sip::UnknownSources) -> sip:
             ..sip::ConnectionLimits::default()
         },
         ..sip::Limits::default()
-    }
-}
-
-fn call_rules(settings: &Settings, browser: sdp::BrowserPolicy, trunk: sdp::TrunkPolicy) -> Rules {
-    Rules {
-        browser,
-        trunk,
-        ring_timeout: Duration::from_secs(settings.calls.ring_timeout),
-        connect_timeout: Duration::from_secs(settings.calls.connect_timeout),
-        // Until clients can take a call up again.
-        detach_grace: Duration::ZERO,
-        media_timeout: match settings.calls.media_timeout {
-            0 => None,
-            seconds => Some(Duration::from_secs(seconds)),
-        },
-        delayed_offer: false,
-        digits: DigitsBy::Media,
     }
 }
 
@@ -357,7 +252,7 @@ fn routes(settings: &Settings, found: &mut Collector) -> Routes {
                     users: route.users.clone(),
                     guests: route.guests,
                 },
-                passes_on: route.otherwise == "next",
+                passes_on: route.otherwise == settings::Otherwise::Next,
                 trunk: route.trunk.clone(),
                 fallback: route.fallback.clone(),
             });
@@ -458,13 +353,9 @@ mod tests {
     fn plan_errors_are_told_all_at_once() {
         let mut settings = Settings::default();
         settings.media.rtp_ports = "9".to_owned();
-        settings.sip.unknown_sources = "wave".to_owned();
-        settings.trunk = vec![settings::Trunk {
-            name: "office".to_owned(),
-            target: "office".to_owned(),
-            dtmf: "bells".to_owned(),
-            ..settings::Trunk::default()
-        }];
+        settings.sip.dns_servers = vec!["wave".to_owned()];
+        settings.trunk = vec![settings::Trunk::new("office", "office")];
+        settings.trunk[0].audio.codecs = vec!["bells".to_owned()];
         settings.route = vec![settings::Route {
             to: "$2".to_owned(),
             ..settings::Route::new("0(.*)", "office")
@@ -477,9 +368,9 @@ mod tests {
         let errors = Plan::new(&settings).err().expect("nothing is right");
         let lines: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
         for key in [
-            "trunk[0].dtmf: \"bells\"",
+            "trunk[0].codecs: \"bells\"",
             "trunk[0].target: \"office\"",
-            "sip.unknown_sources: \"wave\"",
+            "sip.dns_servers: \"wave\"",
             "media.rtp_ports: \"9\" is not usable, expected FIRST-LAST",
             "route[0].to: \"$2\"",
             "inbound[0].match: \"(\"",

@@ -102,13 +102,13 @@ fn tls_files(settings: &Settings, found: &mut Collector) {
             key: key.clone(),
         })
     };
-    let written = &settings.sip;
+    let written = &settings.sip.tls;
     if let Some(path) = &written.ca {
         let tls = sip::Tls {
             authorities: Some(path.clone()),
             ..sip::Tls::default()
         };
-        try_files("sip.ca".to_owned(), path, &tls, None);
+        try_files("sip.tls.ca".to_owned(), path, &tls, None);
     }
     let own = certificate(&written.certificate, &written.certificate_key);
     if let Some(own) = own {
@@ -116,16 +116,16 @@ fn tls_files(settings: &Settings, found: &mut Collector) {
             certificate: Some(own.clone()),
             ..sip::Tls::default()
         };
-        let key = "sip.certificate".to_owned();
+        let key = "sip.tls.certificate".to_owned();
         if try_files(key, &own.chain, &tls, None)
             && let Some(path) = &written.client_ca
         {
             tls.client_authorities = Some(path.clone());
-            try_files("sip.client_ca".to_owned(), path, &tls, None);
+            try_files("sip.tls.client_ca".to_owned(), path, &tls, None);
         }
     }
     for (index, trunk) in settings.trunk.iter().enumerate() {
-        let own = certificate(&trunk.tls_certificate, &trunk.tls_certificate_key);
+        let own = certificate(&trunk.tls.certificate, &trunk.tls.certificate_key);
         let Some(own) = own else {
             continue;
         };
@@ -134,7 +134,7 @@ fn tls_files(settings: &Settings, found: &mut Collector) {
             certificate: Some(own),
             ..sip::PeerTls::default()
         };
-        let key = format!("trunk[{index}].tls_certificate");
+        let key = format!("trunk[{index}].tls.certificate");
         try_files(key, &path, &sip::Tls::default(), Some(&tls));
     }
 }

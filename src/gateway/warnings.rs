@@ -75,8 +75,11 @@ fn placeholders(settings: &Settings) -> Vec<String> {
     }
     for (index, trunk) in settings.trunk.iter().enumerate() {
         let key = |key: &str| format!("trunk[{index}].{key}");
-        secrets.push((key("password"), trunk.password.as_ref()));
-        secrets.push((key("inbound_password"), trunk.inbound_password.as_ref()));
+        secrets.push((key("password"), trunk.account.password.as_ref()));
+        secrets.push((
+            key("inbound_auth.password"),
+            trunk.inbound_auth.password.as_ref(),
+        ));
     }
     for (index, server) in settings.webrtc.ice_servers.iter().enumerate() {
         let key = format!("webrtc.ice_servers[{index}].credential");
@@ -188,11 +191,10 @@ mod tests {
         let mut settings = with_users(&["alice"]);
         settings.user[0].password = secret("changeme");
         settings.user[0].trunk_password = Some(secret("..."));
-        settings.trunk = vec![settings::Trunk {
-            password: Some(secret("<password>")),
-            inbound_password: Some(secret("tin-whistle")),
-            ..settings::Trunk::default()
-        }];
+        let mut trunk = settings::Trunk::default();
+        trunk.account.password = Some(secret("<password>"));
+        trunk.inbound_auth.password = Some(secret("tin-whistle"));
+        settings.trunk = vec![trunk];
         let told = placeholders(&settings);
         assert_eq!(told.len(), 3, "{told:?}");
         for (line, key) in told.iter().zip([

@@ -3,17 +3,14 @@
 
 use std::collections::HashSet;
 
-use super::{Collector, Error, Secret, Settings, Trunk};
+use super::error::{Collector, Error};
+use super::rules::{NOT_EMPTY, no_control, no_guest, not_empty, together};
+use super::secret::Secret;
+use super::tables::Settings;
 use crate::guest::is_guest_name;
 
 /// Fewest bytes of a secret that signs tokens: HS256 asks for 256 bits (RFC 7518 section 3.2).
 pub(super) const LEAST_KEY: usize = 32;
-
-/// For names that guests must not share.
-const NO_GUEST: &str = "a name that does not begin with \"guest-\", which is for guests";
-
-/// For secrets.
-const NOT_EMPTY: &str = "a secret that is not empty";
 
 impl Settings {
     /// Everything that can be told from the values alone.
@@ -23,12 +20,12 @@ impl Settings {
         self.check_sign_in(&mut found);
         let mut names = HashSet::new();
         for (index, trunk) in self.trunk.iter().enumerate() {
-            let own = trunk.name != crate::built_in::TRUNK && names.insert(trunk.name.as_str());
+            let own = names.insert(trunk.name.as_str());
             if trunk.name.is_empty() || !own {
                 let key = format!("trunk[{index}].name");
                 found.push(Error::value(key, &trunk.name, "a name of its own"));
             }
-            check_trunk(index, trunk, &mut found);
+            trunk.check(&|key| format!("trunk[{index}].{key}"), &mut found);
         }
         self.check_routes(&names, &mut found);
         self.check_users(&names, &mut found);
@@ -36,10 +33,6 @@ impl Settings {
     }
 
     fn check_tables(&self, found: &mut Collector) {
-        if !matches!(self.log.format.as_str(), "human" | "json") {
-            let expected = "\"human\" or \"json\"";
-            found.push(Error::value("log.format", &self.log.format, expected));
-        }
         if let Err(entry) = self.http.proxies() {
             let expected = "IP addresses and ranges such as \"10.0.0.0/8\"";
             found.push(Error::value("http.trusted_proxies", entry, expected));
@@ -60,9 +53,9 @@ impl Settings {
                 &self.webrtc.certificate_key,
             ),
             (
-                "sip.certificate",
-                &self.sip.certificate,
-                &self.sip.certificate_key,
+                "sip.tls.certificate",
+                &self.sip.tls.certificate,
+                &self.sip.tls.certificate_key,
             ),
         ] {
             let expected = "certificate and certificate_key together";
@@ -188,10 +181,6 @@ impl Settings {
                     found.push(Error::value(key("fallback"), trunk, expected));
                 }
             }
-            if !matches!(route.otherwise.as_str(), "refuse" | "next") {
-                let expected = "\"refuse\" or \"next\"";
-                found.push(Error::value(key("otherwise"), &route.otherwise, expected));
-            }
             for user in route.users.iter().filter(|user| is_guest_name(user)) {
                 let expected = "names of users; `guests = true` is for guests";
                 found.push(Error::value(key("users"), user, expected));
@@ -228,109 +217,11 @@ impl Settings {
                 no_guest(key("trunk_username"), name, found);
             }
             not_empty(key("trunk_password"), user.trunk_password.as_ref(), found);
-            if !matches!(
-                user.trunk_register.as_str(),
-                "always" | "signed-in" | "never"
-            ) {
-                let expected = "\"always\", \"signed-in\" or \"never\"";
-                let written = &user.trunk_register;
-                found.push(Error::value(key("trunk_register"), written, expected));
-            }
             if let Some(trunk) = user.trunk.as_deref().filter(|name| !names.contains(name)) {
                 let expected = known("the name of a [[trunk]]", names);
                 found.push(Error::value(key("trunk"), trunk, expected));
             }
         }
-    }
-}
-
-fn check_trunk(index: usize, trunk: &Trunk, found: &mut Collector) {
-    let key = |key: &str| format!("trunk[{index}].{key}");
-    if !matches!(trunk.ptime, 10 | 20 | 30 | 40 | 60) {
-        let written = trunk.ptime.to_string();
-        found.push(Error::shown(key("ptime"), written, "10, 20, 30, 40 or 60"));
-    }
-    together(
-        &key("tls_certificate"),
-        trunk.tls_certificate.is_some(),
-        trunk.tls_certificate_key.is_some(),
-        "tls_certificate and tls_certificate_key together",
-        found,
-    );
-    let secret = trunk.password.is_some() || trunk.aka_key.is_some();
-    if trunk.register && (trunk.username.is_none() || !secret) {
-        let expected = "username and password (or aka_key) beside it";
-        found.push(Error::shown(key("register"), "true".to_owned(), expected));
-    }
-    together(
-        &key("inbound_username"),
-        trunk.inbound_username.is_some(),
-        trunk.inbound_password.is_some(),
-        "inbound_username and inbound_password together",
-        found,
-    );
-    let operators = usize::from(trunk.aka_op.is_some()) + usize::from(trunk.aka_opc.is_some());
-    if operators != usize::from(trunk.aka_key.is_some()) {
-        let expected = "aka_key and one of aka_op and aka_opc, or none of them";
-        found.push(Error::secret(key("aka_key"), expected));
-    }
-    for (name, secret) in [
-        ("password", &trunk.password),
-        ("inbound_password", &trunk.inbound_password),
-        ("aka_key", &trunk.aka_key),
-        ("aka_op", &trunk.aka_op),
-        ("aka_opc", &trunk.aka_opc),
-    ] {
-        not_empty(key(name), secret.as_ref(), found);
-    }
-    for (name, user) in [
-        ("username", &trunk.username),
-        ("from_user", &trunk.from_user),
-    ] {
-        if let Some(user) = user {
-            no_guest(key(name), user, found);
-        }
-    }
-    for (row, renumbering) in trunk.caller_id.iter().enumerate() {
-        if renumbering.pattern.is_empty() {
-            let expected = "a regular expression for the whole number";
-            found.push(Error::value(
-                key(&format!("caller_id[{row}].match")),
-                "",
-                expected,
-            ));
-        }
-        let pattern = key(&format!("caller_id[{row}].match"));
-        no_control(pattern, &renumbering.pattern, found);
-        no_guest(key(&format!("caller_id[{row}].to")), &renumbering.to, found);
-    }
-}
-
-/// Two keys that make sense only together.
-fn together(key: &str, one: bool, other: bool, expected: &str, found: &mut Collector) {
-    if one != other {
-        found.push(Error::shown(key, "one of two".to_owned(), expected));
-    }
-}
-
-fn not_empty(key: String, secret: Option<&Secret>, found: &mut Collector) {
-    if secret.is_some_and(Secret::is_empty) {
-        found.push(Error::secret(key, NOT_EMPTY));
-    }
-}
-
-fn no_guest(key: String, name: &str, found: &mut Collector) {
-    if is_guest_name(name) {
-        found.push(Error::value(key, name, NO_GUEST));
-    }
-}
-
-/// A pattern with what `\b`, `\e` and `\f` become in double quotes; no number has such characters.
-fn no_control(key: String, pattern: &str, found: &mut Collector) {
-    if pattern.contains(['\u{8}', '\u{1b}', '\u{c}']) {
-        let expected = "no control characters; in double quotes \\b, \\e and \\f are such: write \
-                        the pattern in single quotes";
-        found.push(Error::value(key, pattern, expected));
     }
 }
 

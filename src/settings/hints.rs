@@ -7,17 +7,40 @@ use super::tables::{ARRAYS, TABLES};
 const BACKSLASH: &str = "in double quotes a backslash begins an escape: write the value in single \
                          quotes, as '\\d+', or each backslash twice";
 
-/// Keys that have another name since: the array's name for its elements, and the last part of the
-/// new name.
-const RENAMED: [(&str, &str); 5] = [
+/// Keys that have another name since: the array's name for its elements, and what the table calls
+/// the new one.
+const RENAMED: [(&str, &str); 28] = [
     ("calls.max_per_socket", "max_per_connection"),
+    ("sip.ca", "tls.ca"),
+    ("sip.certificate", "tls.certificate"),
+    ("sip.certificate_key", "tls.certificate_key"),
+    ("sip.client_ca", "tls.client_ca"),
     ("sip.strangers", "unknown_sources"),
+    ("trunk.aka_amf", "aka.amf"),
+    ("trunk.aka_key", "aka.key"),
+    ("trunk.aka_op", "aka.op"),
+    ("trunk.aka_opc", "aka.opc"),
+    ("trunk.contact_user", "registration.contact_user"),
     ("trunk.headers_from_page", "headers_from_client"),
     ("trunk.headers_to_page", "headers_to_client"),
+    ("trunk.inbound_password", "inbound_auth.password"),
+    ("trunk.inbound_username", "inbound_auth.username"),
     ("trunk.offer_by", "session_modification"),
+    ("trunk.register_expires", "registration.expires"),
+    ("trunk.register_outbound", "registration.outbound"),
+    ("trunk.rtp_address", "rtp.address"),
+    ("trunk.rtp_advertise", "rtp.advertise"),
+    ("trunk.rtp_heard_after", "rtp.heard_after"),
+    ("trunk.rtp_latch_after", "rtp.latch_after"),
+    ("trunk.rtp_sources", "rtp.sources"),
+    ("trunk.symmetric_rtp", "rtp.symmetric"),
+    ("trunk.tls_certificate", "tls.certificate"),
+    ("trunk.tls_certificate_key", "tls.certificate_key"),
+    ("trunk.tls_name", "tls.name"),
+    ("trunk.tls_verify", "tls.verify"),
 ];
 
-/// What the key with this path is called now, if its name has changed: the last part.
+/// What the key with this path is called now in its table, if its name has changed.
 pub(super) fn renamed(path: &str) -> Option<&'static str> {
     let name = without_indices(path);
     let found = RENAMED.iter().find(|(old, _)| *old == name);
@@ -189,8 +212,39 @@ mod tests {
                 "FILE:2: trunk[0].headers_from_page: unknown key, expected \
                  trunk[0].headers_from_client",
             ),
+            (
+                "[sip]\nclient_ca = 'ca.pem'\n",
+                "FILE:2: sip.client_ca: unknown key, expected sip.tls.client_ca",
+            ),
+            (
+                "[[trunk]]\nrtp_sources = 'any'\n",
+                "FILE:2: trunk[0].rtp_sources: unknown key, expected trunk[0].rtp.sources",
+            ),
         ] {
             assert_eq!(errors(text)[0], told);
+        }
+    }
+
+    #[test]
+    fn renamed_key_leads_to_a_key_that_exists() {
+        for (old, new) in super::RENAMED {
+            let (table, _) = old.split_once('.').expect("a key of a table");
+            let mut parts: Vec<&str> = vec![table];
+            if super::ARRAYS.contains(&table) {
+                parts.push("0");
+            }
+            parts.extend(new.split('.'));
+            let inner = parts[1..]
+                .iter()
+                .rev()
+                .fold("[]".to_owned(), |text, part| match *part {
+                    "0" => format!("[{text}]"),
+                    key => format!("{{ {key} = {text} }}"),
+                });
+            let text = format!("{table} = {inner}");
+            let read = Node::read("FILE", &text).expect(&text).typed::<Settings>();
+            let known = !read.is_err_and(|error| error.to_string().contains("unknown key"));
+            assert!(known, "{new} in {text}");
         }
     }
 

@@ -163,18 +163,12 @@ pub struct Sip {
     pub new_calls_per_second: u32,
     /// The same for one address that is no trunk's; 0: no limit.
     pub new_calls_per_second_per_source: u32,
-    /// `reject` or `drop`: what a request gets that no trunk sent.
-    pub unknown_sources: String,
+    /// What a request gets that no trunk sent.
+    pub unknown_sources: UnknownSources,
     /// Name servers, `ADDRESS` or `ADDRESS:PORT`; empty: the system's.
     pub dns_servers: Vec<String>,
-    /// Our PEM certificate for TLS, with those between it and its authority.
-    pub certificate: Option<PathBuf>,
-    /// Its PEM key.
-    pub certificate_key: Option<PathBuf>,
-    /// PEM authorities that vouch for PBXs; absent: those of the machine.
-    pub ca: Option<PathBuf>,
-    /// PEM authorities that must vouch for who connects by TLS; absent: anybody may.
-    pub client_ca: Option<PathBuf>,
+    /// Certificates.
+    pub tls: SipTls,
     /// TCP and TLS connections at most.
     pub max_connections: usize,
     /// Those that one address may open.
@@ -185,6 +179,31 @@ pub struct Sip {
     pub message_timeout: u64,
     /// The differentiated services code point of SIP, 0 to 63.
     pub dscp: u8,
+}
+
+/// `sip.unknown_sources`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownSources {
+    /// 403.
+    #[default]
+    Reject,
+    /// Nothing.
+    Drop,
+}
+
+/// `[sip.tls]`
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SipTls {
+    /// Our PEM certificate, with those between it and its authority.
+    pub certificate: Option<PathBuf>,
+    /// Its PEM key.
+    pub certificate_key: Option<PathBuf>,
+    /// PEM authorities that vouch for PBXs; absent: those of the machine.
+    pub ca: Option<PathBuf>,
+    /// PEM authorities that must vouch for who connects by TLS; absent: anybody may.
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Default for Sip {
@@ -198,12 +217,9 @@ impl Default for Sip {
             instance: None,
             new_calls_per_second: 5_000,
             new_calls_per_second_per_source: 50,
-            unknown_sources: "reject".to_owned(),
+            unknown_sources: UnknownSources::default(),
             dns_servers: Vec::new(),
-            certificate: None,
-            certificate_key: None,
-            ca: None,
-            client_ca: None,
+            tls: SipTls::default(),
             max_connections: 1_024,
             max_connections_per_address: 128,
             idle_timeout: 900,
@@ -358,16 +374,27 @@ impl Default for BuiltIn {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// `human` or `json`.
-    pub format: String,
+    /// How lines are written.
+    pub format: LogFormat,
     /// A filter in the syntax of `tracing-subscriber`, such as `info` or `trunkline::sip=debug`.
     pub filter: String,
+}
+
+/// `log.format`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One object a line.
+    Json,
 }
 
 impl Default for Log {
     fn default() -> Self {
         Log {
-            format: "human".to_owned(),
+            format: LogFormat::default(),
             filter: "info".to_owned(),
         }
     }
@@ -398,9 +425,22 @@ pub struct User {
     /// For digest authentication of the line.
     #[serde(default)]
     pub trunk_password: Option<Secret>,
-    /// When the line is registered: `always`, `signed-in` or `never`.
-    #[serde(default = "default_trunk_register")]
-    pub trunk_register: String,
+    /// When the line is registered.
+    #[serde(default)]
+    pub trunk_register: LineRegistration,
+}
+
+/// `user.trunk_register`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineRegistration {
+    /// As long as the gateway runs.
+    Always,
+    /// While the user is signed in.
+    #[default]
+    SignedIn,
+    /// Not at all.
+    Never,
 }
 
 impl User {
@@ -414,13 +454,9 @@ impl User {
             trunk_username: None,
             trunk_auth_username: None,
             trunk_password: None,
-            trunk_register: default_trunk_register(),
+            trunk_register: LineRegistration::default(),
         }
     }
-}
-
-fn default_trunk_register() -> String {
-    "signed-in".to_owned()
 }
 
 /// One `[[route]]`
@@ -445,9 +481,20 @@ pub struct Route {
     /// Whether guests, who have signed in without credentials, may take it.
     #[serde(default)]
     pub guests: bool,
-    /// What a caller gets who may not take it: `refuse`, or `next` for the routes after it.
-    #[serde(default = "default_otherwise")]
-    pub otherwise: String,
+    /// What a caller gets who may not take it.
+    #[serde(default)]
+    pub otherwise: Otherwise,
+}
+
+/// `route.otherwise`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Otherwise {
+    /// The call is refused.
+    #[default]
+    Refuse,
+    /// The routes after it are tried.
+    Next,
 }
 
 impl Route {
@@ -460,13 +507,9 @@ impl Route {
             to: default_template(),
             users: Vec::new(),
             guests: false,
-            otherwise: default_otherwise(),
+            otherwise: Otherwise::default(),
         }
     }
-}
-
-fn default_otherwise() -> String {
-    "refuse".to_owned()
 }
 
 fn default_template() -> String {

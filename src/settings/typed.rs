@@ -1,6 +1,8 @@
 //! From the tree of [`super::source`] to the settings, by serde: the type of a key decides how
 //! the text of a variable is read, and an error knows its key.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{
@@ -11,6 +13,10 @@ use super::error::{Error, Problem, shown, with_port_range};
 use super::hints;
 use super::secret::SECRET;
 use super::source::{Node, Value};
+
+/// A field whose name begins so is a group: its keys stand in the table of the type that has the
+/// field, and not in a table of their own.
+pub(super) const GROUP: char = '+';
 
 /// An alike key is alike from here on (Jaro-Winkler).
 const ALIKE: f64 = 0.8;
@@ -25,7 +31,7 @@ pub(super) enum Fault {
     /// No such key.
     Unknown {
         key: String,
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
     },
     /// It knows everything.
     Placed(Box<Error>),
@@ -59,8 +65,17 @@ impl de::Error for Fault {
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
         Fault::Unknown {
             key: field.to_owned(),
-            known,
+            known: known.to_vec(),
         }
+    }
+
+    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
+        let expected = match known {
+            [] => String::new(),
+            [only] => (*only).to_owned(),
+            [others @ .., last] => format!("{} or {last}", others.join(", ")),
+        };
+        Fault::Type { expected }
     }
 }
 
@@ -126,7 +141,7 @@ impl Node {
                     value,
                 }
             }
-            Fault::Unknown { key, known } => return self.unknown(&key, known),
+            Fault::Unknown { key, known } => return self.unknown(&key, &known),
         };
         Error {
             origin: self.origin.clone(),
@@ -135,7 +150,7 @@ impl Node {
         }
     }
 
-    fn unknown(&self, key: &str, known: &'static [&'static str]) -> Error {
+    fn unknown(&self, key: &str, known: &[&'static str]) -> Error {
         let in_full = |key: &str| match self.path.as_str() {
             "" => key.to_owned(),
             path => format!("{path}.{key}"),
@@ -205,15 +220,41 @@ impl Node {
         }
     }
 
+    /// The same for a type with these fields, some of which may be groups.
+    fn visit_fields<'de, V: Visitor<'de>>(
+        &self,
+        visitor: V,
+        fields: &'static [&'static str],
+    ) -> Result<V::Value, Fault> {
+        match &self.value {
+            Value::Table(table) if fields.iter().any(|field| field.starts_with(GROUP)) => {
+                let own = |(key, _): &(&String, &Node)| is_one_of(fields, key);
+                visitor.visit_map(WithGroups {
+                    node: self,
+                    table,
+                    own: Entries {
+                        rest: table.iter().filter(own).collect::<Vec<_>>().into_iter(),
+                        value: None,
+                    },
+                    fields: fields.iter(),
+                    known: RefCell::new(fields.to_vec()),
+                    group: false,
+                })
+            }
+            _ => self.visit(visitor),
+        }
+    }
+
     /// A list or a table, in a variable in the syntax of TOML.
     fn visit_structure<'de, V: Visitor<'de>>(
         &self,
         visitor: V,
         is_it: fn(&Value) -> bool,
+        fields: &'static [&'static str],
     ) -> Result<V::Value, Fault> {
         let Value::Variable(text) = &self.value else {
             let result = if is_it(&self.value) {
-                self.visit(visitor)
+                self.visit_fields(visitor, fields)
             } else {
                 Err(self.faulty(&visitor))
             };
@@ -226,7 +267,7 @@ impl Node {
             origin: self.origin.clone(),
         };
         if is_it(&parsed.value) {
-            let result = parsed.visit(visitor);
+            let result = parsed.visit_fields(visitor, fields);
             return parsed.fault(result);
         }
         // Its text may hold secrets.
@@ -324,20 +365,20 @@ impl<'de> de::Deserializer<'de> for &Node {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.visit_structure(visitor, |value| matches!(value, Value::List(_)))
+        self.visit_structure(visitor, |value| matches!(value, Value::List(_)), &[])
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        self.visit_structure(visitor, |value| matches!(value, Value::Table(_)))
+        self.visit_structure(visitor, |value| matches!(value, Value::Table(_)), &[])
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        self.deserialize_map(visitor)
+        self.visit_structure(visitor, |value| matches!(value, Value::Table(_)), fields)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -381,13 +422,18 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
     }
 }
 
+/// Whether a key is a field that is no group.
+fn is_one_of(fields: &[&str], key: &str) -> bool {
+    !key.starts_with(GROUP) && fields.contains(&key)
+}
+
 /// The entries of a table.
-struct Entries<'a> {
-    rest: std::collections::btree_map::Iter<'a, String, Node>,
+struct Entries<'a, I: Iterator<Item = (&'a String, &'a Node)>> {
+    rest: I,
     value: Option<&'a Node>,
 }
 
-impl<'de> MapAccess<'de> for Entries<'_> {
+impl<'a, 'de, I: Iterator<Item = (&'a String, &'a Node)>> MapAccess<'de> for Entries<'a, I> {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
@@ -409,5 +455,92 @@ impl<'de> MapAccess<'de> for Entries<'_> {
             }
             None => Err(Fault::Custom("a value without a key".to_owned())),
         }
+    }
+}
+
+/// The entries of a table that are fields of its type, then its groups; what is neither is an error.
+struct WithGroups<'a> {
+    node: &'a Node,
+    table: &'a BTreeMap<String, Node>,
+    own: Entries<'a, std::vec::IntoIter<(&'a String, &'a Node)>>,
+    /// Of which the groups are still to come.
+    fields: std::slice::Iter<'static, &'static str>,
+    /// Fields of the type, and of the groups that have been read.
+    known: RefCell<Vec<&'static str>>,
+    /// Whether the next value is a group.
+    group: bool,
+}
+
+impl<'de> MapAccess<'de> for WithGroups<'_> {
+    type Error = Fault;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Fault> {
+        if self.own.rest.len() > 0 {
+            return self.own.next_key_seed(seed);
+        }
+        self.group = true;
+        if let Some(group) = self.fields.find(|field| field.starts_with(GROUP)) {
+            return seed.deserialize((*group).into_deserializer()).map(Some);
+        }
+        let known = self.known.borrow();
+        match self.table.keys().find(|key| !is_one_of(&known, key)) {
+            None => Ok(None),
+            Some(key) => Err(Fault::Unknown {
+                key: key.clone(),
+                known: known
+                    .iter()
+                    .copied()
+                    .filter(|field| !field.starts_with(GROUP))
+                    .collect(),
+            }),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Fault> {
+        match self.group {
+            false => self.own.next_value_seed(seed),
+            true => {
+                let result = seed.deserialize(Group {
+                    table: self.table,
+                    known: &self.known,
+                });
+                self.node.fault(result)
+            }
+        }
+    }
+}
+
+/// Those entries of a table that are fields of a group.
+struct Group<'a> {
+    table: &'a BTreeMap<String, Node>,
+    known: &'a RefCell<Vec<&'static str>>,
+}
+
+impl<'de> de::Deserializer<'de> for Group<'_> {
+    type Error = Fault;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.known.borrow_mut().extend(fields);
+        visitor.visit_map(Entries {
+            rest: self.table.iter().filter(|(key, _)| is_one_of(fields, key)),
+            value: None,
+        })
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Fault> {
+        Err(Fault::Custom("a group of keys is a struct".to_owned()))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }

@@ -79,7 +79,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "built_in",
         &["sip", "sdp", "rtp", "audio", "codec", "supervision"],
     ),
-    ("settings", &["redacted", "guest", "built_in"]),
+    ("settings", &["redacted", "guest"]),
     ("telemetry", &["settings", "call", "supervision"]),
 ];
 

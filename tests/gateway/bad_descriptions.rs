@@ -133,7 +133,8 @@ async fn an_answer_that_cannot_be_used_refuses_the_caller() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pbx_whose_offer_cannot_be_used_is_refused_and_no_page_rings() {
-    let setup = Setup::with(|settings| settings.trunk[0].codecs = vec!["PCMU".to_owned()]).await;
+    let setup =
+        Setup::with(|settings| settings.trunk[0].audio.codecs = vec!["PCMU".to_owned()]).await;
     let mut page = setup.page("alice").await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
     let good = telephone.describe("sendrecv");
@@ -163,7 +164,7 @@ async fn a_pbx_whose_offer_cannot_be_used_is_refused_and_no_page_rings() {
 async fn a_page_whose_codecs_are_not_allowed_rings_nobody() {
     let mut setup = Setup::with(|settings| {
         settings.webrtc.codecs = vec!["PCMA".to_owned()];
-        settings.trunk[0].passthrough = true;
+        settings.trunk[0].audio.passthrough = true;
     })
     .await;
     let mut page = setup.page("alice").await;

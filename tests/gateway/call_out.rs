@@ -108,7 +108,7 @@ async fn the_browser_that_closes_its_connection_hangs_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shared_codec_is_passed_through_where_the_trunk_wants_it() {
-    let mut setup = Setup::with(|settings| settings.trunk[0].passthrough = true).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].audio.passthrough = true).await;
     let talk = setup.call_out(Coding::Pcmu).await;
     talk.sounds().await;
     assert_eq!(talk.telephone.recorder.payload_types(), [0]);

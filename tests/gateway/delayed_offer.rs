@@ -119,7 +119,7 @@ async fn the_offer_goes_out_with_our_answer_and_audio_flows_both_ways() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pbx_makes_the_offer_where_the_trunk_says_so() {
-    let mut setup = Setup::with(|settings| settings.trunk[0].delayed_offer = true).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].dialogs.delayed_offer = true).await;
     let mut page = setup.page("alice").await;
     let mut browser = Browser::new(Coding::Opus).await;
     page.call("c1", "600", &browser.offer().await).await;

@@ -48,7 +48,7 @@ async fn digits_cross_a_transcoded_call() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn digits_cross_a_call_that_is_passed_through() {
-    let mut setup = Setup::with(|settings| settings.trunk[0].passthrough = true).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].audio.passthrough = true).await;
     digits_both_ways(setup.call_out(Coding::Pcmu).await).await;
 }
 
@@ -97,7 +97,10 @@ async fn digits_come_by_info_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn digits_of_the_page_go_out_by_info_where_the_trunk_wants_that() {
-    let mut setup = Setup::with(|settings| settings.trunk[0].dtmf = "info-relay".to_owned()).await;
+    let mut setup = Setup::with(|settings| {
+        settings.trunk[0].digits.dtmf = trunkline::settings::Dtmf::InfoRelay
+    })
+    .await;
     let mut talk = setup.call_out(Coding::Opus).await;
     talk.witness();
     talk.page
@@ -117,7 +120,9 @@ async fn digits_of_the_page_go_out_by_info_where_the_trunk_wants_that() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_go_out_as_tones_where_the_trunk_says_inband() {
-    let mut setup = Setup::with(|settings| settings.trunk[0].dtmf = "inband".to_owned()).await;
+    let mut setup =
+        Setup::with(|settings| settings.trunk[0].digits.dtmf = trunkline::settings::Dtmf::Inband)
+            .await;
     let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     for pressed_in_the_browser in [true, false] {
@@ -161,7 +166,7 @@ async fn sound_keys(talk: &Talk, keys: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tones_of_the_pbx_are_keys_where_the_trunk_says_so() {
-    let mut setup = Setup::with(|settings| settings.trunk[0].inband_digits = true).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].digits.inband_digits = true).await;
     let mut talk = setup.call_out(Coding::Opus).await;
     talk.sounds().await;
     talk.witness();

@@ -151,7 +151,7 @@ async fn invite_mark(address: &str, dscp: Option<u8>) -> u8 {
     let setup = Setup::with(|settings| {
         settings.sip.listen = vec![listen];
         settings.media.rtp_address = vec!["127.0.0.1".parse().expect("an address")];
-        settings.trunk[0].target = format!("sip:{address}:{}", pbx.port());
+        settings.trunk[0].addressing.target = format!("sip:{address}:{}", pbx.port());
         if let Some(dscp) = dscp {
             settings.sip.dscp = dscp;
         }

@@ -152,7 +152,7 @@ async fn listener_of_all_addresses_writes_addresses_of_the_peers_family() {
         let port = settings.sip.listen[0].rsplit(':').next().expect("a port");
         settings.sip.listen = vec![format!("udp:[::]:{port}")];
         settings.media.rtp_address = vec!["127.0.0.1".parse().expect("an address")];
-        settings.trunk[0].target = format!("sip:{trunk}");
+        settings.trunk[0].addressing.target = format!("sip:{trunk}");
     })
     .await;
     let mut page = setup.page("alice").await;
@@ -182,7 +182,7 @@ async fn listener_of_all_addresses_writes_addresses_of_the_peers_family() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trunk_with_rtp_addresses_of_its_own_is_told_them() {
     let mut setup = Setup::with(|settings| {
-        settings.trunk[0].rtp_address = vec!["127.0.0.2".parse().expect("an address")];
+        settings.trunk[0].rtp.address = vec!["127.0.0.2".parse().expect("an address")];
     })
     .await;
     let mut telephone = Telephone::new(Coding::Pcmu).await;
@@ -205,11 +205,7 @@ async fn route_falls_back_to_trunk_of_the_other_family_with_its_own_rtp() {
             .expect("a port");
         settings.sip.listen.push(format!("udp:[::1]:{port}"));
         // Nobody answers there: its port is closed.
-        settings.trunk.push(Trunk {
-            name: "dead".to_owned(),
-            target: "sip:[::1]:9".to_owned(),
-            ..Trunk::default()
-        });
+        settings.trunk.push(Trunk::new("dead", "sip:[::1]:9"));
         settings.route[0].trunk = "dead".to_owned();
         settings.route[0].fallback = vec!["pbx".to_owned()];
     })

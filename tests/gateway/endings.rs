@@ -109,7 +109,7 @@ async fn a_trunk_that_is_not_there_is_unreachable() {
     let address = closed.local_addr().expect("its address");
     drop(closed);
     let setup = Setup::with(|settings| {
-        settings.trunk[0].target = format!("sip:{address};transport=tcp");
+        settings.trunk[0].addressing.target = format!("sip:{address};transport=tcp");
     })
     .await;
     let mut page = setup.page("alice").await;

@@ -58,12 +58,12 @@ async fn world_behind(transport: Transport, first: SocketAddr) -> Setup {
             priority,
             weight: 1,
         };
-        let second = std::mem::take(&mut trunk.target);
-        trunk.targets = vec![
+        let second = std::mem::take(&mut trunk.addressing.target);
+        trunk.addressing.targets = vec![
             target(second, 2),
             target(format!("sip:{first};transport={transport}"), 1),
         ];
-        trunk.health_check = Some(0);
+        trunk.addressing.health_check = Some(0);
     })
     .await
 }

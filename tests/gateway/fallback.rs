@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use trunkline::redacted::Redacted;
-use trunkline::settings::{Secret, Settings, Trunk};
+use trunkline::settings::{CallerHeader, Secret, Settings, Srtp, Trunk};
 use trunkline::sip::{self, Transport};
 
 use crate::browser::Browser;
@@ -23,12 +23,7 @@ async fn spare(change: impl FnOnce(&mut sip::Config)) -> (Pbx, Trunk) {
         change(config);
     })
     .await;
-    let trunk = Trunk {
-        name: "spare".to_owned(),
-        target: format!("sip:{address}"),
-        ..Trunk::default()
-    };
-    (pbx, trunk)
+    (pbx, Trunk::new("spare", format!("sip:{address}")))
 }
 
 /// The route goes to the PBX of the setup, and where that cannot to these.
@@ -51,21 +46,18 @@ async fn calling(setup: &Setup, call: &str) -> (Page, Browser) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_trunk_is_called_by_its_own_policy_and_the_page_hears_of_one_call() {
     let password = Redacted::new("zanzibar".to_owned());
-    let (mut other, trunk) = spare(|config| {
+    let (mut other, mut trunk) = spare(|config| {
         config.trunks[0].inbound = Some(sip::Credentials {
             username: "customer".to_owned(),
             password: password.clone(),
         });
     })
     .await;
-    let trunk = Trunk {
-        username: Some("customer".to_owned()),
-        password: Some(Secret(password.clone())),
-        from_user: Some("4930555".to_owned()),
-        identity: "pai".to_owned(),
-        codecs: vec!["PCMA".to_owned()],
-        ..trunk
-    };
+    trunk.account.username = Some("customer".to_owned());
+    trunk.account.password = Some(Secret(password.clone()));
+    trunk.account.from_user = Some("4930555".to_owned());
+    trunk.callers.identity = CallerHeader::Pai;
+    trunk.audio.codecs = vec!["PCMA".to_owned()];
     let mut setup = Setup::with(|settings| fall_back(settings, vec![trunk])).await;
     let (mut page, browser) = calling(&setup, "c1").await;
     let first = setup.pbx.called().await;
@@ -156,15 +148,14 @@ async fn trunks_without_an_address_a_listener_or_an_answer_are_passed_by() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
     let closed_address = closed.local_addr().expect("its address");
     drop(closed);
-    let at = |name: &str, target: String| Trunk {
-        name: name.to_owned(),
-        target,
-        try_timeout: 1,
-        ..Trunk::default()
+    let at = |name: &str, target: String| {
+        let mut trunk = Trunk::new(name, target);
+        trunk.addressing.try_timeout = 1;
+        trunk
     };
     let setup = Setup::with(|settings| {
         settings.sip.dns_servers = vec!["127.0.0.1:9".to_owned()];
-        settings.trunk[0].target = "sip:nowhere.invalid".to_owned();
+        settings.trunk[0].addressing.target = "sip:nowhere.invalid".to_owned();
         let closed = at("closed", format!("sip:{closed_address};transport=tcp"));
         let silent = at("silent", format!("sip:{silent_address}"));
         fall_back(settings, vec![closed, silent, trunk]);
@@ -192,12 +183,9 @@ async fn trunks_without_an_address_a_listener_or_an_answer_are_passed_by() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_hangs_up_while_the_next_trunk_is_asked_calls_nobody() {
-    let (mut second, trunk) = spare(|_| {}).await;
+    let (mut second, mut trunk) = spare(|_| {}).await;
     let (mut third, last) = spare(|_| {}).await;
-    let trunk = Trunk {
-        srtp: "required".to_owned(),
-        ..trunk
-    };
+    trunk.audio.srtp = Srtp::Required;
     let last = Trunk {
         name: "last".to_owned(),
         ..last

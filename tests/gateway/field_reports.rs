@@ -18,8 +18,8 @@ async fn silent_trunk_ends_the_call_soon_and_is_reported() {
         hole.local_addr().expect("its address")
     );
     let setup = Setup::with(|settings| {
-        settings.trunk[0].target.clone_from(&target);
-        settings.trunk[0].try_timeout = 1;
+        settings.trunk[0].addressing.target.clone_from(&target);
+        settings.trunk[0].addressing.try_timeout = 1;
     })
     .await;
     let health =

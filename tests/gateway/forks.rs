@@ -33,7 +33,7 @@ impl Proxy {
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
         let address = socket.local_addr().expect("its address");
         let setup = Setup::with(|settings| {
-            settings.trunk[0].target = format!("sip:{address};transport=udp");
+            settings.trunk[0].addressing.target = format!("sip:{address};transport=udp");
         })
         .await;
         let mut page = setup.page("alice").await;

@@ -1,7 +1,7 @@
 //! Who calls: what the PBX learns of a page, and a page of a caller; headers passed both ways.
 
 use serde_json::{Value, json};
-use trunkline::settings::Renumbering;
+use trunkline::settings::{CallerHeader, Renumbering};
 
 use crate::browser::Browser;
 use crate::pbx::Telephone;
@@ -25,8 +25,8 @@ async fn call_with(setup: &Setup, fields: Value) -> (crate::page::Page, Browser)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trunk_is_told_the_rewritten_number_in_the_header_it_wants() {
     let mut setup = Setup::with(|settings| {
-        settings.trunk[0].identity = "pai".to_owned();
-        settings.trunk[0].caller_id = vec![Renumbering {
+        settings.trunk[0].callers.identity = CallerHeader::Pai;
+        settings.trunk[0].callers.caller_id = vec![Renumbering {
             pattern: r"1(\d\d)".to_owned(),
             to: "+493012341$1".to_owned(),
         }];
@@ -48,8 +48,8 @@ async fn a_trunk_is_told_the_rewritten_number_in_the_header_it_wants() {
 async fn an_anonymous_caller_is_named_to_a_trusted_trunk_only() {
     for trusted in [false, true] {
         let mut setup = Setup::with(|settings| {
-            settings.trunk[0].identity = "pai".to_owned();
-            settings.trunk[0].trusted = trusted;
+            settings.trunk[0].callers.identity = CallerHeader::Pai;
+            settings.trunk[0].callers.trusted = trusted;
         })
         .await;
         let (_page, _browser) = call_with(&setup, json!({"anonymous": true})).await;
@@ -66,7 +66,7 @@ async fn an_anonymous_caller_is_named_to_a_trusted_trunk_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_may_set_the_headers_of_the_list_and_no_others() {
     let mut setup = Setup::with(|settings| {
-        settings.trunk[0].headers_from_client = vec!["X-Account".to_owned()];
+        settings.trunk[0].callers.headers_from_client = vec!["X-Account".to_owned()];
     })
     .await;
     for (headers, code) in [
@@ -112,8 +112,8 @@ async fn a_page_learns_who_calls_by_the_trust_in_the_trunk() {
         ),
     ] {
         let setup = Setup::with(|settings| {
-            settings.trunk[0].trusted = trusted;
-            settings.trunk[0].headers_to_client = vec!["X-Account".to_owned()];
+            settings.trunk[0].callers.trusted = trusted;
+            settings.trunk[0].callers.headers_to_client = vec!["X-Account".to_owned()];
         })
         .await;
         let mut page = setup.page("alice").await;
@@ -134,10 +134,10 @@ async fn a_page_learns_who_calls_by_the_trust_in_the_trunk() {
 async fn a_trusted_trunk_is_told_of_networks_and_the_page_is_not() {
     let mut setup = Setup::with(|settings| {
         let trunk = &mut settings.trunk[0];
-        trunk.trusted = true;
-        trunk.access_network_info = "pass".to_owned();
-        trunk.charging_vector = "orig-ioi=home1.net".to_owned();
-        trunk.called_party_id = true;
+        trunk.callers.trusted = true;
+        trunk.callers.access_network_info = "pass".to_owned();
+        trunk.callers.charging_vector = "orig-ioi=home1.net".to_owned();
+        trunk.callers.called_party_id = true;
     })
     .await;
     let visited = json!({"headers": {"P-Visited-Network-ID": "mine"}});

@@ -82,7 +82,10 @@ async fn the_pbx_writes_to_every_page_of_a_user() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_writes_to_a_number_and_hears_what_becomes_of_it() {
-    let setup = Setup::with(|settings| settings.trunk[0].identity = "pai".to_owned()).await;
+    let setup = Setup::with(|settings| {
+        settings.trunk[0].callers.identity = trunkline::settings::CallerHeader::Pai
+    })
+    .await;
     let mut texts = texts(&setup.pbx).await;
     let mut page = setup.page("alice").await;
     for (id, status) in [("m1", 200), ("m2", 202)] {

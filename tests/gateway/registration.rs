@@ -63,12 +63,12 @@ impl Registrar {
     fn serve(&self, settings: &mut Settings, password: &str) {
         let address = self.socket.local_addr().expect("its address");
         let trunk = &mut settings.trunk[0];
-        trunk.target = format!("sip:{address}");
-        trunk.username = Some("gw".to_owned());
-        trunk.password = Some(Secret(Redacted::new(password.to_owned())));
-        trunk.register = true;
+        trunk.addressing.target = format!("sip:{address}");
+        trunk.account.username = Some("gw".to_owned());
+        trunk.account.password = Some(Secret(Redacted::new(password.to_owned())));
+        trunk.account.register = true;
         // It takes registrations only.
-        trunk.health_check = Some(0);
+        trunk.addressing.health_check = Some(0);
     }
 
     pub async fn asked(&self) -> Asked {

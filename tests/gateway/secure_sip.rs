@@ -52,15 +52,15 @@ impl Files {
             config.trunks[0].sips = sips;
         };
         Setup::beside(Transport::Tls, pbx, |settings| {
-            let sip = &mut settings.sip;
+            let sip = &mut settings.sip.tls;
             sip.certificate = Some(self.path("gateway.test.pem"));
             sip.certificate_key = Some(self.path("gateway.test.key"));
             sip.ca = Some(self.path("ca.pem"));
             sip.client_ca = Some(self.path("ca.pem"));
             let trunk = &mut settings.trunk[0];
-            trunk.tls_name = Some("pbx.test".to_owned());
+            trunk.tls.name = Some("pbx.test".to_owned());
             if sips {
-                trunk.target = trunk.target.replace("sip:", "sips:");
+                trunk.addressing.target = trunk.addressing.target.replace("sip:", "sips:");
             }
         })
         .await

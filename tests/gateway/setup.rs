@@ -281,11 +281,7 @@ impl Setup {
 
 /// The trunk `pbx`.
 fn trunk(address: SocketAddr, transport: Transport) -> Trunk {
-    Trunk {
-        name: "pbx".to_owned(),
-        target: format!("sip:{address};transport={transport}"),
-        ..Trunk::default()
-    }
+    Trunk::new("pbx", format!("sip:{address};transport={transport}"))
 }
 
 impl Talk {

@@ -1,6 +1,7 @@
 //! SRTP towards the PBX by keys in SDP (RFC 4568), never, where the PBX can (RFC 8643), or always.
 
 use serde_json::json;
+use trunkline::settings::Srtp;
 use trunkline::sip;
 use trunkline::srtp_keys::{CryptoSuite, LONGEST_MASTER, MasterKey, SrtpKeys};
 
@@ -49,10 +50,10 @@ fn keys_in(description: &str) -> (String, Vec<(u32, MasterKey)>) {
     (profile.to_owned(), keys)
 }
 
-async fn setup(mode: &str, suites: &[CryptoSuite]) -> Setup {
+async fn setup(mode: Srtp, suites: &[CryptoSuite]) -> Setup {
     Setup::with(|settings| {
-        settings.trunk[0].srtp = mode.to_owned();
-        settings.trunk[0].crypto_suites =
+        settings.trunk[0].audio.srtp = mode;
+        settings.trunk[0].audio.crypto_suites =
             suites.iter().map(|suite| suite.name().to_owned()).collect();
     })
     .await
@@ -88,7 +89,7 @@ async fn talk(mut page: Page, mut browser: Browser, mut leg: Leg, telephone: Tel
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn required_srtp_carries_audio_and_keys_in_every_suite_through_hold_and_new_keys() {
     for suite in CryptoSuite::ALL {
-        let mut setup = setup("required", &[suite]).await;
+        let mut setup = setup(Srtp::Required, &[suite]).await;
         let (page, browser, leg) = call(&mut setup).await;
         let (profile, keys) = keys_in(&leg.description);
         assert_eq!((profile.as_str(), keys.len()), ("RTP/SAVP", 1));
@@ -160,7 +161,7 @@ async fn required_srtp_carries_audio_and_keys_in_every_suite_through_hold_and_ne
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn optional_srtp_is_left_or_taken_as_the_pbx_answers() {
     for takes in [false, true] {
-        let mut setup = setup("optional", &CryptoSuite::ALL).await;
+        let mut setup = setup(Srtp::Optional, &CryptoSuite::ALL).await;
         let (page, browser, leg) = call(&mut setup).await;
         let (profile, keys) = keys_in(&leg.description);
         assert_eq!((profile.as_str(), keys.len()), ("RTP/AVP", 3));
@@ -185,11 +186,11 @@ async fn optional_srtp_is_left_or_taken_as_the_pbx_answers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pbx_that_calls_is_answered_in_its_own_profile() {
     for (mode, profile, with_key) in [
-        ("optional", "RTP/AVP", true),
-        ("optional", "RTP/SAVPF", true),
-        ("optional", "RTP/AVPF", false),
-        ("required", "RTP/SAVP", true),
-        ("off", "RTP/AVPF", false),
+        (Srtp::Optional, "RTP/AVP", true),
+        (Srtp::Optional, "RTP/SAVPF", true),
+        (Srtp::Optional, "RTP/AVPF", false),
+        (Srtp::Required, "RTP/SAVP", true),
+        (Srtp::Off, "RTP/AVPF", false),
     ] {
         let setup = setup(mode, &CryptoSuite::ALL).await;
         let mut page = setup.page("alice").await;
@@ -233,7 +234,7 @@ async fn a_pbx_that_calls_is_answered_in_its_own_profile() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_mode_does_not_allow_is_refused_with_488() {
-    for (mode, profile) in [("required", "RTP/AVP"), ("off", "RTP/SAVP")] {
+    for (mode, profile) in [(Srtp::Required, "RTP/AVP"), (Srtp::Off, "RTP/SAVP")] {
         let mut setup = setup(mode, &CryptoSuite::ALL).await;
         let _page = setup.page("alice").await;
         let mut telephone = Telephone::new(Coding::Pcmu).await;
@@ -243,7 +244,7 @@ async fn what_the_mode_does_not_allow_is_refused_with_488() {
             profile => secured(&plain, profile, 1, &key(SHA1_80, 5)),
         };
         let mut leg = setup.pbx.call("alice", offer.clone()).await;
-        assert_eq!(leg.refused().await, 488, "{mode} {profile}");
+        assert_eq!(leg.refused().await, 488, "{mode:?} {profile}");
 
         // And as an answer it ends the call.
         let (mut page, browser, mut leg) = call(&mut setup).await;
@@ -257,7 +258,7 @@ async fn what_the_mode_does_not_allow_is_refused_with_488() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keys_of_the_final_answer_replace_those_of_early_media() {
-    let mut setup = setup("required", &[SHA1_80]).await;
+    let mut setup = setup(Srtp::Required, &[SHA1_80]).await;
     let (mut page, mut browser, leg) = call(&mut setup).await;
     let (tag, ours) = keys_in(&leg.description).1[0];
     let mut one = Telephone::new(Coding::Pcmu).await;
@@ -292,7 +293,7 @@ async fn the_keys_of_the_final_answer_replace_those_of_early_media() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_telephone_with_another_key_is_not_heard_and_is_counted() {
     let labels = [("side", "pbx"), ("reason", "srtp_forged")];
-    let mut setup = setup("required", &[SHA1_80]).await;
+    let mut setup = setup(Srtp::Required, &[SHA1_80]).await;
     let before = setup
         .counter("trunkline_media_dropped_total", &labels)
         .await;
@@ -327,7 +328,7 @@ async fn a_telephone_with_another_key_is_not_heard_and_is_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_offer_without_keys_is_refused_and_the_call_goes_on() {
-    let mut setup = setup("required", &[SHA1_80]).await;
+    let mut setup = setup(Srtp::Required, &[SHA1_80]).await;
     let (page, browser, leg) = call(&mut setup).await;
     let (tag, ours) = keys_in(&leg.description).1[0];
     let mut telephone = Telephone::new(Coding::Pcmu).await;

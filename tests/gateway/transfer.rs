@@ -133,7 +133,7 @@ async fn a_page_that_hangs_up_in_a_transfer_ends_both_legs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_trunk_may_be_denied_transfers() {
-    let mut setup = Setup::with(|settings| settings.trunk[0].transfer = false).await;
+    let mut setup = Setup::with(|settings| settings.trunk[0].dialogs.transfer = false).await;
     let mut talk = setup.call_out(Coding::Opus).await;
     refer(&talk.leg, "700").await;
     assert_eq!(outcome(&mut talk.leg).await, 603);

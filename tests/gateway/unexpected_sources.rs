@@ -40,7 +40,10 @@ async fn unexpected_source_is_heard_until_the_named_one_sends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unexpected_source_is_not_heard_where_the_trunk_forbids_it() {
-    let mut setup = Setup::with(|settings| settings.trunk[0].rtp_sources = "peer".to_owned()).await;
+    let mut setup = Setup::with(|settings| {
+        settings.trunk[0].rtp.sources = trunkline::settings::RtpSources::Peer
+    })
+    .await;
     let talk = setup.call_out_in_silence(Coding::Opus).await;
     let interface = Telephone::at("127.0.0.2", Coding::Pcmu).await;
     interface.send_tone(1_004.0);

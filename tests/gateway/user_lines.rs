@@ -25,8 +25,8 @@ fn line(name: &str, number: &str) -> User {
 
 fn lines(settings: &mut Settings, registrar: &Registrar) {
     let address = registrar.socket.local_addr().expect("its address");
-    settings.trunk[0].target = format!("sip:{address}");
-    settings.trunk[0].health_check = Some(0);
+    settings.trunk[0].addressing.target = format!("sip:{address}");
+    settings.trunk[0].addressing.health_check = Some(0);
     settings.user = vec![line("alice", "1001"), line("bob", "1002")];
     settings.inbound.clear();
 }

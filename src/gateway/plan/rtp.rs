@@ -32,20 +32,20 @@ impl RtpPlan {
             true => listening(listen, &media.rtp_advertise),
             false => media.rtp_address.clone(),
         };
-        let common = pairs("media", common, &media.rtp_advertise)?;
+        let common = pairs("media.rtp_", common, &media.rtp_advertise)?;
         let mut of_trunks = HashMap::new();
         for (index, trunk) in settings.trunk.iter().enumerate() {
-            if trunk.rtp_address.is_empty() && trunk.rtp_advertise.is_empty() {
+            if trunk.rtp.address.is_empty() && trunk.rtp.advertise.is_empty() {
                 continue;
             }
-            let table = format!("trunk[{index}]");
-            one_of_each(&format!("{table}.rtp_address"), &trunk.rtp_address)?;
-            one_of_each(&format!("{table}.rtp_advertise"), &trunk.rtp_advertise)?;
-            let local = match trunk.rtp_address.is_empty() {
+            let table = format!("trunk[{index}].rtp.");
+            one_of_each(&format!("{table}address"), &trunk.rtp.address)?;
+            one_of_each(&format!("{table}advertise"), &trunk.rtp.advertise)?;
+            let local = match trunk.rtp.address.is_empty() {
                 true => common.iter().map(|(local, _)| *local).collect(),
-                false => trunk.rtp_address.clone(),
+                false => trunk.rtp.address.clone(),
             };
-            let own = pairs(&table, local, &trunk.rtp_advertise)?;
+            let own = pairs(&table, local, &trunk.rtp.advertise)?;
             of_trunks.insert(trunk.name.clone(), own);
         }
         Ok(RtpPlan { common, of_trunks })
@@ -133,7 +133,8 @@ fn one_of_each(key: &str, addresses: &[IpAddr]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts to each local address the one to write in its place.
+/// Puts to each local address the one to write in its place. `table` is what precedes `address` and
+/// `advertise` in their keys.
 fn pairs(table: &str, local: Vec<IpAddr>, advertised: &[IpAddr]) -> Result<Vec<Pair>, Error> {
     let of_family = |ip: &IpAddr| {
         let mut all = advertised.iter();
@@ -144,7 +145,7 @@ fn pairs(table: &str, local: Vec<IpAddr>, advertised: &[IpAddr]) -> Result<Vec<P
         .find(|ip| !local.iter().any(|it| it.is_ipv4() == ip.is_ipv4()));
     if let Some(stray) = stray {
         let expected = "an address of a family that rtp_address has too";
-        let key = format!("{table}.rtp_advertise");
+        let key = format!("{table}advertise");
         return Err(unusable(key, &stray.to_string(), expected));
     }
     let pairs: Vec<Pair> = local.into_iter().map(|ip| (ip, of_family(&ip))).collect();
@@ -157,7 +158,7 @@ fn pairs(table: &str, local: Vec<IpAddr>, advertised: &[IpAddr]) -> Result<Vec<P
         None => return Ok(pairs),
     };
     Err(unusable(
-        format!("{table}.rtp_address"),
+        format!("{table}address"),
         &wrong,
         "an address that PBXs reach, or rtp_advertise beside it",
     ))
@@ -181,10 +182,7 @@ mod tests {
             })
             .collect();
         let mut settings = Settings {
-            trunk: vec![settings::Trunk {
-                name: "vpn".to_owned(),
-                ..settings::Trunk::default()
-            }],
+            trunk: vec![settings::Trunk::new("vpn", "")],
             ..Settings::default()
         };
         change(&mut settings);
@@ -236,12 +234,12 @@ mod tests {
     fn a_trunk_may_have_addresses_of_its_own() {
         let read = plan(&["192.0.2.1:5060"], |settings| {
             settings.media.rtp_advertise = vec![ip("203.0.113.1")];
-            settings.trunk[0].rtp_address = vec![ip("10.8.0.1")];
+            settings.trunk[0].rtp.address = vec![ip("10.8.0.1")];
         });
         let read = read.expect("usable");
         assert_eq!(read.of_trunks["vpn"], [(ip("10.8.0.1"), None)]);
         let read = plan(&["192.0.2.1:5060"], |settings| {
-            settings.trunk[0].rtp_advertise = vec![ip("203.0.113.7")];
+            settings.trunk[0].rtp.advertise = vec![ip("203.0.113.7")];
         });
         let read = read.expect("usable");
         assert_eq!(
@@ -276,8 +274,8 @@ mod tests {
             ),
             (
                 "192.0.2.1:5060",
-                |settings| settings.trunk[0].rtp_address = vec![ip("::")],
-                ["trunk[0].rtp_address", "rtp_advertise beside it"],
+                |settings| settings.trunk[0].rtp.address = vec![ip("::")],
+                ["trunk[0].rtp.address", "rtp_advertise beside it"],
             ),
         ] {
             let error = plan(&[listen], change).expect_err(words[0]);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{identity, latching, parse_transport, registered, unusable};
+use super::{identity, parse_transport, registered, unusable};
 use crate::codec::Codec;
 use crate::redacted::Redacted;
 use crate::settings::{self, Error};
@@ -14,28 +14,25 @@ use crate::{call, sdp, sip};
 /// How its calls describe themselves.
 pub(super) fn policy(index: usize, trunk: &settings::Trunk) -> Result<sdp::TrunkPolicy, Error> {
     Ok(sdp::TrunkPolicy {
-        codecs: codecs(&format!("trunk[{index}].codecs"), &trunk.codecs)?,
-        ptime: trunk.ptime,
-        prefer_passthrough: trunk.passthrough,
+        codecs: codecs(&format!("trunk[{index}].codecs"), &trunk.audio.codecs)?,
+        ptime: trunk.audio.ptime,
+        prefer_passthrough: trunk.audio.passthrough,
         // A PBX that has agreed on events does not listen for tones.
-        telephone_event: trunk.telephone_event && trunk.dtmf != "inband",
-        event_clocks: latching::event_clocks(index, &trunk.telephone_event_clocks)?,
-        srtp: srtp_mode(index, &trunk.srtp)?,
-        crypto_suites: crypto_suites(index, &trunk.crypto_suites)?,
-        avpf: trunk.avpf,
+        telephone_event: trunk.digits.telephone_event
+            && trunk.digits.dtmf != settings::Dtmf::Inband,
+        event_clocks: trunk.digits.telephone_event_clocks.clone(),
+        srtp: srtp_mode(trunk.audio.srtp),
+        crypto_suites: crypto_suites(index, &trunk.audio.crypto_suites)?,
+        avpf: trunk.audio.avpf,
         ..sdp::TrunkPolicy::default()
     })
 }
 
-fn srtp_mode(index: usize, text: &str) -> Result<sdp::SrtpMode, Error> {
-    match text {
-        "off" => Ok(sdp::SrtpMode::Off),
-        "optional" => Ok(sdp::SrtpMode::Optional),
-        "required" => Ok(sdp::SrtpMode::Required),
-        _ => {
-            let expected = "off, optional or required";
-            Err(unusable(format!("trunk[{index}].srtp"), text, expected))
-        }
+fn srtp_mode(written: settings::Srtp) -> sdp::SrtpMode {
+    match written {
+        settings::Srtp::Off => sdp::SrtpMode::Off,
+        settings::Srtp::Optional => sdp::SrtpMode::Optional,
+        settings::Srtp::Required => sdp::SrtpMode::Required,
     }
 }
 
@@ -62,9 +59,13 @@ fn crypto_suites(index: usize, names: &[String]) -> Result<Vec<CryptoSuite>, Err
 /// Whether the keys of its calls would travel where others can read them: in SIP without TLS
 /// (RFC 4568 section 7 wants it protected).
 pub(super) fn shows_keys(trunk: &settings::Trunk, policy: &sdp::TrunkPolicy) -> bool {
-    let targets = trunk.targets.iter().map(|written| &written.target);
+    let targets = trunk
+        .addressing
+        .targets
+        .iter()
+        .map(|written| &written.target);
     let protected = targets
-        .chain([&trunk.target])
+        .chain([&trunk.addressing.target])
         .filter(|target| !target.is_empty())
         .all(|target| {
             let target = target.to_ascii_lowercase();
@@ -157,16 +158,17 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
     };
     // A key alone needs no password: what AKA computes stands in its place.
     let keyed = settings::Secret(Redacted::default());
-    let password = trunk.password.as_ref();
-    let password = password.or(trunk.aka_key.as_ref().map(|_| &keyed));
+    let password = trunk.account.password.as_ref();
+    let password = password.or(trunk.aka.key.as_ref().map(|_| &keyed));
     let registration = registered::user(trunk)
-        .filter(|_| trunk.register)
+        .filter(|_| trunk.account.register)
         .map(|user| sip::Registration {
             user: user.to_owned(),
-            expires: trunk.register_expires,
-            outbound: trunk.register_outbound,
+            expires: trunk.registration.expires,
+            outbound: trunk.registration.outbound,
         });
     let accept_from = trunk
+        .addressing
         .accept_from
         .iter()
         .map(|text| {
@@ -180,33 +182,36 @@ pub(super) fn sip_trunk(index: usize, trunk: &settings::Trunk) -> Result<sip::Tr
         .collect::<Result<_, _>>()?;
     let host = &targets[0].target.host;
     Ok(sip::Trunk {
-        domain: trunk.domain.clone().unwrap_or_else(|| host.clone()),
+        domain: trunk.account.domain.clone().unwrap_or_else(|| host.clone()),
         routes: routes(index, trunk)?,
-        try_timeout: try_timeout(index, trunk)?,
-        health: health(index, trunk)?,
+        try_timeout: Duration::from_secs(trunk.addressing.try_timeout),
+        health: health(trunk),
         credentials: credentials(registered::digest_name(trunk), password),
         inbound: credentials(
-            trunk.inbound_username.as_ref(),
-            trunk.inbound_password.as_ref(),
+            trunk.inbound_auth.username.as_ref(),
+            trunk.inbound_auth.password.as_ref(),
         ),
         aka: aka(index, trunk)?,
         accept_from,
         registration,
-        contact_user: registered::contact_user(index, trunk)?,
-        dialogs: dialogs(index, trunk)?,
+        contact_user: trunk.registration.contact_user.clone(),
+        dialogs: dialogs(trunk),
         sips,
         tls: sip::PeerTls {
-            name: trunk.tls_name.clone(),
-            verify: trunk.tls_verify,
-            certificate: certificate(&trunk.tls_certificate, &trunk.tls_certificate_key),
+            name: trunk.tls.name.clone(),
+            verify: trunk.tls.verify,
+            certificate: certificate(&trunk.tls.certificate, &trunk.tls.certificate_key),
         },
         identity: identity::policy(index, trunk)?,
-        redirect: identity::redirect(index, trunk)?,
-        redirect_hosts: identity::redirect_hosts(index, trunk)?,
-        srtp_required: trunk.srtp == "required",
-        transfer: trunk.transfer,
-        advertised: trunk.advertise,
-        keep_alive: Duration::from_secs(trunk.keep_alive),
+        redirect: match trunk.dialogs.redirect {
+            settings::Redirect::Pass => sip::RedirectPolicy::Pass,
+            settings::Redirect::Follow => sip::RedirectPolicy::Follow,
+        },
+        redirect_hosts: trunk.dialogs.redirect_hosts.clone(),
+        srtp_required: trunk.audio.srtp == settings::Srtp::Required,
+        transfer: trunk.dialogs.transfer,
+        advertised: trunk.addressing.advertise,
+        keep_alive: Duration::from_secs(trunk.addressing.keep_alive),
         ..sip::Trunk::with_targets(&trunk.name, targets)
     })
 }
@@ -222,14 +227,14 @@ fn aka(index: usize, trunk: &settings::Trunk) -> Result<Option<sip::Aka>, Error>
         bytes.ok_or_else(wrong).map(Some)
     };
     let (op, opc) = (
-        secret("aka_op", &trunk.aka_op)?,
-        secret("aka_opc", &trunk.aka_opc)?,
+        secret("aka.op", &trunk.aka.op)?,
+        secret("aka.opc", &trunk.aka.opc)?,
     );
-    let field = hexadecimal(&trunk.aka_amf).ok_or_else(|| {
+    let field = hexadecimal(&trunk.aka.amf).ok_or_else(|| {
         let expected = "4 hexadecimal digits";
-        unusable(format!("trunk[{index}].aka_amf"), &trunk.aka_amf, expected)
+        unusable(format!("trunk[{index}].aka.amf"), &trunk.aka.amf, expected)
     })?;
-    Ok(secret("aka_key", &trunk.aka_key)?.map(|key| sip::Aka {
+    Ok(secret("aka.key", &trunk.aka.key)?.map(|key| sip::Aka {
         key,
         op,
         opc,
@@ -250,62 +255,27 @@ fn hexadecimal<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// How digits reach it.
-pub(super) fn digits(index: usize, trunk: &settings::Trunk) -> Result<call::DigitsBy, Error> {
-    Ok(match trunk.dtmf.as_str() {
-        "rfc4733" | "inband" => call::DigitsBy::Media,
-        "info-relay" => call::DigitsBy::InfoRelay,
-        "info" => call::DigitsBy::Info,
-        other => {
-            let expected = "rfc4733, inband, info-relay or info";
-            return Err(unusable(format!("trunk[{index}].dtmf"), other, expected));
-        }
-    })
+pub(super) fn digits(trunk: &settings::Trunk) -> call::DigitsBy {
+    match trunk.digits.dtmf {
+        settings::Dtmf::Rfc4733 | settings::Dtmf::Inband => call::DigitsBy::Media,
+        settings::Dtmf::InfoRelay => call::DigitsBy::InfoRelay,
+        settings::Dtmf::Info => call::DigitsBy::Info,
+    }
 }
 
-/// The shortest session that can be configured, seconds: RFC 4028 has 90, tests cannot wait so long.
-const LEAST_MIN_SE: u32 = 10;
-
 /// How its dialogs are kept.
-fn dialogs(index: usize, trunk: &settings::Trunk) -> Result<sip::DialogRules, Error> {
-    let prack = match trunk.prack.as_str() {
-        "off" => sip::Prack::Off,
-        "supported" => sip::Prack::Supported,
-        "required" => sip::Prack::Required,
-        other => {
-            let expected = "off, supported or required";
-            return Err(unusable(format!("trunk[{index}].prack"), other, expected));
-        }
-    };
-    if trunk.session_expires != 0 && trunk.session_expires < trunk.min_se {
-        let (key, value) = (
-            format!("trunk[{index}].session_expires"),
-            trunk.session_expires,
-        );
-        let expected = "0, or at least min_se";
-        return Err(unusable(key, &value.to_string(), expected));
+fn dialogs(trunk: &settings::Trunk) -> sip::DialogRules {
+    let written = &trunk.dialogs;
+    sip::DialogRules {
+        prack: match written.prack {
+            settings::Prack::Off => sip::Prack::Off,
+            settings::Prack::Supported => sip::Prack::Supported,
+            settings::Prack::Required => sip::Prack::Required,
+        },
+        session_expires: written.session_expires,
+        min_session_expires: written.min_se,
+        offer_by_update: written.session_modification == settings::SessionModification::Update,
     }
-    if trunk.min_se < LEAST_MIN_SE {
-        let (key, value) = (format!("trunk[{index}].min_se"), trunk.min_se);
-        return Err(unusable(
-            key,
-            &value.to_string(),
-            "at least 10 (RFC 4028 says 90)",
-        ));
-    }
-    let offer_by_update = match trunk.session_modification.as_str() {
-        "re-invite" => false,
-        "update" => true,
-        other => {
-            let key = format!("trunk[{index}].session_modification");
-            return Err(unusable(key, other, "re-invite or update"));
-        }
-    };
-    Ok(sip::DialogRules {
-        prack,
-        session_expires: trunk.session_expires,
-        min_session_expires: trunk.min_se,
-        offer_by_update,
-    })
 }
 
 /// `target` or `targets`, one at least, and whether they are `sips:`, which all must agree on.
@@ -321,12 +291,16 @@ fn targets(index: usize, trunk: &settings::Trunk) -> Result<(Vec<sip::TrunkTarge
             unusable(key, text, expected)
         })
     };
-    if trunk.target.is_empty() == trunk.targets.is_empty() {
+    if trunk.addressing.target.is_empty() == trunk.addressing.targets.is_empty() {
         let key = format!("trunk[{index}].target");
-        return Err(unusable(key, &trunk.target, "either target or targets"));
+        return Err(unusable(
+            key,
+            &trunk.addressing.target,
+            "either target or targets",
+        ));
     }
-    if trunk.targets.is_empty() {
-        let (target, sips) = read(format!("trunk[{index}].target"), &trunk.target)?;
+    if trunk.addressing.targets.is_empty() {
+        let (target, sips) = read(format!("trunk[{index}].target"), &trunk.addressing.target)?;
         let only = sip::TrunkTarget {
             target,
             priority: 1,
@@ -334,9 +308,9 @@ fn targets(index: usize, trunk: &settings::Trunk) -> Result<(Vec<sip::TrunkTarge
         };
         return Ok((vec![only], sips));
     }
-    let mut targets = Vec::with_capacity(trunk.targets.len());
+    let mut targets = Vec::with_capacity(trunk.addressing.targets.len());
     let mut scheme = None;
-    for (at, written) in trunk.targets.iter().enumerate() {
+    for (at, written) in trunk.addressing.targets.iter().enumerate() {
         let key = format!("trunk[{index}].targets[{at}].target");
         let (target, sips) = read(key.clone(), &written.target)?;
         if *scheme.get_or_insert(sips) != sips {
@@ -364,7 +338,7 @@ fn routes(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
         }
     };
     let mut routes = Vec::new();
-    if let Some(proxy) = &trunk.outbound_proxy {
+    if let Some(proxy) = &trunk.addressing.outbound_proxy {
         let mut proxy = read(format!("trunk[{index}].outbound_proxy"), proxy)?;
         // Proxies of before RFC 3261 are written in `routes`, where nothing is added.
         if !proxy.split(';').any(|part| part == "lr") {
@@ -372,37 +346,20 @@ fn routes(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
         }
         routes.push(proxy);
     }
-    for (at, route) in trunk.routes.iter().enumerate() {
+    for (at, route) in trunk.addressing.routes.iter().enumerate() {
         routes.push(read(format!("trunk[{index}].routes[{at}]"), route)?);
     }
     Ok(routes)
 }
 
-fn try_timeout(index: usize, trunk: &settings::Trunk) -> Result<Duration, Error> {
-    match trunk.try_timeout {
-        1..=32 => Ok(Duration::from_secs(trunk.try_timeout)),
-        other => {
-            let key = format!("trunk[{index}].try_timeout");
-            Err(unusable(key, &other.to_string(), "1 to 32 seconds"))
-        }
-    }
-}
-
-/// Seconds between the probes of a target for which none are configured.
-const PROBED_EVERY: u64 = 30;
-
-fn health(index: usize, trunk: &settings::Trunk) -> Result<Option<sip::HealthCheck>, Error> {
-    let every = trunk.health_check.unwrap_or(PROBED_EVERY);
-    if every > 3_600 || trunk.health_failures == 0 {
-        let key = format!("trunk[{index}].health_check");
-        let expected = "0 to 3600 seconds, and 1 or more health_failures";
-        return Err(unusable(key, &every.to_string(), expected));
-    }
-    Ok((every > 0).then_some(sip::HealthCheck {
+fn health(trunk: &settings::Trunk) -> Option<sip::HealthCheck> {
+    let written = &trunk.addressing;
+    let every = written.probed_every();
+    (every > 0).then_some(sip::HealthCheck {
         every: Duration::from_secs(every),
-        failures: trunk.health_failures,
-        by_default: trunk.health_check.is_none(),
-    }))
+        failures: written.health_failures,
+        by_default: written.health_check.is_none(),
+    })
 }
 
 #[cfg(test)]
@@ -411,86 +368,78 @@ mod tests {
 
     #[test]
     fn a_trunk_of_inband_digits_agrees_on_no_events() {
-        for (dtmf, events) in [("rfc4733", true), ("inband", false), ("info", true)] {
-            let written = settings::Trunk {
-                dtmf: dtmf.to_owned(),
-                ..settings::Trunk::default()
-            };
+        for (dtmf, events) in [
+            (settings::Dtmf::Rfc4733, true),
+            (settings::Dtmf::Inband, false),
+            (settings::Dtmf::Info, true),
+        ] {
+            let mut written = settings::Trunk::default();
+            written.digits.dtmf = dtmf;
             let policy = policy(0, &written).expect("it is usable");
-            assert_eq!(policy.telephone_event, events, "{dtmf}");
+            assert_eq!(policy.telephone_event, events, "{dtmf:?}");
         }
-        let written = settings::Trunk {
-            dtmf: "bells".to_owned(),
-            ..settings::Trunk::default()
-        };
-        let error = digits(2, &written).err().map(|error| error.to_string());
-        let error = error.expect("it is unknown");
-        assert!(error.contains("trunk[2].dtmf") && error.contains("inband"));
     }
 
     #[test]
     fn a_group_is_read_with_its_routes_and_its_probes() {
-        let mut written = settings::Trunk {
-            name: "group".to_owned(),
-            targets: ["sip:a.example", "sip:10.0.0.2:5070"]
-                .map(|target| settings::TrunkTarget {
-                    target: target.to_owned(),
-                    priority: 1,
-                    weight: 1,
-                })
-                .into(),
-            outbound_proxy: Some("sip:proxy.example".to_owned()),
-            routes: vec!["<sip:strict.example>".to_owned()],
-            ..settings::Trunk::default()
-        };
+        let mut written = settings::Trunk::new("group", "");
+        written.addressing.targets = ["sip:a.example", "sip:10.0.0.2:5070"]
+            .map(|target| settings::TrunkTarget {
+                target: target.to_owned(),
+                priority: 1,
+                weight: 1,
+            })
+            .into();
+        written.addressing.outbound_proxy = Some("sip:proxy.example".to_owned());
+        written.addressing.routes = vec!["<sip:strict.example>".to_owned()];
         let trunk = sip_trunk(0, &written).expect("it is usable");
         assert_eq!(trunk.domain, "a.example");
         assert_eq!(trunk.targets[1].target.port, Some(5070));
         assert_eq!(trunk.routes, ["sip:proxy.example;lr", "sip:strict.example"]);
         let health = trunk.health.expect("several targets are probed");
         assert_eq!((health.every.as_secs(), health.failures), (30, 2));
-        written.target = "sip:b.example".to_owned();
+        written.addressing.target = "sip:b.example".to_owned();
         let error = sip_trunk(3, &written).err().map(|error| error.to_string());
         assert!(error.expect("both").contains("trunk[3].target"));
-        written.targets.clear();
+        written.addressing.targets.clear();
         let health = |written: &settings::Trunk| sip_trunk(0, written).expect("one").health;
         let unasked = health(&written).expect("every target is probed");
         assert!(unasked.by_default && unasked.every.as_secs() == 30);
-        written.health_check = Some(10);
+        written.addressing.health_check = Some(10);
         assert!(!health(&written).expect("asked for").by_default);
-        written.health_check = Some(0);
+        written.addressing.health_check = Some(0);
         assert!(health(&written).is_none());
-        written.target = "sip:10.0.0.2".to_owned();
-        written.routes = vec!["proxy".to_owned()];
+        written.addressing.target = "sip:10.0.0.2".to_owned();
+        written.addressing.routes = vec!["proxy".to_owned()];
         let error = sip_trunk(0, &written).err().map(|error| error.to_string());
         assert!(error.expect("no URI").contains("trunk[0].routes[0]"));
     }
 
     #[test]
-    fn srtp_is_read_and_what_is_no_mode_or_suite_is_named() {
-        let with = |srtp: &str, suites: &[&str]| settings::Trunk {
-            srtp: srtp.to_owned(),
-            crypto_suites: suites.iter().map(|name| (*name).to_owned()).collect(),
-            target: "sip:pbx.example".to_owned(),
-            ..settings::Trunk::default()
+    fn srtp_is_read_and_what_is_no_suite_is_named() {
+        let with = |srtp, suites: &[&str]| {
+            let mut trunk = settings::Trunk::new("t", "sip:pbx.example");
+            trunk.audio.srtp = srtp;
+            trunk.audio.crypto_suites = suites.iter().map(|name| (*name).to_owned()).collect();
+            trunk
         };
         let gcm = "AEAD_AES_128_GCM";
-        let trunk = with("optional", &[gcm]);
+        let trunk = with(settings::Srtp::Optional, &[gcm]);
         let read = policy(0, &trunk).expect("usable");
         assert_eq!(read.srtp, sdp::SrtpMode::Optional);
         assert_eq!(read.crypto_suites, [CryptoSuite::AeadAes128Gcm]);
         assert!(shows_keys(&trunk, &read));
-        let over_tls = settings::Trunk {
-            target: "sip:pbx.example;transport=TLS".to_owned(),
-            ..trunk
-        };
+        let mut over_tls = trunk;
+        over_tls.addressing.target = "sip:pbx.example;transport=TLS".to_owned();
         assert!(!shows_keys(&over_tls, &read));
         for (trunk, key) in [
-            (with("yes", &[gcm]), "trunk[0].srtp"),
-            (with("off", &[]), "trunk[0].crypto_suites"),
-            (with("off", &[gcm, gcm]), "trunk[0].crypto_suites"),
+            (with(settings::Srtp::Off, &[]), "trunk[0].crypto_suites"),
             (
-                with("off", &["F8_128_HMAC_SHA1_80"]),
+                with(settings::Srtp::Off, &[gcm, gcm]),
+                "trunk[0].crypto_suites",
+            ),
+            (
+                with(settings::Srtp::Off, &["F8_128_HMAC_SHA1_80"]),
                 "trunk[0].crypto_suites",
             ),
         ] {
@@ -502,27 +451,22 @@ mod tests {
     #[test]
     fn a_key_is_read_in_hexadecimal_and_never_shown_when_it_is_wrong() {
         let secret = |text: &str| Some(settings::Secret(Redacted::new(text.to_owned())));
-        let mut trunk = settings::Trunk {
-            aka_key: secret("465b5ce8b199b49faa5f0a2ee238a6bc"),
-            aka_opc: secret("CD63CB71954A9F4E48A5994E37A02BAF"),
-            ..settings::Trunk::default()
-        };
+        let mut trunk = settings::Trunk::default();
+        trunk.aka.key = secret("465b5ce8b199b49faa5f0a2ee238a6bc");
+        trunk.aka.opc = secret("CD63CB71954A9F4E48A5994E37A02BAF");
         let read = aka(0, &trunk).expect("usable").expect("a key");
         assert_eq!(read.key.reveal()[..2], [0x46, 0x5b]);
         assert_eq!(read.opc.expect("given").reveal()[15], 0xaf);
-        trunk.aka_key = secret("465b5ce8b199b49f+a5f0a2ee238a6bc");
+        trunk.aka.key = secret("465b5ce8b199b49f+a5f0a2ee238a6bc");
         let error = aka(0, &trunk).expect_err("no hexadecimal").to_string();
-        assert!(error.contains("trunk[0].aka_key"), "{error}");
+        assert!(error.contains("trunk[0].aka.key"), "{error}");
         assert!(!error.contains("465b"), "{error}");
     }
 
     #[test]
     fn websocket_target_and_route_are_refused_with_the_reason() {
-        let written = settings::Trunk {
-            target: "sip:pbx.example;transport=ws".to_owned(),
-            outbound_proxy: Some("sip:edge.example;transport=ws".to_owned()),
-            ..settings::Trunk::default()
-        };
+        let mut written = settings::Trunk::new("t", "sip:pbx.example;transport=ws");
+        written.addressing.outbound_proxy = Some("sip:edge.example;transport=ws".to_owned());
         let error = targets(3, &written).expect_err("unusable").to_string();
         assert!(error.contains("trunk[3].target"), "{error}");
         assert!(error.contains("only clients connect"), "{error}");

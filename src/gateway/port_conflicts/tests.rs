@@ -1,7 +1,7 @@
 //! Which sockets of one configuration exclude each other.
 
 use super::*;
-use crate::settings::{self, Secret, Trunk};
+use crate::settings::Trunk;
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -72,8 +72,8 @@ fn sip_listeners_beside_each_other_are_taken() {
 #[test]
 fn tls_listener_with_a_certificate_conflicts_with_tcp() {
     let errors = conflicts(&["tcp:10.0.0.5:5061", "tls:10.0.0.5:5061"], |settings| {
-        settings.sip.certificate = Some("sip.pem".into());
-        settings.sip.certificate_key = Some("sip.key".into());
+        settings.sip.tls.certificate = Some("sip.pem".into());
+        settings.sip.tls.certificate_key = Some("sip.key".into());
     });
     assert_one(&errors, &["sip.listen[1]", "TCP 10.0.0.5:5061"]);
 }
@@ -149,13 +149,8 @@ fn rtp_range_with_another_socket_in_it_is_refused() {
     assert_one(&errors, &words);
     let trunk = conflicts(&["udp:10.0.0.9:20050"], |settings| {
         settings.media.rtp_ports = "20000-20099".to_owned();
-        settings.trunk = vec![Trunk {
-            name: "vpn".to_owned(),
-            target: "sip:10.8.0.1".to_owned(),
-            rtp_address: vec![ip("10.0.0.9")],
-            password: None::<Secret>,
-            ..settings::Trunk::default()
-        }];
+        settings.trunk = vec![Trunk::new("vpn", "sip:10.8.0.1")];
+        settings.trunk[0].rtp.address = vec![ip("10.0.0.9")];
     });
     assert_one(&trunk, &["media.rtp_ports", "10.0.0.9:20050"]);
     // The range is the default: the port is what was written.

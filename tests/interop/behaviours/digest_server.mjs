@@ -9,7 +9,7 @@ eachItsOwnGateway();
 
 const to = `${addresses.gateway}:5060`;
 const right = { user: "provider", password: "copper kettle" };
-const proven = { inbound_username: right.user, inbound_password: right.password };
+const proven = { inbound_auth: { username: right.user, password: right.password } };
 const call = { to, service: "web-alice", milliseconds: 1500 };
 
 behaviour("a call with the right password is let in, and in its call nothing more is asked", async (world) => {

@@ -69,7 +69,7 @@ async function killInMidInvite(world, gateway, { first, second }, seen) {
 }
 
 // The second PBX shares the machine of the first: its RTP leaves from the first one's address, which
-// neither its SDP nor its SIP names, and is heard all the same (rtp_sources, by default).
+// neither its SDP nor its SIP names, and is heard all the same (rtp.sources, by default).
 for (const [transport, seen] of [["tcp", /sip connection ended.*10\.77\.2\.2:5060/], ["udp", /sip target changed.*10\.77\.2\.2:5060.*is_up=false/]]) {
   behaviour(`targets by ${transport}: the first is killed in mid-INVITE, the second rings`, async (world) => {
     const both = await pbxs(world);

@@ -77,7 +77,7 @@ async function gateway(world) {
     trunks: [
       trunks.asterisk(),
       // Its RTP comes from the first address of its machine.
-      trunks.phone({ target: `sip:${addresses.linphone}:5060;transport=udp`, accept_from: [`${addresses.asterisk}/32`], rtp_sources: "any" }),
+      trunks.phone({ target: `sip:${addresses.linphone}:5060;transport=udp`, accept_from: [`${addresses.asterisk}/32`], rtp: { sources: "any" } }),
     ],
     routes: [routes.asterisk, { match: "^5\\d+$", trunk: "phone" }],
   });

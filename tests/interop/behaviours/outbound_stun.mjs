@@ -11,7 +11,7 @@ eachItsOwnGateway();
 /** Of a registration that lasts an hour: nothing here is a refresh. */
 const trunk = {
   name: "registrar", target: `sip:${addresses.kamailio}:5060;transport=udp`, codecs: ["PCMU"],
-  username: "1001", password: "correct horse", register: true, register_expires: 3600,
+  username: "1001", password: "correct horse", register: true, registration: { expires: 3600 },
 };
 
 /** Where nft finds the first bytes behind the header of UDP. */

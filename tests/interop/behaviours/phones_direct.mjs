@@ -47,7 +47,7 @@ for (const transport of ["udp", "tcp"]) {
     const phone = await world.linphone({ transport });
     await world.gateway({
       // By TCP it calls from the first address of its machine; its RTP always comes from there, which
-      // neither its SDP nor, by UDP, its SIP says: it is heard by default (rtp_sources).
+      // neither its SDP nor, by UDP, its SIP says: it is heard by default (rtp.sources).
       trunks: [trunks.phone({ target: `sip:${phone.address};transport=${transport}`, accept_from: [`${addresses.asterisk}/32`] })],
       routes: [{ match: "^5\\d+$", trunk: "phone" }],
     });

@@ -50,7 +50,10 @@ behaviour("linphone with SRTP: called by TCP, held, calls back by TLS", async (w
     more: {
       sip: {
         listen: [`udp:${addresses.gateway}:5060`, `tcp:${addresses.gateway}:5060`, `tls:${addresses.gateway}:5061`],
-        certificate: own.certificate, certificate_key: own.key, ca: certificates.authority,
+        tls: {
+          certificate: own.certificate, certificate_key: own.key,
+          ca: certificates.authority,
+        },
       },
     },
   });
@@ -82,13 +85,15 @@ behaviour("a phone with SRTP behind the proxy, by TLS on both sides of it: calle
   const phone = await world.phone("fork", { transport: "tls", srtp: true, certificates });
   const gateway = await world.gateway({
     trunks: [trunks.kamailio({
-      target: `sip:${addresses.kamailio};transport=tls`, tls_name: "kamailio.test", srtp: "required",
+      target: `sip:${addresses.kamailio};transport=tls`, tls: { name: "kamailio.test" }, srtp: "required",
     })],
     routes: [{ match: "^3\\d+$", trunk: "kamailio" }],
     more: {
       sip: {
-        listen: [`tls:${addresses.gateway}:5061`], certificate: own.certificate, certificate_key: own.key,
-        ca: certificates.authority, client_ca: certificates.authority,
+        listen: [`tls:${addresses.gateway}:5061`], tls: {
+          certificate: own.certificate, certificate_key: own.key,
+          ca: certificates.authority, client_ca: certificates.authority,
+        },
       },
     },
   });

@@ -14,14 +14,16 @@ behaviour("calls by SIP over TLS carry sound both ways and end", async (world) =
   const pbx = await world.asterisk({ certificates });
   await world.gateway({
     trunks: [trunks.asterisk({
-      target: `sip:${addresses.asterisk};transport=tls`, tls_name: "asterisk.test",
+      target: `sip:${addresses.asterisk};transport=tls`, tls: { name: "asterisk.test" },
     })],
     routes: [routes.asterisk],
     more: {
       sip: {
         listen: [`udp:${addresses.gateway}:5060`, `tls:${addresses.gateway}:5061`],
-        certificate: own.certificate, certificate_key: own.key,
-        ca: certificates.authority, client_ca: certificates.authority,
+        tls: {
+          certificate: own.certificate, certificate_key: own.key,
+          ca: certificates.authority, client_ca: certificates.authority,
+        },
       },
     },
   });

@@ -39,12 +39,15 @@ function gatewayOptions(protection, certificates) {
     ...common,
     trunks: [trunks.registered(user, password, {
       ...short,
-      target: `sip:${addresses.asterisk};transport=tls`, tls_name: "asterisk.test", srtp: "required",
+      target: `sip:${addresses.asterisk};transport=tls`, tls: { name: "asterisk.test" }, srtp: "required",
     })],
     more: {
       sip: {
         listen: [`udp:${addresses.gatewayUnknown}:5060`, `tls:${addresses.gatewayUnknown}:5061`],
-        certificate: own.certificate, certificate_key: own.key, ca: certificates.authority,
+        tls: {
+          certificate: own.certificate, certificate_key: own.key,
+          ca: certificates.authority,
+        },
       },
     },
   };

@@ -221,7 +221,7 @@ fn unusable(file: &Path, why: impl fmt::Display) -> Error {
     }
 }
 
-/// Takes any certificate whose owner holds its key (`tls_verify = false`).
+/// Takes any certificate whose owner holds its key (`tls.verify = false`).
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 
