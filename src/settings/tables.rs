@@ -26,9 +26,9 @@ pub struct Settings {
     /// Where they were read from, for errors.
     #[serde(skip)]
     pub source: super::Source,
-    /// Who may use the doors, and where they are.
+    /// The HTTP listener and its limits.
     pub http: Http,
-    /// How pages sign in.
+    /// How clients sign in.
     pub sign_in: SignIn,
     /// The SIP side.
     pub sip: Sip,
@@ -42,7 +42,7 @@ pub struct Settings {
     pub built_in: BuiltIn,
     /// Logging.
     pub log: Log,
-    /// The users of the pages.
+    /// The users.
     pub user: Vec<User>,
     /// The PBXs and trunks.
     pub trunk: Vec<super::Trunk>,
@@ -108,7 +108,7 @@ impl Http {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignIn {
-    /// Whether a page may sign in without credentials, as a guest; absent: only where there is no
+    /// Whether a client may sign in without credentials, as a guest; absent: only where there is no
     /// `[[user]]`, no key for tokens and no `[[trunk]]`.
     pub anonymous: Option<bool>,
     /// The key that signs JSON Web Tokens: a secret of 32 bytes or more (HS256), or a PEM public
@@ -242,7 +242,7 @@ pub struct WebRtc {
     pub advertise: Vec<IpAddr>,
     /// ICE-lite: answer connectivity checks, never send any.
     pub lite: bool,
-    /// STUN and TURN servers that pages are told to use.
+    /// STUN and TURN servers that clients get.
     pub ice_servers: Vec<IceServer>,
     /// A PEM certificate (ECDSA P-256) instead of one made at start.
     pub certificate: Option<PathBuf>,

@@ -209,13 +209,13 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "trunkline_sockets_open",
         kind: Gauge,
-        help: "Page connections open now",
+        help: "Client connections open now",
         labels: &[],
     },
     Metric {
         name: "trunkline_sockets_refused_total",
         kind: Counter,
-        help: "Page connections refused, by reason",
+        help: "HTTP and client connections refused, by reason",
         labels: &[(
             "reason",
             Known(&[
@@ -233,7 +233,7 @@ const METRICS: &[Metric] = &[
     Metric {
         name: "trunkline_messages_refused_total",
         kind: Counter,
-        help: "Messages of pages refused, by code",
+        help: "Messages of clients refused, by code",
         labels: &[(
             "code",
             Known(&[

@@ -21,7 +21,7 @@ pub struct TrunkAccount {
     pub password: Option<Secret>,
     /// Register `username` at the PBX.
     pub register: bool,
-    /// The user part of From; absent: the page's user, or `username` where we register.
+    /// The user part of From; absent: the client's user, or `username` where we register.
     pub from_user: Option<String>,
 }
 

@@ -18,9 +18,9 @@ pub struct TrunkCallers {
     pub trusted: bool,
     /// Rewrites of our caller's number; the first that matches.
     pub caller_id: Vec<Renumbering>,
-    /// Headers of its INVITEs that the page sees.
+    /// Headers of its INVITEs that the client sees.
     pub headers_to_client: Vec<String>,
-    /// Headers that a page may set on its INVITEs.
+    /// Headers that a client may set on its INVITEs.
     pub headers_from_client: Vec<String>,
     /// P-Access-Network-Info of our requests: `pass`, `remove` or a value.
     pub access_network_info: String,

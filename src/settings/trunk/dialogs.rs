@@ -24,7 +24,7 @@ pub struct TrunkDialogs {
     pub session_modification: SessionModification,
     /// What becomes of a 3xx.
     pub redirect: Redirect,
-    /// Hosts beside its own that a followed 3xx may take keys of SRTP and headers of pages to.
+    /// Hosts beside its own that a followed 3xx may take keys of SRTP and headers of clients to.
     pub redirect_hosts: Vec<String>,
     /// Follow its REFERs, let its INVITEs replace its calls.
     pub transfer: bool,

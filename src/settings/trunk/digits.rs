@@ -13,7 +13,7 @@ pub struct TrunkDigits {
     pub telephone_event: bool,
     /// The clocks of those digits, hertz: 8000, 48000 (beside Opus only) or both.
     pub telephone_event_clocks: Vec<u32>,
-    /// How the digits that a page asks for reach the PBX.
+    /// How the digits that a client asks for reach the PBX.
     pub dtmf: Dtmf,
     /// Listen for digits in the audio of the PBX.
     pub inband_digits: bool,
