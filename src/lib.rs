@@ -39,4 +39,5 @@ pub mod srtp;
 pub mod srtp_keys;
 pub mod supervision;
 pub mod telemetry;
+pub mod timer_queue;
 pub mod token_bucket;

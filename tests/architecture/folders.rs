@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("redacted", &[]),
     ("supervision", &[]),
     ("display_name", &[]),
+    ("timer_queue", &[]),
     ("token_bucket", &[]),
     ("guest", &["display_name"]),
     ("rtp", &["codec"]),
@@ -40,6 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "redacted",
             "supervision",
             "token_bucket",
+            "timer_queue",
         ],
     ),
     (
@@ -55,6 +57,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "redacted",
             "srtp_keys",
             "supervision",
+            "timer_queue",
         ],
     ),
     (

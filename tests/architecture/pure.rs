@@ -29,7 +29,6 @@ const PURE: &[&str] = &[
     "rtp/",
     "sdp/",
     "sip/stack/address.rs",
-    "sip/stack/deadlines.rs",
     "sip/stack/domain.rs",
     "sip/stack/envelope.rs",
     "sip/stack/escapes.rs",
@@ -47,6 +46,7 @@ const PURE: &[&str] = &[
     "sip/stack/uri.rs",
     "sip/stack/via.rs",
     "srtp/",
+    "timer_queue.rs",
     "token_bucket.rs",
 ];
 
@@ -61,6 +61,7 @@ const VALUES: &[&str] = &[
     "rtp",
     "sdp",
     "srtp",
+    "timer_queue",
     "token_bucket",
 ];
 

@@ -1,4 +1,4 @@
-//! The calls of a worker, and what finds them: key, user name fragments, addresses, deadlines.
+//! The calls of a worker, and what finds them: key, user name fragments, addresses, timers.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,9 +8,9 @@ use mio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::bridge::{Bridge, Evidence};
-use super::deadlines::Deadlines;
 use super::demultiplexer::{Demultiplexer, REFRESH};
 use crate::media::{CallKey, CloseReason, Lease, MediaEvent};
+use crate::timer_queue::{TimerQueue, TimerSlot};
 
 /// The sockets of a call's PBX side. The lease comes last: it gives the ports back when the
 /// sockets are closed.
@@ -29,6 +29,7 @@ pub(super) struct Slot {
     pub(super) close_permit: mpsc::OwnedPermit<MediaEvent>,
     /// The browser's address that was refreshed last, and when.
     pub(super) refreshed: Option<(SocketAddr, Instant)>,
+    pub(super) timer: TimerSlot,
 }
 
 impl Slot {
@@ -50,7 +51,8 @@ impl Slot {
 pub(super) struct CallTable {
     pub(super) slots: Vec<Option<Slot>>,
     pub(super) demultiplexer: Demultiplexer,
-    pub(super) deadlines: Deadlines,
+    /// When each call is to be told the time.
+    pub(super) timers: TimerQueue<usize>,
     free: Vec<usize>,
     keys: HashMap<CallKey, usize>,
 }
@@ -124,8 +126,8 @@ impl CallTable {
 
     /// Takes a call out and forgets all that finds it.
     pub(super) fn remove(&mut self, slot: usize) -> Option<Slot> {
-        let call = self.slots.get_mut(slot)?.take()?;
-        self.deadlines.set(slot, None);
+        let mut call = self.slots.get_mut(slot)?.take()?;
+        self.timers.set(&mut call.timer, &slot, None);
         self.demultiplexer.remove(slot);
         self.keys.remove(&call.key);
         self.free.push(slot);

@@ -49,7 +49,7 @@ impl Worker {
             .bridge
             .poll_timeout()
             .map(|deadline| deadline.max(earliest));
-        self.calls.deadlines.set(slot, deadline);
+        self.calls.timers.set(&mut call.timer, &slot, deadline);
     }
 
     fn send(&mut self, slot: usize) {

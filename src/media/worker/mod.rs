@@ -2,7 +2,7 @@
 //!
 //! `bridge` is one call with `browser_end` and `pbx_end`, its two sides, and `paths`, its two
 //! directions of audio;
-//! `watch` notices its silence, `reporter` decides when its RTCP is due. `deadlines` and
+//! `watch` notices its silence, `reporter` decides when its RTCP is due. `call_table` and
 //! `demultiplexer` are the worker's tables, pure. The driver is `start` (with `sockets`, which
 //! binds the shared port), `task` (what comes in) and `delivery` (what goes out).
 
@@ -10,7 +10,6 @@ mod bridge;
 mod bridge_config;
 mod browser_end;
 mod call_table;
-mod deadlines;
 mod delivery;
 mod demultiplexer;
 mod order;

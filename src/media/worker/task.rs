@@ -33,6 +33,7 @@ use crate::media::{
     CallKey, CallStatistics, CloseReason, Command, Error, MediaEvent, RtpSockets, WorkerConfig,
 };
 use crate::peer::{Peer, Route, stun_username};
+use crate::timer_queue::TimerSlot;
 
 /// Longer than any datagram of ours: WebRTC stays under the path MTU, and so does audio. One
 /// that fills it was cut by the kernel and is dropped.
@@ -134,7 +135,7 @@ impl Worker {
     }
 
     fn time_to_sleep(&self) -> Duration {
-        let next = match self.calls.deadlines.next() {
+        let next = match self.calls.timers.next() {
             Some(deadline) => deadline.min(self.next_housekeeping),
             None => self.next_housekeeping,
         };
@@ -305,6 +306,7 @@ impl Worker {
             events,
             close_permit,
             refreshed: None,
+            timer: TimerSlot::default(),
         });
         self.pump(slot, now);
     }
@@ -430,7 +432,7 @@ impl Worker {
     /// Tells every call whose deadline has come.
     fn tell_the_time(&mut self) {
         let now = Instant::now();
-        while let Some(slot) = self.calls.deadlines.pop_due(now) {
+        while let Some(slot) = self.calls.timers.expired(now) {
             if let Some(call) = self.calls.get(slot) {
                 call.bridge.handle_timeout(now);
                 self.pump(slot, now);

@@ -2,7 +2,6 @@
 //! RFC 3263. It knows no trunk and no user: whoever uses it does.
 
 pub(crate) mod address;
-pub(crate) mod deadlines;
 pub(crate) mod dialog;
 pub(crate) mod dialog_rules;
 pub(crate) mod digest;

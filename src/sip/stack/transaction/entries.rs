@@ -8,6 +8,7 @@ use super::any_transaction::Transaction;
 use super::key::{CallKey, MergeKey};
 use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::{Name, Request};
+use crate::timer_queue::TimerSlot;
 
 /// What a client transaction belongs to.
 pub trait ClientUser {
@@ -31,8 +32,7 @@ pub struct ClientEntry<U> {
     pub flow: Flow,
     /// The stream that the request went by.
     pub connection: Option<u64>,
-    /// When its timer runs.
-    pub(super) armed: Option<Instant>,
+    pub(super) timer: TimerSlot,
     /// True once it went a second time because the first stream ended.
     pub(super) repeated: bool,
 }
@@ -84,8 +84,7 @@ pub struct ServerEntry<U> {
     pub user: U,
     /// Where its responses go.
     pub flow: Flow,
-    /// When its timer runs.
-    pub(super) armed: Option<Instant>,
+    pub(super) timer: TimerSlot,
     /// A branch that comes back with another call must not act on this one (RFC 3261 section
     /// 8.1.1.7).
     pub(super) call: CallKey,

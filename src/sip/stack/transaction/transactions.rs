@@ -14,11 +14,11 @@ use super::entries::{ClientEntry, ClientUser, ServerEntry};
 use super::key::{ClientKey, KeyMap, Matching, MergeKey, ServerKey};
 use super::same_branch::{has_sent_by_of, refusal_acknowledgement};
 use super::timers::Timers;
-use crate::sip::stack::deadlines::Remembered;
 use crate::sip::stack::envelope::Envelope;
 use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::Response;
 use crate::sip::stack::method::Method;
+use crate::timer_queue::{TimerQueue, TimerSlot};
 
 /// The transactions of one user: `C` is what its client transactions belong to, `S` what its server
 /// transactions do.
@@ -31,7 +31,7 @@ pub struct Transactions<C, S> {
     servers: KeyMap<ServerKey, Box<ServerEntry<S>>>,
     /// Requests outside dialogs, to find merged ones (RFC 3261 section 8.2.2.2).
     merging: KeyMap<MergeKey, ServerKey>,
-    timers: Remembered<TimerKey>,
+    timers: TimerQueue<TimerKey>,
 }
 
 /// Whose timer it is.
@@ -84,7 +84,7 @@ impl<C: ClientUser, S> Transactions<C, S> {
             clients: KeyMap::default(),
             servers: KeyMap::default(),
             merging: KeyMap::default(),
-            timers: Remembered::new(),
+            timers: TimerQueue::default(),
         }
     }
 
@@ -101,15 +101,7 @@ impl<C: ClientUser, S> Transactions<C, S> {
     /// The next one whose timer has run: `handle_client_timeout` or `handle_server_timeout` is for
     /// it.
     pub fn poll_expired(&mut self, now: Instant) -> Option<TimerKey> {
-        let expired = self.timers.expired(now)?;
-        let armed = match &expired {
-            TimerKey::Client(key) => self.clients.get_mut(key).map(|entry| &mut entry.armed),
-            TimerKey::Server(key) => self.servers.get_mut(key).map(|entry| &mut entry.armed),
-        };
-        if let Some(armed) = armed {
-            *armed = None;
-        }
-        Some(expired)
+        self.timers.expired(now)
     }
 
     // === Requests of ours ===
@@ -136,7 +128,7 @@ impl<C: ClientUser, S> Transactions<C, S> {
             user,
             flow,
             connection: None,
-            armed: None,
+            timer: TimerSlot::default(),
             repeated: false,
         };
         self.clients.insert(key, Box::new(entry));
@@ -190,7 +182,7 @@ impl<C: ClientUser, S> Transactions<C, S> {
         let output = Output::of(&mut entry.transaction, entry.flow);
         let timeout = entry.poll_timeout();
         let timer = TimerKey::Client(*key);
-        self.timers.set(timer, &mut entry.armed, timeout);
+        self.timers.set(&mut entry.timer, &timer, timeout);
         Some(output)
     }
 
@@ -210,7 +202,7 @@ impl<C: ClientUser, S> Transactions<C, S> {
     pub fn remove_client(&mut self, key: &ClientKey) -> Option<Box<ClientEntry<C>>> {
         let mut entry = self.clients.remove(key)?;
         let timer = TimerKey::Client(*key);
-        self.timers.set(timer, &mut entry.armed, None);
+        self.timers.set(&mut entry.timer, &timer, None);
         Some(entry)
     }
 
@@ -284,7 +276,7 @@ impl<C: ClientUser, S> Transactions<C, S> {
             transaction: Transaction::server(method, timers),
             user,
             flow,
-            armed: None,
+            timer: TimerSlot::default(),
             call: self.matching.call(envelope),
             merging,
         };
@@ -354,7 +346,7 @@ impl<C: ClientUser, S> Transactions<C, S> {
         let output = Output::of(&mut entry.transaction, entry.flow);
         let timer = TimerKey::Server(*key);
         let timeout = entry.transaction.poll_timeout();
-        self.timers.set(timer, &mut entry.armed, timeout);
+        self.timers.set(&mut entry.timer, &timer, timeout);
         if entry.transaction.is_terminated()
             && let Some(entry) = self.servers.remove(key)
             && self.merging.get(&entry.merging) == Some(key)

@@ -12,9 +12,9 @@ use super::action::HealthAction;
 use super::destination_health::DestinationHealth;
 use super::target_health::TargetHealth;
 use super::target_id::{TargetDestination, TargetId};
-use crate::sip::stack::deadlines::Deadlines;
 use crate::sip::stack::resolver::Destination;
 use crate::sip::trunk::config::{HealthCheck, Trunk};
+use crate::timer_queue::KeyedTimers;
 
 /// The first probes are spread over this time.
 const FIRST_PROBE_WITHIN: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ pub struct TrunkHealth {
     trunks: Vec<Rules>,
     /// The targets that are watched.
     targets: BTreeMap<TargetId, TargetHealth>,
-    timers: Deadlines<TargetId>,
+    timers: KeyedTimers<TargetId>,
     actions: VecDeque<HealthAction>,
 }
 
@@ -66,7 +66,7 @@ impl TrunkHealth {
         TrunkHealth {
             trunks: rules.collect(),
             targets: BTreeMap::new(),
-            timers: Deadlines::new(),
+            timers: KeyedTimers::default(),
             actions: VecDeque::new(),
         }
     }

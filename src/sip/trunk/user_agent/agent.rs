@@ -19,7 +19,6 @@ use super::server_context::ServerContext;
 use super::timer_key::Wake;
 use super::tokens::random_token;
 use super::user_agent_event::UserAgentEvent;
-use crate::sip::stack::deadlines::Deadlines;
 use crate::sip::stack::digest::{Subscriber, Verifier};
 use crate::sip::stack::domain::Domains;
 use crate::sip::stack::envelope::{Envelope, has_one_via, stamp_via};
@@ -38,6 +37,7 @@ use crate::sip::trunk::config::Config;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{Event, LegId, RegistrationStatus};
 use crate::sip::trunk::health::TrunkHealth;
+use crate::timer_queue::KeyedTimers;
 
 /// How long our BYE waits for the answer to a last NOTIFY when everything ends.
 const LAST_WORD_OF_ALL: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ pub struct UserAgent {
     pub(super) messaging: Messaging,
     /// Whom TLS connections must lead to.
     pub(super) domains: Domains,
-    pub(super) deadlines: Deadlines<Wake>,
+    pub(super) deadlines: KeyedTimers<Wake>,
     outbox: VecDeque<Transmit>,
     events: VecDeque<UserAgentEvent>,
     last_leg: u64,
@@ -145,7 +145,7 @@ impl UserAgent {
             keep_alives: HashMap::new(),
             messaging: Messaging::default(),
             domains: Domains::default(),
-            deadlines: Deadlines::new(),
+            deadlines: KeyedTimers::default(),
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             last_leg: 0,
