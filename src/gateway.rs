@@ -20,7 +20,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::built_in::{self, BuiltIn};
-use crate::call::{ClientEvent, Exchange, IncomingLimits, LocationService, Resources};
+use crate::call::{
+    ClientEvent, Exchange, InMemoryLocationService, IncomingLimits, LocationService, Resources,
+};
 use crate::dscp::Dscp;
 use crate::media::{WorkerConfig, WorkerHandle};
 use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
@@ -85,7 +87,7 @@ pub enum Error {
 /// A running gateway.
 pub struct Gateway {
     exchange: Arc<Exchange>,
-    location_service: Arc<LocationService>,
+    location_service: Arc<dyn LocationService>,
     sip: sip::Handle,
     workers: Vec<WorkerHandle>,
     http: SocketAddr,
@@ -151,7 +153,8 @@ impl Gateway {
             tokio::spawn(supervisor.watch(Task::BuiltIn, built_in.run()));
         }
 
-        let location_service = Arc::new(LocationService::new(plan.known).following(plan.followed));
+        let location_service: Arc<dyn LocationService> =
+            Arc::new(InMemoryLocationService::new(plan.known).watching(plan.watched));
         let presence = tell_presence(Arc::clone(&location_service), sip.clone());
         tokio::spawn(supervisor.watch(Task::Presence, presence));
         let exchange = Arc::new(Exchange::new(Resources {
@@ -296,7 +299,7 @@ impl Gateway {
     /// Takes no new calls, and waits until the last has ended or the deadline has passed.
     pub async fn drain(&self) {
         self.exchange.drain();
-        for page in self.location_service.everybody() {
+        for page in self.location_service.local_endpoints() {
             let _ = page.try_send(ClientEvent::Draining {
                 remaining: self.drain_timeout,
             });
@@ -314,7 +317,7 @@ impl Gateway {
         self.supervisor.stop();
         self.exchange.stop();
         self.exchange.wait_until_empty(STOP_TIMEOUT).await;
-        for page in self.location_service.everybody() {
+        for page in self.location_service.local_endpoints() {
             let _ = page.try_send(ClientEvent::ShutDown);
         }
         if tokio::time::timeout(STOP_TIMEOUT, self.sip.shut_down())
@@ -332,7 +335,7 @@ impl Gateway {
 }
 
 /// Tells the SIP side which users with lines of their own are signed in, as long as it runs.
-async fn tell_presence(location_service: Arc<LocationService>, sip: sip::Handle) {
+async fn tell_presence(location_service: Arc<dyn LocationService>, sip: sip::Handle) {
     loop {
         for (user, present) in location_service.changes().await {
             if sip.present(user, present).await.is_err() {

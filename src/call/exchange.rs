@@ -92,7 +92,7 @@ pub struct Resources {
     /// Addresses and ports of RTP towards PBXs.
     pub rtp: RtpAddresses,
     /// Who is signed in.
-    pub location_service: Arc<LocationService>,
+    pub location_service: Arc<dyn LocationService>,
     /// Where calls go.
     pub routes: Routes,
     /// By name.
@@ -377,14 +377,16 @@ impl Exchange {
             .ok_or(EndReason::Internal)?;
         let found = called::find(
             &self.resources.routes,
-            &self.resources.location_service,
+            &*self.resources.location_service,
             &name,
             incoming.account.as_deref(),
             &numbers,
-        )?;
+        )
+        .await?;
         let (called, user) = (found.number, found.user);
         // Before anything is made for the call.
-        let Some(mut endpoints) = Endpoints::incoming(found.pages, self.resources.incoming_limits)
+        let Some(mut endpoints) =
+            Endpoints::incoming(found.endpoints, self.resources.incoming_limits)
         else {
             self.ringing_refusals
                 .note(incoming.source, &user, &name, Instant::now());

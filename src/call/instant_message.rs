@@ -96,7 +96,7 @@ impl Exchange {
         let (id, source) = (message.id, message.source);
         let trunk = message.trunk.clone().unwrap_or_default();
         let (to, call_id) = (message.request_user.clone(), message.call_id.clone());
-        let (status, code) = match self.hand_over(message) {
+        let (status, code) = match self.hand_over(message).await {
             Ok(()) => (200, "ok"),
             Err(reason) => (reason.ending().sip_status, reason.code()),
         };
@@ -107,7 +107,7 @@ impl Exchange {
         self.resources.sip.answer_message(id, status).await;
     }
 
-    fn hand_over(&self, message: sip::IncomingMessage) -> Result<(), EndReason> {
+    async fn hand_over(&self, message: sip::IncomingMessage) -> Result<(), EndReason> {
         let trunk = message.trunk.ok_or(EndReason::Forbidden)?;
         let numbers: Vec<&str> = [Some(&message.request_user), message.otherwise.as_ref()]
             .into_iter()
@@ -116,12 +116,13 @@ impl Exchange {
             .collect();
         let found = called::find(
             &self.resources.routes,
-            &self.resources.location_service,
+            &*self.resources.location_service,
             &trunk,
             message.account.as_deref(),
             &numbers,
-        )?;
-        let (to, pages) = (found.number, found.pages);
+        )
+        .await?;
+        let (to, endpoints) = (found.number, found.endpoints);
         let notice = MessageNotice::Received {
             from: message.from_user,
             name: message.from_name,
@@ -129,11 +130,14 @@ impl Exchange {
             text: message.text,
         };
         let mut reached = false;
-        for page in pages.into_iter().take(MOST_RINGING) {
-            let page = page.sender;
-            // The other half of a page's queue is for its calls, which a full one would end.
-            let has_room = page.capacity() * 2 > page.max_capacity();
-            reached |= has_room && page.try_send(ClientEvent::Message(notice.clone())).is_ok();
+        for endpoint in endpoints.into_iter().take(MOST_RINGING) {
+            let sender = endpoint.sender;
+            // The other half of an endpoint's queue is for its calls, which a full one would end.
+            let has_room = sender.capacity() * 2 > sender.max_capacity();
+            reached |= has_room
+                && sender
+                    .try_send(ClientEvent::Message(notice.clone()))
+                    .is_ok();
         }
         if reached {
             Ok(())

@@ -49,7 +49,7 @@ pub use exchange::{Exchange, Placing, Resources, TrunkRules};
 pub use handle::CallHandle;
 pub use ids::{CallId, EndpointId, ResumeToken};
 pub use instant_message::{LONGEST_TEXT, Texting};
-pub use location_service::{LocationService, LookUp};
+pub use location_service::{InMemoryLocationService, Later, LocationService, LookUp};
 pub use machine::{Attempt, Call, ClientOffer, DigitsBy, Invitation, Local, Rules};
 pub use message::{
     Action, Command, DialogId, Diverted, Event, Notice, Quality, Side, SideQuality, TransferTarget,

@@ -54,7 +54,7 @@ pub(super) struct CallTask {
     /// An event whose description waits for addresses.
     pub(super) looking_up: Option<LookingUp>,
     /// Where endpoints of the user are found that attach.
-    pub(super) location_service: Arc<LocationService>,
+    pub(super) location_service: Arc<dyn LocationService>,
     pub(super) media_events: mpsc::Receiver<media::MediaEvent>,
     pub(super) stop: watch::Receiver<bool>,
     /// Counted as open until the task ends.
@@ -71,7 +71,7 @@ impl CallTask {
         self.call.write_start();
         while !self.call.is_ended() {
             match self.next().await {
-                Input::Asked(command) => self.take_command(command),
+                Input::Asked(command) => self.take_command(command).await,
                 Input::Sip(event) => {
                     if let Some(event) = self.look_up(event, false) {
                         self.take_sip(event).await;

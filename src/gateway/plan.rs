@@ -53,7 +53,7 @@ pub(super) struct Plan {
     /// Users that exist.
     pub(super) known: HashSet<String>,
     /// Those with a line that is registered while they are signed in.
-    pub(super) followed: HashSet<String>,
+    pub(super) watched: HashSet<String>,
     /// For pages.
     pub(super) ice_servers: Vec<IceServer>,
     /// RTP ports.
@@ -134,7 +134,7 @@ impl Plan {
             ..sdp::BrowserPolicy::default()
         };
         let trunks = Trunks::read(settings, listen.as_deref(), browser, found);
-        let followed = trunks
+        let watched = trunks
             .sip
             .iter()
             .flat_map(|trunk| &trunk.accounts)
@@ -160,7 +160,7 @@ impl Plan {
             },
             sip_limits: sip_limits(settings),
             trunks: trunks.sip,
-            followed,
+            watched,
             shows_keys: trunks.shows_keys,
             rules: trunks.rules,
             routes,

@@ -34,7 +34,7 @@ pub struct Door {
     /// Where calls begin.
     pub exchange: Arc<Exchange>,
     /// Who is signed in.
-    pub location_service: Arc<LocationService>,
+    pub location_service: Arc<dyn LocationService>,
     /// Who may.
     pub sign_in: SignIn,
     /// Counts who tried to.

@@ -71,12 +71,12 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
     };
     session.note_heard();
     let endpoint = session.endpoint.clone();
-    door.location_service.sign_in(&user, endpoint);
+    door.location_service.register(&user, endpoint);
     let over = match session.welcome().await {
         Ok(()) => session.serve(&mut events).await,
         Err(over) => over,
     };
-    door.location_service.sign_out(&user, id);
+    door.location_service.unregister(&user, id);
     tracing::info!(session = %id, %remote, %user, calls = session.calls.len(), "page left");
     // Tells every call that this page has gone.
     session.leave(over).await;

@@ -12,9 +12,9 @@ use crate::call::message::{Command, Notice};
 
 impl CallTask {
     /// Takes what a client asks.
-    pub(super) fn take_command(&mut self, command: Command) {
+    pub(super) async fn take_command(&mut self, command: Command) {
         match &command {
-            Command::Attach { endpoint } => return self.attach(*endpoint),
+            Command::Attach { endpoint } => return self.attach(*endpoint).await,
             Command::Detach { endpoint, reason } => return self.detach(*endpoint, *reason),
             Command::HangUp { reason: None } => self.catch_up_with_media(),
             Command::Transfer { to } if self.leaves_trunk(to) => return,
@@ -32,9 +32,11 @@ impl CallTask {
     }
 
     /// One more endpoint, which has to be one of the call's user.
-    fn attach(&mut self, id: EndpointId) {
-        let endpoint = match self.location_service.look_up(&self.user) {
-            LookUp::Pages(endpoints) => endpoints.into_iter().find(|endpoint| endpoint.id == id),
+    async fn attach(&mut self, id: EndpointId) {
+        let endpoint = match self.location_service.look_up(&self.user).await {
+            LookUp::Registered(endpoints) => {
+                endpoints.into_iter().find(|endpoint| endpoint.id == id)
+            }
             LookUp::Unknown | LookUp::Absent => None,
         };
         let Some(endpoint) = endpoint else {
