@@ -11,7 +11,7 @@ mod port_conflicts;
 mod trial;
 mod warnings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -153,8 +153,7 @@ impl Gateway {
             tokio::spawn(supervisor.watch(Task::BuiltIn, built_in.run()));
         }
 
-        let location_service: Arc<dyn LocationService> =
-            Arc::new(InMemoryLocationService::new(plan.known).watching(plan.watched));
+        let location_service = location_service(plan.known, plan.watched);
         let presence = tell_presence(Arc::clone(&location_service), sip.clone());
         tokio::spawn(supervisor.watch(Task::Presence, presence));
         let exchange = Arc::new(Exchange::new(Resources {
@@ -332,6 +331,11 @@ impl Gateway {
         }
         tracing::info!("gateway is down");
     }
+}
+
+/// The location service of this process.
+fn location_service(known: HashSet<String>, watched: HashSet<String>) -> Arc<dyn LocationService> {
+    Arc::new(InMemoryLocationService::new(known).watching(watched))
 }
 
 /// Tells the SIP side which users with lines of their own are signed in, as long as it runs.

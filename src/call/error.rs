@@ -1,6 +1,7 @@
 //! What can go wrong before a call exists.
 
 use super::EndReason;
+use super::refusal::Refusal;
 
 /// An error of this folder.
 #[derive(Debug, thiserror::Error)]
@@ -52,15 +53,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// A stable code for pages.
-    pub const fn code(&self) -> &'static str {
+    /// How a client is refused for it; none where the call ends for it, or where no client caused it.
+    pub const fn refusal(&self) -> Option<Refusal> {
         match self {
-            Error::Pattern { .. } | Error::Template { .. } => "bad-pattern",
-            Error::Gone => "unknown-call",
-            Error::Ends(reason) => reason.code(),
-            Error::HeaderNotAllowed(_) => "header-not-allowed",
-            Error::BadHeaderValue { .. } => "bad-header",
-            Error::TooManyHeaders { .. } => "too-many-headers",
+            Error::Pattern { .. } | Error::Template { .. } | Error::Ends(_) => None,
+            Error::Gone => Some(Refusal::UnknownCall),
+            Error::HeaderNotAllowed(_) => Some(Refusal::HeaderNotAllowed),
+            Error::BadHeaderValue { .. } => Some(Refusal::BadHeader),
+            Error::TooManyHeaders { .. } => Some(Refusal::TooManyHeaders),
         }
     }
 }

@@ -30,6 +30,7 @@ use super::page_headers;
 use super::record::CallRecord;
 use super::record_writer;
 use super::recorded_call::RecordedCall;
+use super::refusal::Refusal;
 use super::ringing_refusals::RingingRefusals;
 use super::routing::{Destination, Rewrite, Routes};
 use super::rtp_addresses::{RtpAddress, RtpAddresses};
@@ -312,7 +313,7 @@ impl Exchange {
     }
 
     /// Where a page's user gets to by dialling `dialled`, for a transfer.
-    pub fn transfer_target(&self, user: &str, dialled: &str) -> Result<TransferTarget, EndReason> {
+    pub fn transfer_target(&self, user: &str, dialled: &str) -> Result<TransferTarget, Refusal> {
         let destination = self.resources.routes.outbound(user, dialled)?;
         Ok(TransferTarget::Number {
             trunks: [vec![destination.trunk], destination.fallback].concat(),

@@ -29,6 +29,7 @@ use super::browser_end::BrowserEnd;
 use super::ids::{CallId, ResumeToken};
 use super::message::{Action, Command, Event, Notice, Side};
 use super::message_notice::MessageNotice;
+use super::refusal::Refusal;
 use super::snapshot::{CallDirection, Parties};
 use crate::sdp::{self, Warning};
 
@@ -247,7 +248,7 @@ impl Call {
             (state, Command::SendText { id, .. }) => {
                 self.notify(Notice::Message(MessageNotice::Failed {
                     id,
-                    code: "bad-state",
+                    code: Refusal::BadState.code(),
                     status: None,
                     text: "the call is not answered",
                 }));
@@ -274,7 +275,7 @@ impl Call {
                     state.name()
                 );
                 self.notify(Notice::Refused {
-                    code: "bad-state",
+                    refusal: Refusal::BadState,
                     message,
                 });
                 Step::Stay(state)
@@ -346,7 +347,7 @@ impl Call {
             }
             (state, Event::DigitsRefused { message }) => {
                 self.notify(Notice::Refused {
-                    code: "dtmf-refused",
+                    refusal: Refusal::DtmfRefused,
                     message,
                 });
                 Step::Stay(state)
@@ -456,11 +457,11 @@ impl Call {
     fn refuse_transfer(&mut self, event: &Event) {
         self.push(match event {
             Event::Replaced { .. } => Action::RefuseNewLeg {
-                status: 481,
+                status: Refusal::UnknownCall.sip_status(),
                 warning: None,
             },
             _ => Action::ReportTransfer {
-                status: 491,
+                status: Refusal::BadState.sip_status(),
                 last: true,
             },
         });
@@ -470,7 +471,7 @@ impl Call {
     fn send_info(&mut self, digits: &str, duration: Duration) {
         if digits.contains(',') {
             self.notify(Notice::Refused {
-                code: "dtmf-refused",
+                refusal: Refusal::DtmfRefused,
                 message: "digits go to this trunk by INFO, without pauses: send what is after a \
                           comma in a message of its own"
                     .to_owned(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::EndReason;
 use super::ids::EndpointId;
 use super::message_notice::MessageNotice;
+use super::refusal::Refusal;
 use super::snapshot::Snapshot;
 use super::transport_event::TransportEvent;
 use crate::codec::AudioFormat;
@@ -523,8 +524,8 @@ pub enum Notice {
     Quality(Box<Quality>),
     /// What was asked cannot be done; the call goes on.
     Refused {
-        /// A stable code.
-        code: &'static str,
+        /// Why.
+        refusal: Refusal,
         /// For people.
         message: String,
     },

@@ -3,6 +3,7 @@
 
 use super::EndReason;
 use super::message_notice::{MessageNotice, words};
+use super::refusal::Refusal;
 use crate::sip;
 
 impl MessageNotice {
@@ -13,8 +14,14 @@ impl MessageNotice {
             return MessageNotice::Sent { id, status };
         }
         let (code, text) = match status {
-            405 | 415 | 501 => ("not-accepted", "the other side takes no messages"),
-            413 => ("text-too-long", "the text is too long for the other side"),
+            405 | 415 | 501 => (
+                Refusal::NotAccepted.code(),
+                "the other side takes no messages",
+            ),
+            413 => (
+                Refusal::TextTooLong.code(),
+                "the text is too long for the other side",
+            ),
             status => {
                 let reason = match EndReason::from_refusal(status, None) {
                     EndReason::NoAnswer => EndReason::Unavailable,

@@ -30,6 +30,7 @@ mod page_headers;
 mod record;
 mod record_writer;
 mod recorded_call;
+mod refusal;
 mod ringback;
 mod ringing_refusals;
 mod routing;
@@ -55,6 +56,7 @@ pub use message::{
     Action, Command, DialogId, Diverted, Event, Notice, Quality, Side, SideQuality, TransferTarget,
 };
 pub use message_notice::MessageNotice;
+pub use refusal::Refusal;
 pub use routing::{Destination, InboundRoute, NoRoute, OutboundRoute, Permits, Rewrite, Routes};
 pub use rtp_addresses::{RtpAddress, RtpAddresses};
 pub use snapshot::{CallDirection, CallState, EndSnapshot, Held, Parties, Snapshot};

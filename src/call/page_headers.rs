@@ -58,6 +58,7 @@ pub(super) fn listed(list: &[String], asked: &[(String, String)]) -> Vec<(String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Refusal;
 
     fn ask(headers: &[(&str, &str)]) -> Result<Vec<(String, String)>, &'static str> {
         let list = ["X-Account".to_owned(), "Diversion".to_owned()];
@@ -65,7 +66,8 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        permitted(&list, asked).map_err(|error| error.code())
+        permitted(&list, asked)
+            .map_err(|error| error.refusal().map(Refusal::code).unwrap_or_default())
     }
 
     #[test]

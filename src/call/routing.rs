@@ -6,6 +6,7 @@
 use regex::Regex;
 
 use super::ascii_classes::with_ascii_classes;
+use super::refusal::Refusal;
 use super::{EndReason, Error};
 use crate::guest::is_guest_name;
 
@@ -131,6 +132,15 @@ pub enum NoRoute {
     NotFound,
     /// The one that does is not for this caller.
     Forbidden,
+}
+
+impl From<NoRoute> for Refusal {
+    fn from(refusal: NoRoute) -> Self {
+        match refusal {
+            NoRoute::NotFound => Refusal::NotFound,
+            NoRoute::Forbidden => Refusal::Forbidden,
+        }
+    }
 }
 
 impl From<NoRoute> for EndReason {

@@ -5,6 +5,7 @@ use tokio::time::timeout;
 use super::connection::{Connection, Over};
 use super::json::{FromPage, VERSION};
 use super::sign_in::{Credentials, SignedIn};
+use crate::call::Refusal;
 use crate::redacted::Redacted;
 
 /// Lets the client say who it is. A refusal of wrong credentials is held back for a while; that
@@ -49,13 +50,17 @@ async fn credentials(connection: &mut Connection) -> Result<Credentials, Over> {
         } = message
         else {
             connection
-                .refuse("not-signed-in", "the first message is hello", None)
+                .refuse(Refusal::NotSignedIn, "the first message is hello", None)
                 .await?;
             continue;
         };
         if version != VERSION {
             connection
-                .refuse("unsupported-version", "this gateway speaks version 1", None)
+                .refuse(
+                    Refusal::UnsupportedVersion,
+                    "this gateway speaks version 1",
+                    None,
+                )
                 .await?;
             return Err(Over::Close("error", 1002));
         }

@@ -12,7 +12,7 @@ use super::forwarded::Client;
 use super::json::{FromPage, ToPage};
 use super::reading::call_named;
 use super::websocket::{CloseFrame, Fault, Message, WebSocket};
-use crate::call::{EndReason, EndpointId};
+use crate::call::{EndReason, EndpointId, Refusal};
 
 /// How long one message may take to go out.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,17 +64,17 @@ impl Connection {
             None => return Err(Over::Gone),
             Some(Err(fault)) => {
                 tracing::debug!(session = %self.id, ?fault, "connection broke");
-                let Some((code, text, close_code)) = fault.refusal() else {
+                let Some((refusal, text, close_code)) = fault.refusal() else {
                     return Err(Over::Gone);
                 };
-                self.refuse(code, &text, None).await?;
+                self.refuse(refusal, &text, None).await?;
                 return Err(Over::Close("error", close_code));
             }
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Close(_))) => return Err(Over::Gone),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(None),
             Some(Ok(Message::Binary(_))) => {
-                self.refuse("bad-message", "messages are text", None)
+                self.refuse(Refusal::BadMessage, "messages are text", None)
                     .await?;
                 return Ok(None);
             }
@@ -83,11 +83,13 @@ impl Connection {
             Ok(message) => Ok(Some(message)),
             Err(error) if error.is_data() => {
                 let call = call_named(&text);
-                self.refuse("bad-message", &error.to_string(), call).await?;
+                self.refuse(Refusal::BadMessage, &error.to_string(), call)
+                    .await?;
                 Ok(None)
             }
             Err(error) => {
-                self.refuse("bad-json", &error.to_string(), None).await?;
+                self.refuse(Refusal::BadJson, &error.to_string(), None)
+                    .await?;
                 Ok(None)
             }
         }
@@ -95,16 +97,20 @@ impl Connection {
 
     pub(super) async fn refuse(
         &mut self,
-        code: &'static str,
+        refusal: Refusal,
         message: &str,
         call: Option<String>,
     ) -> Result<(), Over> {
+        let code = refusal.code();
         metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
         // Without the message: what a parser says of a hello that it does not take quotes it.
         tracing::debug!(session = %self.id, code, call, "message refused");
         if matches!(
-            code,
-            "rate-limited" | "too-large" | "invalid-text" | "protocol-error"
+            refusal,
+            Refusal::RateLimited
+                | Refusal::TooLarge
+                | Refusal::InvalidText
+                | Refusal::ProtocolError
         ) {
             self.note(code, "", "");
         }
@@ -120,7 +126,7 @@ impl Connection {
 
     /// `error` for credentials that were not taken, with what the client may do instead.
     pub(super) async fn refuse_credentials(&mut self, error: &Error) -> Result<(), Over> {
-        let code = error.code();
+        let code = error.refusal().code();
         metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
         let (methods, retry_after) = match error {
             Error::TooManyAttempts { .. } => (Vec::new(), error.retry_after()),
@@ -165,7 +171,7 @@ impl Connection {
         }
         // Whoever goes on though there were too many attempts gets one line, not ten a second.
         if refused.is_news {
-            self.note(refused.error.code(), user, "");
+            self.note(refused.error.refusal().code(), user, "");
         }
     }
 

@@ -1,5 +1,7 @@
 //! What can go wrong at the browser's doors.
 
+use crate::call::Refusal;
+
 /// An error of this folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -44,13 +46,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// A stable code for pages.
-    pub const fn code(&self) -> &'static str {
+    /// How a client is refused for it.
+    pub const fn refusal(&self) -> Refusal {
         match self {
-            Error::TokenExpired => "token-expired",
-            Error::WrongUser => "wrong-user",
-            Error::TooManyAttempts { .. } => "too-many-attempts",
-            _ => "unauthorized",
+            Error::TokenExpired => Refusal::TokenExpired,
+            Error::WrongUser => Refusal::WrongUser,
+            Error::TooManyAttempts { .. } => Refusal::TooManyAttempts,
+            _ => Refusal::Unauthorized,
         }
     }
 

@@ -24,7 +24,7 @@ use super::telling::{message_to_page, to_page};
 use super::websocket::{Message, WebSocket};
 use crate::call::{
     self, CallHandle, ClientEvent, Command, EndReason, Endpoint, EndpointId, LONGEST_TEXT,
-    MessageNotice, Notice, Placing, Texting, TransferTarget,
+    MessageNotice, Notice, Placing, Refusal, Texting, TransferTarget,
 };
 use crate::redacted::Redacted;
 use crate::token_bucket::{Rate, TokenBucket};
@@ -152,7 +152,7 @@ impl Session {
         match message {
             FromPage::Hello { .. } => {
                 self.connection
-                    .refuse("bad-message", "hello was said already", None)
+                    .refuse(Refusal::BadMessage, "hello was said already", None)
                     .await
             }
             FromPage::Renew { token } => self.renew(token).await,
@@ -207,7 +207,7 @@ impl Session {
                                 (2 seconds of pause each), and 40 to 6000 milliseconds";
                     return self
                         .connection
-                        .refuse("bad-message", text, Some(call))
+                        .refuse(Refusal::BadMessage, text, Some(call))
                         .await;
                 }
                 let duration = Duration::from_millis(duration.into());
@@ -230,19 +230,24 @@ impl Session {
         let dialled = placing.to.clone();
         if !is_name(&call) {
             let text = "call is 1 to 64 characters of A-Z, a-z, 0-9, - and _";
-            return self.connection.refuse("bad-message", text, None).await;
+            return self
+                .connection
+                .refuse(Refusal::BadMessage, text, None)
+                .await;
         }
         if self.calls.has(&call) {
             let text = "there is a call of that name";
             return self
                 .connection
-                .refuse("duplicate-call", text, Some(call))
+                .refuse(Refusal::DuplicateCall, text, Some(call))
                 .await;
         }
         if self.calls.outgoing() >= self.connection.door.limits.calls_per_connection {
-            let (code, text) = ("too-many-calls", "this page has too many calls");
-            self.connection.note(code, &self.identity.user, "");
-            return self.connection.refuse(code, text, Some(call)).await;
+            let refusal = Refusal::TooManyCalls;
+            self.connection
+                .note(refusal.code(), &self.identity.user, "");
+            let text = "this page has too many calls";
+            return self.connection.refuse(refusal, text, Some(call)).await;
         }
         match self.connection.door.exchange.place(placing).await {
             Ok(handle) => {
@@ -253,9 +258,10 @@ impl Session {
                 let reason = match error {
                     call::Error::Ends(reason) => reason,
                     error => {
+                        let refusal = error.refusal().unwrap_or(Refusal::BadMessage);
                         return self
                             .connection
-                            .refuse(error.code(), &error.to_string(), Some(call))
+                            .refuse(refusal, &error.to_string(), Some(call))
                             .await;
                     }
                 };
@@ -281,12 +287,9 @@ impl Session {
                 let exchange = &self.connection.door.exchange;
                 match exchange.transfer_target(&self.identity.user, &to) {
                     Ok(target) => target,
-                    Err(reason) => {
+                    Err(refusal) => {
                         let text = "no route to this number for this user";
-                        return self
-                            .connection
-                            .refuse(reason.code(), text, Some(call))
-                            .await;
+                        return self.connection.refuse(refusal, text, Some(call)).await;
                     }
                 }
             }
@@ -295,13 +298,16 @@ impl Session {
                     Some(Some(dialog)) => TransferTarget::Dialog(dialog),
                     Some(None) => {
                         let text = "the other call is not answered";
-                        return self.connection.refuse("bad-state", text, Some(call)).await;
+                        return self
+                            .connection
+                            .refuse(Refusal::BadState, text, Some(call))
+                            .await;
                     }
                     None => {
                         let text = "there is no such other call";
                         return self
                             .connection
-                            .refuse("unknown-call", text, Some(call))
+                            .refuse(Refusal::UnknownCall, text, Some(call))
                             .await;
                     }
                 }
@@ -310,7 +316,7 @@ impl Session {
                 let text = "transfer takes either to or replaces, another call";
                 return self
                     .connection
-                    .refuse("bad-message", text, Some(call))
+                    .refuse(Refusal::BadMessage, text, Some(call))
                     .await;
             }
         };
@@ -326,12 +332,15 @@ impl Session {
     ) -> Result<(), Over> {
         if text.is_empty() || id.as_deref().is_some_and(|id| !is_name(id)) {
             let text = "message takes a text, and an id of 1 to 64 of A-Z, a-z, 0-9, - and _";
-            return self.connection.refuse("bad-message", text, call).await;
+            return self
+                .connection
+                .refuse(Refusal::BadMessage, text, call)
+                .await;
         }
-        let (code, why) = if text.len() > LONGEST_TEXT {
-            ("text-too-long", "a text has at most 4096 bytes")
+        let (refusal, why) = if text.len() > LONGEST_TEXT {
+            (Refusal::TextTooLong, "a text has at most 4096 bytes")
         } else if self.texts.take(TEXTS, Instant::now().into_std()).is_err() {
-            ("too-many-messages", "more than 5 messages a second")
+            (Refusal::TooManyMessages, "more than 5 messages a second")
         } else {
             match (to, call) {
                 (Some(to), None) => {
@@ -349,10 +358,14 @@ impl Session {
                 (None, Some(call)) => return self.ask(call, Command::SendText { id, text }).await,
                 (_, call) => {
                     let text = "message takes either to or call";
-                    return self.connection.refuse("bad-message", text, call).await;
+                    return self
+                        .connection
+                        .refuse(Refusal::BadMessage, text, call)
+                        .await;
                 }
             }
         };
+        let code = refusal.code();
         metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
         let failed = MessageNotice::Failed {
             id,
@@ -368,7 +381,7 @@ impl Session {
             let text = "there is no such call";
             return self
                 .connection
-                .refuse("unknown-call", text, Some(call))
+                .refuse(Refusal::UnknownCall, text, Some(call))
                 .await;
         };
         // Where it fails the end of the call is on the way to the page.
@@ -437,7 +450,7 @@ impl Session {
     async fn renew(&mut self, token: String) -> Result<(), Over> {
         if !self.renewal.is_by_token() {
             let text = "no token opened this session";
-            return self.connection.refuse("bad-state", text, None).await;
+            return self.connection.refuse(Refusal::BadState, text, None).await;
         }
         let door = Arc::clone(&self.connection.door);
         let credentials = Credentials {

@@ -229,7 +229,7 @@ mod tests {
         }
         let found = identify(&sign_in(false), &credentials(Some("alice"), Some("")));
         assert!(matches!(found, Err(Error::Unauthorized)), "{found:?}");
-        assert_eq!(Error::NoCredentials.code(), "unauthorized");
+        assert_eq!(Error::NoCredentials.refusal().code(), "unauthorized");
     }
 
     #[test]

@@ -54,8 +54,8 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
             browser: side(&quality.browser),
             pbx: side(&quality.pbx),
         },
-        Notice::Refused { code, message } => ToPage::Error {
-            code: code.to_owned(),
+        Notice::Refused { refusal, message } => ToPage::Error {
+            code: refusal.code().to_owned(),
             message,
             call: Some(call),
             methods: Vec::new(),

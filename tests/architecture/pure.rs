@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "call/message_notice.rs",
     "call/record.rs",
     "call/record/",
+    "call/refusal.rs",
     "call/ringback.rs",
     "call/routing.rs",
     "call/transport_event.rs",

@@ -255,7 +255,13 @@ fn digits_go_out_as_the_trunk_wants_them() {
             duration: Duration::from_millis(120),
         });
         assert!(
-            matches!(&actions[..], [Action::Notify(Notice::Refused { code, .. })] if *code == "dtmf-refused"),
+            matches!(
+                &actions[..],
+                [Action::Notify(Notice::Refused {
+                    refusal: Refusal::DtmfRefused,
+                    ..
+                })]
+            ),
             "{actions:?}"
         );
     }
@@ -268,7 +274,7 @@ fn digits_that_the_media_refuses_are_told_to_the_page() {
         message: "65 digits would wait".to_owned(),
     });
     let refused = Notice::Refused {
-        code: "dtmf-refused",
+        refusal: Refusal::DtmfRefused,
         message: "65 digits would wait".to_owned(),
     };
     assert!(told(&actions, &refused));

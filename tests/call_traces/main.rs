@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use trunkline::call::{
     Action, Call, CallId, ClientOffer, Command, DigitsBy, EndReason, EndpointId, Event, Invitation,
-    Local, Notice, Parties, Quality, ResumeToken, Rules, TransferTarget,
+    Local, Notice, Parties, Quality, Refusal, ResumeToken, Rules, TransferTarget,
 };
 use trunkline::codec::{Codec, Direction};
 use trunkline::sdp;
@@ -347,7 +347,7 @@ fn offers_that_cannot_be_used_end_with_their_code() {
             matches!(
                 action,
                 Action::Notify(Notice::Refused {
-                    code: "bad-offer",
+                    refusal: Refusal::BadOffer,
                     ..
                 })
             )
@@ -442,7 +442,7 @@ fn a_refused_hold_leaves_the_call_as_it_was() {
     assert!(matches!(
         actions.as_slice(),
         [Action::Notify(Notice::Refused {
-            code: "hold-refused",
+            refusal: Refusal::HoldRefused,
             ..
         })]
     ));
@@ -541,7 +541,7 @@ fn what_does_not_fit_is_refused_and_the_call_goes_on() {
         assert!(matches!(
             actions.as_slice(),
             [Action::Notify(Notice::Refused {
-                code: "bad-state",
+                refusal: Refusal::BadState,
                 ..
             })]
         ));

@@ -10,6 +10,7 @@ use super::{Call, State, Step, warning};
 use crate::call::EndReason;
 use crate::call::media_timeout::MediaTimeout;
 use crate::call::message::{Action, Event, Notice, Quality};
+use crate::call::refusal::Refusal;
 use crate::call::snapshot::Held;
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
@@ -18,7 +19,7 @@ use crate::sdp::{self, bridge};
 const MOST_TRIES: u8 = 8;
 
 /// SIP status of a new offer while another is open (RFC 3261 section 14.2).
-const REQUEST_PENDING: u16 = 491;
+const REQUEST_PENDING: u16 = Refusal::BadState.sip_status();
 
 /// What exists while both sides talk.
 #[derive(Debug)]
@@ -210,7 +211,7 @@ impl Established {
                 self.hold_wished = self.hold_told;
                 let message = format!("the PBX refused to change the call: {status}");
                 call.notify(Notice::Refused {
-                    code: "hold-refused",
+                    refusal: Refusal::HoldRefused,
                     message,
                 });
             }
@@ -271,7 +272,7 @@ impl Established {
             }
             Err(error) => {
                 call.notify(Notice::Refused {
-                    code: "bad-pbx-description",
+                    refusal: Refusal::BadPbxDescription,
                     message: error.to_string(),
                 });
                 // Keys that do not fit our offer mean silence both ways: better an end.
@@ -343,7 +344,7 @@ impl Established {
                 self.apply(call, &remote, pbx);
             }
             Err(error) => call.push(Action::RefuseReoffer {
-                status: 488,
+                status: Refusal::BadPbxDescription.sip_status(),
                 warning: warning(&error),
             }),
         }

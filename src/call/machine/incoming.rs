@@ -8,6 +8,7 @@ use crate::call::EndReason;
 use crate::call::browser_end::BrowserEnd;
 use crate::call::ids::EndpointId;
 use crate::call::message::{Action, Diverted, Event, Notice};
+use crate::call::refusal::Refusal;
 use crate::call::snapshot::{CallDirection, Parties};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
@@ -156,7 +157,7 @@ impl Offering {
             // Nobody is there yet whom it could concern.
             Event::Reoffered { .. } => {
                 call.push(Action::RefuseReoffer {
-                    status: 488,
+                    status: Refusal::BadPbxDescription.sip_status(),
                     warning: None,
                 });
                 Step::Stay(State::Offering(self))
@@ -178,7 +179,7 @@ impl Offering {
             Ok(answered) => answered,
             Err(error) => {
                 call.notify(Notice::Refused {
-                    code: "bad-answer",
+                    refusal: Refusal::BadAnswer,
                     message: error.to_string(),
                 });
                 return Step::End(EndReason::BadAnswer, None);

@@ -13,6 +13,7 @@ use crate::call::EndReason;
 use crate::call::browser_end::BrowserEnd;
 use crate::call::ids::EndpointId;
 use crate::call::message::{Action, Event, Notice, Side};
+use crate::call::refusal::Refusal;
 use crate::call::ringback::Ringback;
 use crate::call::snapshot::{CallDirection, Parties};
 use crate::codec::{AudioFormat, Codec, Direction};
@@ -72,7 +73,7 @@ impl Call {
             Ok(offer) => offer,
             Err(error) => {
                 call.notify(Notice::Refused {
-                    code: "bad-offer",
+                    refusal: Refusal::BadOffer,
                     message: error.to_string(),
                 });
                 let reason = refused_offer(&error, EndReason::BadOffer);
@@ -188,7 +189,7 @@ impl Calling {
                     Err(_) => {
                         let warning = call.warning.take();
                         call.push(Action::RefuseReoffer {
-                            status: 488,
+                            status: Refusal::BadPbxDescription.sip_status(),
                             warning,
                         });
                     }
@@ -273,7 +274,7 @@ impl Calling {
             .and_then(|answer| sdp::offer_answer::read_answer(offer, &answer))
             .map_err(|error| {
                 call.notify(Notice::Refused {
-                    code: "bad-pbx-description",
+                    refusal: Refusal::BadPbxDescription,
                     message: error.to_string(),
                 });
                 EndReason::BadPbxDescription
@@ -426,7 +427,7 @@ impl Calling {
             }
             Err(error) => {
                 call.notify(Notice::Refused {
-                    code: "bad-offer",
+                    refusal: Refusal::BadOffer,
                     message: error.to_string(),
                 });
                 Err(refused_offer(&error, EndReason::BadOffer))

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::CallTask;
+use crate::call::EndReason;
 use crate::call::client_event::ClientEvent;
 use crate::call::message::{Action, Event, Notice, Side};
 use crate::call::message_notice::MessageNotice;
@@ -242,7 +243,7 @@ impl CallTask {
 /// The SIP side did not take a call.
 const fn not_sent() -> Event {
     Event::Refused {
-        status: 503,
+        status: EndReason::TrunkUnreachable.ending().sip_status,
         cause: None,
         from_pbx: false,
     }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::CallTask;
 use crate::call::EndReason;
 use crate::call::message::{Event, Notice, TransferTarget};
+use crate::call::refusal::Refusal;
 use crate::call::sip_side::{SIP_QUEUE, SipSide, Stage, written};
 use crate::call::translate;
 use crate::{media, sdp, sip};
@@ -54,7 +55,7 @@ impl CallTask {
             let event = match event {
                 // Before it took over its end is a refusal.
                 Event::Cancelled | Event::Ended { .. } => Event::Refused {
-                    status: 487,
+                    status: EndReason::Cancelled.ending().sip_status,
                     cause: None,
                     from_pbx: true,
                 },
@@ -91,7 +92,7 @@ impl CallTask {
             .is_some_and(|second| !second.retiring)
         {
             side.command(sip::Command::Reject {
-                status: 491,
+                status: Refusal::BadState.sip_status(),
                 reason: None,
                 warning: None,
             })
@@ -147,7 +148,7 @@ impl CallTask {
             Err(error) => {
                 tracing::warn!(call = self.key.0, %error, "call of a transfer failed");
                 self.happen(Event::NewLeg(Box::new(Event::Refused {
-                    status: 503,
+                    status: EndReason::TrunkUnreachable.ending().sip_status,
                     cause: None,
                     from_pbx: false,
                 })));
@@ -175,7 +176,7 @@ impl CallTask {
         };
         if !asked {
             self.happen(Event::TransferTold {
-                status: 481,
+                status: Refusal::UnknownCall.sip_status(),
                 last: true,
             });
         }
@@ -187,7 +188,7 @@ impl CallTask {
             matches!(to, TransferTarget::Number { trunks, .. } if !trunks.contains(&self.trunk));
         if elsewhere {
             self.notify(Notice::Refused {
-                code: "not-here",
+                refusal: Refusal::NotHere,
                 message: "this number is reached through another trunk than the call".to_owned(),
             });
         }

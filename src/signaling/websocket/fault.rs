@@ -3,6 +3,8 @@
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 
+use crate::call::Refusal;
+
 /// What a client did to its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::signaling) enum Fault {
@@ -36,23 +38,23 @@ impl Fault {
         }
     }
 
-    /// Code and text of the `error` for it, and the close code (RFC 6455 section 7.4.1); none
+    /// Refusal and text of the `error` for it, and the close code (RFC 6455 section 7.4.1); none
     /// where nobody is there to read them.
-    pub(in crate::signaling) fn refusal(&self) -> Option<(&'static str, String, u16)> {
+    pub(in crate::signaling) fn refusal(&self) -> Option<(Refusal, String, u16)> {
         match self {
             Fault::TooManyFrames => {
                 let text = "more than 100 messages or frames a second";
-                Some(("rate-limited", text.to_owned(), 1008))
+                Some((Refusal::RateLimited, text.to_owned(), 1008))
             }
             Fault::TooLarge => {
                 let text = "a message has at most 64 KiB";
-                Some(("too-large", text.to_owned(), 1009))
+                Some((Refusal::TooLarge, text.to_owned(), 1009))
             }
             Fault::InvalidText => {
                 let text = "text is UTF-8";
-                Some(("invalid-text", text.to_owned(), 1007))
+                Some((Refusal::InvalidText, text.to_owned(), 1007))
             }
-            Fault::Protocol(text) => Some(("protocol-error", text.clone(), 1002)),
+            Fault::Protocol(text) => Some((Refusal::ProtocolError, text.clone(), 1002)),
             Fault::Gone(_) => None,
         }
     }

@@ -8,6 +8,7 @@ use super::{Basis, Established, Reoffer};
 use crate::call::EndReason;
 use crate::call::machine::{Call, State, Step, warning};
 use crate::call::message::{Action, Event, Notice, TransferTarget};
+use crate::call::refusal::Refusal;
 use crate::codec::Direction;
 use crate::sdp::{self, bridge};
 
@@ -50,7 +51,7 @@ impl Established {
     ) {
         if !matches!(self.transfer, Transfer::None) {
             call.notify(Notice::Refused {
-                code: "bad-state",
+                refusal: Refusal::BadState,
                 message: "a transfer is under way".to_owned(),
             });
             return;
@@ -124,7 +125,7 @@ impl Established {
     fn call_instead(&mut self, call: &mut Call, to: String, now: Instant) {
         if !matches!(self.transfer, Transfer::None) {
             call.push(Action::ReportTransfer {
-                status: 491,
+                status: Refusal::BadState.sip_status(),
                 last: true,
             });
             return;
@@ -225,7 +226,7 @@ impl Established {
     fn be_taken_over(&mut self, call: &mut Call, from: String, sdp: Option<String>) {
         if !matches!(self.transfer, Transfer::None | Transfer::Asked) {
             call.push(Action::RefuseNewLeg {
-                status: 491,
+                status: Refusal::BadState.sip_status(),
                 warning: None,
             });
             return;
@@ -273,7 +274,7 @@ impl Established {
                 self.settle_hold(call);
             }
             Err(error) => call.push(Action::RefuseNewLeg {
-                status: 488,
+                status: Refusal::BadPbxDescription.sip_status(),
                 warning: warning(&error),
             }),
         }
