@@ -3,81 +3,9 @@
 //! Values only. How they are negotiated is in [`crate::sdp`], how they are coded in
 //! `crate::audio`, how they are carried in `crate::media`.
 
-use std::fmt;
-use std::str::FromStr;
+mod format;
 
-/// An audio codec that both sides of the gateway can speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Codec {
-    /// Opus, RFC 6716, carried by RFC 7587.
-    Opus,
-    /// G.711 mu-law, RFC 3551 section 4.5.14.
-    Pcmu,
-    /// G.711 A-law, RFC 3551 section 4.5.14.
-    Pcma,
-}
-
-impl Codec {
-    /// Every codec, in the order of preference of the default configuration.
-    pub const ALL: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
-
-    /// The RTP timestamp clock in hertz. Opus is always 48000 (RFC 7587 section 4.1).
-    pub const fn clock_rate(self) -> u32 {
-        match self {
-            Codec::Opus => 48_000,
-            Codec::Pcmu | Codec::Pcma => 8_000,
-        }
-    }
-
-    /// The rate in hertz at which audio is handed to or taken from the coder. G.711 has no
-    /// more than 8 kHz, and Opus codes at that rate itself: no resampler stands between.
-    pub const fn sample_rate(self) -> u32 {
-        match self {
-            Codec::Opus => 48_000,
-            Codec::Pcmu | Codec::Pcma => 8_000,
-        }
-    }
-
-    /// The name in `a=rtpmap`, as registered.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Codec::Opus => "opus",
-            Codec::Pcmu => "PCMU",
-            Codec::Pcma => "PCMA",
-        }
-    }
-
-    /// The payload type that RFC 3551 section 6 fixes, where there is one.
-    pub const fn static_payload_type(self) -> Option<u8> {
-        match self {
-            Codec::Opus => None,
-            Codec::Pcmu => Some(0),
-            Codec::Pcma => Some(8),
-        }
-    }
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// A codec name that the gateway does not know.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown codec {0:?}, expected one of opus, PCMU, PCMA")]
-pub struct UnknownCodec(pub String);
-
-impl FromStr for Codec {
-    type Err = UnknownCodec;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Codec::ALL
-            .into_iter()
-            .find(|codec| codec.name().eq_ignore_ascii_case(name))
-            .ok_or_else(|| UnknownCodec(name.to_owned()))
-    }
-}
+pub use format::{Codec, FORMATS, Format, FormatParameters, LossRepair, UnknownCodec};
 
 /// Which way audio flows, seen from the gateway (RFC 3264 section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -231,12 +159,5 @@ mod tests {
                 Direction::Inactive
             );
         }
-    }
-
-    #[test]
-    fn codec_names_are_matched_without_regard_to_case() {
-        assert_eq!("OPUS".parse(), Ok(Codec::Opus));
-        assert_eq!("pcmu".parse(), Ok(Codec::Pcmu));
-        assert!("G729".parse::<Codec>().is_err());
     }
 }

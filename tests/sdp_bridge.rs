@@ -84,7 +84,7 @@ fn by_default_the_browser_has_opus_whatever_the_pbx_answers() {
             Some(Opus)
         );
     }
-    assert!(bridge::is_narrowband(&trunk.codecs));
+    assert_eq!(bridge::audio_rate(&trunk.codecs), 8_000);
 }
 
 #[test]

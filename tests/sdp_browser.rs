@@ -42,7 +42,7 @@ fn local() -> IceDtlsParameters {
     }
 }
 
-fn answer(text: &str, narrowband: bool) -> (Answer, trunkline::codec::AudioFormat) {
+fn answer(text: &str, audio_rate: u32) -> (Answer, trunkline::codec::AudioFormat) {
     let offer = Offer::parse(text).expect("a recorded offer");
     let offer = jsep::read_offer(&offer).expect("an offer with audio");
     jsep::answer(
@@ -50,7 +50,7 @@ fn answer(text: &str, narrowband: bool) -> (Answer, trunkline::codec::AudioForma
         &local(),
         &BrowserPolicy::default(),
         None,
-        narrowband,
+        audio_rate,
         SESSION,
         Direction::SendRecv,
     )
@@ -73,7 +73,7 @@ fn event(payload_type: u8, clock_rate: u32) -> EventFormat {
 
 #[test]
 fn chromium_is_answered_with_every_codec_and_one_telephone_event() {
-    let (answer, format) = answer(fixture!("chromium-offer-audio"), true);
+    let (answer, format) = answer(fixture!("chromium-offer-audio"), 8_000);
     assert_description!("chromium-offer-audio.answer", answer);
     assert_eq!(format.send.codec, Codec::Opus);
     assert_eq!(format.send.payload_type, 111);
@@ -101,7 +101,7 @@ fn digits_go_on_the_clock_of_the_codec_in_use() {
         &local(),
         &BrowserPolicy::default(),
         Some(Codec::Pcma),
-        true,
+        8_000,
         SESSION,
         Direction::SendRecv,
     )
@@ -113,13 +113,13 @@ fn digits_go_on_the_clock_of_the_codec_in_use() {
 
 #[test]
 fn chromiums_video_and_data_channel_are_rejected_in_their_places() {
-    let (answer, _) = answer(fixture!("chromium-offer-video"), true);
+    let (answer, _) = answer(fixture!("chromium-offer-video"), 8_000);
     assert_description!("chromium-offer-video.answer", answer);
 }
 
 #[test]
 fn firefox_is_answered_with_its_own_numbers() {
-    let (answer, format) = answer(fixture!("firefox-offer-audio"), false);
+    let (answer, format) = answer(fixture!("firefox-offer-audio"), 48_000);
     assert_description!("firefox-offer-audio.answer", answer);
     assert_eq!(format.send.payload_type, 109);
     // Opus runs at 48000, but Firefox has telephone-event/8000 only.
@@ -128,7 +128,7 @@ fn firefox_is_answered_with_its_own_numbers() {
 
 #[test]
 fn firefoxs_video_and_data_channel_are_rejected_in_their_places() {
-    let (answer, _) = answer(fixture!("firefox-offer-video"), true);
+    let (answer, _) = answer(fixture!("firefox-offer-video"), 8_000);
     assert_description!("firefox-offer-video.answer", answer);
 }
 
@@ -180,8 +180,9 @@ fn the_answers_direction_is_what_both_want() {
         let text = fixture!("chromium-offer-audio").replace("a=sendrecv", &format!("a={said}"));
         let offer = jsep::read_offer(&Offer::parse(text).expect("parses")).expect("audio");
         let policy = BrowserPolicy::default();
-        let (answer, format) = jsep::answer(&offer, &local(), &policy, None, true, SESSION, wanted)
-            .expect("a common codec");
+        let (answer, format) =
+            jsep::answer(&offer, &local(), &policy, None, 8_000, SESSION, wanted)
+                .expect("a common codec");
         assert_eq!(format.direction, expected, "{said} met {wanted:?}");
         let text = answer.to_string();
         assert!(
@@ -208,7 +209,7 @@ fn the_dtls_role_is_the_server_where_we_may_choose_and_never_changes_after() {
             &local,
             &policy,
             None,
-            true,
+            8_000,
             SESSION,
             Direction::SendRecv,
         )
@@ -232,7 +233,7 @@ fn the_dtls_role_is_the_server_where_we_may_choose_and_never_changes_after() {
 
 #[test]
 fn our_offer_is_answered_by_chromium_and_firefox() {
-    let offer = jsep::offer(&local(), &BrowserPolicy::default(), true, SESSION);
+    let offer = jsep::offer(&local(), &BrowserPolicy::default(), 8_000, SESSION);
     assert_description!("browser-offer", offer.offer);
 
     let answer = Answer::parse(fixture!("chromium-answer")).expect("a recorded answer");
@@ -256,7 +257,7 @@ fn our_offer_is_answered_by_chromium_and_firefox() {
 
 #[test]
 fn a_browser_that_answers_with_one_codec_may_still_send_any_that_we_offered() {
-    let offer = jsep::offer(&local(), &BrowserPolicy::default(), true, SESSION);
+    let offer = jsep::offer(&local(), &BrowserPolicy::default(), 8_000, SESSION);
     let text = fixture!("chromium-answer").replace("111 0 8 110 126", "111 110");
     let answer = Answer::parse(text).expect("parses");
     let (_, format) = jsep::accept_answer(&offer, &answer).expect("accepted");
@@ -276,7 +277,7 @@ fn another_fmtp_costs_no_codec() {
         "minptime=10;useinbandfec=1",
         "minptime=3;maxplaybackrate=16000;useinbandfec=0;x=y;cbr=1",
     );
-    let (_, format) = answer(&text, true);
+    let (_, format) = answer(&text, 8_000);
     assert_eq!(format.send.codec, Codec::Opus);
     assert_eq!(format.send.opus.max_playback_rate, 16_000);
     assert!(!format.send.opus.inband_fec && format.send.opus.constant_bitrate);
@@ -294,7 +295,7 @@ fn an_audio_line_that_lives_on_anothers_transport_is_found() {
     let offer = jsep::read_offer(&Offer::parse(text).expect("parses")).expect("audio");
     assert_eq!(offer.transport.ufrag, "abcd");
     assert_eq!(offer.transport.candidates.len(), 1);
-    let (answer, _) = answer(text, true);
+    let (answer, _) = answer(text, 8_000);
     let text = answer.to_string();
     assert!(text.contains("a=group:BUNDLE a\r\n"), "{text}");
     assert!(
@@ -363,7 +364,7 @@ fn each_defect_has_its_error() {
             &local(),
             &policy,
             None,
-            true,
+            8_000,
             SESSION,
             Direction::SendRecv
         )
@@ -374,7 +375,7 @@ fn each_defect_has_its_error() {
 
 #[test]
 fn each_defect_of_an_answer_has_its_error() {
-    let offer = jsep::offer(&local(), &BrowserPolicy::default(), true, SESSION);
+    let offer = jsep::offer(&local(), &BrowserPolicy::default(), 8_000, SESSION);
     let good = fixture!("chromium-answer");
     let accept = |text: String| {
         Answer::parse(text)

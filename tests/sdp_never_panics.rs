@@ -60,7 +60,7 @@ fn take_by(text: &[u8], srtp: SrtpMode) {
     if let Ok(offer) = Offer::parse(text) {
         if let Ok(offer) = jsep::read_offer(&offer)
             && let Ok((answer, format)) =
-                jsep::answer(&offer, &local, &browsers, None, true, session, both)
+                jsep::answer(&offer, &local, &browsers, None, 8_000, session, both)
         {
             assert!(!format.receive.is_empty());
             Answer::parse(answer.to_string()).expect("our answer is a description");
@@ -76,7 +76,7 @@ fn take_by(text: &[u8], srtp: SrtpMode) {
         }
     }
     if let Ok(answer) = Answer::parse(text) {
-        let ours = jsep::offer(&local, &browsers, true, session);
+        let ours = jsep::offer(&local, &browsers, 8_000, session);
         let _ = jsep::accept_answer(&ours, &answer);
         let ours = offer_answer::offer(address, &trunk, session, both);
         let _ = offer_answer::read_answer(&ours, &answer);

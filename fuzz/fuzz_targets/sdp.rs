@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use trunkline::codec::Direction;
 use trunkline::sdp::{
     Answer, BrowserPolicy, Description, KeySeed, LocalRtp, Offer, RtpFamilies, SessionIds, Setup, SrtpMode,
-    TrunkPolicy, browser, connection_names, pbx, with_addresses,
+    TrunkPolicy, connection_names, jsep, offer_answer, with_addresses,
 };
 
 fuzz_target!(|bytes: &[u8]| {
@@ -43,23 +43,23 @@ fuzz_target!(|bytes: &[u8]| {
             ..TrunkPolicy::default()
         };
         if let Ok(offer) = Offer::parse(bytes) {
-            if let Ok(read) = browser::read_offer(&offer)
+            if let Ok(read) = jsep::read_offer(&offer)
                 && let Ok((answer, _)) =
-                    browser::answer(&read, &local, &browsers, None, true, session, both)
+                    jsep::answer(&read, &local, &browsers, None, 8_000, session, both)
             {
                 Answer::parse(answer.to_string()).expect("our answer is a description");
             }
-            if let Ok(read) = pbx::read_offer(&offer, &trunk)
-                && let Ok((answer, _, _)) = pbx::answer(&read, address, &trunk, session, both)
+            if let Ok(read) = offer_answer::read_offer(&offer, &trunk)
+                && let Ok((answer, _, _)) = offer_answer::answer(&read, address, &trunk, session, both)
             {
                 Answer::parse(answer.to_string()).expect("our answer is a description");
             }
         }
         if let Ok(answer) = Answer::parse(bytes) {
-            let ours = browser::offer(&local, &browsers, true, session);
-            let _ = browser::accept_answer(&ours, &answer);
-            let ours = pbx::offer(address, &trunk, session, both);
-            let _ = pbx::read_answer(&ours, &answer);
+            let ours = jsep::offer(&local, &browsers, 8_000, session);
+            let _ = jsep::accept_answer(&ours, &answer);
+            let ours = offer_answer::offer(address, &trunk, session, both);
+            let _ = offer_answer::read_answer(&ours, &answer);
         }
     }
 });

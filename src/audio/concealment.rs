@@ -1,27 +1,27 @@
 //! Concealment of lost G.711: the last pitch period is repeated and faded out, in the manner
 //! of ITU-T G.711 Appendix I, but without the delay that it adds to good samples.
 
-/// Everything here is at 8 kHz.
-const MILLISECOND: usize = 8;
-/// Signal that is remembered: the longest template and the longest lag fit in it.
-const HISTORY: usize = 360;
-/// Pitch periods that are looked for: 200 Hz down to 66 Hz (Appendix I.2.2).
-const SHORTEST_PITCH: usize = 5 * MILLISECOND;
-const LONGEST_PITCH: usize = 15 * MILLISECOND;
-/// What is compared to find the pitch.
-const TEMPLATE: usize = 20 * MILLISECOND;
+/// Signal that is remembered, milliseconds: the longest template and the longest lag fit in it.
+const HISTORY: usize = 45;
+/// Pitch periods that are looked for, milliseconds: 200 Hz down to 66 Hz (Appendix I.2.2).
+const SHORTEST_PITCH: usize = 5;
+const LONGEST_PITCH: usize = 15;
+/// What is compared to find the pitch, milliseconds.
+const TEMPLATE: usize = 20;
 /// Full level for the first 10 ms, then down to nothing at 60 ms.
-const FADE_BEGINS: usize = 10 * MILLISECOND;
-const FADE_ENDS: usize = 60 * MILLISECOND;
+const FADE_BEGINS: usize = 10;
+const FADE_ENDS: usize = 60;
 /// Appendix I goes from one period to two after 10 ms and to three after 20 ms: one repeated
 /// for longer buzzes.
-const MORE_PERIODS_EVERY: usize = 10 * MILLISECOND;
+const MORE_PERIODS_EVERY: usize = 10;
 
 /// State of one stream of samples.
 #[derive(Clone, Debug)]
 pub struct Concealment {
+    /// Samples in a millisecond.
+    millisecond: usize,
     /// The last good samples; while something is lost they stay as they are.
-    history: [i16; HISTORY],
+    history: Box<[i16]>,
     /// A loss that has not ended yet.
     loss: Option<Loss>,
 }
@@ -39,25 +39,25 @@ struct Loss {
     step: f32,
 }
 
-impl Default for Concealment {
-    fn default() -> Self {
+impl Concealment {
+    /// For samples of `audio_rate` hertz, 8000 or more.
+    pub fn new(audio_rate: u32) -> Self {
+        let millisecond = (audio_rate / 1_000).max(8) as usize;
         Concealment {
-            history: [0; HISTORY],
+            millisecond,
+            history: vec![0; HISTORY * millisecond].into_boxed_slice(),
             loss: None,
         }
     }
-}
 
-impl Concealment {
     /// Takes good samples; the first of them after a loss are cross-faded with what the loss
     /// would have gone on with.
     pub fn receive(&mut self, samples: &mut [i16]) {
         if let Some(mut loss) = self.loss.take() {
             // A quarter period, and 4 ms more for each 10 ms lost, up to 10 ms.
-            let longer = 4 * MILLISECOND * (loss.made / (10 * MILLISECOND));
-            let fade = (loss.pitch / 4 + longer)
-                .min(10 * MILLISECOND)
-                .min(samples.len());
+            let ten = 10 * self.millisecond;
+            let longer = 4 * self.millisecond * (loss.made / ten);
+            let fade = (loss.pitch / 4 + longer).min(ten).min(samples.len());
             for (index, sample) in samples[..fade].iter_mut().enumerate() {
                 let made = f32::from(self.next(&mut loss));
                 let weight = (index as f32 + 1.0) / (fade as f32 + 1.0);
@@ -79,24 +79,27 @@ impl Concealment {
 
     /// Forgets the signal: silence, or another source, comes next.
     pub fn reset(&mut self) {
-        *self = Concealment::default();
+        self.history.fill(0);
+        self.loss = None;
     }
 
     fn remember(&mut self, samples: &[i16]) {
-        if samples.len() >= HISTORY {
+        let length = self.history.len();
+        if samples.len() >= length {
             self.history
-                .copy_from_slice(&samples[samples.len() - HISTORY..]);
+                .copy_from_slice(&samples[samples.len() - length..]);
         } else {
             self.history.copy_within(samples.len().., 0);
-            self.history[HISTORY - samples.len()..].copy_from_slice(samples);
+            self.history[length - samples.len()..].copy_from_slice(samples);
         }
     }
 
     fn begin(&self) -> Loss {
         let pitch = self.pitch();
-        let last = f32::from(self.history[HISTORY - 1]);
+        let end = self.history.len() - 1;
+        let last = f32::from(self.history[end]);
         // What came before the period that is repeated now comes before its copy.
-        let before = f32::from(self.history[HISTORY - 1 - pitch]);
+        let before = f32::from(self.history[end - pitch]);
         Loss {
             pitch,
             periods: 1,
@@ -106,20 +109,27 @@ impl Concealment {
         }
     }
 
-    /// The lag at which the last 20 ms are most like what is before them: every second lag
-    /// over every second sample first, then around the best (Appendix I.2.2).
+    /// The lag at which the last 20 ms are most like what is before them: at 8 kHz every second
+    /// lag over every second sample first, then around the best (Appendix I.2.2); at higher rates
+    /// the same times.
     fn pitch(&self) -> usize {
-        let coarse = self.best_lag((SHORTEST_PITCH..=LONGEST_PITCH).step_by(2), 2);
-        let from = (coarse - 1).max(SHORTEST_PITCH);
-        self.best_lag(from..=(coarse + 1).min(LONGEST_PITCH), 1)
+        let (shortest, longest) = (
+            SHORTEST_PITCH * self.millisecond,
+            LONGEST_PITCH * self.millisecond,
+        );
+        let stride = self.millisecond / 4;
+        let coarse = self.best_lag((shortest..=longest).step_by(stride), stride);
+        let from = (coarse - (stride - 1)).max(shortest);
+        self.best_lag(from..=(coarse + stride - 1).min(longest), 1)
     }
 
     fn best_lag(&self, lags: impl Iterator<Item = usize>, stride: usize) -> usize {
-        let start = HISTORY - TEMPLATE;
-        let mut best = (SHORTEST_PITCH, f32::NEG_INFINITY);
+        let end = self.history.len();
+        let start = end - TEMPLATE * self.millisecond;
+        let mut best = (SHORTEST_PITCH * self.millisecond, f32::NEG_INFINITY);
         for lag in lags {
             let (mut product, mut energy) = (0.0, 1.0);
-            for index in (start..HISTORY).step_by(stride) {
+            for index in (start..end).step_by(stride) {
                 let past = f32::from(self.history[index - lag]);
                 product += f32::from(self.history[index]) * past;
                 energy += past * past;
@@ -134,7 +144,7 @@ impl Concealment {
 
     fn next(&self, loss: &mut Loss) -> i16 {
         let length = loss.pitch * loss.periods;
-        let start = HISTORY - length;
+        let start = self.history.len() - length;
         let quarter = loss.pitch / 4;
         let mut sample = f32::from(self.history[start + loss.position]);
         // Towards the end of the repeated part it is cross-faded with what comes before its
@@ -148,10 +158,12 @@ impl Concealment {
         if loss.made < quarter {
             sample += loss.step * (1.0 - loss.made as f32 / quarter as f32);
         }
-        let gain = if loss.made < FADE_BEGINS {
+        let (fade_begins, fade_ends) =
+            (FADE_BEGINS * self.millisecond, FADE_ENDS * self.millisecond);
+        let gain = if loss.made < fade_begins {
             1.0
         } else {
-            FADE_ENDS.saturating_sub(loss.made) as f32 / (FADE_ENDS - FADE_BEGINS) as f32
+            fade_ends.saturating_sub(loss.made) as f32 / (fade_ends - fade_begins) as f32
         };
         loss.made += 1;
         loss.position += 1;
@@ -159,8 +171,8 @@ impl Concealment {
             loss.position = 0;
             // Only at the seam: the cross-fade has led to where the repeated part began, and
             // from there a longer one goes on to the same end.
-            let wanted = 1 + loss.made / MORE_PERIODS_EVERY;
-            let fitting = (HISTORY - quarter) / loss.pitch;
+            let wanted = 1 + loss.made / (MORE_PERIODS_EVERY * self.millisecond);
+            let fitting = (self.history.len() - quarter) / loss.pitch;
             let next = wanted.min(3).min(fitting);
             if next != loss.periods {
                 loss.periods = next;
@@ -179,7 +191,7 @@ mod tests {
     fn with_loss(frequency: f64, lost: usize) -> (Vec<i16>, Vec<i16>) {
         let mut whole = vec![0; 4_000];
         Tone::new(&[(frequency, -10.0)], 8_000).fill(&mut whole);
-        let mut concealment = Concealment::default();
+        let mut concealment = Concealment::new(8_000);
         let mut heard = Vec::new();
         for chunk in whole[..1_600].chunks(160) {
             let mut chunk = chunk.to_vec();
@@ -242,7 +254,7 @@ mod tests {
             .windows(2)
             .map(|pair| pair[1].abs_diff(pair[0]))
             .max();
-        let mut concealment = Concealment::default();
+        let mut concealment = Concealment::new(8_000);
         concealment.receive(&mut samples);
         concealment.conceal(160, &mut samples);
         let jump = samples[400].abs_diff(samples[399]);
@@ -253,7 +265,7 @@ mod tests {
     fn a_long_loss_fades_out_by_60_milliseconds() {
         let (_, heard) = with_loss(200.0, 800);
         assert!(
-            heard[1_600 + FADE_ENDS..2_400]
+            heard[1_600 + FADE_ENDS * 8..2_400]
                 .iter()
                 .all(|sample| *sample == 0)
         );
@@ -266,9 +278,22 @@ mod tests {
 
     #[test]
     fn silence_stays_silent() {
-        let mut concealment = Concealment::default();
+        let mut concealment = Concealment::new(8_000);
         let mut heard = Vec::new();
         concealment.conceal(500, &mut heard);
         assert!(heard.iter().all(|sample| *sample == 0));
+    }
+
+    #[test]
+    fn loss_at_16_khz_is_concealed_as_at_8_khz() {
+        let mut concealment = Concealment::new(16_000);
+        let mut whole = vec![0; 3_200];
+        Tone::new(&[(200.0, -10.0)], 16_000).fill(&mut whole);
+        concealment.receive(&mut whole);
+        let mut made = Vec::new();
+        concealment.conceal(1_600, &mut made);
+        let level = level_at(&made[..160], 200.0, 16_000);
+        assert!(level > -14.0, "{level}");
+        assert!(made[60 * 16..].iter().all(|sample| *sample == 0));
     }
 }

@@ -8,10 +8,14 @@ use opus::{Application, Bitrate, Channels, Decoder, Encoder, Signal};
 /// first octet), with room for the length octets of packets of several frames.
 pub const MAXIMUM_PACKET: usize = 1_500;
 
-/// Below this many bit/s libopus has no room for FEC and silently leaves it out.
+/// Bit/s of voice at an 8 kHz rate. Below this many libopus has no room for FEC and silently leaves
+/// it out.
 const BITRATE: u32 = 24_000;
-/// Bit/s that voice and FEC need together at an 8 kHz rate.
-const BITRATE_WITH_FEC: u32 = 32_000;
+/// Bit/s of voice at higher rates (RFC 7587 section 3.1.1 has twice as many for wideband as for
+/// narrowband).
+const WIDEBAND_BITRATE: u32 = 32_000;
+/// Bit/s that FEC needs besides.
+const BITRATE_OF_FEC: u32 = 8_000;
 /// Bit/s from which libopus changes from SILK to CELT in mid-stream at any complexity.
 const BITRATE_OF_TONE: u32 = 32_000;
 /// Loss from which FEC is worth its bits, and below which it is given up again.
@@ -45,6 +49,15 @@ impl OpusDecoder {
     /// Appends `count` samples (a multiple of 2.5 ms) made up from those before.
     pub fn conceal(&mut self, count: usize, samples: &mut Vec<i16>) -> Result<usize, Error> {
         self.run(&[], count, false, samples, "conceal")
+    }
+
+    /// Appends samples made up from those before: `count` of them, down to whole units of 2.5 ms,
+    /// and silence where libopus refuses.
+    pub(super) fn conceal_up_to(&mut self, count: usize, samples: &mut Vec<i16>) {
+        let unit = (self.sample_rate / 400) as usize;
+        if count >= unit && self.conceal(count - count % unit, samples).is_err() {
+            samples.resize(samples.len() + count, 0);
+        }
     }
 
     /// Appends `count` samples (a multiple of 2.5 ms) that come directly before `next`: the
@@ -81,7 +94,7 @@ impl OpusDecoder {
 }
 
 /// What shapes our encoder's stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EncoderSettings {
     /// 0-10.
     pub complexity: u8,
@@ -101,6 +114,7 @@ pub struct EncoderSettings {
 #[derive(Debug)]
 pub struct OpusEncoder {
     encoder: Encoder,
+    sample_rate: u32,
     settings: EncoderSettings,
     fec: bool,
     loss_percentage: i32,
@@ -116,6 +130,7 @@ impl OpusEncoder {
             .map_err(refused("new encoder"))?;
         let mut encoder = OpusEncoder {
             encoder,
+            sample_rate,
             settings,
             fec: false,
             loss_percentage: 0,
@@ -184,8 +199,11 @@ impl OpusEncoder {
     fn apply(&mut self) -> Result<(), Error> {
         let wanted = match (self.tone, self.sends_fec()) {
             (true, _) => BITRATE_OF_TONE,
-            (false, true) => BITRATE_WITH_FEC,
-            (false, false) => BITRATE,
+            (false, fec) => {
+                let wideband = self.sample_rate > 8_000;
+                let voice = if wideband { WIDEBAND_BITRATE } else { BITRATE };
+                voice + if fec { BITRATE_OF_FEC } else { 0 }
+            }
         };
         // RFC 7587 section 6.1: 6000 is the lowest that a receiver may ask for.
         let allowed = self.settings.maximum_bitrate.unwrap_or(wanted).max(6_000);

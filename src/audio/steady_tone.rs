@@ -1,9 +1,9 @@
 //! Tells a steady tone from everything else that is heard on a telephone line.
 
 /// A sine wave at angle `w` a sample obeys `x[n] + x[n - 2 d] = 2 cos(d w) x[n - d]` at any
-/// distance `d`. One sample tells high frequencies apart, four the low ones, whose harmonics
-/// hardly show from one sample to the next.
-const DISTANCES: [usize; 2] = [1, 4];
+/// distance `d`. At 8 kHz one sample tells high frequencies apart, four the low ones, whose
+/// harmonics hardly show from one sample to the next; at other rates it is the same time.
+const DISTANCES_AT_8_KHZ: [usize; 2] = [1, 4];
 /// Power of what disobeys, relative to the signal's: G.711 leaves up to 0.6 % at -40 dBm0, while
 /// speech, vowels too, seldom comes near for a frame.
 const DISOBEDIENCE: f32 = 0.02;
@@ -43,7 +43,7 @@ impl SteadyTone {
     /// Takes the next frame. True while one tone of one frequency and level has been there for a
     /// tenth of a second, this frame included.
     pub(super) fn hear(&mut self, samples: &[i16]) -> bool {
-        let pitch = pitch(samples);
+        let pitch = pitch(samples, self.sample_rate);
         let goes_on = match (self.last, pitch) {
             (Some(last), Some(now)) => {
                 let swell = now.power / last.power;
@@ -67,9 +67,10 @@ impl SteadyTone {
 }
 
 /// The frame's pitch, when it is a pure tone.
-fn pitch(samples: &[i16]) -> Option<Pitch> {
+fn pitch(samples: &[i16], sample_rate: u32) -> Option<Pitch> {
+    let step = (sample_rate / 8_000).max(1) as usize;
     let mut heard = None;
-    for distance in DISTANCES {
+    for distance in DISTANCES_AT_8_KHZ.map(|distance| distance * step) {
         let (mut square, mut product, mut power) = (0.0_f32, 0.0_f32, 0.0_f32);
         let later = samples.get(2 * distance..)?;
         for ((first, middle), last) in samples.iter().zip(&samples[distance..]).zip(later) {

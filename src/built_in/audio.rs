@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use crate::audio::{self, Law, Tone, digit_frequencies};
-use crate::codec::{AudioFormat, Codec};
+use crate::audio::{Encoder, EncoderSettings, Tone, digit_frequencies};
+use crate::codec::AudioFormat;
 use crate::rtp::{Header, Packet, TelephoneEvent, digit_of_event};
 
-/// Samples in the 20 ms that one tick plays.
-pub const FRAME: usize = 160;
+/// The audio rate, hertz, and samples in the 20 ms that one tick plays.
+const AUDIO_RATE: u32 = 8_000;
+const FRAME: usize = AUDIO_RATE as usize / 50;
 
 /// Ticks that a digit is played, and the pause after it.
 const DIGIT_TICKS: u32 = 10;
@@ -39,6 +40,10 @@ pub struct BuiltInAudio {
     playing: Playing,
     format: AudioFormat,
     header: Header,
+    /// None where the codec has no such audio rate: nothing is played then.
+    encoder: Option<Encoder>,
+    /// Of the RTP clock in one tick.
+    ticks: u32,
     samples: [i16; FRAME],
     coded: Vec<u8>,
 }
@@ -52,7 +57,7 @@ impl BuiltInAudio {
     /// Plays 1000 Hz.
     pub fn tone(format: AudioFormat, ssrc: u32) -> Self {
         BuiltInAudio::new(
-            Playing::Tone(Tone::new(&[(1_000.0, TONE_LEVEL)], 8_000)),
+            Playing::Tone(Tone::new(&[(1_000.0, TONE_LEVEL)], AUDIO_RATE)),
             format,
             ssrc,
         )
@@ -76,10 +81,14 @@ impl BuiltInAudio {
             timestamp: 0,
             ssrc,
         };
+        let settings = EncoderSettings::default();
+        let encoder = Encoder::new(format.send.codec, AUDIO_RATE, settings).ok();
         BuiltInAudio {
             playing,
+            ticks: format.send.codec.clock_rate() / 50,
             format,
             header,
+            encoder,
             samples: [0; FRAME],
             coded: Vec::with_capacity(FRAME),
         }
@@ -136,7 +145,7 @@ impl BuiltInAudio {
                 if now.is_none()
                     && let Some((low, high)) = waiting.pop_front().and_then(digit_frequencies)
                 {
-                    let tone = Tone::new(&[(low, DIGIT_LEVEL), (high, DIGIT_LEVEL)], 8_000);
+                    let tone = Tone::new(&[(low, DIGIT_LEVEL), (high, DIGIT_LEVEL)], AUDIO_RATE);
                     *now = Some((tone, DIGIT_TICKS + PAUSE_TICKS));
                 }
                 self.samples.fill(0);
@@ -151,18 +160,17 @@ impl BuiltInAudio {
                 }
             }
         }
-        let law = match self.format.send.codec {
-            Codec::Pcma => Law::A,
-            Codec::Pcmu | Codec::Opus => Law::Mu,
-        };
         self.coded.clear();
-        audio::encode(law, &self.samples, &mut self.coded);
+        let encoder = self.encoder.as_mut();
+        if !encoder.is_some_and(|encoder| encoder.encode(&self.samples, &mut self.coded)) {
+            return false;
+        }
         out.clear();
         self.header.write(out);
         out.extend_from_slice(&self.coded);
         self.header.marker = false;
         self.header.sequence = self.header.sequence.wrapping_add(1);
-        self.header.timestamp = self.header.timestamp.wrapping_add(FRAME as u32);
+        self.header.timestamp = self.header.timestamp.wrapping_add(self.ticks);
         true
     }
 }

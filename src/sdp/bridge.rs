@@ -20,11 +20,12 @@ pub fn common_pbx_codecs(offer: &PbxOffer, trunk: &TrunkPolicy) -> Result<Vec<Co
     common(&offer.codecs, &trunk.codecs)
 }
 
-/// Whether every codec in the list is G.711, so that nothing above 4 kHz will ever be heard:
-/// the `narrowband` of [`super::jsep::answer`] and [`super::jsep::offer`], asked of
-/// what the PBX's side may use.
-pub fn is_narrowband(pbx_side: &[Codec]) -> bool {
-    pbx_side.iter().all(|codec| codec.clock_rate() == 8_000)
+/// The highest audio rate of the codecs that the PBX's side may use, hertz: nothing above half of
+/// it will ever be heard. For [`super::jsep::answer`] and [`super::jsep::offer`].
+pub fn audio_rate(pbx_side: &[Codec]) -> u32 {
+    let rates = pbx_side.iter().map(|codec| codec.format().audio_rate);
+    // Where none is named, G.711 is offered.
+    rates.max().unwrap_or(Codec::Pcmu.format().audio_rate)
 }
 
 /// The browser's codec, when it does not depend on what the PBX will answer: then the browser

@@ -2,7 +2,10 @@
 
 use sdp_types::{Attribute, Media};
 
-use crate::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat, SendFormat};
+use crate::codec::{
+    AudioFormat, Codec, Direction, EventFormat, FORMATS, FormatParameters, ReceiveFormat,
+    SendFormat,
+};
 
 use super::events;
 use super::offered_codec::OfferedCodec;
@@ -45,15 +48,13 @@ impl<'a> Encoding<'a> {
         })
     }
 
-    /// The codec that it is. Name and clock rate must both fit; Opus is always `/2` (RFC 7587
-    /// section 7), which some leave out.
+    /// The codec that it is. Name and clock rate must both fit; the `/2` of Opus (RFC 7587
+    /// section 7) is left out by some.
     fn codec(&self) -> Option<Codec> {
         let codec: Codec = self.name.parse().ok()?;
-        let channels_fit = match codec {
-            Codec::Opus => self.channels <= 2,
-            Codec::Pcmu | Codec::Pcma => self.channels == 1,
-        };
-        (codec.clock_rate() == self.clock_rate && channels_fit).then_some(codec)
+        let format = codec.format();
+        let fits = self.clock_rate == format.clock_rate && self.channels <= format.channels;
+        fits.then_some(codec)
     }
 
     fn is_event(&self) -> bool {
@@ -108,14 +109,15 @@ pub(super) fn read(section: &Section<'_>) -> Formats {
             (Some(encoding), _) => encoding.codec(),
             (None, Some(_)) => None,
             // RFC 3551 section 6: a static payload type needs no rtpmap.
-            (None, None) => Codec::ALL
-                .into_iter()
-                .find(|codec| codec.static_payload_type() == Some(payload_type)),
+            (None, None) => FORMATS
+                .iter()
+                .find(|format| format.static_payload_type == Some(payload_type))
+                .map(|format| format.codec),
         };
         if let Some(codec) = codec {
-            let parameters = match codec {
-                Codec::Opus => of_payload_type(media, "fmtp", payload_type),
-                Codec::Pcmu | Codec::Pcma => None,
+            let parameters = match codec.format().parameters {
+                FormatParameters::Opus => of_payload_type(media, "fmtp", payload_type),
+                FormatParameters::None => None,
             };
             formats.codecs.push(OfferedCodec {
                 codec,
@@ -137,10 +139,11 @@ pub(super) fn read(section: &Section<'_>) -> Formats {
 }
 
 /// Writes codecs and events into an audio line: its format list, `rtpmap`, `fmtp`, `ptime`.
+/// `audio_rate` is the highest that is of use to us, hertz.
 pub(super) fn write(
     codecs: &[ReceiveFormat],
     events: &[EventFormat],
-    opus_parameters: &str,
+    audio_rate: u32,
     ptime: u8,
     direction: Direction,
 ) -> (String, Vec<Attribute>) {
@@ -149,24 +152,23 @@ pub(super) fn write(
     for format in codecs {
         let payload_type = format.payload_type;
         list.push(payload_type.to_string());
-        let channels = match format.codec {
-            Codec::Opus => "/2",
-            Codec::Pcmu | Codec::Pcma => "",
+        let row = format.codec.format();
+        let channels = match row.channels {
+            1 => String::new(),
+            channels => format!("/{channels}"),
         };
         attributes.push(attribute(
             "rtpmap",
             format!(
                 "{payload_type} {}/{}{channels}",
-                format.codec.name(),
-                format.codec.clock_rate()
+                row.encoding_name, row.clock_rate
             ),
         ));
-        if format.codec == Codec::Opus {
-            attributes.push(attribute(
-                "fmtp",
-                format!("{payload_type} {opus_parameters}"),
-            ));
-        }
+        let parameters = match row.parameters {
+            FormatParameters::Opus => opus::write(audio_rate),
+            FormatParameters::None => continue,
+        };
+        attributes.push(attribute("fmtp", format!("{payload_type} {parameters}")));
     }
     for event in events {
         let payload_type = event.payload_type;
@@ -197,20 +199,11 @@ impl PacketTime {
     /// maximum, rounded down to a length that the codec can make. 10 at least: nobody hears
     /// the difference, and half of it doubles the packets.
     pub(super) fn for_codec(self, codec: Codec) -> u8 {
-        let lengths: &[u8] = match codec {
-            // One Opus frame has 10, 20, 40 or 60 ms, never 30 (RFC 6716 section 2.1.4).
-            Codec::Opus => &[60, 40, 20],
-            Codec::Pcmu | Codec::Pcma => &[60, 40, 30, 20],
-        };
         let wanted = self
             .asked
             .unwrap_or(self.ours)
             .min(self.most.unwrap_or(u8::MAX));
-        lengths
-            .iter()
-            .copied()
-            .find(|length| *length <= wanted)
-            .unwrap_or(10)
+        codec.format().packet_time(wanted)
     }
 }
 
@@ -313,6 +306,21 @@ mod tests {
         assert_eq!(codec("PCMU/16000"), None);
         assert_eq!(codec("PCMU/8000/2"), None);
         assert_eq!(codec("PCMU"), None);
+    }
+
+    #[test]
+    fn g722_is_written_with_its_rtp_clock() {
+        let g722 = ReceiveFormat {
+            codec: Codec::G722,
+            payload_type: 9,
+        };
+        let (list, attributes) = write(&[g722], &[], 16_000, 20, Direction::SendRecv);
+        assert_eq!(list, "9");
+        let rtpmap = attributes.iter().find(|it| it.attribute == "rtpmap");
+        let rtpmap = rtpmap.and_then(|it| it.value.as_deref());
+        assert_eq!(rtpmap, Some("9 G722/8000"));
+        let read = Encoding::parse("G722/8000").and_then(|encoding| encoding.codec());
+        assert_eq!(read, Some(Codec::G722));
     }
 
     #[test]

@@ -24,7 +24,7 @@ const PURE: &[&str] = &[
     "call/routing.rs",
     "call/transport_event.rs",
     "call/snapshot.rs",
-    "codec.rs",
+    "codec",
     "media/error.rs",
     "media/pipeline/",
     "rtp/",

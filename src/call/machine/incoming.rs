@@ -100,7 +100,7 @@ impl Call {
         let browser_offer = sdp::jsep::offer(
             &call.local.transport,
             &policy,
-            bridge::is_narrowband(&call.rules.trunk.codecs),
+            bridge::audio_rate(&call.rules.trunk.codecs),
             call.local.browser_session,
         );
         let offer = browser_offer.offer.to_string();

@@ -413,7 +413,7 @@ impl Calling {
             &call.local.transport,
             &policy,
             codec,
-            bridge::is_narrowband(&call.rules.trunk.codecs),
+            bridge::audio_rate(&call.rules.trunk.codecs),
             call.local.browser_session,
             Direction::SendRecv,
         );

@@ -5,13 +5,14 @@ mod keep_alive;
 
 use self::inband::Inband;
 use self::keep_alive::KeepAlive;
+use super::audio_rate::audio_rate;
+use super::decoder_stage::{DecoderStage, Undecoded};
 use super::digit_sender::{self, DigitSender};
 use super::key_press::KeyPresses;
 use super::output::{EventStream, Output};
 use super::source::{Distance, Passed, Payload, Source};
-use super::transcode::{Incoming, Transcode};
-use super::{Config, PipelineEvent, PipelineStatistics, StreamIdentity, decoding};
-use crate::audio::has_fec;
+use super::{Config, PipelineEvent, PipelineStatistics, StreamIdentity};
+use crate::audio::{has_redundancy, payload_ticks};
 use crate::codec::{AudioFormat, Codec, EventFormat};
 use crate::media::Error;
 use crate::rtp::{Admission, Arrival, Packet, RtpTimestampExt, event_of_digit, scale};
@@ -34,7 +35,7 @@ const LONGEST_DIGIT: Duration = Duration::from_secs(10);
 pub struct Pipeline {
     pub(super) config: Config,
     pub(super) source: Source,
-    pub(super) transcode: Transcode,
+    pub(super) decoder: DecoderStage,
     pub(super) output: Output,
     pub(super) presses: KeyPresses,
     /// The press that is being passed on as events.
@@ -62,10 +63,11 @@ impl Pipeline {
         to: &AudioFormat,
         identity: StreamIdentity,
     ) -> Result<Self, Error> {
+        let rate = audio_rate(from, to);
         Ok(Pipeline {
             source: Source::new(config, from.clone()),
-            transcode: Transcode::new(config, from, to)?,
-            output: Output::new(config, from, to, identity)?,
+            decoder: DecoderStage::new(config, from, to, rate)?,
+            output: Output::new(config, from, to, rate, identity)?,
             presses: KeyPresses::default(),
             pressed: None,
             sender: DigitSender::new(config.digit_pause),
@@ -85,8 +87,9 @@ impl Pipeline {
 
     /// Takes newly negotiated formats: SSRC, sequence numbers and timestamps go on.
     pub fn reconfigure(&mut self, from: &AudioFormat, to: &AudioFormat) -> Result<(), Error> {
-        self.output.reconfigure(from, to, self.last_now)?;
-        self.transcode.prepare(from, to)?;
+        let rate = audio_rate(from, to);
+        self.output.reconfigure(from, to, rate, self.last_now)?;
+        self.decoder.reconfigure(from, to, rate)?;
         self.source.set_format(from);
         // Nothing is heard meanwhile: the audio that comes after it is told of again.
         self.heard &= from.direction.receives();
@@ -140,9 +143,8 @@ impl Pipeline {
         if let Payload::Audio(codec) = payload {
             reception.measure_jitter(packet.timestamp, codec.clock_rate(), now);
             // Waiting is for naught where the packet at hand rebuilds the one that is missing.
-            let rebuilds = codec == Codec::Opus
-                && self.source.reorder.next() == number.checked_sub(1)
-                && has_fec(packet.payload);
+            let rebuilds = self.source.reorder.next() == number.checked_sub(1)
+                && has_redundancy(codec, packet.payload);
             let waits = !rebuilds && !self.output.passes(codec, packet.payload);
             self.source.set_waiting(waits);
         }
@@ -256,7 +258,7 @@ impl Pipeline {
     /// Another source: what was heard and pressed before does not go on.
     fn begin_source(&mut self, now: Instant) {
         self.statistics.source_changes += 1;
-        self.transcode.reset();
+        self.decoder.reset();
         self.output.timeline_mut().begin_talkspurt();
         if let Some(press) = self.presses.interrupt() {
             self.finish(&press, true, now);
@@ -291,7 +293,7 @@ impl Pipeline {
     }
 
     fn forward_audio(&mut self, number: u64, packet: &Packet<'_>, codec: Codec, now: Instant) {
-        let Some(ticks) = decoding::duration(codec, packet.payload) else {
+        let Some(ticks) = payload_ticks(codec, packet.payload) else {
             self.statistics.dropped.undecodable += 1;
             self.source.passed = None;
             self.source.missing += 1;
@@ -313,7 +315,7 @@ impl Pipeline {
         }
         if self.statistics.codec != Some(codec) {
             self.statistics.codec = Some(codec);
-            self.transcode.reset();
+            self.decoder.reset();
         }
         let clock_rate = codec.clock_rate();
         let gap = self.gap_before(packet.timestamp, clock_rate, now);
@@ -335,15 +337,19 @@ impl Pipeline {
             } else {
                 self.source.missing
             };
-            let incoming = Incoming {
+            let decoded = self.decoder.decode(Undecoded {
                 codec,
                 payload: packet.payload,
                 ticks,
                 gap,
+                gap_clock: self.output.timeline().clock_rate(),
                 lost,
                 lost_ticks: self.source.last_ticks().unwrap_or(ticks),
-            };
-            let repair = self.transcode.run(incoming, &mut self.output, now);
+            });
+            self.output.play(decoded.before, now);
+            self.output.gap(decoded.gap, now);
+            self.output.play(decoded.samples, now);
+            let repair = decoded.repair;
             self.statistics.concealed += repair.concealed;
             self.statistics.recovered_by_fec += repair.recovered_by_fec;
             self.statistics.dropped.undecodable += repair.undecodable;

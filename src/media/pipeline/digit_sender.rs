@@ -1,6 +1,5 @@
 //! Digits that we make: as telephone events where the other side has them, else as tones.
 
-use super::decoding::SAMPLE_RATE;
 use super::output::{EventStream, Output};
 use crate::audio::{Tone, digit_frequencies};
 use crate::codec::EventFormat;
@@ -258,7 +257,7 @@ impl DigitSender {
                 ends: 0,
             },
             (_, length, _, Some((low, high))) => State::Tone {
-                tone: Tone::new(&[(low, LOW_LEVEL), (high, HIGH_LEVEL)], SAMPLE_RATE),
+                tone: Tone::new(&[(low, LOW_LEVEL), (high, HIGH_LEVEL)], output.audio_rate()),
                 timestamp,
                 length: length.map(|length| length.max(SHORTEST_TONE)),
                 sounded: Duration::ZERO,
@@ -319,7 +318,7 @@ impl DigitSender {
                     *timestamp = output.send_tone(tone, *timestamp, now);
                     *sounded += step;
                 } else if *quiet < pause {
-                    let mut silence = Tone::new(&[], SAMPLE_RATE);
+                    let mut silence = Tone::new(&[], output.audio_rate());
                     *timestamp = output.send_tone(&mut silence, *timestamp, now);
                     *quiet += step;
                 } else {

@@ -11,8 +11,9 @@
 //! ```
 
 mod assembly;
+mod audio_rate;
 mod config;
-mod decoding;
+mod decoder_stage;
 mod digit_sender;
 mod key_press;
 mod outbox;
@@ -22,7 +23,6 @@ mod reporting;
 mod source;
 mod statistics;
 mod timeline;
-mod transcode;
 
 #[cfg(test)]
 mod tests;

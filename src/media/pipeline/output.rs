@@ -1,30 +1,17 @@
 //! What goes to the other side: audio passed on or encoded, telephone events, tones.
 
-use super::decoding::{SAMPLE_RATE, law_of};
+use super::decoder_stage::samples_of;
 use super::key_press::LONGEST_SEGMENT;
 use super::outbox::Outbox;
 use super::timeline::Timeline;
 use super::{Config, StreamIdentity};
-use crate::audio::{self, EncoderSettings, Law, OpusEncoder, Tone};
+use crate::audio::{self, Encoder, EncoderSettings, Tone};
 use crate::codec::{AudioFormat, Codec, EventFormat, SendFormat};
 use crate::rtp::{Header, Packet, TelephoneEvent, scale};
 use std::time::{Duration, Instant};
 
-/// Packets of 10 to 120 ms are made; what SDP asks beyond is not.
-const SHORTEST_PTIME: u8 = 10;
-const LONGEST_PTIME: u8 = 120;
-
-#[derive(Debug)]
-enum Encoder {
-    /// Both sides speak the same: nothing is encoded.
-    None,
-    G711(Law),
-    Opus(Box<OpusEncoder>),
-}
-
-/// 20 ms of silence in one frame of Opus (RFC 6716 section 3.1).
-const OPUS_SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
-const OPUS_SILENCE_TICKS: u32 = 960;
+/// The longest packet time of the table of formats.
+const LONGEST_PTIME: u8 = 60;
 
 /// A telephone event that is being sent: one key from press to release.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +47,9 @@ pub(super) struct Sent {
 pub(super) struct Output {
     timeline: Timeline,
     format: SendFormat,
-    encoder: Encoder,
+    audio_rate: u32,
+    /// None where both sides have the same codec: nothing is encoded.
+    encoder: Option<Encoder>,
     /// Samples of the packet that is not full yet; the position is that of the first.
     pending: Vec<i16>,
     /// Ticks of silence that filled the last packet: a gap after it is that much shorter.
@@ -78,13 +67,15 @@ impl Output {
         config: &Config,
         from: &AudioFormat,
         to: &AudioFormat,
+        audio_rate: u32,
         identity: StreamIdentity,
     ) -> Result<Self, audio::Error> {
         let mut output = Output {
             timeline: Timeline::new(identity, to.send.codec.clock_rate()),
             format: to.send,
-            encoder: Encoder::None,
-            pending: Vec::with_capacity(2 * samples_of(LONGEST_PTIME)),
+            audio_rate,
+            encoder: None,
+            pending: Vec::with_capacity(2 * samples_of(LONGEST_PTIME.into(), audio_rate)),
             filled: 0,
             outbox: Outbox::new(),
             sent: Sent::default(),
@@ -92,7 +83,7 @@ impl Output {
             loss: 0.0,
             opus_complexity: config.opus_complexity,
         };
-        output.prepare(from, to)?;
+        output.prepare(from, to, audio_rate)?;
         Ok(output)
     }
 
@@ -101,41 +92,48 @@ impl Output {
         &mut self,
         from: &AudioFormat,
         to: &AudioFormat,
+        audio_rate: u32,
         now: Option<Instant>,
     ) -> Result<(), audio::Error> {
         match now {
-            Some(now) if to.send != self.format => self.flush(now),
+            Some(now) if to.send != self.format || audio_rate != self.audio_rate => self.flush(now),
             _ => {}
         }
-        self.prepare(from, to)
+        self.prepare(from, to, audio_rate)
     }
 
-    fn prepare(&mut self, from: &AudioFormat, to: &AudioFormat) -> Result<(), audio::Error> {
-        self.encoder = match law_of(to.send.codec) {
-            Some(law) => Encoder::G711(law),
-            None => {
-                let settings = EncoderSettings {
-                    complexity: self.opus_complexity,
-                    maximum_bitrate: to.send.opus.max_average_bitrate,
-                    inband_fec: to.send.opus.inband_fec,
-                    constant_bitrate: to.send.opus.constant_bitrate,
-                };
-                let transcodes = from.receive.iter().any(|one| one.codec != Codec::Opus);
-                match std::mem::replace(&mut self.encoder, Encoder::None) {
-                    Encoder::Opus(mut opus) => {
-                        opus.set_settings(settings)?;
-                        Encoder::Opus(opus)
-                    }
-                    // Digits are sounds where the other side knows no events.
-                    _ if transcodes || to.send_events.is_none() => {
-                        let mut opus = OpusEncoder::new(SAMPLE_RATE, settings)?;
-                        opus.set_loss(self.loss)?;
-                        Encoder::Opus(Box::new(opus))
-                    }
-                    _ => Encoder::None,
-                }
-            }
+    fn prepare(
+        &mut self,
+        from: &AudioFormat,
+        to: &AudioFormat,
+        audio_rate: u32,
+    ) -> Result<(), audio::Error> {
+        let codec = to.send.codec;
+        let settings = EncoderSettings {
+            complexity: self.opus_complexity,
+            maximum_bitrate: to.send.opus.max_average_bitrate,
+            inband_fec: to.send.opus.inband_fec,
+            constant_bitrate: to.send.opus.constant_bitrate,
         };
+        if codec != self.format.codec || audio_rate != self.audio_rate {
+            self.encoder = None;
+        }
+        if let Some(encoder) = &mut self.encoder {
+            encoder.set_settings(settings)?;
+        } else {
+            let transcodes = from.receive.iter().any(|one| one.codec != codec);
+            let cuts = codec.format().constant_bitrate.is_some();
+            // DTMF is sent as tones where the other side knows no events.
+            if transcodes || cuts || to.send_events.is_none() {
+                let mut encoder = Encoder::new(codec, audio_rate, settings)?;
+                encoder.set_loss(self.loss);
+                self.encoder = Some(encoder);
+            }
+        }
+        let samples = 2 * samples_of(LONGEST_PTIME.into(), audio_rate);
+        self.pending
+            .reserve(samples.saturating_sub(self.pending.len()));
+        self.audio_rate = audio_rate;
         if self.format.codec != to.send.codec {
             self.timeline.begin_talkspurt();
         }
@@ -150,6 +148,11 @@ impl Output {
 
     pub(super) fn timeline_mut(&mut self) -> &mut Timeline {
         &mut self.timeline
+    }
+
+    /// The rate of the samples that are played.
+    pub(super) fn audio_rate(&self) -> u32 {
+        self.audio_rate
     }
 
     pub(super) fn codec(&self) -> Codec {
@@ -172,26 +175,21 @@ impl Output {
     /// Loss that the encoder shall reckon with, 0 to 1.
     pub(super) fn set_loss(&mut self, fraction: f32) {
         self.loss = fraction;
-        if let Encoder::Opus(opus) = &mut self.encoder
-            && opus.set_loss(fraction).is_err()
-        {
-            // libopus refuses values out of range only, and the encoder clamps them.
-            debug_assert!(false, "opus encoder loss");
+        if let Some(encoder) = &mut self.encoder {
+            encoder.set_loss(fraction);
         }
     }
 
     /// What was encoded so far did not get to the decoder: the next packet does not build on it.
     pub(super) fn begin_encoding_anew(&mut self) {
-        if let Encoder::Opus(opus) = &mut self.encoder
-            && opus.reset().is_err()
-        {
-            debug_assert!(false, "opus encoder reset");
+        if let Some(encoder) = &mut self.encoder {
+            encoder.reset();
         }
     }
 
     /// What a packet of ours lasts.
     pub(super) fn packet_time(&self) -> Duration {
-        Duration::from_millis(self.frame_samples() as u64 * 1_000 / u64::from(SAMPLE_RATE))
+        Duration::from_millis(self.frame_samples() as u64 * 1_000 / u64::from(self.audio_rate))
     }
 
     /// Ticks that wait in the packet that is not full yet.
@@ -199,12 +197,17 @@ impl Output {
         self.ticks(self.pending.len())
     }
 
-    /// Whether a payload of the same codec can be passed on as it is. Opus says itself how
-    /// long it is; G.711 is cut and joined where the other side asked for another ptime.
+    /// Whether a payload of the same codec can be passed on as it is. Where the length of a payload
+    /// tells its time it is cut and joined if the other side asked for another ptime.
     pub(super) fn passes(&self, codec: Codec, payload: &[u8]) -> bool {
         codec == self.format.codec
-            && (codec == Codec::Opus
-                || (self.pending.is_empty() && payload.len() == self.frame_samples()))
+            && (codec.format().constant_bitrate.is_none()
+                || (self.pending.is_empty() && self.is_one_packet(codec, payload)))
+    }
+
+    fn is_one_packet(&self, codec: Codec, payload: &[u8]) -> bool {
+        let ticks = audio::payload_ticks(codec, payload);
+        ticks.is_some_and(|ticks| i64::from(ticks) == self.ticks(self.frame_samples()))
     }
 
     /// Passes a packet on after `gap` ticks, with `lost` sequence numbers missing before it.
@@ -263,7 +266,7 @@ impl Output {
         }
         let missing = self.frame_samples().saturating_sub(self.pending.len());
         if !self.pending.is_empty() && ticks < self.ticks(missing) {
-            let silence = scale(ticks, self.timeline.clock_rate(), SAMPLE_RATE) as usize;
+            let silence = scale(ticks, self.timeline.clock_rate(), self.audio_rate) as usize;
             self.pending.resize(self.pending.len() + silence, 0);
             return;
         }
@@ -384,14 +387,15 @@ impl Output {
     pub(super) fn send_silence(&mut self, now: Instant) {
         self.flush(now);
         let timestamp = self.timeline.digits_begin(now);
-        if self.format.codec == Codec::Opus {
+        let codec = self.format.codec;
+        if let Some(payload) = audio::silent_payload(codec) {
             let payload_type = self.format.payload_type;
             let header = self.timeline.header(payload_type, false, timestamp, now);
-            self.send(header, &OPUS_SILENCE);
-            let reached = timestamp.wrapping_add(OPUS_SILENCE_TICKS);
-            self.timeline.raise_floor(reached);
+            self.send(header, payload);
+            let ticks = audio::payload_ticks(codec, payload).unwrap_or_default();
+            self.timeline.raise_floor(timestamp.wrapping_add(ticks));
         } else {
-            self.send_tone(&mut Tone::new(&[], SAMPLE_RATE), timestamp, now);
+            self.send_tone(&mut Tone::new(&[], self.audio_rate), timestamp, now);
         }
     }
 
@@ -409,12 +413,8 @@ impl Output {
         let mut packet = self.outbox.buffer();
         header.write(&mut packet);
         let encoded = match &mut self.encoder {
-            Encoder::G711(law) => {
-                audio::encode(*law, &self.pending, &mut packet);
-                true
-            }
-            Encoder::Opus(opus) => opus.encode(&self.pending, &mut packet).is_ok(),
-            Encoder::None => false,
+            Some(encoder) => encoder.encode(&self.pending, &mut packet),
+            None => false,
         };
         self.pending.clear();
         if encoded {
@@ -445,25 +445,15 @@ impl Output {
     }
 
     fn ticks(&self, samples: usize) -> i64 {
-        scale(samples as i64, SAMPLE_RATE, self.timeline.clock_rate())
+        scale(samples as i64, self.audio_rate, self.timeline.clock_rate())
     }
 
     fn frame_samples(&self) -> usize {
         let ptime = match self.format.ptime {
             0 => 20,
-            ptime => ptime.clamp(SHORTEST_PTIME, LONGEST_PTIME),
+            ptime => ptime,
         };
-        samples_of(match self.format.codec {
-            Codec::Pcmu | Codec::Pcma => ptime,
-            // The frames that Opus has (RFC 6716 section 2.1.4), the next shorter one.
-            Codec::Opus => [120, 100, 80, 60, 40, 20, 10]
-                .into_iter()
-                .find(|frame| *frame <= ptime)
-                .unwrap_or(SHORTEST_PTIME),
-        })
+        let ptime = self.format.codec.format().packet_time(ptime);
+        samples_of(ptime.into(), self.audio_rate)
     }
-}
-
-const fn samples_of(milliseconds: u8) -> usize {
-    milliseconds as usize * SAMPLE_RATE as usize / 1_000
 }

@@ -7,5 +7,6 @@ mod loss;
 mod robustness;
 mod separate_keys;
 mod stream;
-mod support;
+pub(super) mod support;
 mod transcoding;
+mod wideband;

@@ -7,7 +7,6 @@ use sdp_types::{Attribute, Connection, Media, Session};
 use crate::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat};
 use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
-use crate::sdp::opus;
 use crate::sdp::policy::distinct;
 use crate::sdp::section::{MediaSections, attribute, empty_media, flag};
 use crate::sdp::{
@@ -26,15 +25,15 @@ const MSID: &str = "trunkline audio";
 
 /// Answers a browser's offer.
 ///
-/// `preferred` goes first among the codecs that both can do, `narrowband` says that the other
-/// leg is G.711, `direction` is what the call wants of this side; the answer has what is left
+/// `preferred` goes first among the codecs that both can do, `audio_rate` is that of the other
+/// leg ([`super::super::bridge::audio_rate`]), `direction` is what the call wants of this side; the answer has what is left
 /// of it after the offer. The `AudioFormat` is what now holds on this side.
 pub fn answer(
     offer: &BrowserOffer,
     local: &IceDtlsParameters,
     policy: &BrowserPolicy,
     preferred: Option<Codec>,
-    narrowband: bool,
+    audio_rate: u32,
     session: SessionIds,
     direction: Direction,
 ) -> Result<(Answer, AudioFormat), Error> {
@@ -71,7 +70,7 @@ pub fn answer(
         mid: offer.mid.as_deref(),
         codecs: &format.receive,
         events,
-        narrowband,
+        audio_rate,
         ptime: policy.ptime,
         direction,
     };
@@ -85,7 +84,7 @@ pub fn answer(
 pub fn offer(
     local: &IceDtlsParameters,
     policy: &BrowserPolicy,
-    narrowband: bool,
+    audio_rate: u32,
     session: SessionIds,
 ) -> BrowserLocalOffer {
     let direction = Direction::SendRecv;
@@ -116,7 +115,7 @@ pub fn offer(
         mid: Some(MID),
         codecs: &codecs,
         events: &events,
-        narrowband,
+        audio_rate,
         ptime: policy.ptime,
         direction,
     };
@@ -182,21 +181,17 @@ struct AudioLine<'a> {
     mid: Option<&'a str>,
     codecs: &'a [ReceiveFormat],
     events: &'a [EventFormat],
-    narrowband: bool,
+    audio_rate: u32,
     ptime: u8,
     direction: Direction,
 }
 
 impl AudioLine<'_> {
     fn write(&self) -> Media {
-        let opus_parameters = match self.narrowband {
-            true => opus::NARROWBAND,
-            false => opus::FULL_BAND,
-        };
         let (list, formats) = format::write(
             self.codecs,
             self.events,
-            opus_parameters,
+            self.audio_rate,
             self.ptime,
             self.direction,
         );

@@ -140,7 +140,10 @@ pub fn offer(
             .iter()
             .any(|format| format.codec.clock_rate() == clock_rate);
         let wanted = policy.event_clocks.contains(&clock_rate);
-        let alone = clock_rate == 8_000 && !codecs.iter().any(|format| format.codec == Codec::Opus);
+        let alone = clock_rate == 8_000
+            && codecs
+                .iter()
+                .all(|format| format.codec.clock_rate() == clock_rate);
         if policy.telephone_event && (wanted && (is_audio || clock_rate == 8_000) || alone) {
             events.push(EventFormat {
                 payload_type,

@@ -1,18 +1,18 @@
 //! Keys of the source that come as tones in its audio, carried to the other side as events.
 
 use super::Pipeline;
-use crate::audio::{self, DtmfDetector, KeyTone};
+use crate::audio::{Decoder, DtmfDetector, KeyTone};
 use crate::codec::Codec;
 use crate::media::pipeline::PipelineEvent;
-use crate::media::pipeline::decoding::law_of;
+use crate::media::pipeline::decoder_stage::samples_of;
 use crate::media::pipeline::output::EventStream;
 use crate::rtp::{Packet, event_of_digit, scale};
 use std::time::{Duration, Instant};
 
-/// The rate of G.711, the only codec that is listened to: what codes speech spoils tones.
-const SAMPLE_RATE: u32 = 8_000;
-/// The longest packet, 120 ms.
-const SAMPLES: usize = 960;
+/// The audio rate before the first packet, hertz.
+const NARROWBAND: u32 = 8_000;
+/// The longest packet, milliseconds.
+const LONGEST_PACKET: u32 = 120;
 /// Keys that one packet can begin or end.
 const TOLD: usize = 8;
 /// How loud the events say that the keys are, dBm0 without the sign.
@@ -32,6 +32,10 @@ struct Down {
 #[derive(Debug)]
 pub(super) struct Inband {
     detector: DtmfDetector,
+    /// Of the samples that the detector takes: that of the codec, since what is relayed has no
+    /// other decoder.
+    audio_rate: u32,
+    decoder: Option<(Codec, Decoder)>,
     samples: Vec<i16>,
     down: Option<Down>,
 }
@@ -40,6 +44,31 @@ impl Inband {
     /// When a key that is down is given up.
     pub(super) fn poll_timeout(&self, patience: Duration) -> Option<Instant> {
         self.down.as_ref().map(|down| down.updated + patience)
+    }
+
+    /// Decodes a payload into `samples`; false where tones do not survive the codec.
+    fn decode(&mut self, codec: Codec, payload: &[u8]) -> bool {
+        let format = codec.format();
+        if !format.keeps_tones {
+            return false;
+        }
+        if self
+            .decoder
+            .as_ref()
+            .is_none_or(|(known, _)| *known != codec)
+        {
+            let decoder = Decoder::new(codec, format.audio_rate).ok();
+            self.decoder = decoder.map(|decoder| (codec, decoder));
+        }
+        if format.audio_rate != self.audio_rate {
+            self.audio_rate = format.audio_rate;
+            self.detector = DtmfDetector::new(format.audio_rate);
+        }
+        self.samples.clear();
+        let Some((_, decoder)) = &mut self.decoder else {
+            return false;
+        };
+        decoder.decode(payload, &mut self.samples)
     }
 
     /// No more events for the key that is down: the other side takes others, or none.
@@ -55,8 +84,10 @@ impl Pipeline {
     pub fn listen_for_tones(&mut self) {
         if self.inband.is_none() {
             self.inband = Some(Box::new(Inband {
-                detector: DtmfDetector::new(SAMPLE_RATE),
-                samples: Vec::with_capacity(SAMPLES),
+                detector: DtmfDetector::new(NARROWBAND),
+                audio_rate: NARROWBAND,
+                decoder: None,
+                samples: Vec::with_capacity(samples_of(LONGEST_PACKET, NARROWBAND)),
                 down: None,
             }));
         }
@@ -70,15 +101,23 @@ impl Pipeline {
         if self.presses.present().is_some() {
             return false;
         }
-        let Some(law) = law_of(codec) else {
-            return false;
-        };
         let Some(mut inband) = self.inband.take() else {
             return false;
         };
+        let held = inband.decode(codec, packet.payload)
+            && self.detect(&mut inband, codec.clock_rate(), packet, now);
+        self.inband = Some(inband);
+        held
+    }
+
+    fn detect(
+        &mut self,
+        inband: &mut Inband,
+        clock_rate: u32,
+        packet: &Packet<'_>,
+        now: Instant,
+    ) -> bool {
         let held_before = is_held(&inband.down);
-        inband.samples.clear();
-        audio::decode(law, packet.payload, &mut inband.samples);
         let mut told = [None; TOLD];
         let mut places = told.iter_mut();
         inband.detector.push(&inband.samples, |tone| {
@@ -86,18 +125,19 @@ impl Pipeline {
                 *place = Some(tone);
             }
         });
-        let length = inband.samples.len() as i64;
+        let length = (inband.samples.len() as i64, inband.audio_rate);
         if let Some(down) = &mut inband.down {
             down.updated = now;
             if let Some(stream) = &mut down.stream {
-                down.ticks += scale(length, SAMPLE_RATE, stream.clock_rate()) as u32;
+                down.ticks += scale(length.0, length.1, stream.clock_rate()) as u32;
                 self.output.send_event(stream, down.ticks, false, now);
             }
         }
         for tone in told.into_iter().flatten() {
             match tone {
                 KeyTone::Began(digit) => {
-                    inband.down = Some(self.begin_tone(digit, packet, length, now));
+                    inband.down =
+                        Some(self.begin_tone(digit, (packet.timestamp, clock_rate), length, now));
                 }
                 KeyTone::Ended {
                     digit,
@@ -105,12 +145,17 @@ impl Pipeline {
                 } => self.end_tone(inband.down.take(), digit, milliseconds, now),
             }
         }
-        let held = held_before || is_held(&inband.down);
-        self.inband = Some(inband);
-        held
+        held_before || is_held(&inband.down)
     }
 
-    fn begin_tone(&mut self, digit: char, packet: &Packet<'_>, length: i64, now: Instant) -> Down {
+    /// A key began in a packet at a timestamp of that clock, of so many samples at that rate.
+    fn begin_tone(
+        &mut self,
+        digit: char,
+        at: (u32, u32),
+        length: (i64, u32),
+        now: Instant,
+    ) -> Down {
         let format = self.to_events.filter(|_| !self.sender.is_busy());
         let mut down = Down {
             stream: None,
@@ -118,9 +163,8 @@ impl Pipeline {
             updated: now,
         };
         if let (Some(format), Some(event)) = (format, event_of_digit(digit)) {
-            let mut stream =
-                self.begin_events(format, event, VOLUME, (packet.timestamp, SAMPLE_RATE), now);
-            down.ticks = scale(length, SAMPLE_RATE, stream.clock_rate()) as u32;
+            let mut stream = self.begin_events(format, event, VOLUME, at, now);
+            down.ticks = scale(length.0, length.1, stream.clock_rate()) as u32;
             self.output.send_event(&mut stream, down.ticks, false, now);
             down.stream = Some(stream);
         }

@@ -282,7 +282,7 @@ fn durations_that_grow_by_a_sixth_of_the_time_count_by_8000() {
 fn silence_keeps_the_way_open_while_the_source_sends_nothing() {
     for codec in [Codec::Pcmu, Codec::Pcma, Codec::Opus] {
         let mut harness = Harness::new(&side(Codec::Opus), &side(codec));
-        harness.path.keep_alive(ms(1_000), harness.now);
+        harness.pipeline.keep_alive(ms(1_000), harness.now);
         harness.wait(10_100);
         assert_eq!(harness.out.len(), 10, "{codec}");
         let packets = harness.packets();

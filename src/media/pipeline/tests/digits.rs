@@ -141,8 +141,8 @@ fn audio_of_the_moment_of_a_key_stays_behind() {
         );
         harness.wait(20);
     }
-    assert_eq!(harness.path.statistics().dropped.suppressed, 8);
-    assert_eq!(harness.path.statistics().concealed, 0);
+    assert_eq!(harness.pipeline.statistics().dropped.suppressed, 8);
+    assert_eq!(harness.pipeline.statistics().concealed, 0);
     assert_eq!(keys(&harness, &side(Codec::Opus)), [('5', 7_680)]);
     // The audio after the key is where the audio before it says.
     let packets = harness.packets();
@@ -227,7 +227,7 @@ fn audio_goes_on_after_a_key_even_where_the_source_does_not_count_its_time() {
 
     // Digits of our own while the source stands still.
     harness
-        .path
+        .pipeline
         .send_digits("2", ms(100), harness.now)
         .expect("a key");
     harness.wait(500);
@@ -255,7 +255,7 @@ fn what_is_lost_beside_a_key_is_not_made_up() {
         harness.give(&talker.audio());
         harness.wait(20);
     }
-    let statistics = harness.path.statistics();
+    let statistics = harness.pipeline.statistics();
     assert_eq!((statistics.lost, statistics.concealed), (1, 0));
 }
 
@@ -376,7 +376,7 @@ fn digits_of_our_own_are_events_with_pauses_and_three_ends() {
         harness.wait(20);
     }
     harness
-        .path
+        .pipeline
         .send_digits("12#", ms(100), harness.now)
         .expect("keys");
     for _ in 0..60 {
@@ -425,7 +425,7 @@ fn digits_of_our_own_are_events_with_pauses_and_three_ends() {
     assert_eq!(after.timestamp.wrapping_sub(FIRST_TIMESTAMP) % 160, 0);
     let end = packets[packets.len() - 1].timestamp;
     assert_eq!(end.wrapping_sub(FIRST_TIMESTAMP), 69 * 160);
-    assert_eq!(harness.path.statistics().concealed, 0);
+    assert_eq!(harness.pipeline.statistics().concealed, 0);
     assert_eq!(
         harness.digits(),
         "",
@@ -438,12 +438,12 @@ fn digits_can_be_sent_where_no_audio_flows() {
     let to = side(Codec::Opus);
     let mut harness = Harness::new(&side(Codec::Pcmu), &to);
     harness
-        .path
+        .pipeline
         .send_digits("5,5", ms(100), harness.now)
         .expect("keys");
     harness.wait(5_000);
     assert_eq!(keys(&harness, &to), [('5', 4_800), ('5', 4_800)]);
-    assert_eq!(harness.path.poll_timeout(), None);
+    assert_eq!(harness.pipeline.poll_timeout(), None);
     let packets = harness.packets();
     let apart = packets[packets.len() - 1]
         .timestamp
@@ -462,7 +462,7 @@ fn a_side_without_events_hears_the_keys() {
             let mut talker = Talker::voice(from);
             // Ours, then those of the source.
             harness
-                .path
+                .pipeline
                 .send_digits(KEYS, ms(100), harness.now)
                 .expect("keys");
             harness.wait(4_000);
@@ -503,7 +503,7 @@ fn a_tone_is_two_frequencies_for_80_ms_at_least_and_as_long_a_silence() {
             // The second of two is told apart by the audio alone.
             let digits = format!("{key}{key}");
             harness
-                .path
+                .pipeline
                 .send_digits(&digits, ms(40), harness.now)
                 .expect("keys");
             harness.wait(1_000);
@@ -550,7 +550,7 @@ fn the_source_is_not_heard_while_its_keys_sound() {
         harness.wait(20);
     }
     harness
-        .path
+        .pipeline
         .send_digits("5", ms(100), harness.now)
         .expect("a key");
     for _ in 0..20 {
@@ -562,7 +562,7 @@ fn the_source_is_not_heard_while_its_keys_sound() {
     assert!(own(&harness, 5..14) < -40.0);
     let packets = harness.packets();
     assert!((own(&harness, packets.len() - 5..packets.len()) + 12.0).abs() < 0.5);
-    let statistics = harness.path.statistics();
+    let statistics = harness.pipeline.statistics();
     assert_eq!(statistics.dropped.suppressed, 9);
     assert_eq!(packets.len(), 25, "the stream keeps its pace");
 }
@@ -570,10 +570,10 @@ fn the_source_is_not_heard_while_its_keys_sound() {
 #[test]
 fn what_is_no_digit_is_refused_and_nothing_of_it_is_sent() {
     let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
-    let refused = harness.path.send_digits("12x", ms(100), harness.now);
+    let refused = harness.pipeline.send_digits("12x", ms(100), harness.now);
     assert!(matches!(refused, Err(Error::Digit('x'))));
     let refused = harness
-        .path
+        .pipeline
         .send_digits(&"1".repeat(65), ms(100), harness.now);
     assert!(matches!(
         refused,

@@ -41,11 +41,11 @@ fn lost_opus_is_rebuilt_from_the_fec_of_the_next_packet() {
     let with = run(Codec::Opus, Codec::Pcmu, true, 120, lost);
     let without = run(Codec::Opus, Codec::Pcmu, false, 120, lost);
     let plain = listen(&run(Codec::Opus, Codec::Pcmu, false, 120, |_| false).packets());
-    assert_eq!(with.path.statistics().recovered_by_fec, 3);
-    assert_eq!(with.path.statistics().concealed, 0);
-    assert_eq!(without.path.statistics().recovered_by_fec, 0);
-    assert_eq!(without.path.statistics().concealed, 3);
-    assert_eq!(with.path.statistics().lost, 3);
+    assert_eq!(with.pipeline.statistics().recovered_by_fec, 3);
+    assert_eq!(with.pipeline.statistics().concealed, 0);
+    assert_eq!(without.pipeline.statistics().recovered_by_fec, 0);
+    assert_eq!(without.pipeline.statistics().concealed, 3);
+    assert_eq!(with.pipeline.statistics().lost, 3);
     let (rebuilt, made_up) = (listen(&with.packets()), listen(&without.packets()));
     assert_eq!((rebuilt.len(), made_up.len()), (whole.len(), plain.len()));
     let (mut best, mut concealed) = (0.0, 0.0);
@@ -65,7 +65,7 @@ fn lost_opus_is_rebuilt_from_the_fec_of_the_next_packet() {
 fn lost_g711_is_concealed_and_nobody_sees_a_hole() {
     for to in [Codec::Opus, Codec::Pcma] {
         let harness = run(Codec::Pcmu, to, false, 100, |number| number % 20 == 13);
-        let statistics = harness.path.statistics();
+        let statistics = harness.pipeline.statistics();
         assert_eq!(statistics.lost, 5);
         assert_eq!(statistics.concealed, 5);
         assert_eq!(statistics.sent_packets, 100);
@@ -88,7 +88,7 @@ fn a_loss_of_seconds_is_concealed_at_its_beginning_and_stays_a_gap_then() {
         let harness = run(from, Codec::Pcma, true, 150, |number| {
             (50..100).contains(&number)
         });
-        let statistics = harness.path.statistics();
+        let statistics = harness.pipeline.statistics();
         assert_eq!(statistics.lost, 50);
         let repaired = statistics.concealed + statistics.recovered_by_fec;
         assert_eq!(repaired, 5, "{from}: 100 ms");
@@ -118,7 +118,7 @@ fn a_packet_that_is_overtaken_is_put_back_in_its_place() {
         shuffled.wait(20);
     }
     assert_eq!(listen(&straight.packets()), listen(&shuffled.packets()));
-    let statistics = shuffled.path.statistics();
+    let statistics = shuffled.pipeline.statistics();
     assert_eq!(
         (statistics.reordered, statistics.late, statistics.lost),
         (10, 0, 0)
@@ -143,8 +143,8 @@ fn a_lost_packet_holds_the_others_back_no_longer_than_the_window() {
         "the lost one made up, then the one that waited"
     );
     assert_eq!(harness.give(&late), 0);
-    assert_eq!(harness.path.statistics().late, 1);
-    assert_eq!(harness.path.poll_timeout(), None);
+    assert_eq!(harness.pipeline.statistics().late, 1);
+    assert_eq!(harness.pipeline.poll_timeout(), None);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_packet_that_rebuilds_the_lost_one_does_not_wait_for_it() {
         }
         harness.wait(20);
     }
-    assert_eq!(harness.path.statistics().recovered_by_fec, 1);
+    assert_eq!(harness.pipeline.statistics().recovered_by_fec, 1);
 }
 
 #[test]
@@ -173,8 +173,8 @@ fn a_packet_that_comes_twice_counts_once() {
         assert_eq!(harness.give(&packet), 0);
         harness.wait(20);
     }
-    assert_eq!(harness.path.statistics().duplicate, 10);
-    assert_eq!(harness.path.statistics().received, 10);
+    assert_eq!(harness.pipeline.statistics().duplicate, 10);
+    assert_eq!(harness.pipeline.statistics().received, 10);
 }
 
 #[test]
@@ -198,8 +198,8 @@ fn passed_on_packets_keep_their_holes_and_do_not_wait() {
         );
         assert_eq!(sent.payload, &packets[number][12..]);
     }
-    assert_eq!(harness.path.statistics().lost, 1);
-    assert_eq!(harness.path.statistics().reordered, 1);
+    assert_eq!(harness.pipeline.statistics().lost, 1);
+    assert_eq!(harness.pipeline.statistics().reordered, 1);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn with_random_loss_and_order_the_output_is_one_unbroken_stream() {
         let samples = listen(&harness.packets());
         assert!(samples.len() >= 995 * 160, "{}", samples.len());
         assert!(samples.len() <= 1_000 * 160, "{}", samples.len());
-        let statistics = harness.path.statistics();
+        let statistics = harness.pipeline.statistics();
         assert!((70..140).contains(&statistics.lost), "{statistics:?}");
         let repaired = statistics.concealed + statistics.recovered_by_fec;
         assert!(repaired + 2 >= statistics.lost, "{statistics:?}");

@@ -20,7 +20,7 @@ fn what_is_not_forwarded_is_counted_by_its_reason() {
     harness.give(&packet);
     let packet = talker.packet(EVENT_48, false, 0, &[77, 0, 0, 1]);
     harness.give(&packet);
-    let dropped = harness.path.statistics().dropped;
+    let dropped = harness.pipeline.statistics().dropped;
     assert_eq!(dropped.malformed, 3, "{dropped:?}");
     assert_eq!(dropped.oversize, 1);
     assert_eq!(dropped.unknown_payload_type, 1);
@@ -32,7 +32,7 @@ fn what_is_not_forwarded_is_counted_by_its_reason() {
 
 #[test]
 fn a_driver_that_does_not_poll_loses_the_oldest_packets() {
-    let mut path = Harness::new(&side(Codec::Pcmu), &side(Codec::Pcma)).path;
+    let mut path = Harness::new(&side(Codec::Pcmu), &side(Codec::Pcma)).pipeline;
     let mut talker = Talker::voice(Codec::Pcmu);
     let mut now = start();
     for _ in 0..100 {
@@ -68,8 +68,8 @@ proptest! {
         from.receive_events.extend(side(Codec::Pcmu).receive_events);
         let mut harness = Harness::new(&from, &any_codec(Codec::ALL[to]));
         harness.give(&raw);
-        harness.path.handle_source_rtcp(&raw, harness.now);
-        harness.path.handle_receiver_rtcp(&raw, NtpTime(0));
+        harness.pipeline.handle_source_rtcp(&raw, harness.now);
+        harness.pipeline.handle_receiver_rtcp(&raw, NtpTime(0));
         for (payload_type, sequence, timestamp, ssrc, payload, wait) in packets {
             let mut talker = Talker::voice(Codec::Pcmu);
             talker.sequence = sequence;
@@ -79,8 +79,8 @@ proptest! {
             harness.wait(wait);
         }
         harness.wait(20_000);
-        prop_assert_eq!(harness.path.poll_timeout(), None);
-        let statistics = harness.path.statistics();
+        prop_assert_eq!(harness.pipeline.poll_timeout(), None);
+        let statistics = harness.pipeline.statistics();
         prop_assert_eq!(statistics.sent_packets as usize, harness.out.len());
         prop_assert_eq!(statistics.dropped.overflow, 0);
         let octets: usize = harness.out.iter().map(|packet| packet.len() - HEADER_LENGTH).sum();

@@ -57,7 +57,7 @@ fn keys_of_a_source_without_audio_have_silence_between() {
                     to.send.ptime = ptime;
                     let mut harness = Harness::new(&side(Codec::Opus), &to);
                     harness
-                        .path
+                        .pipeline
                         .send_digits(digits, ms(length), harness.now)
                         .expect("keys");
                     harness.wait(20_000);
@@ -65,7 +65,7 @@ fn keys_of_a_source_without_audio_have_silence_between() {
                     assert_eq!(at_changes(&harness), digits, "{what}");
                     assert_eq!(audio_packets(&harness), digits.len() - 1, "{what}");
                     nothing_overlaps(&harness);
-                    assert_eq!(harness.path.poll_timeout(), None);
+                    assert_eq!(harness.pipeline.poll_timeout(), None);
                 }
             }
         }
@@ -79,7 +79,7 @@ fn keys_asked_for_one_by_one_have_silence_between() {
         let mut harness = Harness::new(&side(Codec::Opus), &side(Codec::Pcmu));
         for digit in ["4", "7", "1", "1"] {
             harness
-                .path
+                .pipeline
                 .send_digits(digit, ms(100), harness.now)
                 .expect("a key");
             harness.wait(apart);
@@ -104,7 +104,7 @@ fn keys_of_a_source_with_audio_have_silence_between_and_its_audio_after() {
     };
     speak(&mut harness, &mut talker, 10);
     harness
-        .path
+        .pipeline
         .send_digits("1147", ms(100), harness.now)
         .expect("keys");
     speak(&mut harness, &mut talker, 60);
@@ -121,7 +121,7 @@ fn the_audio_of_the_source_goes_on_during_a_comma() {
     let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Pcmu));
     let mut talker = Talker::voice(Codec::Pcmu);
     harness
-        .path
+        .pipeline
         .send_digits("1,,2", ms(100), harness.now)
         .expect("keys");
     for _ in 0..250 {

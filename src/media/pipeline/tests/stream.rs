@@ -32,7 +32,7 @@ fn a_silence_of_the_source_is_a_gap_of_the_same_length_and_a_new_talkspurt() {
         if from != to {
             assert!(harness.packets()[10].marker);
         }
-        assert_eq!(harness.path.statistics().concealed, 0);
+        assert_eq!(harness.pipeline.statistics().concealed, 0);
     }
 }
 
@@ -66,8 +66,8 @@ fn comfort_noise_is_silence() {
     talker.timestamp = talker.timestamp.wrapping_add(1_600);
     harness.wait(200);
     talk(&mut harness, &mut talker, 10);
-    assert_eq!(harness.path.statistics().comfort_noise, 1);
-    assert_eq!(harness.path.statistics().concealed, 0);
+    assert_eq!(harness.pipeline.statistics().comfort_noise, 1);
+    assert_eq!(harness.pipeline.statistics().concealed, 0);
     assert_eq!(listen(&harness.packets()).len(), 600 * 8);
 }
 
@@ -95,8 +95,8 @@ fn another_source_goes_on_in_the_same_stream() {
         let packets = harness.packets();
         assert!(packets[10].marker && packets[20].marker);
         assert_eq!(listen(&packets).len(), (600 + 3_000) * 8, "{from} {to}");
-        assert_eq!(harness.path.statistics().source_changes, 2);
-        assert_eq!(harness.path.statistics().lost, 0);
+        assert_eq!(harness.pipeline.statistics().source_changes, 2);
+        assert_eq!(harness.pipeline.statistics().lost, 0);
     }
 }
 
@@ -112,7 +112,7 @@ fn a_source_that_jumps_in_its_numbers_or_timestamps_does_not_take_the_stream_alo
     talk(&mut harness, &mut talker, 11);
     let samples = listen(&harness.packets());
     // The first packet after the jump of the numbers is given up: the second confirms it.
-    assert_eq!(harness.path.statistics().dropped.stray, 1);
+    assert_eq!(harness.pipeline.statistics().dropped.stray, 1);
     assert_eq!(samples.len(), 30 * 160);
 }
 
@@ -126,25 +126,25 @@ fn nothing_is_sent_on_hold_and_the_stream_goes_on_when_it_ends() {
             let mut held = side(to);
             held.direction = Direction::RecvOnly;
             harness
-                .path
+                .pipeline
                 .reconfigure(&side(from), &held)
                 .expect("no new coder");
             let sent = harness.out.len();
             talk(&mut harness, &mut talker, 50);
             assert_eq!(harness.out.len(), sent, "round {round}");
             assert!(matches!(
-                harness.path.send_digits("1", ms(100), harness.now),
+                harness.pipeline.send_digits("1", ms(100), harness.now),
                 Err(Error::NotSending("recvonly"))
             ));
             harness
-                .path
+                .pipeline
                 .reconfigure(&side(from), &side(to))
                 .expect("no new coder");
         }
         talk(&mut harness, &mut talker, 10);
-        assert_eq!(harness.path.statistics().dropped.direction, 150);
-        assert_eq!(harness.path.statistics().lost, 0);
-        assert_eq!(harness.path.statistics().concealed, 0);
+        assert_eq!(harness.pipeline.statistics().dropped.direction, 150);
+        assert_eq!(harness.pipeline.statistics().lost, 0);
+        assert_eq!(harness.pipeline.statistics().concealed, 0);
         assert_eq!(listen(&harness.packets()).len(), 190 * 160);
     }
 }
@@ -162,7 +162,7 @@ fn another_codec_is_sent_from_the_next_packet_on() {
         Codec::Pcmu,
     ] {
         harness
-            .path
+            .pipeline
             .reconfigure(&any_codec(Codec::Opus), &side(codec))
             .expect("libopus");
         talk(&mut harness, &mut talker, 10);
@@ -184,7 +184,7 @@ fn a_sender_report_says_what_was_sent_and_where_the_stream_is() {
     let mut report = Vec::new();
     let ntp = NtpTime(77 << 32);
     harness
-        .path
+        .pipeline
         .sender_report(harness.now, ntp, None, "gateway", &mut report);
     assert!(matches!(
         Compound::new(&report).next(),
@@ -193,12 +193,12 @@ fn a_sender_report_says_what_was_sent_and_where_the_stream_is() {
     talk(&mut harness, &mut talker, 10);
     report.clear();
     let about = harness
-        .path
+        .pipeline
         .reception_report(harness.now)
         .expect("packets came");
     assert_eq!(about.ssrc, 1);
     harness
-        .path
+        .pipeline
         .sender_report(harness.now, ntp, Some(&about), "gateway", &mut report);
     let Some(Ok(RtcpPacket::SenderReport {
         ssrc: SSRC,
@@ -227,7 +227,7 @@ fn reported_loss_turns_on_the_fec_of_our_encoder_and_a_round_trip_is_measured() 
     talk(&mut harness, &mut talker, 100);
     assert_eq!(fec(&harness, 0..100), 0);
     let mut block = harness
-        .path
+        .pipeline
         .reception_report(harness.now)
         .expect("packets came");
     block.ssrc = SSRC;
@@ -236,10 +236,12 @@ fn reported_loss_turns_on_the_fec_of_our_encoder_and_a_round_trip_is_measured() 
     block.delay_since_last = 1 << 15;
     let mut report = Vec::new();
     write_receiver_report(&mut report, 5, Some(&block), "far");
-    harness.path.handle_receiver_rtcp(&report, NtpTime(7 << 31));
+    harness
+        .pipeline
+        .handle_receiver_rtcp(&report, NtpTime(7 << 31));
     talk(&mut harness, &mut talker, 100);
     assert!(fec(&harness, 100..200) > 40, "{}", fec(&harness, 100..200));
-    let statistics = harness.path.statistics();
+    let statistics = harness.pipeline.statistics();
     assert!((statistics.reported_loss - 0.1).abs() < 0.01);
     assert_eq!(statistics.round_trip, Some(Duration::from_secs(2)));
 }
@@ -258,9 +260,9 @@ fn a_sender_report_of_the_source_is_answered_by_its_time() {
     for (ssrc, last) in [(99, 0), (1, 0xbbbb_cccc)] {
         let mut report = Vec::new();
         write_sender_report(&mut report, ssrc, &info, None, "far");
-        harness.path.handle_source_rtcp(&report, harness.now);
+        harness.pipeline.handle_source_rtcp(&report, harness.now);
         let report = harness
-            .path
+            .pipeline
             .reception_report(harness.now)
             .expect("a packet came");
         assert_eq!(report.last_sender_report, last);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 pub const OPUS: u8 = 111;
 pub const PCMU: u8 = 0;
 pub const PCMA: u8 = 8;
+pub const G722: u8 = 9;
 pub const EVENT_48: u8 = 110;
 pub const EVENT_8: u8 = 101;
 pub const SSRC: u32 = 0x7472_756e;
@@ -35,6 +36,7 @@ pub fn payload_type(codec: Codec) -> u8 {
         Codec::Opus => OPUS,
         Codec::Pcmu => PCMU,
         Codec::Pcma => PCMA,
+        Codec::G722 => G722,
     }
 }
 
@@ -93,7 +95,7 @@ pub fn identity() -> StreamIdentity {
 
 /// A pipeline and the time.
 pub struct Harness {
-    pub path: Pipeline,
+    pub pipeline: Pipeline,
     pub now: Instant,
     pub out: Vec<Vec<u8>>,
     pub events: Vec<PipelineEvent>,
@@ -101,9 +103,9 @@ pub struct Harness {
 
 impl Harness {
     pub fn new(from: &AudioFormat, to: &AudioFormat) -> Self {
-        let path = Pipeline::new(&Config::default(), from, to, identity()).expect("libopus");
+        let pipeline = Pipeline::new(&Config::default(), from, to, identity()).expect("libopus");
         Harness {
-            path,
+            pipeline,
             now: start(),
             out: Vec::new(),
             events: Vec::new(),
@@ -113,9 +115,9 @@ impl Harness {
     /// Lets time pass, with the timers that are due in it.
     pub fn wait(&mut self, milliseconds: u64) {
         let until = self.now + ms(milliseconds);
-        while let Some(due) = self.path.poll_timeout().filter(|due| *due <= until) {
+        while let Some(due) = self.pipeline.poll_timeout().filter(|due| *due <= until) {
             self.now = self.now.max(due);
-            self.path.handle_timeout(self.now);
+            self.pipeline.handle_timeout(self.now);
             self.collect();
         }
         self.now = until;
@@ -124,18 +126,18 @@ impl Harness {
     /// Gives a packet; returns how many come out at once.
     pub fn give(&mut self, packet: &[u8]) -> usize {
         let before = self.out.len();
-        self.path.handle_packet(packet, self.now);
+        self.pipeline.handle_packet(packet, self.now);
         self.collect();
         self.out.len() - before
     }
 
     fn collect(&mut self) {
         let mut out = Vec::new();
-        while self.path.poll_packet(&mut out) {
+        while self.pipeline.poll_packet(&mut out) {
             self.out.push(out.clone());
         }
         self.events
-            .extend(std::iter::from_fn(|| self.path.poll_event()));
+            .extend(std::iter::from_fn(|| self.pipeline.poll_event()));
     }
 
     pub fn packets(&self) -> Vec<Packet<'_>> {
@@ -249,7 +251,7 @@ impl Talker {
                     .encode(&samples, &mut payload)
                     .expect("a frame");
             }
-            Codec::Pcmu => audio::encode(Law::Mu, &samples, &mut payload),
+            Codec::Pcmu | Codec::G722 => audio::encode(Law::Mu, &samples, &mut payload),
             Codec::Pcma => audio::encode(Law::A, &samples, &mut payload),
         }
         let packet = self.packet(payload_type(self.codec), false, self.timestamp, &payload);

@@ -22,7 +22,7 @@ fn a_tone_is_heard_at_its_frequency_and_level_through_every_pair_of_codecs() {
             );
             assert!((heard.level + 12.0).abs() < 1.0, "{from} {to} {heard:?}");
             assert_eq!(harness.events, [PipelineEvent::FirstAudio]);
-            let statistics = harness.path.statistics();
+            let statistics = harness.pipeline.statistics();
             assert_eq!(statistics.received, 50);
             assert_eq!(statistics.sent_packets, 50);
             assert_eq!(
@@ -108,7 +108,7 @@ fn packets_that_were_not_sent_leave_nothing_in_those_that_are() {
     let mut late = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
     for _ in 0..4 {
         assert_eq!(late.give(&talker.audio()), 1);
-        late.path.packet_was_not_sent();
+        late.pipeline.packet_was_not_sent();
         late.wait(20);
     }
     late.out.clear();
@@ -137,7 +137,7 @@ fn the_source_may_change_its_codec_at_any_packet() {
         }
         assert_eq!(harness.give(&talker.audio()), 1, "round {round}");
         harness.wait(20);
-        assert_eq!(harness.path.statistics().codec, Some(codec));
+        assert_eq!(harness.pipeline.statistics().codec, Some(codec));
     }
     let samples = listen(&harness.packets());
     assert_eq!(samples.len(), 60 * 160, "no gap and no overlap");
