@@ -20,9 +20,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::built_in::{self, BuiltIn};
-use crate::call::{
-    ClientEvent, Exchange, InMemoryLocationService, IncomingLimits, LocationService, Resources,
-};
+use crate::call::{ClientEvent, IncomingLimits, LocationService};
+use crate::control::{CallControl, InMemoryLocationService, Resources};
 use crate::dscp::Dscp;
 use crate::media::{WorkerConfig, WorkerHandle};
 use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
@@ -86,7 +85,7 @@ pub enum Error {
 
 /// A running gateway.
 pub struct Gateway {
-    exchange: Arc<Exchange>,
+    call_control: Arc<CallControl>,
     location_service: Arc<dyn LocationService>,
     sip: sip::Handle,
     workers: Vec<WorkerHandle>,
@@ -156,7 +155,7 @@ impl Gateway {
         let location_service = location_service(plan.known, plan.watched);
         let presence = tell_presence(Arc::clone(&location_service), sip.clone());
         tokio::spawn(supervisor.watch(Task::Presence, presence));
-        let exchange = Arc::new(Exchange::new(Resources {
+        let call_control = Arc::new(CallControl::new(Resources {
             sip: sip.clone(),
             workers,
             rtp: plan.rtp.open(&plan.rtp_ports, plan.media_dscp)?,
@@ -174,7 +173,7 @@ impl Gateway {
         sip.take_messages(message_sender).await;
         let takers = intake::Takers {
             supervisor: supervisor.clone(),
-            exchange: Arc::clone(&exchange),
+            call_control: Arc::clone(&call_control),
             sip: sip.clone(),
         };
         let messages = takers.clone().take_messages(messages);
@@ -186,7 +185,7 @@ impl Gateway {
         // Checked when the settings were read.
         let trusted_proxies = settings.http.proxies().unwrap_or_default();
         let door = Door {
-            exchange: Arc::clone(&exchange),
+            call_control: Arc::clone(&call_control),
             location_service: Arc::clone(&location_service),
             sign_in: plan.sign_in,
             attempts: plan::attempts(&settings),
@@ -229,7 +228,7 @@ impl Gateway {
         tracing::info!(%http, sip = ?sip_addresses, media = ?media_addresses, "gateway is up");
         supervisor.started();
         Ok(Gateway {
-            exchange,
+            call_control,
             location_service,
             sip,
             workers: handles,
@@ -297,15 +296,15 @@ impl Gateway {
 
     /// Takes no new calls, and waits until the last has ended or the deadline has passed.
     pub async fn drain(&self) {
-        self.exchange.drain();
+        self.call_control.drain();
         for page in self.location_service.local_endpoints() {
             let _ = page.try_send(ClientEvent::Draining {
                 remaining: self.drain_timeout,
             });
         }
-        if !self.exchange.wait_until_empty(self.drain_timeout).await {
+        if !self.call_control.wait_until_empty(self.drain_timeout).await {
             tracing::warn!(
-                calls = self.exchange.open_calls(),
+                calls = self.call_control.open_calls(),
                 "drain deadline passed, ending calls"
             );
         }
@@ -314,8 +313,8 @@ impl Gateway {
     /// Ends what is left, unregisters, says goodbye.
     pub async fn stop(self) {
         self.supervisor.stop();
-        self.exchange.stop();
-        self.exchange.wait_until_empty(STOP_TIMEOUT).await;
+        self.call_control.stop();
+        self.call_control.wait_until_empty(STOP_TIMEOUT).await;
         for page in self.location_service.local_endpoints() {
             let _ = page.try_send(ClientEvent::ShutDown);
         }

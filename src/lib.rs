@@ -11,7 +11,8 @@
 //! - [`peer`]: the WebRTC side of a call: ICE, DTLS.
 //! - [`sip`]: the SIP user agent.
 //! - [`media`]: a call's running media and the workers that carry it.
-//! - [`call`]: the one place that decides: state machine, routing, endings, one task per call.
+//! - [`call`]: the one place that decides what a call does: state machine, endings, one task per call.
+//! - [`control`]: where calls begin: routing, limits, the location service, assembly of a call.
 //! - [`signaling`]: the browser's doors.
 //! - [`built_in`]: the built-in numbers, a SIP user agent behind real SIP and RTP.
 //! - [`settings`], [`telemetry`]: the configuration as written; logs and metrics.
@@ -23,6 +24,7 @@ pub mod audio;
 pub mod built_in;
 pub mod call;
 pub mod codec;
+pub mod control;
 pub mod display_name;
 pub mod dscp;
 pub mod gateway;

@@ -9,7 +9,7 @@ use super::ids::EndpointId;
 use super::message::Notice;
 
 /// Endpoints of one user that ring at once; further ones ring when one of these is lost.
-pub(super) const MOST_RINGING: usize = 16;
+pub(crate) const MOST_RINGING: usize = 16;
 
 /// Endpoints that may wait for their turn besides those that were there when the call came.
 const MOST_WAITING: usize = 64;
@@ -25,7 +25,7 @@ struct Reached {
 
 /// The endpoints of the call.
 #[derive(Debug)]
-pub(super) struct Endpoints {
+pub(crate) struct Endpoints {
     /// The call's name towards the clients.
     pub call: String,
     reached: Vec<Reached>,

@@ -1,11 +1,7 @@
 //! The location service (RFC 3261 section 10.2): where a user's endpoints are found for a call that comes.
 //! They may be known elsewhere than in this process, so a look-up may take its time.
 
-mod in_memory;
-
 use std::pin::Pin;
-
-pub use in_memory::InMemoryLocationService;
 
 use super::client_event::EventSender;
 use super::endpoint::Endpoint;

@@ -22,7 +22,7 @@ use established::Established;
 pub use incoming::Invitation;
 use incoming::{Confirming, Offering};
 use outgoing::Calling;
-pub use outgoing::{Attempt, ClientOffer};
+pub use outgoing::{ClientOffer, TrunkAttempt};
 
 use super::EndReason;
 use super::browser_end::BrowserEnd;

@@ -43,7 +43,7 @@ pub enum MessageNotice {
 
 impl MessageNotice {
     /// It was not sent, for a reason of ours.
-    pub(super) fn failed(id: Option<String>, reason: EndReason) -> Self {
+    pub(crate) fn failed(id: Option<String>, reason: EndReason) -> Self {
         MessageNotice::Failed {
             id,
             code: reason.code(),
@@ -53,7 +53,7 @@ impl MessageNotice {
     }
 
     /// A word for metrics and the log.
-    pub(super) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             MessageNotice::Failed { code, .. } => code,
             _ => "ok",

@@ -8,7 +8,7 @@ use crate::sip;
 
 impl MessageNotice {
     /// What became of a message.
-    pub(super) fn of_outcome(id: Option<String>, outcome: sip::MessageOutcome) -> Self {
+    pub(crate) fn of_outcome(id: Option<String>, outcome: sip::MessageOutcome) -> Self {
         let status = outcome.status;
         if outcome.is_sent() {
             return MessageNotice::Sent { id, status };
@@ -40,7 +40,7 @@ impl MessageNotice {
     }
 
     /// It never left.
-    pub(super) fn of_error(id: Option<String>, error: &sip::Error) -> Self {
+    pub(crate) fn of_error(id: Option<String>, error: &sip::Error) -> Self {
         let reason = match error {
             sip::Error::LimitReached { .. } => EndReason::Overload,
             sip::Error::Stopped => EndReason::Shutdown,

@@ -8,7 +8,7 @@ use crate::{sdp, sip};
 /// A description with addresses in place of names. Takes five seconds at most for each name. A
 /// name without an address of the family that its line names stays, and is refused where it is
 /// read.
-pub(super) async fn resolved(sip: &sip::Handle, body: &[u8]) -> Bytes {
+pub(crate) async fn resolved(sip: &sip::Handle, body: &[u8]) -> Bytes {
     let mut found = Vec::new();
     for name in sdp::connection_names(body) {
         let addresses = sip.addresses_of(&name.name).await;
@@ -23,6 +23,6 @@ pub(super) async fn resolved(sip: &sip::Handle, body: &[u8]) -> Bytes {
 }
 
 /// Whether a description has a name that is to be looked up.
-pub(super) fn has_names(body: &[u8]) -> bool {
+pub(crate) fn has_names(body: &[u8]) -> bool {
     !sdp::connection_names(body).is_empty()
 }

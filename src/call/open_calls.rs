@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts open calls.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OpenCalls(Arc<AtomicUsize>);
+pub(crate) struct OpenCalls(Arc<AtomicUsize>);
 
 /// One open call; it is counted until this is dropped.
 #[derive(Debug)]
-pub(super) struct OpenCall(OpenCalls);
+pub(crate) struct OpenCall(OpenCalls);
 
 impl OpenCalls {
     /// Calls open now.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::Acquire)
     }
 
     /// One more, if there are fewer than `most`.
-    pub(super) fn admit(&self, most: usize) -> Option<OpenCall> {
+    pub(crate) fn admit(&self, most: usize) -> Option<OpenCall> {
         let before = self.0.fetch_add(1, Ordering::AcqRel);
         metrics::gauge!("trunkline_calls_open").increment(1);
         let open = OpenCall(self.clone());

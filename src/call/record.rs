@@ -17,14 +17,14 @@ use crate::srtp_keys::CryptoSuite;
 
 /// How lines about a call name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct CallNames {
+pub(crate) struct CallNames {
     /// The gateway's number; 0: it was refused before it had one.
     pub(super) call: u64,
     /// The client's name for it.
     pub(super) page_call: String,
     /// The Call-ID of the leg to the PBX, for the PBX's log.
     pub(super) sip_call_id: String,
-    pub(super) user: String,
+    pub(crate) user: String,
     /// The trunk that was called last, or that calls.
     pub(super) trunk: String,
 }
@@ -75,13 +75,13 @@ pub(super) struct End {
 
 /// One call.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct CallRecord {
-    pub(super) names: CallNames,
+pub(crate) struct CallRecord {
+    pub(crate) names: CallNames,
     pub(super) direction: CallDirection,
     /// The caller's number or user.
-    pub(super) from: String,
+    pub(crate) from: String,
     /// The called number as it was dialled.
-    pub(super) to: String,
+    pub(crate) to: String,
     /// The client's signalling connection, of outgoing calls.
     pub(super) client: Option<SocketAddr>,
     /// Where the INVITE came from, of incoming calls.
@@ -105,7 +105,7 @@ pub(super) struct Failover {
 
 impl CallRecord {
     /// Of a call that a client makes; its signalling comes from `client`.
-    pub(super) fn outgoing(user: String, to: String, client: SocketAddr) -> Self {
+    pub(crate) fn outgoing(user: String, to: String, client: SocketAddr) -> Self {
         CallRecord {
             from: user.clone(),
             to,
@@ -119,7 +119,7 @@ impl CallRecord {
     }
 
     /// Of a call of a PBX; its INVITE came from `source`.
-    pub(super) fn incoming(
+    pub(crate) fn incoming(
         from: String,
         to: String,
         source: SocketAddr,
@@ -141,7 +141,7 @@ impl CallRecord {
     }
 
     /// The call is refused before it has a machine: it ends at once.
-    pub(super) fn refuse(&mut self, reason: EndReason) {
+    pub(crate) fn refuse(&mut self, reason: EndReason) {
         self.finish(reason, None, Duration::ZERO);
     }
 

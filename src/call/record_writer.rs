@@ -148,7 +148,7 @@ pub(super) fn write_replaced(record: &CallRecord) {
 
 /// The line of a call that was refused before it began, and its part of the metrics. Clients that are
 /// refused have a line of their own, so that of outgoing calls is for the search for faults.
-pub(super) fn write_refused(record: &CallRecord) {
+pub(crate) fn write_refused(record: &CallRecord) {
     let Some(end) = record.end else {
         return;
     };

@@ -11,11 +11,11 @@ use crate::media::{Latching, RtpSockets};
 use crate::{sdp, sip};
 
 /// SIP events that may wait for a call's task.
-pub(super) const SIP_QUEUE: usize = 32;
+pub(crate) const SIP_QUEUE: usize = 32;
 
 /// Refuses an incoming call for that reason. Where the status says that something was not
 /// acceptable, a warning says what (RFC 3261 section 21.4.26).
-pub(super) fn refusal(reason: EndReason, warning: Option<sdp::Warning>) -> sip::Command {
+pub(crate) fn refusal(reason: EndReason, warning: Option<sdp::Warning>) -> sip::Command {
     let row = reason.ending();
     let of_table =
         || matches!(row.sip_status, 488 | 606).then(|| sip::Warning::miscellaneous(row.text));
@@ -36,14 +36,14 @@ pub(super) fn written(warning: sdp::Warning) -> sip::Warning {
 
 /// Whose name the calls of this task carry.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CallerNames {
-    pub(super) user: String,
-    pub(super) name: Option<String>,
-    pub(super) anonymous: bool,
+pub(crate) struct CallerNames {
+    pub(crate) user: String,
+    pub(crate) name: Option<String>,
+    pub(crate) anonymous: bool,
 }
 
 /// The SIP leg and what is known of it.
-pub(super) struct SipSide {
+pub(crate) struct SipSide {
     pub(super) sip: sip::Handle,
     /// What happens on the leg.
     pub(super) events: mpsc::Receiver<sip::Event>,
@@ -53,20 +53,20 @@ pub(super) struct SipSide {
     pub(super) names: CallerNames,
     /// The IP address that its SIP messages come from.
     pub(super) peer: Option<IpAddr>,
-    /// Calls to place: by the trunk that is asked first, and by those that are asked where it
+    /// The INVITEs to come: by the trunk that is asked first, and by those that are asked where it
     /// cannot.
-    pub(super) ahead: VecDeque<Placement>,
+    pub(super) invites: VecDeque<InviteParameters>,
 }
 
-/// One call to place.
-pub(super) struct Placement {
-    pub(super) outgoing: sip::Outgoing,
+/// What the INVITE of one trunk is made from.
+pub(crate) struct InviteParameters {
+    pub(crate) outgoing: sip::Outgoing,
     /// Whether digits are looked for in the trunk's audio.
-    pub(super) inband_digits: bool,
+    pub(crate) inband_digits: bool,
     /// Sockets of RTP towards it, where those of the trunk before it do not serve.
-    pub(super) rtp: Option<RtpSockets>,
+    pub(crate) rtp: Option<RtpSockets>,
     /// Whose RTP the trunk may send.
-    pub(super) latching: Latching,
+    pub(crate) latching: Latching,
 }
 
 pub(super) enum Stage {
@@ -83,7 +83,7 @@ pub(super) enum Stage {
 }
 
 impl SipSide {
-    pub(super) fn outgoing(sip: sip::Handle, ahead: VecDeque<Placement>) -> Self {
+    pub(crate) fn outgoing(sip: sip::Handle, invites: VecDeque<InviteParameters>) -> Self {
         // Each attempt brings its own.
         let (_, events) = mpsc::channel(1);
         SipSide {
@@ -93,24 +93,24 @@ impl SipSide {
             call_id: String::new(),
             names: CallerNames::default(),
             peer: None,
-            ahead,
+            invites,
         }
     }
 
-    /// The next call to place; the side goes by its name from now on.
-    pub(super) fn next_placement(&mut self) -> Option<Placement> {
-        let placement = self.ahead.pop_front()?;
-        let outgoing = &placement.outgoing;
+    /// The next INVITE; the side goes by its names from now on.
+    pub(super) fn next_invite(&mut self) -> Option<InviteParameters> {
+        let invite = self.invites.pop_front()?;
+        let outgoing = &invite.outgoing;
         self.call_id = outgoing.call_id.clone().unwrap_or_default();
         self.names = CallerNames {
             user: outgoing.from_user.clone(),
             name: outgoing.from_name.clone(),
             anonymous: outgoing.anonymous,
         };
-        Some(placement)
+        Some(invite)
     }
 
-    pub(super) fn incoming(
+    pub(crate) fn incoming(
         sip: sip::Handle,
         leg: sip::LegId,
         call_id: String,
@@ -124,8 +124,19 @@ impl SipSide {
             call_id,
             names,
             peer: None,
-            ahead: VecDeque::new(),
+            invites: VecDeque::new(),
         }
+    }
+
+    /// The same leg, with the address that its INVITE came from.
+    pub(crate) fn at(mut self, address: IpAddr) -> Self {
+        self.peer = Some(address);
+        self
+    }
+
+    /// The IP address that its SIP messages come from, where known.
+    pub(crate) fn peer_address(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     /// A second leg that calls.
@@ -143,7 +154,7 @@ impl SipSide {
             call_id,
             names,
             peer: None,
-            ahead: VecDeque::new(),
+            invites: VecDeque::new(),
         }
     }
 

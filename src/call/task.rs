@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use name_lookup::{LookingUp, looked_up};
-use transfer::second_event;
-
-pub(super) use transfer::TransferLegs;
+use transfer::{TransferLegs, second_event};
 
 use super::endpoints::Endpoints;
 use super::handle::CallHandle;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, inbox};
 use super::location_service::LocationService;
+use super::machine::Call;
 use super::message::{Command, Event};
 use super::open_calls::OpenCall;
+use super::record::CallRecord;
 use super::recorded_call::RecordedCall;
 use super::sip_side::SipSide;
 use super::translate;
@@ -41,31 +41,75 @@ enum Input {
     Time,
 }
 
+/// What a call's task is made of.
+pub(crate) struct CallParts {
+    pub(crate) key: CallKey,
+    pub(crate) call: Call,
+    pub(crate) record: CallRecord,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) side: SipSide,
+    pub(crate) worker: WorkerHandle,
+    pub(crate) media_events: mpsc::Receiver<media::MediaEvent>,
+    pub(crate) location_service: Arc<dyn LocationService>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) open: OpenCall,
+    pub(crate) trunk: String,
+}
+
 /// Everything that one call owns.
-pub(super) struct CallTask {
-    pub(super) key: CallKey,
-    pub(super) call: RecordedCall,
-    pub(super) handle: CallHandle,
-    pub(super) endpoints: Endpoints,
-    pub(super) side: SipSide,
-    pub(super) worker: WorkerHandle,
-    pub(super) commands: Inbox,
-    pub(super) transfer: TransferLegs,
+pub(crate) struct CallTask {
+    key: CallKey,
+    call: RecordedCall,
+    handle: CallHandle,
+    endpoints: Endpoints,
+    side: SipSide,
+    worker: WorkerHandle,
+    commands: Inbox,
+    transfer: TransferLegs,
     /// An event whose description waits for addresses.
-    pub(super) looking_up: Option<LookingUp>,
+    looking_up: Option<LookingUp>,
     /// Where endpoints of the user are found that attach.
-    pub(super) location_service: Arc<dyn LocationService>,
-    pub(super) media_events: mpsc::Receiver<media::MediaEvent>,
-    pub(super) stop: watch::Receiver<bool>,
+    location_service: Arc<dyn LocationService>,
+    media_events: mpsc::Receiver<media::MediaEvent>,
+    stop: watch::Receiver<bool>,
     /// Counted as open until the task ends.
-    pub(super) _open: OpenCall,
-    pub(super) trunk: String,
-    pub(super) user: String,
+    _open: OpenCall,
+    trunk: String,
+    user: String,
 }
 
 impl CallTask {
+    /// A call that begins now, and how others talk to it.
+    pub(crate) fn new(parts: CallParts) -> (Self, CallHandle) {
+        let (outlet, commands) = inbox();
+        let handle = CallHandle::new(outlet, parts.call.id(), parts.call.token());
+        let mut record = parts.record;
+        record.names.call = parts.key.0;
+        record.names.page_call.clone_from(&parts.endpoints.call);
+        record.names.trunk.clone_from(&parts.trunk);
+        let user = record.names.user.clone();
+        let task = CallTask {
+            key: parts.key,
+            call: RecordedCall::new(parts.call, record, Instant::now()),
+            handle: handle.clone(),
+            endpoints: parts.endpoints,
+            side: parts.side,
+            worker: parts.worker,
+            commands,
+            transfer: TransferLegs::default(),
+            looking_up: None,
+            location_service: parts.location_service,
+            media_events: parts.media_events,
+            stop: parts.stop,
+            _open: parts.open,
+            trunk: parts.trunk,
+            user,
+        };
+        (task, handle)
+    }
+
     /// Runs the call to its end.
-    pub(super) async fn run(mut self, rtp: RtpSockets) {
+    pub(crate) async fn run(mut self, rtp: RtpSockets) {
         self.tell_worker(media::Command::AttachRtp(rtp));
         self.act().await;
         self.call.write_start();

@@ -244,7 +244,7 @@ fn party(uri: &str) -> String {
 
 /// A body as text. Session descriptions are ASCII in all that matters; what is not UTF-8 in a
 /// session name must not lose the call.
-pub(super) fn text(body: Bytes) -> String {
+pub(crate) fn text(body: Bytes) -> String {
     String::from_utf8_lossy(&body).into_owned()
 }
 

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::call::Exchange;
+use crate::call::EndReason;
+use crate::control::CallControl;
 use crate::sip;
 use crate::supervision::{Supervisor, Task};
 
 /// SIP status of what could not be handled for a fault of ours.
-const INTERNAL: u16 = 500;
+const INTERNAL: u16 = EndReason::Internal.ending().sip_status;
 
 /// Calls that are taken at once: each binds sockets and makes keys, which all processors can share.
 /// More wait in the queue of the SIP side.
@@ -25,7 +26,7 @@ const AT_ONCE: usize = 64;
 #[derive(Clone)]
 pub(super) struct Takers {
     pub(super) supervisor: Supervisor,
-    pub(super) exchange: Arc<Exchange>,
+    pub(super) call_control: Arc<CallControl>,
     pub(super) sip: sip::Handle,
 }
 
@@ -49,8 +50,8 @@ impl Takers {
 
     async fn take_call(&self, call: sip::Incoming) {
         let leg = call.leg;
-        let exchange = Arc::clone(&self.exchange);
-        let work = async move { exchange.receive(call).await };
+        let call_control = Arc::clone(&self.call_control);
+        let work = async move { call_control.receive(call).await };
         if !self.supervisor.attempt(Task::IncomingCalls, work).await {
             let refusal = sip::Command::Reject {
                 status: INTERNAL,
@@ -66,8 +67,8 @@ impl Takers {
     pub(super) async fn take_messages(self, mut messages: mpsc::Receiver<sip::IncomingMessage>) {
         while let Some(message) = messages.recv().await {
             let id = message.id;
-            let exchange = Arc::clone(&self.exchange);
-            let work = async move { exchange.receive_message(message).await };
+            let call_control = Arc::clone(&self.call_control);
+            let work = async move { call_control.receive_message(message).await };
             if !self.supervisor.attempt(Task::IncomingMessages, work).await {
                 self.sip.answer_message(id, INTERNAL).await;
             }

@@ -18,7 +18,7 @@ use rtp::RtpPlan;
 use trunks::Trunks;
 
 use crate::built_in;
-use crate::call::{self, InboundRoute, OutboundRoute, Permits, Rewrite, Routes, TrunkRules};
+use crate::control::{self, InboundRoute, OutboundRoute, Permits, Rewrite, Routes, TrunkRules};
 use crate::dscp::Dscp;
 use crate::settings::{self, Collector, Error, Errors, Settings};
 use crate::signaling::{IceServer, SignIn};
@@ -73,7 +73,7 @@ pub(super) fn rewrite(
     (template_key, template): (String, &str),
 ) -> Result<Rewrite, Error> {
     Rewrite::new(pattern, template).map_err(|error| match error {
-        call::Error::Pattern { ref source, .. } => {
+        control::Error::Pattern { ref source, .. } => {
             // The message draws a picture of several lines; its last line says what is wrong.
             let why = source.to_string();
             let why = why.lines().last().unwrap_or_default().trim().to_owned();

@@ -12,7 +12,8 @@ use super::json::{IceServer, Number};
 use super::occupancy::{Occupancy, Place};
 use super::refusals::Refusals;
 use super::sign_in::SignIn;
-use crate::call::{Exchange, LocationService};
+use crate::call::LocationService;
+use crate::control::CallControl;
 
 /// How much the door lets in.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub struct DoorLimits {
 /// What stands behind the routes.
 pub struct Door {
     /// Where calls begin.
-    pub exchange: Arc<Exchange>,
+    pub call_control: Arc<CallControl>,
     /// Who is signed in.
     pub location_service: Arc<dyn LocationService>,
     /// Who may.

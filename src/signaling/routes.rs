@@ -60,7 +60,7 @@ async fn identify(
 
 async fn health(State(door): State<Arc<Door>>) -> Response {
     let mut report = (door.health)();
-    let draining = door.exchange.is_draining();
+    let draining = door.call_control.is_draining();
     let failed = report.get("failed_task").is_some();
     if let Some(report) = report.as_object_mut() {
         let word = match (failed, draining) {
@@ -69,7 +69,7 @@ async fn health(State(door): State<Arc<Door>>) -> Response {
             (false, false) => "ok",
         };
         report.insert("status".to_owned(), word.into());
-        report.insert("calls".to_owned(), door.exchange.open_calls().into());
+        report.insert("calls".to_owned(), door.call_control.open_calls().into());
     }
     let status = if draining || failed {
         StatusCode::SERVICE_UNAVAILABLE
@@ -108,7 +108,7 @@ async fn open_socket(
     if !host::is_allowed_origin(&headers, &door.allowed_origins, client.scheme) {
         return refuse(StatusCode::FORBIDDEN, "origin");
     }
-    if door.exchange.is_draining() {
+    if door.call_control.is_draining() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "draining");
     }
     let of_one = (!client.is_proxy).then_some(door.limits.sockets_per_address);

@@ -23,9 +23,10 @@ use super::sign_in::Credentials;
 use super::telling::{message_to_page, to_page};
 use super::websocket::{Message, WebSocket};
 use crate::call::{
-    self, CallHandle, ClientEvent, Command, EndReason, Endpoint, EndpointId, LONGEST_TEXT,
-    MessageNotice, Notice, Placing, Refusal, Texting, TransferTarget,
+    CallHandle, ClientEvent, Command, EndReason, Endpoint, EndpointId, MessageNotice, Notice,
+    Refusal, TransferTarget,
 };
+use crate::control::{self, CallRequest, LONGEST_TEXT, MessageRequest};
 use crate::redacted::Redacted;
 use crate::token_bucket::{Rate, TokenBucket};
 
@@ -165,7 +166,7 @@ impl Session {
                 anonymous,
                 headers,
             } => {
-                let placing = Placing {
+                let request = CallRequest {
                     user: self.identity.user.clone(),
                     name: name.or_else(|| self.identity.display_name.clone()),
                     endpoint: self.endpoint.clone(),
@@ -176,7 +177,7 @@ impl Session {
                     anonymous,
                     headers: headers.into_iter().collect(),
                 };
-                self.place(placing).await
+                self.place(request).await
             }
             FromPage::Candidate { call, candidate } => {
                 let candidate = candidate
@@ -225,9 +226,9 @@ impl Session {
         }
     }
 
-    async fn place(&mut self, placing: Placing) -> Result<(), Over> {
-        let call = placing.call.clone();
-        let dialled = placing.to.clone();
+    async fn place(&mut self, request: CallRequest) -> Result<(), Over> {
+        let call = request.call.clone();
+        let dialled = request.to.clone();
         if !is_name(&call) {
             let text = "call is 1 to 64 characters of A-Z, a-z, 0-9, - and _";
             return self
@@ -249,14 +250,14 @@ impl Session {
             let text = "this page has too many calls";
             return self.connection.refuse(refusal, text, Some(call)).await;
         }
-        match self.connection.door.exchange.place(placing).await {
+        match self.connection.door.call_control.call(request).await {
             Ok(handle) => {
                 self.calls.insert_outgoing(call, handle);
                 Ok(())
             }
             Err(error) => {
                 let reason = match error {
-                    call::Error::Ends(reason) => reason,
+                    control::Error::Ends(reason) => reason,
                     error => {
                         let refusal = error.refusal().unwrap_or(Refusal::BadMessage);
                         return self
@@ -284,8 +285,8 @@ impl Session {
     ) -> Result<(), Over> {
         let target = match (to, replaces) {
             (Some(to), None) => {
-                let exchange = &self.connection.door.exchange;
-                match exchange.transfer_target(&self.identity.user, &to) {
+                let call_control = &self.connection.door.call_control;
+                match call_control.transfer_target(&self.identity.user, &to) {
                     Ok(target) => target,
                     Err(refusal) => {
                         let text = "no route to this number for this user";
@@ -344,7 +345,7 @@ impl Session {
         } else {
             match (to, call) {
                 (Some(to), None) => {
-                    let texting = Texting {
+                    let request = MessageRequest {
                         user: self.identity.user.clone(),
                         name: self.identity.display_name.clone(),
                         sender: self.endpoint.sender.clone(),
@@ -352,7 +353,11 @@ impl Session {
                         to,
                         text,
                     };
-                    self.connection.door.exchange.send_message(texting).await;
+                    self.connection
+                        .door
+                        .call_control
+                        .send_message(request)
+                        .await;
                     return Ok(());
                 }
                 (None, Some(call)) => return self.ask(call, Command::SendText { id, text }).await,

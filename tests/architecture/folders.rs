@@ -75,8 +75,27 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "control",
+        &[
+            "call",
+            "guest",
+            "media",
+            "peer",
+            "sdp",
+            "sip",
+            "supervision",
+        ],
+    ),
+    (
         "signaling",
-        &["call", "display_name", "redacted", "guest", "token_bucket"],
+        &[
+            "call",
+            "control",
+            "display_name",
+            "redacted",
+            "guest",
+            "token_bucket",
+        ],
     ),
     (
         "built_in",

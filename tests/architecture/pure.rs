@@ -8,7 +8,6 @@ use crate::tree::Tree;
 /// By the begin of their names.
 const PURE: &[&str] = &[
     "audio/",
-    "call/ascii_classes.rs",
     "call/browser_end.rs",
     "call/end_reason.rs",
     "call/error.rs",
@@ -21,7 +20,6 @@ const PURE: &[&str] = &[
     "call/record/",
     "call/refusal.rs",
     "call/ringback.rs",
-    "call/routing.rs",
     "call/transport_event.rs",
     "call/snapshot.rs",
     "codec",

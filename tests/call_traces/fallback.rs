@@ -4,15 +4,15 @@
     reason = "a trace begins somewhere in time"
 )]
 
-use trunkline::call::Attempt;
+use trunkline::call::TrunkAttempt;
 
 use super::*;
 
 /// A further trunk.
-fn attempt(seed: u8, change: impl FnOnce(&mut Rules)) -> Attempt {
+fn attempt(seed: u8, change: impl FnOnce(&mut Rules)) -> TrunkAttempt {
     let mut rules = rules(false);
     change(&mut rules);
-    Attempt {
+    TrunkAttempt {
         rules,
         seed: sdp::KeySeed::new([seed; 32]),
         session: sdp::SessionIds::new(u64::from(seed)),
@@ -20,7 +20,7 @@ fn attempt(seed: u8, change: impl FnOnce(&mut Rules)) -> Attempt {
     }
 }
 
-fn calling(first: Rules, others: Vec<Attempt>) -> (Trace, Vec<Action>) {
+fn calling(first: Rules, others: Vec<TrunkAttempt>) -> (Trace, Vec<Action>) {
     let now = Instant::now();
     let call =
         Call::outgoing(first, local(), client_offer(CHROMIUM_OFFER), now).with_fallback(others);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::{Call, State, Step};
 use crate::call::EndReason;
 use crate::call::browser_end::{Attachment, BrowserEnd};
-use crate::call::ids::EndpointId;
+use crate::call::ids::{CallId, EndpointId, ResumeToken};
 use crate::call::message::{Action, Command, Notice};
 use crate::call::snapshot::{CallState, EndSnapshot, Held, Snapshot};
 
@@ -35,6 +35,16 @@ impl Call {
             is_connected: self.peer_connected && !self.peer_lost,
             description: self.description.clone(),
         }
+    }
+
+    /// Names the call.
+    pub fn id(&self) -> CallId {
+        self.local.id
+    }
+
+    /// What a client shows to take the call up again.
+    pub fn token(&self) -> ResumeToken {
+        self.local.token
     }
 
     /// Whether the call is offered to endpoints that ring.

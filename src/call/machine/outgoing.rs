@@ -5,7 +5,7 @@ mod fallback;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-pub use fallback::Attempt;
+pub use fallback::TrunkAttempt;
 
 use super::established::{Basis, Established};
 use super::{Call, Local, Rules, State, Step, refused_offer, warning};
@@ -33,7 +33,7 @@ pub(super) struct Calling {
     selected: Option<u32>,
     ringback: Ringback,
     /// Trunks that are asked where the present one cannot.
-    ahead: VecDeque<Attempt>,
+    ahead: VecDeque<TrunkAttempt>,
     ring_deadline: Instant,
 }
 

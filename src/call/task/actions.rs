@@ -203,10 +203,10 @@ impl CallTask {
 
     /// Calls by the trunk whose turn it is.
     async fn invite(&mut self, offer: Option<String>) {
-        let Some(placement) = self.side.next_placement() else {
+        let Some(invite) = self.side.next_invite() else {
             return self.happen(not_sent());
         };
-        let mut outgoing = placement.outgoing;
+        let mut outgoing = invite.outgoing;
         self.trunk.clone_from(&outgoing.trunk);
         self.call.take_leg(&self.trunk, &self.side.call_id);
         outgoing.body = offer.map(Bytes::from).unwrap_or_default();
@@ -224,16 +224,16 @@ impl CallTask {
 
     /// The trunk could not place the call: on to the next one.
     async fn invite_next(&mut self, offer: Option<String>) {
-        let next = self.side.ahead.front();
+        let next = self.side.invites.front();
         let (inband_digits, latching) = next
-            .map(|placement| (placement.inband_digits, placement.latching))
+            .map(|invite| (invite.inband_digits, invite.latching))
             .unwrap_or_default();
         self.tell_worker(media::Command::ExpectRtp(latching));
         if inband_digits {
             self.tell_worker(media::Command::DetectDigits);
         }
-        let next = self.side.ahead.front_mut();
-        if let Some(rtp) = next.and_then(|placement| placement.rtp.take()) {
+        let next = self.side.invites.front_mut();
+        if let Some(rtp) = next.and_then(|invite| invite.rtp.take()) {
             self.tell_worker(media::Command::AttachRtp(rtp));
         }
         self.invite(offer).await;

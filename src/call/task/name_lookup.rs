@@ -11,7 +11,7 @@ use crate::call::names::{has_names, resolved};
 use crate::sip;
 
 /// An event of a SIP leg whose description waits for addresses.
-pub(in crate::call) struct LookingUp {
+pub(super) struct LookingUp {
     /// Of the second leg, not of the first.
     second: bool,
     event: oneshot::Receiver<sip::Event>,

@@ -15,7 +15,7 @@ use crate::{media, sdp, sip};
 
 /// What a transfer needs besides the leg that the call has.
 #[derive(Default)]
-pub(in crate::call) struct TransferLegs {
+pub(super) struct TransferLegs {
     /// The other leg.
     second: Option<SecondLeg>,
     /// Whom the PBX wants us to call.

@@ -1,7 +1,7 @@
 //! What one `[[trunk]]` says of callers and of the headers that pages see and set.
 
 use super::{rewrite, unusable};
-use crate::call::Rewrite;
+use crate::control::Rewrite;
 use crate::settings::{self, Error};
 use crate::sip::{
     ACCESS_NETWORK_INFO, CHARGING_VECTOR, Carriage, CarriedBy, IdentityPolicy, NetworkPolicy,
@@ -44,7 +44,7 @@ fn carriage(written: &str) -> Carriage {
 }
 
 /// The headers that a page may set.
-pub(super) fn page_headers(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
+pub(super) fn client_headers(index: usize, trunk: &settings::Trunk) -> Result<Vec<String>, Error> {
     let key = format!("trunk[{index}].headers_from_client");
     let mut headers = headers(key, &trunk.callers.headers_from_client)?;
     for (header, written) in [
@@ -99,7 +99,7 @@ mod tests {
         let mut trunk = settings::Trunk::default();
         change(&mut trunk);
         let outcome = policy(3, &trunk)
-            .and_then(|_| page_headers(3, &trunk))
+            .and_then(|_| client_headers(3, &trunk))
             .and_then(|_| caller_id(3, &trunk));
         outcome.expect_err("it cannot be meant").to_string()
     }
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(network.visited, Carriage::Set("\"Visited 1\"".to_owned()));
         assert_eq!(network.charging, Carriage::Remove);
         assert_eq!(
-            page_headers(0, &trunk).expect("usable"),
+            client_headers(0, &trunk).expect("usable"),
             ["P-Access-Network-Info"]
         );
     }
@@ -177,6 +177,6 @@ mod tests {
         assert_eq!(policy.carried_by, CarriedBy::Asserted);
         assert!(policy.trusted);
         assert_eq!(policy.passed_headers, ["X-Account", "Subject"]);
-        assert_eq!(page_headers(0, &trunk).expect("usable"), ["Diversion"]);
+        assert_eq!(client_headers(0, &trunk).expect("usable"), ["Diversion"]);
     }
 }

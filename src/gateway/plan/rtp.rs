@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use super::unusable;
-use crate::call::{RtpAddress, RtpAddresses};
+use crate::control::{RtpAddress, RtpAddresses};
 use crate::dscp::Dscp;
 use crate::media::{self, DEFAULT_DRAIN, Ports, PortsConfig};
 use crate::settings::{Error, Settings};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{identity, latching, registered, trunk, unusable};
 use crate::built_in;
-use crate::call::{DigitsBy, Rules, TrunkRules};
+use crate::call::{DigitsBy, Rules};
+use crate::control::TrunkRules;
 use crate::settings::{self, Collector, Error, Settings};
 use crate::{media, sdp, sip};
 
@@ -63,7 +64,7 @@ impl Trunks {
                 rules: call_rules(settings, browser, sdp::TrunkPolicy::default()),
                 from_user: None,
                 caller_id: Vec::new(),
-                page_headers: Vec::new(),
+                client_headers: Vec::new(),
                 inband_digits: false,
                 latching: media::Latching::default(),
             };
@@ -87,7 +88,7 @@ fn one(
     }
     let policy = found.keep(trunk::policy(index, written));
     let caller_id = found.keep(identity::caller_id(index, written));
-    let page_headers = found.keep(identity::page_headers(index, written));
+    let client_headers = found.keep(identity::client_headers(index, written));
     let registered = registered::user(written).filter(|_| written.account.register);
     let from_user = written.account.from_user.clone();
     Some(TrunkRules {
@@ -98,7 +99,7 @@ fn one(
         },
         from_user: from_user.or(registered.map(str::to_owned)),
         caller_id: caller_id?,
-        page_headers: page_headers?,
+        client_headers: client_headers?,
         inband_digits: written.digits.inband_digits,
         latching: latching::policy(written),
     })

@@ -15,7 +15,7 @@ use crate::sdp;
 
 /// One more trunk for a call, and what was drawn for its leg.
 #[derive(Clone, Debug)]
-pub struct Attempt {
+pub struct TrunkAttempt {
     /// What calls of this trunk go by.
     pub rules: Rules,
     /// What its keys are made from: no trunk can read what another one carries.
@@ -39,7 +39,7 @@ const fn says_trunk_cannot(status: u16, from_pbx: bool, has_rung: bool) -> bool 
 
 impl Call {
     /// Gives an outgoing call that has just begun further trunks, the first to try first.
-    pub fn with_fallback(mut self, attempts: impl IntoIterator<Item = Attempt>) -> Self {
+    pub fn with_fallback(mut self, attempts: impl IntoIterator<Item = TrunkAttempt>) -> Self {
         self.calling(|calling| calling.ahead = attempts.into_iter().collect());
         self
     }
@@ -65,7 +65,7 @@ impl Calling {
         )
     }
 
-    fn go_on(mut self: Box<Self>, call: &mut Call, next: Attempt, status: u16) -> Step {
+    fn go_on(mut self: Box<Self>, call: &mut Call, next: TrunkAttempt, status: u16) -> Step {
         self.leave_parties(call);
         let rtp = next.rtp.unwrap_or(call.local.rtp.address);
         call.rules = next.rules.with_rtp_at(rtp);

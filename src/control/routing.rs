@@ -6,8 +6,8 @@
 use regex::Regex;
 
 use super::ascii_classes::with_ascii_classes;
-use super::refusal::Refusal;
-use super::{EndReason, Error};
+use super::error::Error;
+use crate::call::{EndReason, Refusal};
 use crate::guest::is_guest_name;
 
 /// The longest dialled string or user name that is looked at.

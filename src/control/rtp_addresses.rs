@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::EndReason;
+use crate::call::EndReason;
 use crate::media::{Ports, RtpSockets};
 use crate::sdp::RtpFamilies;
 

@@ -1,9 +1,7 @@
 //! Which user of ours a call or a text is for.
 
-use super::EndReason;
-use super::endpoint::Endpoint;
-use super::location_service::{LocationService, LookUp};
 use super::routing::Routes;
+use crate::call::{EndReason, Endpoint, LocationService, LookUp};
 
 /// A user who was found.
 #[derive(Debug)]
@@ -53,9 +51,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::call::client_event::EventSender;
-    use crate::call::ids::EndpointId;
-    use crate::call::location_service::Later;
+    use crate::call::{EndpointId, EventSender, Later};
 
     /// A location service of another process: its answers come later.
     struct Remote(EventSender);

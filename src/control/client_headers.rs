@@ -1,7 +1,7 @@
-//! Headers that a page asks for on the INVITE of its call: those of the trunk's list, within
+//! Headers that a client asks for on the INVITE of its call: those of the trunk's list, within
 //! bounds.
 
-use super::Error;
+use super::error::Error;
 
 /// Most headers of one call.
 const MOST_HEADERS: usize = 16;

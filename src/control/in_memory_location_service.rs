@@ -5,10 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::{Later, LocationService, LookUp};
-use crate::call::client_event::EventSender;
-use crate::call::endpoint::Endpoint;
-use crate::call::ids::EndpointId;
+use crate::call::{Endpoint, EndpointId, EventSender, Later, LocationService, LookUp};
 
 /// Users and their endpoints. The locks are held for look-ups only, never across a wait.
 #[derive(Debug, Default)]

@@ -1,32 +1,29 @@
-//! Instant messages (RFC 3428) between pages and trunks, outside calls and inside; routed as calls
+//! Instant messages (RFC 3428) between clients and trunks, outside calls and inside; routed as calls
 //! are.
 #![expect(
     clippy::disallowed_methods,
     reason = "a driver: waits for the outcome of each message in a task of its own"
 )]
 
-use super::EndReason;
+use super::call_control::CallControl;
 use super::called;
-use super::client_event::{ClientEvent, EventSender};
-use super::endpoints::MOST_RINGING;
-use super::exchange::Exchange;
-use super::message_notice::MessageNotice;
+use crate::call::{ClientEvent, EndReason, EventSender, MOST_RINGING, MessageNotice};
 use crate::guest::display_name;
 use crate::sip;
 
 /// Most bytes of a text, both ways.
 pub const LONGEST_TEXT: usize = sip::LONGEST_TEXT;
 
-/// A page's message to somebody outside any call.
+/// A client sends a message outside calls.
 #[derive(Clone, Debug)]
-pub struct Texting {
-    /// Who.
+pub struct MessageRequest {
+    /// Its user.
     pub user: String,
     /// The name that the other side sees.
     pub name: Option<String>,
-    /// The page's connection.
+    /// How events reach the endpoint that sends it.
     pub sender: EventSender,
-    /// The page's name for the message.
+    /// The client's name for the message.
     pub id: Option<String>,
     /// The dialled string.
     pub to: String,
@@ -34,23 +31,23 @@ pub struct Texting {
     pub text: String,
 }
 
-impl Exchange {
-    /// Sends a page's message; the page is told what becomes of it.
-    pub async fn send_message(&self, texting: Texting) {
-        let Texting {
+impl CallControl {
+    /// Sends a client's message; the client is told what becomes of it.
+    pub async fn send_message(&self, request: MessageRequest) {
+        let MessageRequest {
             user,
             name,
             sender,
             id,
             to,
             text,
-        } = texting;
+        } = request;
         let outgoing = self.outgoing_message(&user, name, &to, text);
         let trunk = outgoing.as_ref().map(|outgoing| outgoing.trunk.clone());
         let trunk = trunk.unwrap_or_default();
         let begun = match outgoing {
             Ok(outgoing) => {
-                let begun = self.resources.sip.message(outgoing).await;
+                let begun = self.sip.message(outgoing).await;
                 begun.map_err(|error| MessageNotice::of_error(id.clone(), &error))
             }
             Err(reason) => Err(MessageNotice::failed(id.clone(), reason)),
@@ -65,7 +62,7 @@ impl Exchange {
             };
             note("outgoing", &user, &trunk, notice.code());
             if sender.try_send(ClientEvent::Message(notice)).is_err() {
-                tracing::debug!(%user, "page does not hear what became of its message");
+                tracing::debug!(%user, "client does not hear what became of its message");
             }
         });
     }
@@ -77,10 +74,9 @@ impl Exchange {
         to: &str,
         text: String,
     ) -> Result<sip::OutgoingMessage, EndReason> {
-        let routes = &self.resources.routes;
+        let routes = &self.routes;
         let destination = routes.outbound(user, to)?;
-        let trunks = &self.resources.trunks;
-        let trunk = trunks.get(&destination.trunk).ok_or(EndReason::Internal)?;
+        let trunk = self.trunk(&destination.trunk)?;
         Ok(sip::OutgoingMessage {
             to_user: destination.number,
             account: Some(user.to_owned()),
@@ -91,7 +87,7 @@ impl Exchange {
         })
     }
 
-    /// Hands a message of a PBX to the pages of its user, and answers it.
+    /// Hands a message of a PBX to the endpoints of its user, and answers it.
     pub async fn receive_message(&self, message: sip::IncomingMessage) {
         let (id, source) = (message.id, message.source);
         let trunk = message.trunk.clone().unwrap_or_default();
@@ -104,7 +100,7 @@ impl Exchange {
             tracing::info!(%source, sip_call_id = %call_id, code, "incoming message refused");
         }
         note("incoming", &to, &trunk, code);
-        self.resources.sip.answer_message(id, status).await;
+        self.sip.answer_message(id, status).await;
     }
 
     async fn hand_over(&self, message: sip::IncomingMessage) -> Result<(), EndReason> {
@@ -115,8 +111,8 @@ impl Exchange {
             .map(String::as_str)
             .collect();
         let found = called::find(
-            &self.resources.routes,
-            &*self.resources.location_service,
+            &self.routes,
+            &*self.location_service,
             &trunk,
             message.account.as_deref(),
             &numbers,
