@@ -8,7 +8,7 @@
 pub enum Fault {
     /// Nobody's: the call ended as people end calls.
     Nobody,
-    /// The browser or its page.
+    /// The browser or its client.
     Browser,
     /// The PBX, the trunk or the party behind it.
     Pbx,
@@ -78,13 +78,13 @@ macro_rules! endings {
 }
 
 endings! {
-    /// The page hung up.
+    /// The client hung up.
     HangupLocal = "hangup-local", 603, 200, 16, Nobody, "the call was hung up here";
     /// The PBX sent BYE.
     HangupRemote = "hangup-remote", 603, 200, 16, Nobody, "the other side hung up";
     /// 486 or 600.
     Busy = "busy", 486, 486, 17, Nobody, "the called party is busy";
-    /// 603, or a page that rejected.
+    /// 603, or a client that rejected.
     Declined = "declined", 603, 403, 21, Nobody, "the call was declined";
     /// Nobody answered in time.
     NoAnswer = "no-answer", 480, 408, 19, Nobody, "nobody answered";
@@ -92,15 +92,15 @@ endings! {
     Cancelled = "cancelled", 487, 410, 16, Nobody, "the caller gave up";
     /// No such number or user.
     NotFound = "not-found", 404, 404, 1, Nobody, "there is no such number";
-    /// The called user is known, but no page of theirs is signed in.
+    /// The called user is known, but no endpoint of theirs is registered.
     Unavailable = "unavailable", 480, 404, 20, Nobody, "the called party is not signed in";
     /// Refused by policy, here or there.
     Forbidden = "forbidden", 403, 403, 21, Nobody, "the call is not allowed";
     /// The PBX did not take our credentials.
     Unauthorized = "unauthorized", 403, 502, 57, Gateway, "the PBX refused the trunk's credentials";
-    /// Another page of the same user took the call.
+    /// Another client of the same user took the call.
     AnsweredElsewhere = "answered-elsewhere", 487, 410, 26, Nobody, "the call was answered elsewhere";
-    /// The page sent the call elsewhere.
+    /// The client sent the call elsewhere.
     Transferred = "transferred", 603, 200, 16, Nobody, "the call was transferred";
     /// A 3xx that is not followed.
     Redirected = "redirected", 302, 410, 23, Nobody, "the called party is reached elsewhere";
@@ -126,9 +126,9 @@ endings! {
     Overload = "overload", 503, 503, 42, Gateway, "the gateway is at its limit";
     /// The gateway is stopping.
     Shutdown = "shutdown", 503, 503, 41, Gateway, "the gateway is shutting down";
-    /// The page's connection went away.
+    /// The client's connection went away.
     SignalingLost = "signaling-lost", 480, 410, 27, Browser, "the page's connection was lost";
-    /// The token that opened the page's session expired.
+    /// The token that opened the client's session expired.
     TokenExpired = "token-expired", 480, 401, 31, Browser, "the token of the page's session expired";
     /// A fault of ours.
     Internal = "internal", 500, 500, 41, Gateway, "the gateway failed";

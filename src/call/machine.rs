@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! outgoing   Calling ---------2xx--------> Established ---> Ended
-//! incoming   Offering --page's answer----> Established ---> Ended
-//!            Offering --page's answer--> Confirming --ACK--> Established   (INVITE without SDP)
+//! incoming   Offering --client's answer----> Established ---> Ended
+//!            Offering --client's answer--> Confirming --ACK--> Established   (INVITE without SDP)
 //! ```
 //!
 //! No sockets, clock or randomness: what is random (session ids) and what the network gave
@@ -64,7 +64,7 @@ impl Rules {
     }
 }
 
-/// How the digits that a page asks for reach the PBX once the call is answered; before that, in
+/// How the digits that a client asks for reach the PBX once the call is answered; before that, in
 /// the media.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DigitsBy {
@@ -112,11 +112,11 @@ pub struct Local {
 /// Where a call stands.
 #[derive(Debug)]
 enum State {
-    /// We called the PBX for a page.
+    /// We called the PBX for a client.
     Calling(Box<Calling>),
-    /// The PBX called, pages ring.
+    /// The PBX called, endpoints ring.
     Offering(Box<Offering>),
-    /// The page has answered, our 2xx carries our offer, the ACK will carry the answer.
+    /// The client has answered, our 2xx carries our offer, the ACK will carry the answer.
     Confirming(Box<Confirming>),
     /// Both sides are there.
     Established(Box<Established>),
@@ -303,7 +303,7 @@ impl Call {
                 Step::Stay(state)
             }
             (_, Event::PeerFailed { reason }) => Step::End(reason, None),
-            // A page that hangs up closes its connection too, and either may be heard first.
+            // A client that hangs up closes its connection too, and either may be heard first.
             (State::Offering(_), Event::PeerClosed) => Step::End(EndReason::Declined, None),
             (State::Calling(_), Event::PeerClosed) => Step::End(EndReason::Cancelled, None),
             (_, Event::PeerClosed) => Step::End(EndReason::HangupLocal, None),

@@ -23,10 +23,10 @@ pub enum Side {
     Pbx,
 }
 
-/// What the person at the page asks.
+/// What a client asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Take the incoming call, with the page's answer.
+    /// Take the incoming call, with the client's answer.
     Accept {
         /// Which endpoint takes it, where several ring.
         endpoint: EndpointId,
@@ -40,7 +40,7 @@ pub enum Command {
         /// [`EndReason::Busy`] or [`EndReason::Declined`].
         reason: EndReason,
     },
-    /// A candidate of the page; none is the end of candidates.
+    /// A candidate of the client; none is the end of candidates.
     Trickle {
         /// `candidate:...`
         candidate: Option<String>,
@@ -64,14 +64,14 @@ pub enum Command {
     },
     /// Write to the other side.
     SendText {
-        /// The page's name for the message.
+        /// The client's name for the message.
         id: Option<String>,
         /// What.
         text: String,
     },
     /// End the call.
     HangUp {
-        /// What the page found broken; none: its user wants no more of it.
+        /// What the client found broken; none: its user wants no more of it.
         reason: Option<EndReason>,
     },
     /// One more endpoint of the user: where the call still rings it rings there too, otherwise the
@@ -98,7 +98,7 @@ pub enum Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DialogId(pub u64);
 
-/// Where a page sends its call.
+/// Where a client sends its call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransferTarget {
     /// To a number, as the trunk is asked for it.
@@ -108,7 +108,7 @@ pub enum TransferTarget {
         /// Which.
         number: String,
     },
-    /// To the other side of another call of the page.
+    /// To the other side of another call of the client.
     Dialog(DialogId),
 }
 
@@ -214,7 +214,7 @@ pub enum Event {
         /// What.
         text: String,
     },
-    /// What became of a message of the page.
+    /// What became of a message of the client.
     TextAnswered(MessageNotice),
     /// What the record keeps of ICE, DTLS and RTP.
     Transport(TransportEvent),
@@ -408,7 +408,7 @@ pub enum Action {
     },
     /// Write to the PBX inside the call.
     SendText {
-        /// The page's name for the message.
+        /// The client's name for the message.
         id: Option<String>,
         /// What.
         text: String,
@@ -432,7 +432,7 @@ pub enum Action {
         /// The call at this moment.
         snapshot: Box<Snapshot>,
     },
-    /// Release everything and tell the page why. Always the last action.
+    /// Release everything and tell the client why. Always the last action.
     Finish {
         /// Why.
         reason: EndReason,
@@ -468,12 +468,12 @@ pub enum Notice {
         /// Our offer.
         offer: String,
     },
-    /// Our answer to the page's offer; comes once.
+    /// Our answer to the client's offer; comes once.
     Answer {
         /// The JSEP answer.
         sdp: String,
     },
-    /// The PBX rings; the page makes its own ringback.
+    /// The PBX rings; the client makes its own ringback.
     Ringing,
     /// The PBX sends audio before the answer.
     EarlyMedia,
@@ -484,7 +484,7 @@ pub enum Notice {
         /// Whether it is held.
         on: bool,
     },
-    /// The transfer that the page asked for is under way.
+    /// The transfer that the client asked for is under way.
     Transferring {
         /// Of the PBX's own call: 100 to 199.
         status: u16,
@@ -494,7 +494,7 @@ pub enum Notice {
         /// Of the PBX's own call, or of its refusal.
         status: u16,
     },
-    /// The PBX has connected the page with somebody else.
+    /// The PBX has connected the client with somebody else.
     Transferred {
         /// Whom.
         to: String,

@@ -1,8 +1,8 @@
-//! What a page is told of instant messages, inside calls and outside.
+//! What a client is told of instant messages, inside calls and outside.
 
 use super::EndReason;
 
-/// What a page is told of messages.
+/// What a client is told of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessageNotice {
     /// Somebody wrote to the user.
@@ -21,16 +21,16 @@ pub enum MessageNotice {
         /// What.
         text: String,
     },
-    /// The page's message was taken.
+    /// The client's message was taken.
     Sent {
-        /// The page's name for it.
+        /// The client's name for it.
         id: Option<String>,
         /// 200 to 299.
         status: u16,
     },
     /// It was not.
     Failed {
-        /// The page's name for it.
+        /// The client's name for it.
         id: Option<String>,
         /// A stable code.
         code: &'static str,

@@ -1,4 +1,4 @@
-//! What became of an instant message at the SIP side, as a page is told: the SIP status becomes a
+//! What became of an instant message at the SIP side, as a client is told: the SIP status becomes a
 //! code and a sentence.
 
 use super::EndReason;

@@ -1,4 +1,4 @@
-//! One call's task: the only owner of its [`Call`]. Takes events from the page, the SIP leg and
+//! One call's task: the only owner of its [`Call`]. Takes events from the client, the SIP leg and
 //! the media worker to the machine, and carries its actions out.
 #![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
@@ -157,7 +157,7 @@ impl CallTask {
         }
     }
 
-    /// Takes the media events that wait: whether the peer was connected before the page hung up
+    /// Takes the media events that wait: whether the peer was connected before the client hung up
     /// decides the reason of the end.
     fn catch_up_with_media(&mut self) {
         for _ in 0..self.media_events.len() {

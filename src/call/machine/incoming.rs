@@ -1,4 +1,4 @@
-//! The PBX calls a page: from the INVITE to the page's answer.
+//! The PBX calls a client: from the INVITE to the client's answer.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::call::snapshot::{CallDirection, Parties};
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp::{self, bridge};
 
-/// What exists while pages ring.
+/// What exists while endpoints ring.
 #[derive(Debug)]
 pub(super) struct Offering {
     browser_offer: sdp::BrowserLocalOffer,
@@ -52,7 +52,7 @@ pub struct Invitation {
     pub to: String,
     /// Whom the call was meant for before.
     pub diverted: Option<Diverted>,
-    /// Headers for the page.
+    /// Headers for the client.
     pub headers: Vec<(String, String)>,
     /// The PBX's offer.
     pub offer: Option<String>,
@@ -75,7 +75,7 @@ impl Call {
             .offer
             .as_deref()
             .map(|offer| {
-                // Without a codec that the trunk may use no page should ring.
+                // Without a codec that the trunk may use no client should ring.
                 sdp::Offer::parse(offer)
                     .and_then(|offer| sdp::offer_answer::read_offer(&offer, &call.rules.trunk))
                     .and_then(|offer| {

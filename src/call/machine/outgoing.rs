@@ -1,4 +1,4 @@
-//! A page calls the PBX: from its offer to the PBX's 2xx.
+//! A client calls the PBX: from its offer to the PBX's 2xx.
 
 mod fallback;
 

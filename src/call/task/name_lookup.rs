@@ -1,5 +1,5 @@
 //! Events of a SIP leg whose description has host names: they are looked up before the call's
-//! machine reads them. The call waits, the others do not, and what the page asks meanwhile is done
+//! machine reads them. The call waits, the others do not, and what the client asks meanwhile is done
 //! at once.
 #![expect(clippy::disallowed_methods, reason = "a driver: starts lookups")]
 

@@ -182,7 +182,7 @@ impl CallTask {
         }
     }
 
-    /// A page may send its call on within the call's own trunk only.
+    /// A client may send its call on within the call's own trunk only.
     pub(super) fn leaves_trunk(&mut self, to: &TransferTarget) -> bool {
         let elsewhere =
             matches!(to, TransferTarget::Number { trunks, .. } if !trunks.contains(&self.trunk));

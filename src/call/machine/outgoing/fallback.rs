@@ -81,7 +81,7 @@ impl Calling {
         Step::Stay(State::Calling(self))
     }
 
-    /// Nobody of the trunk that is left hears the page, or is heard by it, any more.
+    /// Nobody of the trunk that is left hears the client, or is heard by it, any more.
     fn leave_parties(&mut self, call: &mut Call) {
         let early_dialog = self
             .selected
