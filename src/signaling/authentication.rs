@@ -2,20 +2,20 @@
 
 use tokio::time::timeout;
 
-use super::connection::{Connection, Over};
-use super::json::{FromPage, VERSION};
+use super::connection::{Connection, Disconnect};
+use super::json::{ClientMessage, VERSION};
 use super::sign_in::{Credentials, SignedIn};
 use crate::call::Refusal;
 use crate::redacted::Redacted;
 
 /// Lets the client say who it is. A refusal of wrong credentials is held back for a while; that
 /// time is none of those in which the client has to say something.
-pub(super) async fn authenticate(connection: &mut Connection) -> Result<SignedIn, Over> {
+pub(super) async fn authenticate(connection: &mut Connection) -> Result<SignedIn, Disconnect> {
     let limit = connection.door.limits.hello;
     let Ok(credentials) = timeout(limit, credentials(connection)).await else {
         metrics::counter!("trunkline_sockets_refused_total", "reason" => "silent").increment(1);
         connection.note("silent", "", "");
-        return Err(Over::Close("idle", 1008));
+        return Err(Disconnect::Close("idle", 1008));
     };
     let credentials = credentials?;
     let door = connection.door.clone();
@@ -31,18 +31,18 @@ pub(super) async fn authenticate(connection: &mut Connection) -> Result<SignedIn
                 door.attempts.hold(client.address.ip()).await;
             }
             connection.refuse_credentials(&refused.error).await?;
-            Err(Over::Close("error", 1008))
+            Err(Disconnect::Close("error", 1008))
         }
     }
 }
 
 /// What the client shows in its `hello`.
-async fn credentials(connection: &mut Connection) -> Result<Credentials, Over> {
+async fn credentials(connection: &mut Connection) -> Result<Credentials, Disconnect> {
     loop {
         let Some(message) = connection.read().await? else {
             continue;
         };
-        let FromPage::Hello {
+        let ClientMessage::Hello {
             version,
             user,
             password,
@@ -62,7 +62,7 @@ async fn credentials(connection: &mut Connection) -> Result<Credentials, Over> {
                     None,
                 )
                 .await?;
-            return Err(Over::Close("error", 1002));
+            return Err(Disconnect::Close("error", 1002));
         }
         return Ok(Credentials {
             user,

@@ -9,7 +9,7 @@ use super::Error;
 use super::attempts::Refused;
 use super::door::Door;
 use super::forwarded::Client;
-use super::json::{FromPage, ToPage};
+use super::json::{ClientMessage, ServerMessage};
 use super::reading::call_named;
 use super::websocket::{CloseFrame, Fault, Message, WebSocket};
 use crate::call::{EndReason, EndpointId, Refusal};
@@ -23,7 +23,7 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// Why a connection ends.
 #[derive(Debug)]
-pub(super) enum Over {
+pub(super) enum Disconnect {
     /// The client closed it, or it broke.
     Gone,
     /// We close it: reason for `goodbye` and the WebSocket close code (RFC 6455 section 7.4).
@@ -51,7 +51,7 @@ impl Connection {
     }
 
     /// The next message that says something; none for pings and what was refused.
-    pub(super) async fn read(&mut self) -> Result<Option<FromPage>, Over> {
+    pub(super) async fn read(&mut self) -> Result<Option<ClientMessage>, Disconnect> {
         let message = self.socket.recv().await;
         self.understand(message).await
     }
@@ -59,19 +59,19 @@ impl Connection {
     pub(super) async fn understand(
         &mut self,
         message: Option<Result<Message, Fault>>,
-    ) -> Result<Option<FromPage>, Over> {
+    ) -> Result<Option<ClientMessage>, Disconnect> {
         let text = match message {
-            None => return Err(Over::Gone),
+            None => return Err(Disconnect::Gone),
             Some(Err(fault)) => {
                 tracing::debug!(session = %self.id, ?fault, "connection broke");
                 let Some((refusal, text, close_code)) = fault.refusal() else {
-                    return Err(Over::Gone);
+                    return Err(Disconnect::Gone);
                 };
                 self.refuse(refusal, &text, None).await?;
-                return Err(Over::Close("error", close_code));
+                return Err(Disconnect::Close("error", close_code));
             }
             Some(Ok(Message::Text(text))) => text,
-            Some(Ok(Message::Close(_))) => return Err(Over::Gone),
+            Some(Ok(Message::Close(_))) => return Err(Disconnect::Gone),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(None),
             Some(Ok(Message::Binary(_))) => {
                 self.refuse(Refusal::BadMessage, "messages are text", None)
@@ -100,7 +100,7 @@ impl Connection {
         refusal: Refusal,
         message: &str,
         call: Option<String>,
-    ) -> Result<(), Over> {
+    ) -> Result<(), Disconnect> {
         let code = refusal.code();
         metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
         // Without the message: what a parser says of a hello that it does not take quotes it.
@@ -114,7 +114,7 @@ impl Connection {
         ) {
             self.note(code, "", "");
         }
-        let error = ToPage::Error {
+        let error = ServerMessage::Error {
             code: code.to_owned(),
             message: message.to_owned(),
             call,
@@ -125,7 +125,7 @@ impl Connection {
     }
 
     /// `error` for credentials that were not taken, with what the client may do instead.
-    pub(super) async fn refuse_credentials(&mut self, error: &Error) -> Result<(), Over> {
+    pub(super) async fn refuse_credentials(&mut self, error: &Error) -> Result<(), Disconnect> {
         let code = error.refusal().code();
         metrics::counter!("trunkline_messages_refused_total", "code" => code).increment(1);
         let (methods, retry_after) = match error {
@@ -136,7 +136,7 @@ impl Connection {
             }
             _ => (Vec::new(), None),
         };
-        let error = ToPage::Error {
+        let error = ServerMessage::Error {
             code: code.to_owned(),
             message: error.to_string(),
             call: None,
@@ -175,15 +175,15 @@ impl Connection {
         }
     }
 
-    pub(super) async fn write(&mut self, message: &ToPage) -> Result<(), Over> {
+    pub(super) async fn write(&mut self, message: &ServerMessage) -> Result<(), Disconnect> {
         let text = serde_json::to_string(message).expect("messages have only string keys");
         self.send(Message::text(text)).await
     }
 
-    pub(super) async fn send(&mut self, message: Message) -> Result<(), Over> {
+    pub(super) async fn send(&mut self, message: Message) -> Result<(), Disconnect> {
         match timeout(WRITE_TIMEOUT, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Over::Gone),
+            Ok(Err(_)) | Err(_) => Err(Disconnect::Gone),
         }
     }
 
@@ -200,7 +200,7 @@ impl Connection {
         } else {
             Vec::new()
         };
-        let goodbye = ToPage::Goodbye {
+        let goodbye = ServerMessage::Goodbye {
             reason: reason.to_owned(),
             methods,
         };

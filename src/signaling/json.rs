@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 /// The one protocol version.
 pub const VERSION: u32 = 1;
 
-/// A message from the page.
+/// A message of the client.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum FromPage {
+pub enum ClientMessage {
     /// Who is there.
     Hello {
         /// [`VERSION`].
@@ -144,7 +144,7 @@ pub struct Candidate {
     pub username_fragment: Option<String>,
 }
 
-/// A message to the page.
+/// A message of the gateway.
 #[derive(Clone, Debug, Serialize, PartialEq)]
 #[cfg_attr(test, derive(Deserialize))]
 #[serde(
@@ -152,7 +152,7 @@ pub struct Candidate {
     rename_all = "kebab-case",
     rename_all_fields = "camelCase"
 )]
-pub enum ToPage {
+pub enum ServerMessage {
     /// You are in.
     Welcome {
         /// [`VERSION`].
@@ -446,11 +446,11 @@ mod tests {
             let example = &rest[..end];
             let kind: serde_json::Value = serde_json::from_str(example).expect(example);
             if from_page {
-                serde_json::from_str::<FromPage>(example)
+                serde_json::from_str::<ClientMessage>(example)
                     .unwrap_or_else(|error| panic!("{error}: {example}"));
                 seen.insert(format!("page {}", kind["type"].as_str().expect("a type")));
             } else if from_gateway {
-                let message = serde_json::from_str::<ToPage>(example)
+                let message = serde_json::from_str::<ServerMessage>(example)
                     .unwrap_or_else(|error| panic!("{error}: {example}"));
                 let again = serde_json::to_value(&message).expect("a message is JSON");
                 assert_eq!(

@@ -10,17 +10,17 @@ use tokio::time::Instant;
 use super::attempts::Refused;
 use super::authentication::authenticate;
 use super::calls::CallBook;
-use super::connection::{Connection, Over};
+use super::connection::{Connection, Disconnect};
 use super::digits::are_digits;
 use super::door::{Admitted, Door};
+use super::encode::{encode, encode_message};
 use super::forwarded::Client;
 use super::identity::Identity;
-use super::json::{FromPage, Rejection, ToPage, VERSION};
+use super::json::{ClientMessage, Rejection, ServerMessage, VERSION};
 use super::liveness::{Due, Liveness};
 use super::reading::{hang_up_reason, is_name};
 use super::renewal::{Renewal, Step};
 use super::sign_in::Credentials;
-use super::telling::{message_to_page, to_page};
 use super::websocket::{Message, WebSocket};
 use crate::call::{
     CallHandle, ClientEvent, Command, EndReason, Endpoint, EndpointId, MessageNotice, Notice,
@@ -56,8 +56,8 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
     let mut connection = Connection::new(socket, Arc::clone(&door), client, id);
     let signed_in = match authenticate(&mut connection).await {
         Ok(signed_in) => signed_in,
-        Err(Over::Close(reason, code)) => return connection.close(reason, code).await,
-        Err(Over::Gone | Over::TokenExpired) => return,
+        Err(Disconnect::Close(reason, code)) => return connection.close(reason, code).await,
+        Err(Disconnect::Gone | Disconnect::TokenExpired) => return,
     };
     let user = signed_in.identity.user.clone();
     tracing::info!(session = %id, %remote, %user, "page signed in");
@@ -73,21 +73,21 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
     session.note_heard();
     let endpoint = session.endpoint.clone();
     door.location_service.register(&user, endpoint);
-    let over = match session.welcome().await {
+    let disconnect = match session.welcome().await {
         Ok(()) => session.serve(&mut events).await,
-        Err(over) => over,
+        Err(disconnect) => disconnect,
     };
     door.location_service.unregister(&user, id);
     tracing::info!(session = %id, %remote, %user, calls = session.calls.len(), "page left");
     // Tells every call that this page has gone.
-    session.leave(over).await;
+    session.leave(disconnect).await;
 }
 
 impl Session {
     /// Said once the page can be called: who hears it and has a telephone ring at once must not
     /// find that nobody is there.
-    async fn welcome(&mut self) -> Result<(), Over> {
-        let welcome = ToPage::Welcome {
+    async fn welcome(&mut self) -> Result<(), Disconnect> {
+        let welcome = ServerMessage::Welcome {
             version: VERSION,
             user: self.identity.user.clone(),
             session: self.connection.id.to_string(),
@@ -97,7 +97,7 @@ impl Session {
         self.connection.write(&welcome).await
     }
 
-    async fn serve(&mut self, events: &mut mpsc::Receiver<ClientEvent>) -> Over {
+    async fn serve(&mut self, events: &mut mpsc::Receiver<ClientEvent>) -> Disconnect {
         let idle = self.connection.door.limits.idle;
         let mut liveness = Liveness::new(idle, Instant::now());
         loop {
@@ -108,7 +108,7 @@ impl Session {
                     match self.connection.understand(message).await {
                         Ok(Some(message)) => self.take(message).await,
                         Ok(None) => Ok(()),
-                        Err(over) => Err(over),
+                        Err(disconnect) => Err(disconnect),
                     }
                 }
                 Some(event) = events.recv() => {
@@ -124,19 +124,19 @@ impl Session {
                 step = self.renewal.next() => self.follow_token(step).await,
                 () = tokio::time::sleep_until(liveness.poll_timeout()) => {
                     match liveness.handle_timeout(Instant::now()) {
-                        Some(Due::Close) => Err(Over::Close("idle", 1001)),
+                        Some(Due::Close) => Err(Disconnect::Close("idle", 1001)),
                         Some(Due::Ping) => self.ping().await,
                         None => Ok(()),
                     }
                 }
             };
-            if let Err(over) = result {
-                return over;
+            if let Err(disconnect) = result {
+                return disconnect;
             }
         }
     }
 
-    async fn ping(&mut self) -> Result<(), Over> {
+    async fn ping(&mut self) -> Result<(), Disconnect> {
         self.connection
             .send(Message::Ping(Default::default()))
             .await
@@ -149,16 +149,16 @@ impl Session {
         state.set_last_heard(u64::try_from(at).unwrap_or(u64::MAX));
     }
 
-    async fn take(&mut self, message: FromPage) -> Result<(), Over> {
+    async fn take(&mut self, message: ClientMessage) -> Result<(), Disconnect> {
         match message {
-            FromPage::Hello { .. } => {
+            ClientMessage::Hello { .. } => {
                 self.connection
                     .refuse(Refusal::BadMessage, "hello was said already", None)
                     .await
             }
-            FromPage::Renew { token } => self.renew(token).await,
-            FromPage::Ping {} => self.connection.write(&ToPage::Pong {}).await,
-            FromPage::Call {
+            ClientMessage::Renew { token } => self.renew(token).await,
+            ClientMessage::Ping {} => self.connection.write(&ServerMessage::Pong {}).await,
+            ClientMessage::Call {
                 call,
                 to,
                 sdp,
@@ -179,17 +179,17 @@ impl Session {
                 };
                 self.place(request).await
             }
-            FromPage::Candidate { call, candidate } => {
+            ClientMessage::Candidate { call, candidate } => {
                 let candidate = candidate
                     .map(|candidate| candidate.candidate)
                     .filter(|candidate| !candidate.is_empty());
                 self.ask(call, Command::Trickle { candidate }).await
             }
-            FromPage::Accept { call, sdp } => {
+            ClientMessage::Accept { call, sdp } => {
                 let endpoint = self.connection.id;
                 self.ask(call, Command::Accept { endpoint, sdp }).await
             }
-            FromPage::Reject { call, reason } => {
+            ClientMessage::Reject { call, reason } => {
                 let reason = match reason {
                     Some(Rejection::Busy) => EndReason::Busy,
                     Some(Rejection::Declined) | None => EndReason::Declined,
@@ -197,7 +197,7 @@ impl Session {
                 let endpoint = self.connection.id;
                 self.ask(call, Command::Reject { endpoint, reason }).await
             }
-            FromPage::Dtmf {
+            ClientMessage::Dtmf {
                 call,
                 digits,
                 duration,
@@ -216,17 +216,19 @@ impl Session {
                 self.ask(call, Command::SendDigits { digits, duration })
                     .await
             }
-            FromPage::Hold { call, on } => self.ask(call, Command::Hold { on }).await,
-            FromPage::Transfer { call, to, replaces } => self.transfer(call, to, replaces).await,
-            FromPage::Message { id, to, call, text } => self.text(id, to, call, text).await,
-            FromPage::Hangup { call, reason } => {
+            ClientMessage::Hold { call, on } => self.ask(call, Command::Hold { on }).await,
+            ClientMessage::Transfer { call, to, replaces } => {
+                self.transfer(call, to, replaces).await
+            }
+            ClientMessage::Message { id, to, call, text } => self.text(id, to, call, text).await,
+            ClientMessage::Hangup { call, reason } => {
                 let reason = reason.as_ref().and_then(hang_up_reason);
                 self.ask(call, Command::HangUp { reason }).await
             }
         }
     }
 
-    async fn place(&mut self, request: CallRequest) -> Result<(), Over> {
+    async fn place(&mut self, request: CallRequest) -> Result<(), Disconnect> {
         let call = request.call.clone();
         let dialled = request.to.clone();
         if !is_name(&call) {
@@ -272,7 +274,7 @@ impl Session {
                     reason,
                     status: None,
                 };
-                self.connection.write(&to_page(call, ended)).await
+                self.connection.write(&encode(call, ended)).await
             }
         }
     }
@@ -282,7 +284,7 @@ impl Session {
         call: String,
         to: Option<String>,
         replaces: Option<String>,
-    ) -> Result<(), Over> {
+    ) -> Result<(), Disconnect> {
         let target = match (to, replaces) {
             (Some(to), None) => {
                 let call_control = &self.connection.door.call_control;
@@ -330,7 +332,7 @@ impl Session {
         to: Option<String>,
         call: Option<String>,
         text: String,
-    ) -> Result<(), Over> {
+    ) -> Result<(), Disconnect> {
         if text.is_empty() || id.as_deref().is_some_and(|id| !is_name(id)) {
             let text = "message takes a text, and an id of 1 to 64 of A-Z, a-z, 0-9, - and _";
             return self
@@ -378,10 +380,10 @@ impl Session {
             status: None,
             text: why,
         };
-        self.connection.write(&message_to_page(call, failed)).await
+        self.connection.write(&encode_message(call, failed)).await
     }
 
-    async fn ask(&mut self, call: String, command: Command) -> Result<(), Over> {
+    async fn ask(&mut self, call: String, command: Command) -> Result<(), Disconnect> {
         let Some(handle) = self.calls.get(&call) else {
             let text = "there is no such call";
             return self
@@ -394,7 +396,7 @@ impl Session {
         Ok(())
     }
 
-    async fn take_event(&mut self, event: ClientEvent) -> Result<(), Over> {
+    async fn take_event(&mut self, event: ClientEvent) -> Result<(), Disconnect> {
         match event {
             ClientEvent::Begin {
                 call,
@@ -402,11 +404,9 @@ impl Session {
                 notice,
             } => {
                 self.calls.insert_incoming(call.clone(), handle);
+                self.connection.write(&encode(call.clone(), notice)).await?;
                 self.connection
-                    .write(&to_page(call.clone(), notice))
-                    .await?;
-                self.connection
-                    .write(&ToPage::Candidate {
+                    .write(&ServerMessage::Candidate {
                         call,
                         candidate: None,
                     })
@@ -425,13 +425,11 @@ impl Session {
                 if ended {
                     self.calls.remove(&call);
                 }
-                self.connection
-                    .write(&to_page(call.clone(), notice))
-                    .await?;
+                self.connection.write(&encode(call.clone(), notice)).await?;
                 if answer {
                     return self
                         .connection
-                        .write(&ToPage::Candidate {
+                        .write(&ServerMessage::Candidate {
                             call,
                             candidate: None,
                         })
@@ -441,18 +439,20 @@ impl Session {
             }
             ClientEvent::Probe => Ok(()),
             ClientEvent::Message(notice) => {
-                self.connection.write(&message_to_page(None, notice)).await
+                self.connection.write(&encode_message(None, notice)).await
             }
             ClientEvent::Draining { remaining } => {
                 let seconds = remaining.as_secs();
-                self.connection.write(&ToPage::Draining { seconds }).await
+                self.connection
+                    .write(&ServerMessage::Draining { seconds })
+                    .await
             }
-            ClientEvent::ShutDown => Err(Over::Close("shutdown", 1001)),
+            ClientEvent::ShutDown => Err(Disconnect::Close("shutdown", 1001)),
         }
     }
 
     /// A new token for this session. The session stays as it was where the token is not taken.
-    async fn renew(&mut self, token: String) -> Result<(), Over> {
+    async fn renew(&mut self, token: String) -> Result<(), Disconnect> {
         if !self.renewal.is_by_token() {
             let text = "no token opened this session";
             return self.connection.refuse(Refusal::BadState, text, None).await;
@@ -479,7 +479,7 @@ impl Session {
                 let user = &self.identity.user;
                 tracing::info!(session = %self.connection.id, user, seconds, "session renewed");
                 self.connection
-                    .write(&ToPage::TokenRenewed { seconds })
+                    .write(&ServerMessage::TokenRenewed { seconds })
                     .await
             }
             Err(refused) => {
@@ -493,37 +493,37 @@ impl Session {
         }
     }
 
-    async fn follow_token(&mut self, step: Step) -> Result<(), Over> {
+    async fn follow_token(&mut self, step: Step) -> Result<(), Disconnect> {
         match step {
             Step::Announce { seconds } => {
                 self.connection
-                    .write(&ToPage::TokenExpiring { seconds })
+                    .write(&ServerMessage::TokenExpiring { seconds })
                     .await
             }
             Step::Refuse(error) => self.connection.refuse_credentials(&error).await,
-            Step::End => Err(Over::TokenExpired),
+            Step::End => Err(Disconnect::TokenExpired),
         }
     }
 
-    async fn leave(mut self, over: Over) {
+    async fn leave(mut self, disconnect: Disconnect) {
         let endpoint = self.connection.id;
-        let reason = match over {
-            Over::TokenExpired => EndReason::TokenExpired,
-            Over::Gone | Over::Close(..) => EndReason::SignalingLost,
+        let reason = match disconnect {
+            Disconnect::TokenExpired => EndReason::TokenExpired,
+            Disconnect::Gone | Disconnect::Close(..) => EndReason::SignalingLost,
         };
         for handle in self.calls.handles() {
             let _ = handle.end(Command::Detach { endpoint, reason });
         }
-        match over {
-            Over::Gone => {}
-            Over::Close(reason, code) => self.connection.close(reason, code).await,
-            Over::TokenExpired => {
+        match disconnect {
+            Disconnect::Gone => {}
+            Disconnect::Close(reason, code) => self.connection.close(reason, code).await,
+            Disconnect::TokenExpired => {
                 for call in std::mem::take(&mut self.calls).into_names() {
                     let ended = Notice::Ended {
                         reason,
                         status: None,
                     };
-                    let _ = self.connection.write(&to_page(call, ended)).await;
+                    let _ = self.connection.write(&encode(call, ended)).await;
                 }
                 self.connection.close(reason.code(), 1008).await;
             }

@@ -1,11 +1,11 @@
-//! From what a call tells to the messages of `/rtc`.
+//! From what a call tells an endpoint to the messages of `/rtc`.
 
-use super::json::{Caller, Diverted, Side, ToPage};
+use super::json::{Caller, Diverted, ServerMessage, Side};
 use crate::call::{self, MessageNotice, Notice, SideQuality};
 use crate::display_name::visible;
 
 /// A notice on the wire.
-pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
+pub(super) fn encode(call: String, notice: Notice) -> ServerMessage {
     match notice {
         Notice::Incoming {
             from,
@@ -14,7 +14,7 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
             diverted,
             headers,
             offer,
-        } => ToPage::Incoming {
+        } => ServerMessage::Incoming {
             call,
             from: caller(from, name),
             to,
@@ -25,12 +25,12 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
             headers: headers.into_iter().collect(),
             sdp: offer,
         },
-        Notice::Answer { sdp } => ToPage::Answer { call, sdp },
-        Notice::Ringing => ToPage::Ringing { call },
-        Notice::EarlyMedia => ToPage::EarlyMedia { call },
-        Notice::Answered => ToPage::Answered { call },
-        Notice::Held { on } => ToPage::Held { call, on },
-        Notice::Media { side, silent } => ToPage::Media {
+        Notice::Answer { sdp } => ServerMessage::Answer { call, sdp },
+        Notice::Ringing => ServerMessage::Ringing { call },
+        Notice::EarlyMedia => ServerMessage::EarlyMedia { call },
+        Notice::Answered => ServerMessage::Answered { call },
+        Notice::Held { on } => ServerMessage::Held { call, on },
+        Notice::Media { side, silent } => ServerMessage::Media {
             call,
             side: match side {
                 call::Side::Browser => "browser",
@@ -39,29 +39,29 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
             .to_owned(),
             silent,
         },
-        Notice::Transferring { status } => ToPage::Transferring { call, status },
-        Notice::TransferFailed { status } => ToPage::TransferFailed { call, status },
-        Notice::Transferred { to } => ToPage::Transferred { call, to },
-        Notice::Redirected { to } => ToPage::Redirected { call, to },
-        Notice::Digit { digit, duration } => ToPage::Dtmf {
+        Notice::Transferring { status } => ServerMessage::Transferring { call, status },
+        Notice::TransferFailed { status } => ServerMessage::TransferFailed { call, status },
+        Notice::Transferred { to } => ServerMessage::Transferred { call, to },
+        Notice::Redirected { to } => ServerMessage::Redirected { call, to },
+        Notice::Digit { digit, duration } => ServerMessage::Dtmf {
             call,
             digit: digit.to_string(),
             duration: u32::try_from(duration.as_millis()).unwrap_or(u32::MAX),
         },
-        Notice::Message(notice) => message_to_page(Some(call), notice),
-        Notice::Quality(quality) => ToPage::Statistics {
+        Notice::Message(notice) => encode_message(Some(call), notice),
+        Notice::Quality(quality) => ServerMessage::Statistics {
             call,
             browser: side(&quality.browser),
             pbx: side(&quality.pbx),
         },
-        Notice::Refused { refusal, message } => ToPage::Error {
+        Notice::Refused { refusal, message } => ServerMessage::Error {
             code: refusal.code().to_owned(),
             message,
             call: Some(call),
             methods: Vec::new(),
             retry_after: None,
         },
-        Notice::Ended { reason, status } => ToPage::Ended {
+        Notice::Ended { reason, status } => ServerMessage::Ended {
             call,
             reason: reason.code().to_owned(),
             status,
@@ -71,32 +71,32 @@ pub(super) fn to_page(call: String, notice: Notice) -> ToPage {
 }
 
 /// News of messages on the wire; with `call`, of those inside it.
-pub(super) fn message_to_page(call: Option<String>, notice: MessageNotice) -> ToPage {
+pub(super) fn encode_message(call: Option<String>, notice: MessageNotice) -> ServerMessage {
     match notice {
         MessageNotice::Received {
             from,
             name,
             to,
             text,
-        } => ToPage::Message {
+        } => ServerMessage::Message {
             call,
             from: Some(caller(from, name)),
             to: Some(to),
             text,
         },
-        MessageNotice::ReceivedInCall { text } => ToPage::Message {
+        MessageNotice::ReceivedInCall { text } => ServerMessage::Message {
             call,
             from: None,
             to: None,
             text,
         },
-        MessageNotice::Sent { id, status } => ToPage::MessageSent { id, call, status },
+        MessageNotice::Sent { id, status } => ServerMessage::MessageSent { id, call, status },
         MessageNotice::Failed {
             id,
             code,
             status,
             text,
-        } => ToPage::MessageFailed {
+        } => ServerMessage::MessageFailed {
             id,
             call,
             code: code.to_owned(),
