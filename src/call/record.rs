@@ -10,6 +10,7 @@ use std::time::Duration;
 pub(super) use milestone::{Milestone, Timeline};
 
 use super::EndReason;
+use super::ids::CallId;
 use super::message::{Action, Command, Event, Notice, Quality, Side};
 pub(super) use super::snapshot::CallDirection;
 use super::transport_event::{CandidatePair, TransportEvent};
@@ -20,6 +21,8 @@ use crate::srtp_keys::CryptoSuite;
 pub(crate) struct CallNames {
     /// The gateway's number; 0: it was refused before it had one.
     pub(super) call: u64,
+    /// Unique in all processes; none: it was refused before it had one.
+    pub(crate) id: Option<CallId>,
     /// The client's name for it.
     pub(super) page_call: String,
     /// The Call-ID of the leg to the PBX, for the PBX's log.

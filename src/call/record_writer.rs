@@ -14,6 +14,7 @@ pub(super) fn write_start(record: &CallRecord) {
     let names = &record.names;
     tracing::info!(
         call = names.call,
+        call_id = names.id.map(tracing::field::display),
         page_call = %names.page_call,
         sip_call_id = %names.sip_call_id,
         direction = record.direction.name(),
@@ -193,6 +194,7 @@ pub(super) fn write_end(record: &CallRecord) {
     let milliseconds = |time: Option<Duration>| time.map(|time| time.as_millis());
     tracing::info!(
         call = names.call,
+        call_id = names.id.map(tracing::field::display),
         page_call = %names.page_call,
         sip_call_id = %names.sip_call_id,
         direction = record.direction.name(),
@@ -233,6 +235,7 @@ pub(super) fn write_end(record: &CallRecord) {
     );
     tracing::debug!(
         call = names.call,
+        call_id = names.id.map(tracing::field::display),
         trunk_failovers = record.counts.trunk_failovers,
         ice_pair_changes = record.counts.pair_changes,
         holds = record.counts.holds,

@@ -85,6 +85,7 @@ impl CallTask {
         let handle = CallHandle::new(outlet, parts.call.id(), parts.call.token());
         let mut record = parts.record;
         record.names.call = parts.key.0;
+        record.names.id = Some(parts.call.id());
         record.names.page_call.clone_from(&parts.endpoints.call);
         record.names.trunk.clone_from(&parts.trunk);
         let user = record.names.user.clone();
