@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use harness::{connect, opus, pcmu, worker_with};
 use trunkline::codec::Direction;
-use trunkline::media::{Command, MediaEvent};
+use trunkline::media::{AudioCommand, Command, MediaEvent, StreamId};
 use trunkline::rtp::is_rtcp;
 use trunkline::srtp::{Packet, Session};
 use trunkline::srtp_keys::{CryptoSuite, LONGEST_MASTER, MasterKey, SrtpKeys};
@@ -131,10 +131,11 @@ fn a_running_worker_allocates_nothing_per_packet() {
     for browser in [opus(Direction::SendRecv), pcmu(Direction::SendRecv)] {
         let mut call = connect(&worker, u64::from(browser.send.payload_type));
         let transcoded = browser.send.payload_type == harness::OPUS;
-        let formats = Command::SetFormats {
+        let formats = AudioCommand::SetFormats {
             browser,
             pbx: pcmu(Direction::SendRecv),
-        };
+        }
+        .to(StreamId::FIRST_AUDIO);
         worker
             .handle
             .command(call.key, formats)

@@ -26,7 +26,7 @@ use super::record::CallRecord;
 use super::recorded_call::RecordedCall;
 use super::sip_side::SipSide;
 use super::translate;
-use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
+use crate::media::{self, CallKey, RtpSockets, StreamId, WorkerHandle};
 use crate::sip;
 
 /// All that can wake a call's task.
@@ -111,7 +111,7 @@ impl CallTask {
 
     /// Runs the call to its end.
     pub(crate) async fn run(mut self, rtp: RtpSockets) {
-        self.tell_worker(media::Command::AttachRtp(rtp));
+        self.tell_worker(media::Command::AttachRtp(StreamId::FIRST_AUDIO, rtp));
         self.act().await;
         self.call.write_start();
         while !self.call.is_ended() {
@@ -225,6 +225,10 @@ impl CallTask {
         if let Ok(Some(statistics)) = tokio::time::timeout(LAST_COUNT, last).await {
             self.call.take_last_count(translate::quality(&statistics));
         }
+    }
+
+    fn tell_audio(&mut self, command: media::AudioCommand) {
+        self.tell_worker(command.to(StreamId::FIRST_AUDIO));
     }
 
     fn tell_worker(&mut self, command: media::Command) {

@@ -18,7 +18,7 @@ use crate::call::{
     Call, CallHandle, CallId, CallParts, CallRecord, CallTask, EndReason, Endpoints, Local,
     LocationService, OpenCall, ResumeToken, SipSide,
 };
-use crate::media::{self, CallKey, RtpSockets, WorkerHandle};
+use crate::media::{self, CallKey, RtpSockets, StreamId, WorkerHandle};
 use crate::peer::{self, Peer, Role};
 use crate::sdp::{self, RtpFamilies};
 use crate::sip;
@@ -152,7 +152,7 @@ impl Assembly {
                 EndReason::Overload
             })?;
         let known = [
-            Some(media::Command::ExpectRtp(rules.latching)),
+            Some(media::AudioCommand::ExpectRtp(rules.latching).to(StreamId::FIRST_AUDIO)),
             new.side.peer_address().map(media::Command::SetRtpPeer),
         ];
         for command in known.into_iter().flatten() {
@@ -161,9 +161,10 @@ impl Assembly {
             }
         }
         if rules.inband_digits
-            && let Err(error) = parts
-                .worker
-                .command(parts.key, media::Command::DetectDigits)
+            && let Err(error) = parts.worker.command(
+                parts.key,
+                media::AudioCommand::DetectDigits.to(StreamId::FIRST_AUDIO),
+            )
         {
             tracing::error!(%error, "media worker does not listen for digits");
         }

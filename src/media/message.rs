@@ -33,6 +33,15 @@ impl Side {
     }
 }
 
+/// Names a media stream of a call: the place of its media section in the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId(pub u8);
+
+impl StreamId {
+    /// The audio that every call begins with.
+    pub const FIRST_AUDIO: StreamId = StreamId(0);
+}
+
 /// What the owner of a call asks of its worker.
 #[derive(Debug)]
 pub enum Command {
@@ -43,8 +52,19 @@ pub enum Command {
     /// Restarts ICE; see [`Peer::restart_ice`](crate::peer::Peer::restart_ice). Answered by
     /// [`MediaEvent::IceRestarting`].
     RestartIce,
-    /// The sockets of the PBX side.
-    AttachRtp(RtpSockets),
+    /// The IP address that the SIP messages of the PBX come from.
+    SetRtpPeer(IpAddr),
+    /// The sockets of the PBX side of a stream.
+    AttachRtp(StreamId, RtpSockets),
+    /// For a stream of audio.
+    Audio(StreamId, AudioCommand),
+    /// Ends the call's media.
+    Close,
+}
+
+/// What the owner of a call asks of one of its streams of audio.
+#[derive(Debug)]
+pub enum AudioCommand {
     /// Where the PBX's SDP says that it receives; see [`super::SymmetricRtp::set_remote`].
     SetRemoteRtp {
         /// RTP.
@@ -56,11 +76,9 @@ pub enum Command {
     },
     /// A leg to a PBX begins: addresses of a leg before it are forgotten.
     ExpectRtp(Latching),
-    /// The IP address that the SIP messages of the PBX come from.
-    SetRtpPeer(IpAddr),
     /// Looks for digits in the audio of the PBX, as tones (ITU-T Q.23), besides telephone events.
     DetectDigits,
-    /// What was negotiated on each side: starts both paths, or changes them.
+    /// What was negotiated on each side: starts both directions, or changes them.
     SetFormats {
         /// The browser's side.
         browser: AudioFormat,
@@ -76,8 +94,13 @@ pub enum Command {
         /// How long each lasts.
         duration: Duration,
     },
-    /// Ends the call's media.
-    Close,
+}
+
+impl AudioCommand {
+    /// For this stream.
+    pub const fn to(self, stream: StreamId) -> Command {
+        Command::Audio(stream, self)
+    }
 }
 
 /// Why a worker let go of a call.

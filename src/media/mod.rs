@@ -21,7 +21,7 @@ pub use config::WorkerConfig;
 pub use error::Error;
 pub use handle::WorkerHandle;
 pub use latching::{Latching, RtpSources, SETTLE_PACKETS, SETTLE_TIME};
-pub use message::{CallKey, CloseReason, Command, MediaEvent, Side};
+pub use message::{AudioCommand, CallKey, CloseReason, Command, MediaEvent, Side, StreamId};
 pub use ports::{DEFAULT_DRAIN, Lease, Ports, PortsConfig, RtpSockets};
 pub use statistics::{CallStatistics, Drops, SideStatistics};
 pub use symmetric_rtp::{Arrival, SymmetricRtp};

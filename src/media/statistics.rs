@@ -113,6 +113,14 @@ pub struct CallStatistics {
 }
 
 impl SideStatistics {
+    /// Takes the figures of the call's audio beside what was dropped elsewhere.
+    pub(super) fn add_audio(&mut self, audio: Self) {
+        let before = std::mem::replace(self, audio);
+        for (reason, packets) in before.dropped.iter() {
+            self.dropped.add(reason, packets);
+        }
+    }
+
     /// A side from the pipeline of what it sends, the pipeline of what is sent to it, and what the
     /// worker dropped for it.
     pub(super) fn of_paths(

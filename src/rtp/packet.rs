@@ -26,6 +26,8 @@ pub struct Packet<'a> {
     pub ssrc: u32,
     /// The payload without padding; may be empty.
     pub payload: &'a [u8],
+    /// The whole packet.
+    pub bytes: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
@@ -64,6 +66,7 @@ impl<'a> Packet<'a> {
             timestamp: u32::from_be_bytes([header[4], header[5], header[6], header[7]]),
             ssrc: u32::from_be_bytes([header[8], header[9], header[10], header[11]]),
             payload: rest,
+            bytes,
         })
     }
 }

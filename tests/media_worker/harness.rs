@@ -16,7 +16,8 @@ use trunkline::codec::{
     AudioFormat, Codec, Direction, EventFormat, OpusParameters, ReceiveFormat, SendFormat,
 };
 use trunkline::media::{
-    CallKey, Command, MediaEvent, Ports, PortsConfig, RtpSockets, WorkerConfig, WorkerHandle,
+    AudioCommand, CallKey, Command, MediaEvent, Ports, PortsConfig, RtpSockets, StreamId,
+    WorkerConfig, WorkerHandle,
 };
 use trunkline::peer::{self, Role};
 use trunkline::rtp::is_rtcp;
@@ -334,16 +335,18 @@ pub fn connect_after(
     let offer = browser.webrtc(|webrtc| webrtc.local_description());
     for command in [
         Command::SetRemoteDescription(Box::new(offer)),
-        Command::AttachRtp(sockets),
-        Command::SetRemoteRtp {
+        Command::AttachRtp(StreamId::FIRST_AUDIO, sockets),
+        AudioCommand::SetRemoteRtp {
             rtp: pbx.address(),
             rtcp: None,
             srtp_keys: None,
-        },
-        Command::SetFormats {
+        }
+        .to(StreamId::FIRST_AUDIO),
+        AudioCommand::SetFormats {
             browser: opus(Direction::SendRecv),
             pbx: pcmu(Direction::SendRecv),
-        },
+        }
+        .to(StreamId::FIRST_AUDIO),
     ] {
         worker
             .handle

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use trunkline::codec::Direction;
-use trunkline::media::{CallKey, CloseReason, Command, Error, MediaEvent, Side};
+use trunkline::media::{
+    AudioCommand, CallKey, CloseReason, Command, Error, MediaEvent, Side, StreamId,
+};
 use trunkline::rtp::{Compound, RtcpPacket};
 
 use crate::harness::*;
@@ -16,11 +18,12 @@ fn a_call_that_ends_says_goodbye_to_both_sides() {
     let worker = worker();
     let mut call = connect(&worker, 1);
     let rtp = call.pbx.address();
-    let command = Command::SetRemoteRtp {
+    let command = AudioCommand::SetRemoteRtp {
         rtp,
         rtcp: Some(rtp),
         srtp_keys: None,
-    };
+    }
+    .to(StreamId::FIRST_AUDIO);
     worker
         .handle
         .command(call.key, command)
@@ -49,11 +52,12 @@ fn an_owner_that_does_not_listen_loses_its_call_and_hears_why() {
         .open(CallKey(1), worker.peer(), sender)
         .expect("the worker runs");
     for _ in 0..100 {
-        let refused = Command::SendDigits {
+        let refused = AudioCommand::SendDigits {
             to: Side::Pbx,
             digits: "1".to_owned(),
             duration: 80 * MILLISECOND,
-        };
+        }
+        .to(StreamId::FIRST_AUDIO);
         worker
             .handle
             .command(CallKey(1), refused)
@@ -200,16 +204,18 @@ fn a_socket_with_more_than_its_share_is_read_to_its_end() {
         .open(key, worker.peer(), sender)
         .expect("the worker runs");
     for command in [
-        Command::SetRemoteRtp {
+        AudioCommand::SetRemoteRtp {
             rtp: pbx.address(),
             rtcp: None,
             srtp_keys: None,
-        },
-        Command::SetFormats {
+        }
+        .to(StreamId::FIRST_AUDIO),
+        AudioCommand::SetFormats {
             browser: opus(Direction::SendRecv),
             pbx: pcmu(Direction::SendRecv),
-        },
-        Command::AttachRtp(sockets),
+        }
+        .to(StreamId::FIRST_AUDIO),
+        Command::AttachRtp(StreamId::FIRST_AUDIO, sockets),
     ] {
         worker
             .handle

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use harness::*;
 use trunkline::codec::Direction;
-use trunkline::media::{CloseReason, Command, Error, Latching, MediaEvent, Side};
+use trunkline::media::{
+    AudioCommand, CloseReason, Command, Error, Latching, MediaEvent, Side, StreamId,
+};
 use trunkline::peer;
 use trunkline::rtp::{Compound, ReportBlock, RtcpPacket, is_rtcp, write_receiver_report};
 
@@ -216,13 +218,17 @@ fn audio_follows_a_pbx_behind_nat_and_no_unexpected_source() {
     let named = std::mem::replace(&mut call.pbx, Peer::new());
     worker
         .handle
-        .command(call.key, Command::ExpectRtp(at_once()))
+        .command(
+            call.key,
+            AudioCommand::ExpectRtp(at_once()).to(StreamId::FIRST_AUDIO),
+        )
         .expect("the worker runs");
-    let signalled = Command::SetRemoteRtp {
+    let signalled = AudioCommand::SetRemoteRtp {
         rtp: named.address(),
         rtcp: None,
         srtp_keys: None,
-    };
+    }
+    .to(StreamId::FIRST_AUDIO);
     worker
         .handle
         .command(call.key, signalled)
@@ -277,11 +283,12 @@ fn a_new_address_from_signalling_is_believed_at_once() {
     call.pbx_sends_tone(1_004.0, 10);
     let before = std::mem::replace(&mut call.pbx, Peer::new());
     let rtp = call.pbx.address();
-    let command = Command::SetRemoteRtp {
+    let command = AudioCommand::SetRemoteRtp {
         rtp,
         rtcp: None,
         srtp_keys: None,
-    };
+    }
+    .to(StreamId::FIRST_AUDIO);
     worker
         .handle
         .command(call.key, command)
@@ -348,11 +355,12 @@ fn the_gateway_sends_digits_of_its_own_to_either_side() {
     let call = connect(&worker, 1);
     for to in [Side::Pbx, Side::Browser] {
         let digits = "1#".to_owned();
-        let command = Command::SendDigits {
+        let command = AudioCommand::SendDigits {
             to,
             digits,
             duration: 80 * MILLISECOND,
-        };
+        }
+        .to(StreamId::FIRST_AUDIO);
         worker
             .handle
             .command(call.key, command)
@@ -370,11 +378,12 @@ fn digits_that_cannot_be_sent_are_refused_and_the_call_goes_on() {
     let worker = worker();
     let mut call = connect(&worker, 1);
     let digits = "1x".to_owned();
-    let command = Command::SendDigits {
+    let command = AudioCommand::SendDigits {
         to: Side::Pbx,
         digits,
         duration: 80 * MILLISECOND,
-    };
+    }
+    .to(StreamId::FIRST_AUDIO);
     worker
         .handle
         .command(call.key, command)
@@ -432,11 +441,12 @@ fn reports_go_to_both_sides_and_theirs_are_read() {
     // RTCP of the PBX side: the port above the address of the SDP cannot be had reliably, so
     // both share one.
     let rtp = call.pbx.address();
-    let command = Command::SetRemoteRtp {
+    let command = AudioCommand::SetRemoteRtp {
         rtp,
         rtcp: Some(rtp),
         srtp_keys: None,
-    };
+    }
+    .to(StreamId::FIRST_AUDIO);
     worker
         .handle
         .command(call.key, command)
@@ -510,10 +520,11 @@ fn answer(peer: &Peer, to: SocketAddr) {
 fn silence_is_told_of_the_side_that_should_send() {
     let worker = worker_with(|config| config.media_timeout = 150 * MILLISECOND);
     let mut call = connect(&worker, 1);
-    let formats = Command::SetFormats {
+    let formats = AudioCommand::SetFormats {
         browser: opus(Direction::SendRecv),
         pbx: pcmu(Direction::SendOnly),
-    };
+    }
+    .to(StreamId::FIRST_AUDIO);
     worker
         .handle
         .command(call.key, formats)

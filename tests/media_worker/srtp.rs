@@ -1,7 +1,7 @@
 //! A PBX with SRTP: heard both ways, also when the keys change; who has other keys is neither
 //! heard nor followed.
 
-use trunkline::media::Command;
+use trunkline::media::{AudioCommand, Command, StreamId};
 use trunkline::srtp_keys::{CryptoSuite, LONGEST_MASTER, MasterKey, SrtpKeys};
 
 use super::harness::*;
@@ -25,11 +25,12 @@ fn turned(srtp_keys: SrtpKeys) -> SrtpKeys {
 
 /// Tells the worker where the PBX is and which keys hold.
 fn agree(worker: &Worker, call: &Call, srtp_keys: Option<SrtpKeys>) {
-    let command = Command::SetRemoteRtp {
+    let command = AudioCommand::SetRemoteRtp {
         rtp: call.pbx.address(),
         rtcp: None,
         srtp_keys,
-    };
+    }
+    .to(StreamId::FIRST_AUDIO);
     worker
         .handle
         .command(call.key, command)

@@ -69,14 +69,14 @@ impl CallTask {
                 rtcp,
                 srtp_keys,
             } => {
-                self.tell_worker(media::Command::SetRemoteRtp {
+                self.tell_audio(media::AudioCommand::SetRemoteRtp {
                     rtp,
                     rtcp: Some(rtcp),
                     srtp_keys,
                 });
             }
             Action::SetFormats { browser, pbx } | Action::ExpectEarlyMedia { browser, pbx } => {
-                self.tell_worker(media::Command::SetFormats {
+                self.tell_audio(media::AudioCommand::SetFormats {
                     browser: *browser,
                     pbx: *pbx,
                 });
@@ -90,7 +90,7 @@ impl CallTask {
                     Side::Browser => media::Side::Browser,
                     Side::Pbx => media::Side::Pbx,
                 };
-                self.tell_worker(media::Command::SendDigits {
+                self.tell_audio(media::AudioCommand::SendDigits {
                     to,
                     digits,
                     duration,
@@ -228,13 +228,13 @@ impl CallTask {
         let (inband_digits, latching) = next
             .map(|invite| (invite.inband_digits, invite.latching))
             .unwrap_or_default();
-        self.tell_worker(media::Command::ExpectRtp(latching));
+        self.tell_audio(media::AudioCommand::ExpectRtp(latching));
         if inband_digits {
-            self.tell_worker(media::Command::DetectDigits);
+            self.tell_audio(media::AudioCommand::DetectDigits);
         }
         let next = self.side.invites.front_mut();
         if let Some(rtp) = next.and_then(|invite| invite.rtp.take()) {
-            self.tell_worker(media::Command::AttachRtp(rtp));
+            self.tell_worker(media::Command::AttachRtp(media::StreamId::FIRST_AUDIO, rtp));
         }
         self.invite(offer).await;
     }

@@ -105,18 +105,22 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Reads a plain RTP packet of the `from` side, and takes it.
+    pub fn handle_packet(&mut self, bytes: &[u8], now: Instant) {
+        match Packet::parse(bytes) {
+            Ok(packet) => self.handle(&packet, now),
+            Err(_) => self.statistics.dropped.malformed += 1,
+        }
+    }
+
     /// Takes a plain RTP packet of the `from` side.
-    pub fn handle_packet(&mut self, packet: &[u8], now: Instant) {
+    pub fn handle(&mut self, packet: &Packet<'_>, now: Instant) {
         self.last_now = Some(now);
-        if packet.len() > LARGEST_PACKET {
+        let bytes = packet.bytes;
+        if bytes.len() > LARGEST_PACKET {
             self.statistics.dropped.oversize += 1;
             return;
         }
-        let bytes = packet;
-        let Ok(packet) = Packet::parse(bytes) else {
-            self.statistics.dropped.malformed += 1;
-            return;
-        };
         let Some(payload) = self.source.payload(packet.payload_type) else {
             self.statistics.dropped.unknown_payload_type += 1;
             return;
@@ -162,11 +166,11 @@ impl Pipeline {
         match self.source.reorder.push(number, bytes, now) {
             Admission::Next => {
                 self.statistics.reordered += u64::from(behind);
-                self.forward(number, &packet, payload, now);
+                self.forward(number, packet, payload, now);
             }
             Admission::Held => {}
             Admission::Duplicate => self.statistics.duplicate += 1,
-            Admission::Late => self.forward_late(number, &packet, payload),
+            Admission::Late => self.forward_late(number, packet, payload),
         }
         self.release(now);
     }

@@ -1,43 +1,22 @@
-//! One call on a worker: the ends of the browser and of the PBX, and two paths between them. The
-//! worker brings datagrams and the time, and carries away what [`Bridge::poll_transmit`] and
-//! [`Bridge::poll_event`] hand out.
-//!
-//! A packet concerns one direction, and what belongs to the other has left the processor's cache
-//! since its last packet. So the bridge notes which parts were told something, and polls those.
+//! One call on a worker: the browser's transport and the streams that travel over it, each with its
+//! own end of the PBX. The worker brings datagrams and the time, and carries away what
+//! [`Bridge::poll_transmit`] and [`Bridge::poll_event`] hand out.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::audio_stream::AudioStream;
 use super::bridge_config::BridgeConfig;
 use super::browser_end::BrowserEnd;
 use super::demultiplexer::is_stun;
-use super::paths::Paths;
-use super::pbx_end::{Change, Channel, PbxEnd};
-use super::reporter::Reporter;
-use super::watch::{Silence, Watch};
-use crate::codec::AudioFormat;
-use crate::media::pipeline::PipelineEvent;
+use super::outgoing::Outgoing;
+use super::pbx_end::Channel;
+use super::stream::Stream;
 use crate::media::statistics::Drops;
-use crate::media::{CallStatistics, Error, Latching, MediaEvent, Side, SideStatistics};
+use crate::media::{AudioCommand, CallStatistics, Error, MediaEvent, StreamId};
 use crate::peer::{Peer, Received, Route};
-use crate::rtp::is_rtcp;
-use crate::srtp;
-use crate::srtp_keys::SrtpKeys;
-
-/// Where a datagram goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outgoing {
-    /// From a WebRTC socket to the browser.
-    Browser(Route),
-    /// From one of the call's own sockets to the PBX.
-    Pbx {
-        /// From which.
-        from: Channel,
-        /// Where to.
-        to: SocketAddr,
-    },
-}
+use crate::rtp::Packet;
 
 /// What a datagram from the browser proves about the address that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,85 +31,32 @@ pub enum Evidence {
     None,
 }
 
-/// Whether audio runs yet.
-#[derive(Debug)]
-enum Audio {
-    /// Nothing is negotiated.
-    Waiting,
-    /// Formats are set.
-    Running(Box<Paths>),
-}
-
-/// What belongs to one side.
-#[derive(Debug)]
-struct SideState {
-    watch: Watch,
-    drops: Drops,
-    loss_in: f32,
-}
-
-impl SideState {
-    fn new(timeout: Duration) -> Self {
-        SideState {
-            watch: Watch::new(timeout),
-            drops: Drops::default(),
-            loss_in: 0.0,
-        }
-    }
-}
-
-/// The parts that were told something since they were polled last.
-#[derive(Clone, Copy, Debug, Default)]
-struct Touched {
-    browser_end: bool,
-    to_pbx: bool,
-    to_browser: bool,
-    reports: bool,
-}
-
 /// One call.
 pub struct Bridge {
     browser_end: BrowserEnd,
-    touched: Touched,
+    /// The browser's end was told something since it was polled last.
+    browser_end_touched: bool,
     /// Asked for when the browser's end has been told something.
     browser_end_deadline: Option<Instant>,
-    /// Of the two paths, asked for when they have been told something.
-    to_pbx_deadline: Option<Instant>,
-    to_browser_deadline: Option<Instant>,
-    audio: Audio,
-    pbx_end: PbxEnd,
-    /// Keys are looked for in the audio of the PBX.
-    detects_digits: bool,
-    /// The SSRC of the browser's last RTP packet, once the worker was told.
-    browser_stream: Option<u32>,
-    browser: SideState,
-    pbx: SideState,
-    reporter: Reporter,
+    streams: Vec<Stream>,
+    /// What came from the browser, or was for it, and belongs to no stream.
+    browser_drops: Drops,
     next_statistics: Instant,
     events: VecDeque<MediaEvent>,
     config: BridgeConfig,
 }
 
 impl Bridge {
-    /// A call of which only the browser's peer is known.
+    /// A call of which only the browser's peer is known; its first stream is audio.
     pub fn new(peer: Peer, config: BridgeConfig, now: Instant) -> Self {
         let browser_end = BrowserEnd::new(peer);
+        let audio = AudioStream::new(StreamId::FIRST_AUDIO, &config);
         Bridge {
             browser_end_deadline: browser_end.poll_timeout(),
             browser_end,
-            touched: Touched {
-                browser_end: true,
-                ..Touched::default()
-            },
-            to_pbx_deadline: None,
-            to_browser_deadline: None,
-            audio: Audio::Waiting,
-            pbx_end: PbxEnd::default(),
-            detects_digits: false,
-            browser_stream: None,
-            browser: SideState::new(config.media_timeout),
-            pbx: SideState::new(config.media_timeout),
-            reporter: Reporter::new(config.report_interval, config.seed),
+            browser_end_touched: true,
+            streams: vec![Stream::Audio(audio)],
+            browser_drops: Drops::default(),
             next_statistics: now + config.statistics_interval,
             events: VecDeque::new(),
             config,
@@ -144,88 +70,46 @@ impl Bridge {
 
     /// The browser's end, to be told something.
     pub fn browser_end(&mut self) -> &mut BrowserEnd {
-        self.touched.browser_end = true;
+        self.browser_end_touched = true;
         &mut self.browser_end
-    }
-
-    /// Takes the addresses and keys of the PBX's SDP.
-    pub fn set_remote_rtp(
-        &mut self,
-        rtp: SocketAddr,
-        rtcp: Option<SocketAddr>,
-        srtp_keys: Option<&SrtpKeys>,
-    ) -> Result<(), Error> {
-        Ok(self.pbx_end.set_remote(rtp, rtcp, srtp_keys)?)
-    }
-
-    /// A leg to a PBX begins.
-    pub fn expect_rtp(&mut self, latching: Latching) {
-        self.pbx_end.expect(latching);
     }
 
     /// Takes the IP address that the SIP messages of the PBX come from.
     pub fn set_rtp_peer(&mut self, peer: IpAddr) {
-        self.pbx_end.set_peer(peer);
-    }
-
-    /// Looks for keys in the audio of the PBX from now on.
-    pub fn detect_digits(&mut self) {
-        self.detects_digits = true;
-        if let Audio::Running(paths) = &mut self.audio {
-            paths.to_browser.listen_for_tones();
+        for stream in &mut self.streams {
+            stream.set_rtp_peer(peer);
         }
     }
 
-    /// Starts both paths, or changes them.
-    pub fn set_formats(
+    /// Gives a stream of audio a command. False: the call has no such stream.
+    pub fn command_audio(
         &mut self,
-        browser: &AudioFormat,
-        pbx: &AudioFormat,
+        id: StreamId,
+        command: AudioCommand,
         now: Instant,
-    ) -> Result<(), Error> {
-        self.touched.to_pbx = true;
-        self.touched.to_browser = true;
-        match &mut self.audio {
-            Audio::Waiting => {
-                let paths = Paths::new(&self.config, browser, pbx)?;
-                self.audio = Audio::Running(Box::new(paths));
-            }
-            Audio::Running(paths) => paths.reconfigure(browser, pbx)?,
-        }
-        if self.detects_digits {
-            self.detect_digits();
-        }
-        if let Audio::Running(paths) = &mut self.audio {
-            let interval = self.config.path.keep_alive;
-            paths.to_pbx.keep_alive(interval, now);
-        }
-        self.reporter.start(now);
-        self.pbx_end.set_receiving(pbx.direction.receives());
-        let browser = self.browser.watch.expect(browser.direction.receives(), now);
-        // Before the SDP of the PBX audio may come, and need not.
-        let expected = pbx.direction.receives() && self.pbx_end.is_signalled();
-        let pbx = self.pbx.watch.expect(expected, now);
-        self.tell_silence(Side::Browser, browser);
-        self.tell_silence(Side::Pbx, pbx);
-        Ok(())
-    }
-
-    /// Sends digits. A refusal becomes an event.
-    pub fn send_digits(&mut self, to: Side, digits: &str, duration: Duration, now: Instant) {
-        match to {
-            Side::Browser => self.touched.to_browser = true,
-            Side::Pbx => self.touched.to_pbx = true,
-        }
-        let sent = match (&mut self.audio, to) {
-            (Audio::Waiting, _) => Err(Error::NotSending("not negotiated yet")),
-            (Audio::Running(paths), Side::Pbx) => paths.to_pbx.send_digits(digits, duration, now),
-            (Audio::Running(paths), Side::Browser) => {
-                paths.to_browser.send_digits(digits, duration, now)
-            }
+    ) -> Result<bool, Error> {
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id() == id) else {
+            return Ok(false);
         };
-        if let Err(error) = sent {
-            self.events.push_back(MediaEvent::DigitsRefused(error));
+        let Stream::Audio(audio) = stream;
+        match command {
+            AudioCommand::SetRemoteRtp {
+                rtp,
+                rtcp,
+                srtp_keys,
+            } => audio.set_remote_rtp(rtp, rtcp, srtp_keys.as_ref())?,
+            AudioCommand::ExpectRtp(latching) => audio.expect_rtp(latching),
+            AudioCommand::DetectDigits => audio.detect_digits(),
+            AudioCommand::SetFormats { browser, pbx } => {
+                audio.set_formats(&browser, &pbx, &self.config, now)?;
+            }
+            AudioCommand::SendDigits {
+                to,
+                digits,
+                duration,
+            } => audio.send_digits(to, &digits, duration, now),
         }
+        Ok(true)
     }
 
     /// Takes a datagram from a WebRTC socket; `plain` is scratch.
@@ -236,163 +120,84 @@ impl Bridge {
         plain: &mut Vec<u8>,
         now: Instant,
     ) -> Evidence {
-        let mut evidence = Evidence::Media;
         let received = self
             .browser_end
             .handle_datagram(route, datagram, plain, now);
         // Whatever it was: media, too, may show the peer that its route works.
-        self.touched.browser_end = true;
+        self.browser_end_touched = true;
         match received {
             Received::Handled if is_stun(datagram) && self.browser_end.validated(route.remote) => {
-                return Evidence::Check;
+                Evidence::Check
             }
-            Received::Handled => return Evidence::None,
-            Received::Rtp => match &mut self.audio {
-                // The PBX has not said where it is: nothing of it can be sent.
-                Audio::Running(_) if !self.pbx_end.is_signalled() => {
-                    self.browser.drops.count("not_negotiated");
+            Received::Handled => Evidence::None,
+            Received::Rtp => self.handle_browser_rtp(plain, now),
+            Received::Rtcp => {
+                for stream in &mut self.streams {
+                    stream.handle_browser_rtcp(plain, &self.config, now);
                 }
-                Audio::Running(paths) => {
-                    let stream = plain.get(8..12).and_then(|ssrc| ssrc.try_into().ok());
-                    let stream = stream.map(u32::from_be_bytes);
-                    if let Some(ssrc) = stream
-                        && stream != self.browser_stream
-                    {
-                        self.browser_stream = stream;
-                        evidence = Evidence::Stream(ssrc);
-                    }
-                    if self.browser.watch.heard(now).is_some() {
-                        self.events.push_back(MediaEvent::AudioChanged {
-                            from: Side::Browser,
-                            silent: false,
-                        });
-                    }
-                    self.touched.to_pbx = true;
-                    paths.to_pbx.handle_packet(plain, now);
-                }
-                Audio::Waiting => self.browser.drops.count("not_negotiated"),
-            },
-            Received::Rtcp => match &mut self.audio {
-                Audio::Running(paths) => {
-                    paths.to_pbx.handle_source_rtcp(plain, now);
-                    paths
-                        .to_browser
-                        .handle_receiver_rtcp(plain, self.config.clock.at(now));
-                }
-                Audio::Waiting => self.browser.drops.count("not_negotiated"),
-            },
+                Evidence::Media
+            }
             Received::Dropped(reason) => {
-                self.browser.drops.count(reason.name());
-                return Evidence::None;
+                self.browser_drops.count(reason.name());
+                Evidence::None
             }
         }
-        evidence
     }
 
-    /// Has the browser's stream told again with its next packet: another call had its SSRC.
-    pub fn forget_browser_stream(&mut self) {
-        self.browser_stream = None;
+    /// Gives a packet of the browser to the stream that has its payload type. One that none has is
+    /// counted by the first.
+    fn handle_browser_rtp(&mut self, plain: &[u8], now: Instant) -> Evidence {
+        let Ok(packet) = Packet::parse(plain) else {
+            self.browser_drops.count("malformed");
+            return Evidence::Media;
+        };
+        let takes = |stream: &Stream| stream.takes_from_browser(packet.payload_type);
+        let place = self.streams.iter().position(takes).unwrap_or(0);
+        let stream = self.streams.get_mut(place);
+        match stream.and_then(|stream| stream.handle_browser_rtp(&packet, now)) {
+            Some(ssrc) => Evidence::Stream(ssrc),
+            None => Evidence::Media,
+        }
     }
 
-    /// Takes a datagram from one of the call's own sockets; `plain` is scratch.
+    /// Has the browser's SSRCs told again with their next packets: another call had one of them.
+    pub fn forget_browser_ssrcs(&mut self) {
+        for stream in &mut self.streams {
+            stream.forget_browser_ssrc();
+        }
+    }
+
+    /// Takes a datagram from one of a stream's own sockets; `plain` is scratch.
     pub fn handle_pbx_datagram(
         &mut self,
-        channel: Channel,
-        source: SocketAddr,
+        id: StreamId,
+        from: (Channel, SocketAddr),
         datagram: &[u8],
         plain: &mut Vec<u8>,
         now: Instant,
     ) {
-        let drops = &mut self.pbx.drops;
-        let Audio::Running(paths) = &mut self.audio else {
-            drops.count("not_negotiated");
-            return;
-        };
-        if is_rtcp(datagram) {
-            match self.pbx_end.take_rtcp(source, datagram, plain, now) {
-                Ok(packet) => {
-                    paths.to_browser.handle_source_rtcp(packet, now);
-                    paths
-                        .to_pbx
-                        .handle_receiver_rtcp(packet, self.config.clock.at(now));
-                }
-                Err(reason) => drops.count(reason),
-            }
-            return;
+        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id() == id) {
+            stream.handle_pbx_datagram(from, datagram, plain, &self.config, now);
         }
-        let negotiated = paths.pbx_payload_types;
-        let taken = self
-            .pbx_end
-            .take_rtp(channel, source, datagram, plain, negotiated, now);
-        let packet = match taken {
-            Ok((packet, change)) => {
-                self.events.extend(change.map(|change| match change {
-                    Change::Latched(rtp) => MediaEvent::RemoteLatched { rtp },
-                    Change::Heard { source, signalled } => MediaEvent::UnexpectedSourceHeard {
-                        rtp: source,
-                        signalled,
-                    },
-                }));
-                packet
-            }
-            Err(reason) => {
-                drops.count(reason);
-                let unexpected = self.pbx_end.poll_unexpected(now);
-                self.events
-                    .extend(unexpected.map(|rtp| MediaEvent::UnexpectedSource { rtp }));
-                return;
-            }
-        };
-        let silence = self.pbx.watch.heard(now);
-        self.touched.to_browser = true;
-        paths.to_browser.handle_packet(packet, now);
-        self.tell_silence(Side::Pbx, silence);
     }
 
     /// When [`Bridge::handle_timeout`] wants to be called. To be asked when
     /// [`Bridge::poll_event`] has nothing more.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [
-            self.to_pbx_deadline,
-            self.to_browser_deadline,
-            self.browser_end_deadline,
-            self.reporter.poll_timeout(),
-            self.browser.watch.poll_timeout(),
-            self.pbx.watch.poll_timeout(),
-            Some(self.next_statistics),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let streams = self.streams.iter().filter_map(Stream::poll_timeout);
+        let others = [self.browser_end_deadline, Some(self.next_statistics)];
+        streams.chain(others.into_iter().flatten()).min()
     }
 
     /// Time has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if due(self.browser_end_deadline) {
+        if self.browser_end_deadline.is_some_and(|at| at <= now) {
             self.browser_end.handle_timeout(now);
-            self.touched.browser_end = true;
+            self.browser_end_touched = true;
         }
-        if let Audio::Running(paths) = &mut self.audio {
-            if due(self.to_pbx_deadline) {
-                paths.to_pbx.handle_timeout(now);
-                self.touched.to_pbx = true;
-            }
-            if due(self.to_browser_deadline) {
-                paths.to_browser.handle_timeout(now);
-                self.touched.to_browser = true;
-            }
+        for stream in &mut self.streams {
+            stream.handle_timeout(now);
         }
-        let unexpected = self.pbx_end.poll_unexpected(now);
-        self.events
-            .extend(unexpected.map(|rtp| MediaEvent::UnexpectedSource { rtp }));
-        if self.reporter.handle_timeout(now) {
-            self.report(now, false);
-        }
-        let browser = self.browser.watch.handle_timeout(now);
-        let pbx = self.pbx.watch.handle_timeout(now);
-        self.tell_silence(Side::Browser, browser);
-        self.tell_silence(Side::Pbx, pbx);
         if self.next_statistics <= now {
             self.next_statistics = now + self.config.statistics_interval;
             self.events
@@ -400,87 +205,28 @@ impl Bridge {
         }
     }
 
-    fn tell_silence(&mut self, from: Side, silence: Option<Silence>) {
-        let Some(silence) = silence else { return };
-        self.events.push_back(match silence {
-            Silence::Noticed => MediaEvent::AudioChanged { from, silent: true },
-            Silence::Over => MediaEvent::AudioChanged {
-                from,
-                silent: false,
-            },
-            Silence::Reported => MediaEvent::Silent { from },
-        });
-    }
-
     /// Queues a last report and BYE for both sides.
     pub fn send_rtcp_bye(&mut self, now: Instant) {
-        self.report(now, true);
+        for stream in &mut self.streams {
+            stream.send_rtcp_bye(now);
+        }
     }
 
     /// Closes the peer: after the RTCP BYE is sent, which still needs its keys.
     pub fn close(&mut self, now: Instant) {
         self.browser_end.close(now);
-        self.touched.browser_end = true;
-    }
-
-    fn report(&mut self, now: Instant, bye: bool) {
-        let Audio::Running(paths) = &mut self.audio else {
-            return;
-        };
-        self.touched.reports = true;
-        (self.browser.loss_in, self.pbx.loss_in) = paths.report(now, bye);
+        self.browser_end_touched = true;
     }
 
     /// The next datagram, in `out`; `plain` is scratch.
     pub fn poll_transmit(&mut self, plain: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<Outgoing> {
-        if let Audio::Running(paths) = &mut self.audio {
-            while self.touched.to_pbx {
-                let secured = self.pbx_end.is_protected();
-                // What is not encrypted is not copied either.
-                let packet = if secured { &mut *plain } else { &mut *out };
-                if !paths.to_pbx.poll_packet(packet) {
-                    break;
-                }
-                let Some(to) = self.pbx_end.destination() else {
-                    self.pbx.drops.count("no_address");
-                    continue;
-                };
-                if secured && !self.pbx_end.protect(srtp::Packet::Rtp, plain, out) {
-                    self.pbx.drops.count("srtp_refused");
-                    continue;
-                }
-                return Some(Outgoing::Pbx {
-                    from: Channel::Rtp,
-                    to,
-                });
-            }
-            while self.touched.to_browser && paths.to_browser.poll_packet(plain) {
-                match self.browser_end.protect_rtp(plain, out) {
-                    Some(route) => return Some(Outgoing::Browser(route)),
-                    None => {
-                        self.browser.drops.count("not_connected");
-                        paths.to_browser.packet_was_not_sent();
-                    }
-                }
-            }
-            if self.touched.reports {
-                if let Some(report) = paths.report_to_pbx.take()
-                    && let Some((from, to)) = self.pbx_end.rtcp_destination()
-                {
-                    report.write(&mut paths.to_pbx, &self.config, plain);
-                    if self.pbx_end.protect(srtp::Packet::Rtcp, plain, out) {
-                        return Some(Outgoing::Pbx { from, to });
-                    }
-                }
-                if let Some(report) = paths.report_to_browser.take() {
-                    report.write(&mut paths.to_browser, &self.config, plain);
-                    if let Some(route) = self.browser_end.protect_rtcp(plain, out) {
-                        return Some(Outgoing::Browser(route));
-                    }
-                }
+        for stream in &mut self.streams {
+            let outgoing = stream.poll_transmit(&mut self.browser_end, &self.config, plain, out);
+            if outgoing.is_some() {
+                return outgoing;
             }
         }
-        if !self.touched.browser_end {
+        if !self.browser_end_touched {
             return None;
         }
         self.browser_end.poll_transmit(out).map(Outgoing::Browser)
@@ -489,67 +235,137 @@ impl Bridge {
     /// The next thing that the owner should know; to be asked when [`Bridge::poll_transmit`] has
     /// nothing more.
     pub fn poll_event(&mut self) -> Option<MediaEvent> {
-        if let Some(event) = self.events.pop_front() {
+        let of_stream = self.streams.iter_mut().find_map(Stream::poll_event);
+        if let Some(event) = of_stream.or_else(|| self.events.pop_front()) {
             return Some(event);
         }
-        let touched = self.touched;
-        if touched.browser_end {
+        if self.browser_end_touched {
             if let Some(event) = self.browser_end.poll_event() {
                 return Some(event);
             }
             self.browser_end_deadline = self.browser_end.poll_timeout();
+            self.browser_end_touched = false;
         }
-        if let Audio::Running(paths) = &mut self.audio {
-            if touched.to_pbx {
-                if let Some(event) = paths.to_pbx.poll_event() {
-                    return Some(told(event, Side::Browser));
-                }
-                self.to_pbx_deadline = paths.to_pbx.poll_timeout();
-            }
-            if touched.to_browser {
-                if let Some(event) = paths.to_browser.poll_event() {
-                    return Some(told(event, Side::Pbx));
-                }
-                self.to_browser_deadline = paths.to_browser.poll_timeout();
-            }
-        }
-        self.touched = Touched::default();
-        None
+        self.streams.iter_mut().find_map(Stream::poll_pipelines)
     }
 
-    /// Counts a packet for `side` that the system would not take.
-    pub fn count_unsent(&mut self, side: Side, reason: &'static str) {
-        match side {
-            Side::Browser => self.browser.drops.count(reason),
-            Side::Pbx => self.pbx.drops.count(reason),
+    /// Counts a datagram that the system would not take.
+    pub fn count_unsent(&mut self, outgoing: Outgoing, reason: &'static str) {
+        let Outgoing::Pbx { stream: id, .. } = outgoing else {
+            self.browser_drops.count(reason);
+            return;
+        };
+        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id() == id) {
+            stream.count_unsent_to_pbx(reason);
         }
     }
 
     /// What the call's media has been like so far.
     pub fn statistics(&self) -> CallStatistics {
-        let (to_pbx, to_browser) = match &self.audio {
-            Audio::Waiting => Default::default(),
-            Audio::Running(paths) => (paths.to_pbx.statistics(), paths.to_browser.statistics()),
-        };
-        CallStatistics {
-            browser: SideStatistics::of_paths(
-                &to_pbx,
-                &to_browser,
-                self.browser.loss_in,
-                &self.browser.drops,
-            ),
-            pbx: SideStatistics::of_paths(&to_browser, &to_pbx, self.pbx.loss_in, &self.pbx.drops),
+        let mut statistics = CallStatistics::default();
+        statistics.browser.dropped = self.browser_drops.clone();
+        for stream in &self.streams {
+            stream.add_statistics(&mut statistics);
         }
+        statistics
     }
 }
 
-fn told(event: PipelineEvent, from: Side) -> MediaEvent {
-    match event {
-        PipelineEvent::FirstAudio => MediaEvent::FirstAudio { from },
-        PipelineEvent::Digit { digit, duration_ms } => MediaEvent::Digit {
-            from,
-            digit,
-            duration: Duration::from_millis(u64::from(duration_ms)),
-        },
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests begin their virtual time somewhere"
+)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::media::pipeline::{self, StreamIdentity};
+    use crate::media::worker::reporter::WallClock;
+    use crate::media::{Latching, Side};
+    use crate::peer::{Certificate, CheckRate, Config, LocalCandidate, Role};
+    use crate::rtp::NtpTime;
+
+    fn bridge(now: Instant) -> Bridge {
+        let address = "192.0.2.2:5000".parse().expect("an address");
+        let candidate = LocalCandidate {
+            bound: address,
+            advertised: address,
+        };
+        let peer = Config::new(
+            Arc::new(Certificate::generate().expect("a certificate")),
+            vec![candidate],
+            Arc::new(CheckRate::new(250, 500, now)),
+        );
+        let identity = StreamIdentity {
+            ssrc: 1,
+            first_sequence: 1,
+            first_timestamp: 1,
+        };
+        let config = BridgeConfig {
+            path: pipeline::Config::default(),
+            media_timeout: Duration::from_secs(30),
+            report_interval: Duration::from_secs(2),
+            statistics_interval: Duration::from_secs(2),
+            to_browser: identity,
+            to_pbx: identity,
+            cname: "test".to_owned(),
+            seed: 1,
+            clock: WallClock::new(now, NtpTime(0)),
+        };
+        let peer = Peer::new(&peer, Role::Answerer, now).expect("a peer");
+        Bridge::new(peer, config, now)
+    }
+
+    #[test]
+    fn command_reaches_the_stream_that_it_names_only() {
+        let now = Instant::now();
+        let mut bridge = bridge(now);
+        let digits = || AudioCommand::SendDigits {
+            to: Side::Pbx,
+            digits: "1".to_owned(),
+            duration: Duration::from_millis(100),
+        };
+        let unknown = bridge.command_audio(StreamId(1), digits(), now);
+        assert!(matches!(unknown, Ok(false)), "{unknown:?}");
+        assert!(bridge.poll_event().is_none());
+        let known = bridge.command_audio(StreamId::FIRST_AUDIO, digits(), now);
+        assert!(matches!(known, Ok(true)), "{known:?}");
+        let refused = bridge.poll_event();
+        assert!(matches!(refused, Some(MediaEvent::DigitsRefused(_))));
+    }
+
+    #[test]
+    fn datagrams_of_no_stream_and_of_the_transport_are_counted() {
+        let now = Instant::now();
+        let mut bridge = bridge(now);
+        let latching = AudioCommand::ExpectRtp(Latching::default());
+        let done = bridge.command_audio(StreamId::FIRST_AUDIO, latching, now);
+        assert!(matches!(done, Ok(true)));
+        let source = "198.51.100.1:4000".parse().expect("an address");
+        let (rtp, mut plain) = ([0x80; 40], Vec::new());
+        for stream in [StreamId::FIRST_AUDIO, StreamId(1)] {
+            let from = (Channel::Rtp, source);
+            bridge.handle_pbx_datagram(stream, from, &rtp, &mut plain, now);
+        }
+        let route = Route {
+            local: "192.0.2.2:5000".parse().expect("an address"),
+            remote: source,
+        };
+        let evidence = bridge.handle_browser_datagram(route, &rtp, &mut plain, now);
+        assert_eq!(evidence, Evidence::None);
+        let unsent = Outgoing::Pbx {
+            stream: StreamId::FIRST_AUDIO,
+            from: Channel::Rtp,
+            to: source,
+        };
+        bridge.count_unsent(unsent, "send_error");
+        bridge.count_unsent(Outgoing::Browser(route), "no_socket");
+        let statistics = bridge.statistics();
+        let (browser, pbx) = (&statistics.browser.dropped, &statistics.pbx.dropped);
+        assert_eq!((pbx.of("not_negotiated"), pbx.of("send_error")), (1, 1));
+        assert_eq!((browser.of("unvalidated"), browser.of("no_socket")), (1, 1));
+        assert_eq!((browser.total(), pbx.total()), (2, 2));
     }
 }

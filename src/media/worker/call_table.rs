@@ -9,10 +9,11 @@ use tokio::sync::mpsc;
 
 use super::bridge::{Bridge, Evidence};
 use super::demultiplexer::{Demultiplexer, REFRESH};
-use crate::media::{CallKey, CloseReason, Lease, MediaEvent};
+use super::pbx_end::Channel;
+use crate::media::{CallKey, CloseReason, Lease, MediaEvent, StreamId};
 use crate::timer_queue::{TimerQueue, TimerSlot};
 
-/// The sockets of a call's PBX side. The lease comes last: it gives the ports back when the
+/// The sockets of a stream's PBX side. The lease comes last: it gives the ports back when the
 /// sockets are closed.
 pub(super) struct PbxSockets {
     pub(super) rtp: UdpSocket,
@@ -24,7 +25,8 @@ pub(super) struct PbxSockets {
 pub(super) struct Slot {
     pub(super) key: CallKey,
     pub(super) bridge: Bridge,
-    pub(super) pbx: Option<PbxSockets>,
+    /// Of each stream that has any.
+    pub(super) pbx: Vec<(StreamId, PbxSockets)>,
     pub(super) events: mpsc::Sender<MediaEvent>,
     pub(super) close_permit: mpsc::OwnedPermit<MediaEvent>,
     /// The browser's address that was refreshed last, and when.
@@ -33,6 +35,15 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// A socket of a stream.
+    pub(super) fn socket(&self, stream: StreamId, channel: Channel) -> Option<&UdpSocket> {
+        let (_, pbx) = self.pbx.iter().find(|(id, _)| *id == stream)?;
+        Some(match channel {
+            Channel::Rtp => &pbx.rtp,
+            Channel::Rtcp => &pbx.rtcp,
+        })
+    }
+
     /// Whether the table of addresses is to hear of media from `remote`. Not with each packet:
     /// it need not be exact.
     fn needs_refresh(&mut self, remote: SocketAddr, now: Instant) -> bool {
@@ -105,7 +116,7 @@ impl CallTable {
             Evidence::Stream(ssrc) => {
                 self.demultiplexer.refresh(remote, now);
                 if !self.demultiplexer.learn_stream(slot, ssrc, now) {
-                    call.bridge.forget_browser_stream();
+                    call.bridge.forget_browser_ssrcs();
                 }
             }
             Evidence::Media | Evidence::None => {}

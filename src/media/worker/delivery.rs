@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::bridge::Outgoing;
 use super::demultiplexer::is_stun;
-use super::pbx_end::Channel;
+use super::outgoing::Outgoing;
 use super::task::{Buffers, Worker};
 use crate::media::statistics::Drops;
 use crate::media::{CloseReason, MediaEvent, Side};
@@ -58,7 +57,7 @@ impl Worker {
         };
         let Buffers { plain, out, .. } = &mut self.buffers;
         while let Some(outgoing) = call.bridge.poll_transmit(plain, out) {
-            let (side, sent) = match outgoing {
+            let sent = match outgoing {
                 Outgoing::Browser(route) => {
                     if is_stun(out) {
                         self.calls
@@ -69,25 +68,23 @@ impl Worker {
                         .shared
                         .iter()
                         .find(|socket| socket.local == route.local);
-                    let sent = socket.map(|found| found.socket.send_to(out, route.remote));
-                    (Side::Browser, sent)
+                    socket.map(|found| found.socket.send_to(out, route.remote))
                 }
-                Outgoing::Pbx { from, to } => {
-                    let socket = call.pbx.as_ref().map(|pbx| match from {
-                        Channel::Rtp => &pbx.rtp,
-                        Channel::Rtcp => &pbx.rtcp,
-                    });
-                    (Side::Pbx, socket.map(|socket| socket.send_to(out, to)))
+                Outgoing::Pbx { stream, from, to } => {
+                    let socket = call.socket(stream, from);
+                    socket.map(|socket| socket.send_to(out, to))
                 }
             };
-            match sent {
-                Some(Ok(_)) => self.counters.sent += 1,
-                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    call.bridge.count_unsent(side, "send_buffer_full");
+            let unsent = match sent {
+                Some(Ok(_)) => {
+                    self.counters.sent += 1;
+                    continue;
                 }
-                Some(Err(_)) => call.bridge.count_unsent(side, "send_error"),
-                None => call.bridge.count_unsent(side, "no_socket"),
-            }
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => "send_buffer_full",
+                Some(Err(_)) => "send_error",
+                None => "no_socket",
+            };
+            call.bridge.count_unsent(outgoing, unsent);
         }
     }
 

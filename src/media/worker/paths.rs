@@ -39,7 +39,8 @@ impl Report {
 pub(super) struct Paths {
     pub(super) to_pbx: Pipeline,
     pub(super) to_browser: Pipeline,
-    /// Bit n: payload type n was negotiated with the PBX.
+    /// Bit n: payload type n was negotiated with the browser, with the PBX.
+    pub(super) browser_payload_types: u128,
     pub(super) pbx_payload_types: u128,
     pub(super) report_to_browser: Option<Report>,
     pub(super) report_to_pbx: Option<Report>,
@@ -55,6 +56,7 @@ impl Paths {
         Ok(Paths {
             to_pbx: Pipeline::new(&config.path, browser, pbx, config.to_pbx)?,
             to_browser: Pipeline::new(&config.path, pbx, browser, config.to_browser)?,
+            browser_payload_types: payload_types(browser),
             pbx_payload_types: payload_types(pbx),
             report_to_browser: None,
             report_to_pbx: None,
@@ -69,6 +71,7 @@ impl Paths {
     ) -> Result<(), Error> {
         self.to_pbx.reconfigure(browser, pbx)?;
         self.to_browser.reconfigure(pbx, browser)?;
+        self.browser_payload_types = payload_types(browser);
         self.pbx_payload_types = payload_types(pbx);
         Ok(())
     }

@@ -163,7 +163,7 @@ impl PbxEnd {
         }
     }
 
-    /// The plain RTP packet of a datagram, itself or in `plain`, and what it has changed. Why not,
+    /// The plain RTP packet of a datagram, in itself or in `plain`, and what it has changed. Why not,
     /// where it is to be dropped.
     ///
     /// Authenticity comes before the address: with SRTP nobody else moves it.
@@ -175,7 +175,7 @@ impl PbxEnd {
         plain: &'a mut Vec<u8>,
         negotiated: u128,
         now: Instant,
-    ) -> Result<(&'a [u8], Option<Change>), &'static str> {
+    ) -> Result<(Packet<'a>, Option<Change>), &'static str> {
         // STUN, T.38, a port scanner: not RTP.
         if datagram.len() < crate::rtp::HEADER_LENGTH || datagram[0] >> 6 != 2 {
             return Err("not_rtp");
@@ -221,10 +221,10 @@ impl PbxEnd {
                 }
                 let first = !std::mem::replace(&mut self.heard_told, true);
                 let change = first.then_some(Change::Heard { source, signalled });
-                Ok((bytes, change))
+                Ok((packet, change))
             }
-            Arrival::Latched(rtp) => Ok((bytes, Some(Change::Latched(rtp)))),
-            Arrival::Accepted => Ok((bytes, None)),
+            Arrival::Latched(rtp) => Ok((packet, Some(Change::Latched(rtp)))),
+            Arrival::Accepted => Ok((packet, None)),
         }
     }
 

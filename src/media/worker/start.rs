@@ -15,11 +15,12 @@ use std::time::{Instant, SystemTime};
 use mio::net::UdpSocket;
 use mio::{Interest, Poll, Token, Waker};
 
+use super::call_socket::CALL_TOKENS;
 use super::call_table::CallTable;
 use super::order::Order;
 use super::reporter::WallClock;
 use super::sockets;
-use super::task::{Buffers, CALL_TOKENS, Counters, HOUSEKEEPING, SharedSocket, WAKER, Worker};
+use super::task::{Buffers, Counters, HOUSEKEEPING, SharedSocket, WAKER, Worker};
 use crate::media::{Error, WorkerConfig};
 use crate::rtp::NtpTime;
 use crate::supervision::Task;

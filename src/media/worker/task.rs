@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use super::bridge::Bridge;
 use super::bridge_config::BridgeConfig;
+use super::call_socket::CallSocket;
 use super::call_table::{CallTable, PbxSockets, Slot};
 use super::demultiplexer::{Unknown, is_stun};
 use super::order::Order;
@@ -30,7 +31,8 @@ use super::reporter::WallClock;
 use crate::media::pipeline::StreamIdentity;
 use crate::media::statistics::Drops;
 use crate::media::{
-    CallKey, CallStatistics, CloseReason, Command, Error, MediaEvent, RtpSockets, WorkerConfig,
+    CallKey, CallStatistics, CloseReason, Command, Error, MediaEvent, RtpSockets, StreamId,
+    WorkerConfig,
 };
 use crate::peer::{Peer, Route, stun_username};
 use crate::timer_queue::TimerSlot;
@@ -47,8 +49,6 @@ const ORDER_SHARE: usize = 128;
 /// How often the worker adds its counters to the metrics, and wakes at the latest.
 pub(super) const HOUSEKEEPING: Duration = Duration::from_secs(2);
 pub(super) const WAKER: Token = Token(usize::MAX);
-/// Tokens below are WebRTC sockets by index; from here on, two for each slot.
-pub(super) const CALL_TOKENS: usize = 1024;
 
 pub(super) struct SharedSocket {
     pub(super) socket: UdpSocket,
@@ -143,18 +143,10 @@ impl Worker {
     }
 
     fn read(&mut self, token: Token) {
-        let unread = match token {
-            WAKER => false,
-            Token(index) if index < CALL_TOKENS => self.read_shared(index),
-            Token(number) => {
-                let number = number - CALL_TOKENS;
-                let channel = if number.is_multiple_of(2) {
-                    Channel::Rtp
-                } else {
-                    Channel::Rtcp
-                };
-                self.read_call(number / 2, channel)
-            }
+        let unread = match (token, CallSocket::of_token(token)) {
+            (WAKER, _) => false,
+            (_, Some(socket)) => self.read_call(socket),
+            (Token(index), None) => self.read_shared(index),
         };
         if unread && !self.unread.contains(&token) {
             self.unread.push(token);
@@ -227,15 +219,18 @@ impl Worker {
     }
 
     /// Reads a socket of a call; whether there may be more.
-    fn read_call(&mut self, slot: usize, channel: Channel) -> bool {
+    fn read_call(&mut self, socket: CallSocket) -> bool {
+        let CallSocket {
+            slot,
+            stream,
+            channel,
+        } = socket;
         for _ in 0..CALL_SHARE {
             let Some(call) = self.calls.get(slot) else {
                 return false;
             };
-            let Some(pbx) = &call.pbx else { return false };
-            let socket = match channel {
-                Channel::Rtp => &pbx.rtp,
-                Channel::Rtcp => &pbx.rtcp,
+            let Some(socket) = call.socket(stream, channel) else {
+                return false;
             };
             let (length, source) = match socket.recv_from(&mut self.buffers.received) {
                 Ok(received) => received,
@@ -256,7 +251,7 @@ impl Worker {
             } = &mut self.buffers;
             let datagram = &received[..length];
             call.bridge
-                .handle_pbx_datagram(channel, source, datagram, plain, now);
+                .handle_pbx_datagram(stream, (channel, source), datagram, plain, now);
             self.pump(slot, now);
         }
         true
@@ -302,7 +297,7 @@ impl Worker {
         self.calls.slots[slot] = Some(Slot {
             key,
             bridge: Bridge::new(peer, self.bridge_config(), now),
-            pbx: None,
+            pbx: Vec::new(),
             events,
             close_permit,
             refreshed: None,
@@ -360,45 +355,27 @@ impl Worker {
                 call.bridge.browser_end().restart_ice(now);
                 self.calls.learn_ufrags(slot)
             }
-            Command::AttachRtp(sockets) => {
+            Command::AttachRtp(stream, sockets) => {
                 let local = sockets.local;
-                self.attach(slot, sockets).map_err(|source| {
+                self.attach(slot, stream, sockets).map_err(|source| {
                     CloseReason::Failed(Error::Socket {
                         address: local,
                         source,
                     })
                 })
             }
-            Command::SetRemoteRtp {
-                rtp,
-                rtcp,
-                srtp_keys,
-            } => call
-                .bridge
-                .set_remote_rtp(rtp, rtcp, srtp_keys.as_ref())
-                .map_err(CloseReason::Failed),
-            Command::ExpectRtp(latching) => {
-                call.bridge.expect_rtp(latching);
-                Ok(())
+            Command::Audio(stream, command) => {
+                match call.bridge.command_audio(stream, command, now) {
+                    Ok(true) => Ok(()),
+                    Ok(false) => {
+                        self.counters.drops.count("command_for_no_stream");
+                        Ok(())
+                    }
+                    Err(error) => Err(CloseReason::Failed(error)),
+                }
             }
             Command::SetRtpPeer(peer) => {
                 call.bridge.set_rtp_peer(peer);
-                Ok(())
-            }
-            Command::DetectDigits => {
-                call.bridge.detect_digits();
-                Ok(())
-            }
-            Command::SetFormats { browser, pbx } => call
-                .bridge
-                .set_formats(&browser, &pbx, now)
-                .map_err(CloseReason::Failed),
-            Command::SendDigits {
-                to,
-                digits,
-                duration,
-            } => {
-                call.bridge.send_digits(to, &digits, duration, now);
                 Ok(())
             }
             Command::Close => Err(CloseReason::Commanded),
@@ -409,7 +386,7 @@ impl Worker {
         }
     }
 
-    fn attach(&mut self, slot: usize, sockets: RtpSockets) -> io::Result<()> {
+    fn attach(&mut self, slot: usize, stream: StreamId, sockets: RtpSockets) -> io::Result<()> {
         let RtpSockets {
             rtp, rtcp, lease, ..
         } = sockets;
@@ -418,13 +395,21 @@ impl Worker {
             rtcp: UdpSocket::from_std(rtcp),
             _lease: lease,
         };
-        let token = CALL_TOKENS + 2 * slot;
+        let token = |channel| {
+            let socket = CallSocket {
+                slot,
+                stream,
+                channel,
+            };
+            socket.token().ok_or(io::ErrorKind::InvalidInput)
+        };
         let registry = self.poll.registry();
-        registry.register(&mut pbx.rtp, Token(token), Interest::READABLE)?;
-        registry.register(&mut pbx.rtcp, Token(token + 1), Interest::READABLE)?;
+        registry.register(&mut pbx.rtp, token(Channel::Rtp)?, Interest::READABLE)?;
+        registry.register(&mut pbx.rtcp, token(Channel::Rtcp)?, Interest::READABLE)?;
         if let Some(call) = self.calls.get(slot) {
             // Closing the sockets of before also ends their registration.
-            call.pbx = Some(pbx);
+            call.pbx.retain(|(id, _)| *id != stream);
+            call.pbx.push((stream, pbx));
         }
         Ok(())
     }
