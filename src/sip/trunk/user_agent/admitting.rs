@@ -93,10 +93,7 @@ impl UserAgent {
         if *method == Method::Cancel {
             return self.transactions.has_invite_of(envelope);
         }
-        envelope.to.tag().is_some_and(|tag| {
-            let dialog = self.matching.dialog(&envelope.call_id, tag);
-            self.dialogs.contains_key(&dialog)
-        })
+        self.legs.of_request(envelope).is_some()
     }
 
     fn reject_unknown_source(

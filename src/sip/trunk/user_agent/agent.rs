@@ -10,8 +10,8 @@ use rand::{Rng, RngExt};
 
 use super::acknowledgements::LargeAcknowledgements;
 use super::client_context::ClientContext;
+use super::dialogs::Dialogs;
 use super::keep_alive::{KeepAlive, Way};
-use super::leg::Leg;
 use super::outbound::Outbound;
 use super::pending_messages::Messaging;
 use super::registrations::Registrations;
@@ -30,7 +30,7 @@ use crate::sip::stack::resolver::{Resolver, SupportedTransports};
 use crate::sip::stack::screening::fault_refusal;
 use crate::sip::stack::sips::wants_sips;
 use crate::sip::stack::stun::is_stun;
-use crate::sip::stack::transaction::key::{ClientKey, DialogKey, KeyMap, Matching};
+use crate::sip::stack::transaction::key::{ClientKey, Matching};
 use crate::sip::stack::transaction::{TimerKey, Transactions};
 use crate::sip::trunk::admission::Admission;
 use crate::sip::trunk::config::Config;
@@ -53,10 +53,7 @@ pub struct UserAgent {
     pub(super) local_address: LocalAddress,
     pub(super) random: StdRng,
     pub(super) transactions: Transactions<ClientContext, ServerContext>,
-    pub(super) legs: HashMap<LegId, Leg>,
-    pub(super) dialogs: KeyMap<DialogKey, LegId>,
-    /// Makes the keys of dialogs.
-    pub(super) matching: Matching,
+    pub(super) legs: Dialogs,
     pub(super) registrations: Registrations,
     /// Challenges of ours to requests of trunks that must prove who they are.
     pub(super) verifier: Verifier,
@@ -82,7 +79,6 @@ pub struct UserAgent {
     pub(super) deadlines: KeyedTimers<Wake>,
     outbox: VecDeque<Transmit>,
     events: VecDeque<UserAgentEvent>,
-    last_leg: u64,
 }
 
 impl UserAgent {
@@ -132,9 +128,7 @@ impl UserAgent {
             local_address,
             random,
             transactions: Transactions::new(matching.clone()),
-            legs: HashMap::new(),
-            dialogs: KeyMap::default(),
-            matching,
+            legs: Dialogs::new(matching),
             registrations,
             verifier: Verifier::new(key),
             subscribers,
@@ -148,13 +142,12 @@ impl UserAgent {
             deadlines: KeyedTimers::default(),
             outbox: VecDeque::new(),
             events: VecDeque::new(),
-            last_leg: 0,
         })
     }
 
     /// Numbers legs from here on, for a process with several user agents.
     pub fn number_legs_from(&mut self, first: u64) {
-        self.last_leg = first;
+        self.legs.number_from(first);
     }
 
     /// Begins to register, and looks up the names of trunks so that their calls are recognised.
@@ -293,9 +286,7 @@ impl UserAgent {
 
     /// Takes registrations back and ends every leg; [`UserAgent::is_idle`] tells when it is done.
     pub fn shut_down(&mut self, now: Instant) {
-        let mut legs: Vec<LegId> = self.legs.keys().copied().collect();
-        legs.sort_unstable();
-        for id in legs {
+        for id in self.legs.ids() {
             self.hang_up(id, None, now);
             if let Some(leg) = self.legs.get_mut(&id) {
                 leg.transfers.hurry(now + LAST_WORD_OF_ALL);
@@ -317,7 +308,7 @@ impl UserAgent {
 
     /// True until the leg has ended.
     pub fn has_leg(&self, leg: LegId) -> bool {
-        self.legs.contains_key(&leg)
+        self.legs.contains(&leg)
     }
 
     /// Number of legs held, for a gauge.
@@ -349,11 +340,6 @@ impl UserAgent {
         self.emit(UserAgentEvent::Rejected { reason, source });
     }
 
-    pub(super) fn next_leg(&mut self) -> LegId {
-        self.last_leg += 1;
-        LegId(self.last_leg)
-    }
-
     /// Removes a leg and everything that finds it.
     pub(super) fn forget(&mut self, leg: LegId, now: Instant) {
         if let Some(mut leg) = self.legs.remove(&leg) {
@@ -361,8 +347,6 @@ impl UserAgent {
                 // A request without an answer would be held for ever.
                 self.drop_asked(&asked, now);
             }
-            let dialog = self.matching.dialog(&leg.call_id, &leg.local_tag);
-            self.dialogs.remove(&dialog);
             self.deadlines.set(&Wake::Leg(leg.id), None);
         }
     }

@@ -40,7 +40,7 @@ impl UserAgent {
             State::Ringing(ringing) => ringing,
             state => {
                 leg.state = state;
-                self.legs.insert(id, leg);
+                self.legs.insert(leg);
                 return Err(wrong);
             }
         };
@@ -72,7 +72,7 @@ impl UserAgent {
             update_allowed: elements(&request.headers, &Name::ALLOW).contains(&"UPDATE"),
             ..Established::new(dialog, body)
         }));
-        self.legs.insert(id, leg);
+        self.legs.insert(leg);
         self.arm(id);
         Ok(())
     }

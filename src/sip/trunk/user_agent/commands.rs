@@ -5,13 +5,12 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::leg::{Calling, Cancel, Leg, State};
+use super::leg::{Calling, Leg, State};
 use super::outbound::Outbound;
 use super::owner::Owner;
 use super::refreshing::ask_for_timer;
 use super::targets::put_routes;
 use super::tokens::random_token;
-use super::transfers::Transfers;
 use super::user_agent_event::UserAgentEvent;
 use super::way::Way;
 use crate::sip::stack::address::Address;
@@ -51,7 +50,7 @@ impl UserAgent {
                 return Err(Error::BadHeader(name.clone()));
             }
         }
-        let id = self.next_leg();
+        let id = self.legs.next_id();
         let (call_id, local_tag) = match outgoing.call_id {
             Some(call_id)
                 if call_id.is_empty() || !call_id.bytes().all(|b| b.is_ascii_alphanumeric()) =>
@@ -129,36 +128,16 @@ impl UserAgent {
         network.put(headers);
         put_routes(&mut request, &routes);
         put_sdp(&mut request, outgoing.body.clone());
-        let dialog = self.matching.dialog(&call_id, &local_tag);
-        self.dialogs.insert(dialog, id);
-        self.legs.insert(
-            id,
-            Leg {
-                id,
-                authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
-                trunk: Some(index),
-                verified: true,
-                redirection: Redirection::new(trunk, &request, page_headers),
-                transfers: Transfers::default(),
-                contact_user: contact_user.clone(),
-                call_id,
-                local_tag,
-                network: network.of_dialog(),
-                rules: trunk.dialogs,
-                by_last_flow: false,
-                caller: true,
-                peer: None,
-                state: State::Calling(Box::new(Calling {
-                    invite: None,
-                    sequence: 1,
-                    cancel: Cancel::No,
-                    body: outgoing.body,
-                    early: Vec::new(),
-                    forks: 0,
-                    asked: None,
-                })),
-            },
-        );
+        let state = State::Calling(Box::new(Calling::new(outgoing.body)));
+        self.legs.insert(Leg {
+            authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
+            trunk: Some(index),
+            verified: true,
+            redirection: Redirection::new(trunk, &request, page_headers),
+            network: network.of_dialog(),
+            rules: trunk.dialogs,
+            ..Leg::new(id, call_id, local_tag, contact_user.clone(), state)
+        });
         let way = self
             .way_by_routes(index, &routes)
             .or_elsewhere(outgoing.alternative);
@@ -178,7 +157,7 @@ impl UserAgent {
         command: Command,
         now: Instant,
     ) -> Result<(), Error> {
-        if !self.legs.contains_key(&leg) {
+        if !self.legs.contains(&leg) {
             return Err(Error::UnknownLeg(leg));
         }
         match command {
@@ -258,10 +237,7 @@ impl UserAgent {
 
     /// Number of calls that wait for a decision of ours, for a gauge.
     pub fn ringing(&self) -> usize {
-        self.legs
-            .values()
-            .filter(|leg| matches!(leg.state, State::Ringing(_)))
-            .count()
+        self.legs.ringing()
     }
 
     /// Tells the driver that an incoming call found no taker.

@@ -137,7 +137,7 @@ impl UserAgent {
     }
 
     pub(super) fn finish_bye(&mut self, id: LegId, now: Instant) {
-        if self.legs.contains_key(&id) {
+        if self.legs.contains(&id) {
             self.tell(
                 id,
                 Event::Ended {

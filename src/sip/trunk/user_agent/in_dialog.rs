@@ -29,9 +29,7 @@ impl UserAgent {
         {
             return;
         }
-        let tag = envelope.to.tag().unwrap_or("");
-        let dialog = self.matching.dialog(&envelope.call_id, tag);
-        let Some(id) = self.dialogs.get(&dialog).copied() else {
+        let Some(id) = self.legs.of_request(envelope) else {
             return self.reject("stray_ack", source);
         };
         let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
@@ -69,12 +67,7 @@ impl UserAgent {
             return self.respond_refusal(key, &request, &Refusal::plain(481), now);
         };
         let tag = envelope.from.tag().unwrap_or("");
-        let dialog = match &mut leg.state {
-            State::Calling(calling) => calling.tagged_mut(tag).map(|early| &mut early.dialog),
-            State::Ringing(ringing) => Some(&mut ringing.dialog),
-            State::Established(established) => Some(&mut established.dialog),
-        };
-        let Some(dialog) = dialog.filter(|dialog| dialog.remote_tag() == tag) else {
+        let Some(dialog) = leg.dialog_with(tag) else {
             return self.respond_refusal(key, &request, &Refusal::plain(481), now);
         };
         if !dialog.accept_sequence(envelope.sequence) {

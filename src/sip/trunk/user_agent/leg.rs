@@ -228,6 +228,33 @@ pub struct Asked {
 }
 
 impl Leg {
+    /// A leg of no trunk, with our Contact.
+    pub fn new(
+        id: LegId,
+        call_id: String,
+        local_tag: String,
+        contact_user: ContactUser,
+        state: State,
+    ) -> Self {
+        Leg {
+            id,
+            trunk: None,
+            verified: false,
+            authorizer: None,
+            redirection: Redirection::default(),
+            transfers: Transfers::default(),
+            contact_user,
+            caller: matches!(state, State::Calling(_)),
+            call_id,
+            local_tag,
+            network: NetworkHeaders::default(),
+            rules: DialogRules::default(),
+            by_last_flow: false,
+            peer: None,
+            state,
+        }
+    }
+
     /// Name of the state, for errors.
     pub fn state_name(&self) -> &'static str {
         match &self.state {
@@ -256,6 +283,16 @@ impl Leg {
             State::Ringing(ringing) => Some(&mut ringing.dialog),
             State::Established(established) => Some(&mut established.dialog),
         }
+    }
+
+    /// The dialog with this tag of the peer's.
+    pub fn dialog_with(&mut self, remote_tag: &str) -> Option<&mut Dialog> {
+        let dialog = match &mut self.state {
+            State::Calling(calling) => &mut calling.tagged_mut(remote_tag)?.dialog,
+            State::Ringing(ringing) => &mut ringing.dialog,
+            State::Established(established) => &mut established.dialog,
+        };
+        (dialog.remote_tag() == remote_tag).then_some(dialog)
     }
 
     /// When the leg wants to be woken.
@@ -287,6 +324,19 @@ impl Ringing {
 }
 
 impl Calling {
+    /// An INVITE about to be sent, with our offer.
+    pub fn new(body: Bytes) -> Self {
+        Calling {
+            invite: None,
+            sequence: 1,
+            cancel: Cancel::No,
+            body,
+            early: Vec::new(),
+            forks: 0,
+            asked: None,
+        }
+    }
+
     /// The early dialog with this number.
     pub fn fork_mut(&mut self, fork: u32) -> Option<&mut Early> {
         self.early.iter_mut().find(|early| early.fork == fork)

@@ -18,6 +18,7 @@ mod commands;
 mod connections;
 mod contact;
 mod dialog_messages;
+mod dialogs;
 mod domains;
 mod early;
 mod ending;

@@ -12,7 +12,6 @@ use super::leg::{Leg, Reliable, Reliably, Ringing, State};
 use super::refreshing::screen_timer;
 use super::server_context::ServerContext;
 use super::tokens::random_token;
-use super::transfers::Transfers;
 use crate::sip::stack::address::user_of;
 use crate::sip::stack::dialog::Dialog;
 use crate::sip::stack::dialog_rules::DialogRules;
@@ -30,7 +29,6 @@ use crate::sip::trunk::config::Trunk;
 use crate::sip::trunk::event::{Event, Incoming};
 use crate::sip::trunk::identity;
 use crate::sip::trunk::network_headers::NetworkHeaders;
-use crate::sip::trunk::redirection::Redirection;
 
 impl UserAgent {
     pub(super) fn handle_request(
@@ -101,16 +99,13 @@ impl UserAgent {
             return self.handle_cancel(&key, &request, envelope, now);
         }
         match envelope.to.tag() {
-            Some(tag) => {
-                let dialog = self.matching.dialog(&envelope.call_id, tag);
-                match self.dialogs.get(&dialog).copied() {
-                    Some(leg) => self.handle_in_dialog(leg, &key, request, envelope, flow, now),
-                    None => {
-                        self.reject("no_dialog", source);
-                        self.respond_refusal(&key, &request, &Refusal::plain(481), now);
-                    }
+            Some(_) => match self.legs.of_request(envelope) {
+                Some(leg) => self.handle_in_dialog(leg, &key, request, envelope, flow, now),
+                None => {
+                    self.reject("no_dialog", source);
+                    self.respond_refusal(&key, &request, &Refusal::plain(481), now);
                 }
-            }
+            },
             None => match request.method {
                 Method::Invite => self.handle_invite(key, request, envelope, flow, source, now),
                 Method::Message => self.take_message(key, request, envelope, source, now),
@@ -198,7 +193,7 @@ impl UserAgent {
         let icid = || random_token(&mut self.random, 16);
         let network =
             policy.map(|policy| NetworkHeaders::of_incoming(policy, &request.headers, icid));
-        let id = self.next_leg();
+        let id = self.legs.next_id();
         let local_tag = self.token(8);
         let incoming = Incoming {
             leg: id,
@@ -216,42 +211,31 @@ impl UserAgent {
             body: sdp_body(&request.headers, &request.body),
             reliable: reliable.when == Reliably::Always,
         };
-        let dialog = self.matching.dialog(&envelope.call_id, &local_tag);
-        self.dialogs.insert(dialog, id);
         if let Some(entry) = self.transactions.server_mut(&key) {
             entry.user.leg = Some(id);
         }
         let dialog = Dialog::of_callee(&request, envelope, &local_tag, flow);
         let expires_at = expiry(&request).map(|seconds| now + seconds);
-        self.legs.insert(
-            id,
-            Leg {
-                id,
-                trunk,
-                verified: verified.is_some(),
-                authorizer: credentials.map(Authorizer::new),
-                redirection: Redirection::default(),
-                transfers: Transfers::default(),
-                contact_user: contact_user.unwrap_or_else(|| requested.into()),
-                call_id: envelope.call_id.to_string(),
-                local_tag,
-                network: network.unwrap_or_default().of_dialog(),
-                rules,
-                by_last_flow: false,
-                caller: false,
-                peer: None,
-                state: State::Ringing(Box::new(Ringing {
-                    server: key,
-                    request,
-                    dialog,
-                    flow,
-                    progress: None,
-                    reliable,
-                    asked: None,
-                    expires_at,
-                })),
-            },
-        );
+        let state = State::Ringing(Box::new(Ringing {
+            server: key,
+            request,
+            dialog,
+            flow,
+            progress: None,
+            reliable,
+            asked: None,
+            expires_at,
+        }));
+        let user = contact_user.unwrap_or_else(|| requested.into());
+        let call_id = envelope.call_id.to_string();
+        self.legs.insert(Leg {
+            trunk,
+            verified: verified.is_some(),
+            authorizer: credentials.map(Authorizer::new),
+            network: network.unwrap_or_default().of_dialog(),
+            rules,
+            ..Leg::new(id, call_id, local_tag, user, state)
+        });
         self.arm(id);
         match replaced {
             Some(old) => self.tell(

@@ -376,8 +376,8 @@ impl UserAgent {
             return Err(400);
         }
         let replaces = Replaces::parse(value).ok_or(400_u16)?;
-        let dialog = self.matching.dialog(&replaces.call_id, &replaces.to_tag);
-        let id = self.dialogs.get(&dialog).copied().ok_or(481_u16)?;
+        let found = self.legs.find(&replaces.call_id, &replaces.to_tag);
+        let id = found.ok_or(481_u16)?;
         let leg = self.legs.get(&id).ok_or(481_u16)?;
         // An early dialog is replaced by who called, and those that called us did not.
         let State::Established(established) = &leg.state else {
