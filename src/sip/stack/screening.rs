@@ -21,6 +21,21 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The reason that it is counted by.
+    pub const fn label(&self) -> &'static str {
+        match self.status {
+            405 => "method_not_allowed",
+            415 => "media_type",
+            416 => "uri_scheme",
+            420 | 421 => "extension",
+            422 => "session_interval",
+            482 => "merged",
+            483 => "max_forwards",
+            501 => "method_unknown",
+            _ => "bad_request",
+        }
+    }
+
     /// A refusal with the usual reason phrase.
     pub const fn plain(status: u16) -> Self {
         Refusal {

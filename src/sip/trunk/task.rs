@@ -16,7 +16,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::Config;
 use super::error::Error;
-use super::event::{Command, Event, Incoming, LegId, RegistrationStatus, TargetStatus};
+use super::event::{
+    Command, Event, Incoming, LegId, RegistrationState, RegistrationStatus, TargetStatus,
+};
 use super::handle::{Handle, Held, Order, Registrations, Targets};
 use super::instant_message::{IncomingMessage, MessageId, MessageOutcome};
 use super::user_agent::{UserAgent, UserAgentEvent};
@@ -375,61 +377,20 @@ impl Driver {
 
     fn take_user_agent_event(&mut self, event: UserAgentEvent) {
         match event {
-            UserAgentEvent::Incoming(incoming) => {
-                let leg = incoming.leg;
-                self.owners.insert(leg, Owner::Awaited(VecDeque::new()));
-                if self.stopping.is_some() || self.incoming.try_send(*incoming).is_err() {
-                    metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_listener")
-                        .increment(1);
-                    self.owners.remove(&leg);
-                    self.agent.refuse_unheard(leg, Instant::now());
-                }
-            }
-            UserAgentEvent::Message(message) => {
-                let id = message.id;
-                let taker = self.messages.as_ref().filter(|_| self.stopping.is_none());
-                if taker.is_none_or(|taker| taker.try_send(*message).is_err()) {
-                    metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_listener")
-                        .increment(1);
-                    self.agent.answer_message(id, 503, Instant::now());
-                }
-            }
+            UserAgentEvent::Incoming(incoming) => self.take_incoming(*incoming),
+            UserAgentEvent::Message(message) => self.take_message(*message),
             UserAgentEvent::MessageAnswered { id, outcome } => {
                 if let Some(reply) = self.sent_messages.remove(&id) {
                     // Who asked may have gone meanwhile.
                     let _ = reply.send(Ok(outcome));
                 }
             }
-            UserAgentEvent::Leg(leg, event) => {
-                let by = match &event {
-                    Event::Replaced { by, .. } => Some(*by),
-                    _ => None,
-                };
-                if let Some(by) = by {
-                    self.owners.insert(by, Owner::Awaited(VecDeque::new()));
-                }
-                self.deliver(leg, event);
-                if let Some(by) = by.filter(|_| !self.owners.contains_key(&leg)) {
-                    // Nobody to take it over from.
-                    self.owners.remove(&by);
-                    self.agent.refuse_unheard(by, Instant::now());
-                }
-            }
+            UserAgentEvent::Leg(leg, event) => self.take_leg_event(leg, event),
             UserAgentEvent::Registration {
                 index,
                 before,
                 state,
-            } => self.registrations.send_modify(|all| {
-                if let Some(status) = all.get_mut(index) {
-                    status.state = before;
-                    registration_gauge(status).decrement(1.0);
-                    status.state = state;
-                    registration_gauge(status).increment(1.0);
-                    let (trunk, account) = (&status.trunk, status.account.as_deref());
-                    let why = state.explanation();
-                    tracing::info!(%trunk, account, ?state, why, "sip registration changed");
-                }
-            }),
+            } => self.note_registration(index, before, state),
             UserAgentEvent::Resolve { query } => self.transports.resolve(query),
             UserAgentEvent::Target {
                 trunk,
@@ -495,6 +456,64 @@ impl Driver {
                 tracing::debug!(reason, %source, "sip message rejected");
             }
         }
+    }
+
+    /// A call comes: its owner takes it, or it is refused.
+    fn take_incoming(&mut self, incoming: Incoming) {
+        let leg = incoming.leg;
+        self.owners.insert(leg, Owner::Awaited(VecDeque::new()));
+        if self.stopping.is_some() || self.incoming.try_send(incoming).is_err() {
+            metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_listener")
+                .increment(1);
+            self.owners.remove(&leg);
+            self.agent.refuse_unheard(leg, Instant::now());
+        }
+    }
+
+    /// A text comes: somebody takes it, or it is refused.
+    fn take_message(&mut self, message: IncomingMessage) {
+        let id = message.id;
+        let taker = self.messages.as_ref().filter(|_| self.stopping.is_none());
+        if taker.is_none_or(|taker| taker.try_send(message).is_err()) {
+            metrics::counter!("trunkline_sip_rejected_total", "reason" => "no_listener")
+                .increment(1);
+            self.agent.answer_message(id, 503, Instant::now());
+        }
+    }
+
+    fn take_leg_event(&mut self, leg: LegId, event: Event) {
+        let by = match &event {
+            Event::Replaced { by, .. } => Some(*by),
+            _ => None,
+        };
+        if let Some(by) = by {
+            self.owners.insert(by, Owner::Awaited(VecDeque::new()));
+        }
+        self.deliver(leg, event);
+        if let Some(by) = by.filter(|_| !self.owners.contains_key(&leg)) {
+            // Nobody to take it over from.
+            self.owners.remove(&by);
+            self.agent.refuse_unheard(by, Instant::now());
+        }
+    }
+
+    fn note_registration(
+        &mut self,
+        index: usize,
+        before: RegistrationState,
+        state: RegistrationState,
+    ) {
+        self.registrations.send_modify(|all| {
+            if let Some(status) = all.get_mut(index) {
+                status.state = before;
+                registration_gauge(status).decrement(1.0);
+                status.state = state;
+                registration_gauge(status).increment(1.0);
+                let (trunk, account) = (&status.trunk, status.account.as_deref());
+                let why = state.explanation();
+                tracing::info!(%trunk, account, ?state, why, "sip registration changed");
+            }
+        });
     }
 
     fn note_target(&mut self, trunk: &str, target: &str, is_up: bool) {

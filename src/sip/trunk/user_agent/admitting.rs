@@ -2,11 +2,10 @@
 //! Nothing here keeps a transaction, a leg or an event.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
-use crate::sip::stack::envelope::Envelope;
+use super::incoming_request::IncomingRequest;
 use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::{Name, Request};
 use crate::sip::stack::method::Method;
@@ -14,103 +13,80 @@ use crate::sip::stack::screening::Refusal;
 use crate::sip::trunk::config::UnknownSources;
 
 impl UserAgent {
-    /// Turns a request away that nobody we know sent and that belongs to nothing we hold. `length`
-    /// is that of the request on the wire. One that showed a trunk's credentials is not asked here.
-    pub(super) fn turned_away(
-        &mut self,
-        request: &Request,
-        envelope: &Envelope,
-        flow: Flow,
-        source: SocketAddr,
-        length: usize,
-        now: Instant,
-    ) -> bool {
-        let known = self.trunk_of(source, &request.uri).is_some();
-        if known || self.concerns_us(envelope, &request.method) {
+    /// Turns a request away that nobody we know sent and that belongs to nothing we hold. One that
+    /// showed a trunk's credentials is not asked here.
+    pub(super) fn turned_away(&mut self, incoming: &IncomingRequest, now: Instant) -> bool {
+        if incoming.origin.is_some() || self.concerns_us(incoming) {
             return false;
         }
-        let outside = envelope.to.tag().is_none() && request.method != Method::Cancel;
-        self.reject_unknown_source(request, outside, flow, source, length, now);
+        self.reject("unknown_source", incoming.source);
+        if self.config.limits.unknown_sources != UnknownSources::Drop {
+            let status = if incoming.is_outside_dialogs() {
+                403
+            } else {
+                481
+            };
+            self.refuse_incoming(incoming, &Refusal::plain(status), now);
+        }
         true
     }
 
     /// Puts a request off whose sender may be a trunk: while the names of trunks are looked up for
     /// the first time, nobody can be told an unknown source. One that shows credentials is judged by them.
-    pub(super) fn comes_too_early(
-        &mut self,
-        request: &Request,
-        envelope: &Envelope,
-        flow: Flow,
-        source: SocketAddr,
-        length: usize,
-        now: Instant,
-    ) -> bool {
+    pub(super) fn comes_too_early(&mut self, incoming: &IncomingRequest, now: Instant) -> bool {
         if self.resolver.is_ready()
-            || request.headers.contains(&Name::AUTHORIZATION)
-            || self.trunk_of(source, &request.uri).is_some()
-            || self.concerns_us(envelope, &request.method)
+            || incoming.request.headers.contains(&Name::AUTHORIZATION)
+            || incoming.origin.is_some()
+            || self.concerns_us(incoming)
         {
             return false;
         }
-        self.reject("before_dns_ready", source);
+        self.reject("before_dns_ready", incoming.source);
         // Who gets no answer by UDP asks again by itself.
-        if self.config.limits.unknown_sources != UnknownSources::Drop || flow.connection.is_some() {
+        let drops = self.config.limits.unknown_sources == UnknownSources::Drop;
+        if !drops || incoming.flow.connection.is_some() {
             let refusal = Refusal::with(503, "Retry-After", "1");
-            self.refuse_without_state(request, &refusal, flow, length, now);
+            self.refuse_incoming(incoming, &refusal, now);
         }
         true
     }
 
     /// Turns an INVITE away that would be one call too many.
-    pub(super) fn too_many(
-        &mut self,
-        request: &Request,
-        envelope: &Envelope,
-        flow: Flow,
-        source: SocketAddr,
-        length: usize,
-        now: Instant,
-    ) -> bool {
-        if request.method != Method::Invite || envelope.to.tag().is_some() {
+    pub(super) fn too_many(&mut self, incoming: &IncomingRequest, now: Instant) -> bool {
+        if !incoming.begins_call() {
             return false;
         }
-        let trusted = self.is_trunk_address(source);
+        let (source, trusted) = (incoming.source, incoming.source_trunk.is_some());
         let Err(turned) = self.admission.admit(source.ip(), trusted, now) else {
             return false;
         };
         self.reject(turned.reason(), source);
-        let refusal = Refusal {
-            header: Some(("Retry-After", "2".to_owned())),
-            ..Refusal::plain(503)
-        };
-        self.refuse_without_state(request, &refusal, flow, length, now);
+        let refusal = Refusal::with(503, "Retry-After", "2");
+        self.refuse_incoming(incoming, &refusal, now);
         true
     }
 
     /// True when a request names a dialog or an INVITE that we hold: a peer whose call we have
     /// may send from another address than the one that called.
-    fn concerns_us(&self, envelope: &Envelope, method: &Method) -> bool {
-        if *method == Method::Cancel {
-            return self.transactions.has_invite_of(envelope);
+    fn concerns_us(&self, incoming: &IncomingRequest) -> bool {
+        let envelope = &incoming.envelope;
+        match incoming.request.method {
+            Method::Cancel => self.transactions.has_invite_of(envelope),
+            _ => self.legs.of_request(envelope).is_some(),
         }
-        self.legs.of_request(envelope).is_some()
     }
 
-    fn reject_unknown_source(
+    /// Answers a request without keeping anything.
+    pub(super) fn refuse_incoming(
         &mut self,
-        request: &Request,
-        outside: bool,
-        flow: Flow,
-        source: SocketAddr,
-        length: usize,
+        incoming: &IncomingRequest,
+        refusal: &Refusal,
         now: Instant,
     ) {
-        self.reject("unknown_source", source);
-        if self.config.limits.unknown_sources == UnknownSources::Drop {
-            return;
-        }
-        let status = if outside { 403 } else { 481 };
-        self.refuse_without_state(request, &Refusal::plain(status), flow, length, now);
+        let flow = incoming.flow;
+        let forgeable = flow.connection.is_none() && incoming.source_trunk.is_none();
+        let limit = forgeable.then_some(incoming.length);
+        self.send_refusal(&incoming.request, refusal, flow, limit, now);
     }
 
     /// Answers without keeping anything (section 8.2.7): malformed requests, overload, unknown sources.
@@ -125,19 +101,31 @@ impl UserAgent {
         length: usize,
         now: Instant,
     ) {
+        let forgeable = flow.connection.is_none() && !self.is_trunk_address(flow.remote);
+        self.send_refusal(request, refusal, flow, forgeable.then_some(length), now);
+    }
+
+    /// Sends an answer without state; with a limit on its octets where the source may be forged.
+    fn send_refusal(
+        &mut self,
+        request: &Request,
+        refusal: &Refusal,
+        flow: Flow,
+        limit: Option<usize>,
+        now: Instant,
+    ) {
         let source = flow.remote;
-        let forgeable = flow.connection.is_none() && !self.is_trunk_address(source);
-        if forgeable && !self.admission.answers_unknown_source(source.ip(), now) {
+        if limit.is_some() && !self.admission.answers_unknown_source(source.ip(), now) {
             return self.reject("unknown_source_rate", source);
         }
         let tag = self.stateless_tag(request);
         let response = Self::refusal_response(request, refusal, &tag);
         let mut bytes = self.write_response(&response);
-        if forgeable && bytes.len() > length {
+        if limit.is_some_and(|limit| bytes.len() > limit) {
             // Server is the one header that the RFC does not ask for.
             bytes = response.write();
         }
-        if forgeable && bytes.len() > length {
+        if limit.is_some_and(|limit| bytes.len() > limit) {
             return self.reject("reflection", source);
         }
         self.transmit(flow, bytes, None);

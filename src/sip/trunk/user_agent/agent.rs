@@ -232,7 +232,7 @@ impl UserAgent {
                         if has_lost_a_line {
                             self.reject("header_line", source);
                         }
-                        self.handle_request(request, &envelope, flow, source, bytes.len(), now);
+                        self.handle_request(request, envelope, flow, source, bytes.len(), now);
                     }
                 }
             }

@@ -1,14 +1,12 @@
 //! Who may begin something: digest authentication of requests outside dialogs from trunks that
 //! must prove who they are (RFC 3261 section 22.1, RFC 8760).
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
+use super::incoming_request::IncomingRequest;
 use crate::sip::stack::digest::{Answer, Subject, Verdict};
-use crate::sip::stack::envelope::Envelope;
-use crate::sip::stack::flow::Flow;
-use crate::sip::stack::message::{Name, Request};
+use crate::sip::stack::message::Name;
 use crate::sip::trunk::config::Trunk;
 
 /// Authorization headers of one request that are looked at.
@@ -23,12 +21,10 @@ impl UserAgent {
     /// of it. Otherwise it was challenged, and no state is held for it.
     pub(super) fn authenticate(
         &mut self,
-        request: &Request,
-        envelope: &Envelope,
-        flow: Flow,
-        source: SocketAddr,
+        incoming: &IncomingRequest,
         now: Instant,
     ) -> Result<Option<usize>, Answered> {
+        let (request, envelope) = (&incoming.request, &incoming.envelope);
         let begins = matches!(
             request.method.as_str(),
             "INVITE" | "MESSAGE" | "REFER" | "SUBSCRIBE" | "NOTIFY" | "PUBLISH"
@@ -43,7 +39,7 @@ impl UserAgent {
         {
             return Ok(None);
         }
-        let by_source = self.trunk_of(source, &request.uri);
+        let by_source = incoming.trunk();
         let answers: Vec<Answer> = request
             .headers
             .get_raw(&Name::AUTHORIZATION)
@@ -54,7 +50,7 @@ impl UserAgent {
         let guarded = match by_source {
             Some(index) if self.config.trunks[index].inbound.is_some() => Some(index),
             Some(_) => None,
-            None => self.named_trunk(&answers, request, envelope),
+            None => self.named_trunk(&answers, incoming),
         };
         let named = guarded.or_else(|| self.answering_trunk(&answers));
         let Some(index) = named else {
@@ -80,27 +76,16 @@ impl UserAgent {
             // Its source is enough for the trunk that it comes from.
             return Ok(None);
         }
-        self.reject(if wrong { "credentials" } else { "challenged" }, source);
-        self.challenge(
-            request,
-            envelope,
-            &realm,
-            stale,
-            by_source.is_some(),
-            flow,
-            now,
-        );
+        let reason = if wrong { "credentials" } else { "challenged" };
+        self.reject(reason, incoming.source);
+        self.challenge(incoming, &realm, stale, now);
         Err(Answered)
     }
 
     /// The guarded trunk that a request from nowhere we know is asked about: the one that its
     /// answer, its From or its request URI names, else the first.
-    fn named_trunk(
-        &self,
-        answers: &[Answer],
-        request: &Request,
-        envelope: &Envelope,
-    ) -> Option<usize> {
+    fn named_trunk(&self, answers: &[Answer], incoming: &IncomingRequest) -> Option<usize> {
+        let (request, envelope) = (&incoming.request, &incoming.envelope);
         let guarded = |named: &dyn Fn(&Trunk) -> bool| {
             let trunks = &self.config.trunks;
             trunks
@@ -129,20 +114,9 @@ impl UserAgent {
         })
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one request and what is asked of it"
-    )]
-    fn challenge(
-        &mut self,
-        request: &Request,
-        envelope: &Envelope,
-        realm: &str,
-        stale: bool,
-        known: bool,
-        flow: Flow,
-        now: Instant,
-    ) {
+    fn challenge(&mut self, incoming: &IncomingRequest, realm: &str, stale: bool, now: Instant) {
+        let (request, envelope) = (&incoming.request, &incoming.envelope);
+        let (known, flow) = (incoming.origin.is_some(), incoming.flow);
         let identity = format!("{} {}", envelope.call_id, envelope.branch);
         let tag = self.verifier.tag(&identity);
         let mut response = request.respond(401, None, Some(&tag));

@@ -1,15 +1,13 @@
 //! MESSAGE inside a dialog, both ways (RFC 3428).
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
+use super::incoming_request::IncomingRequest;
 use super::leg::{State, Termination};
 use super::messaging::put_text;
 use super::owner::Owner;
-use crate::sip::stack::message::Request;
 use crate::sip::stack::method::Method;
-use crate::sip::stack::transaction::key::ServerKey;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{Event, LegId};
 use crate::sip::trunk::instant_message::{LONGEST_TEXT, MessageOutcome, text};
@@ -21,11 +19,10 @@ impl UserAgent {
     pub(super) fn take_dialog_message(
         &mut self,
         id: LegId,
-        key: &ServerKey,
-        request: &Request,
-        source: SocketAddr,
+        incoming: &IncomingRequest,
         now: Instant,
     ) {
+        let (key, request) = (&incoming.key, &incoming.request);
         match text(request) {
             Ok(text) => {
                 let response = request.respond(200, None, None);
@@ -33,7 +30,7 @@ impl UserAgent {
                 self.tell(id, Event::Message { text });
             }
             Err(refusal) => {
-                self.reject("message_text", source);
+                self.reject("message_text", incoming.flow.remote);
                 self.respond_refusal(key, request, &refusal, now);
             }
         }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
+use super::incoming_request::IncomingRequest;
 use super::leg::{State, Termination};
 use crate::sip::stack::envelope::{Envelope, q850_cause, sdp_body};
-use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::Request;
 use crate::sip::stack::method::Method;
 use crate::sip::stack::reason;
@@ -54,36 +54,29 @@ impl UserAgent {
         self.arm(id);
     }
 
-    pub(super) fn handle_in_dialog(
-        &mut self,
-        id: LegId,
-        key: &ServerKey,
-        request: Request,
-        envelope: &Envelope,
-        flow: Flow,
-        now: Instant,
-    ) {
+    pub(super) fn handle_in_dialog(&mut self, id: LegId, incoming: IncomingRequest, now: Instant) {
+        let (key, request) = (&incoming.key, &incoming.request);
         let Some(leg) = self.legs.get_mut(&id) else {
-            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+            return self.respond_refusal(key, request, &Refusal::plain(481), now);
         };
-        let tag = envelope.from.tag().unwrap_or("");
+        let tag = incoming.envelope.from.tag().unwrap_or("");
         let Some(dialog) = leg.dialog_with(tag) else {
-            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+            return self.respond_refusal(key, request, &Refusal::plain(481), now);
         };
-        if !dialog.accept_sequence(envelope.sequence) {
-            return self.respond_refusal(key, &request, &Refusal::plain(500), now);
+        if !dialog.accept_sequence(incoming.envelope.sequence) {
+            return self.respond_refusal(key, request, &Refusal::plain(500), now);
         }
-        dialog.last_flow = Some(flow);
+        dialog.last_flow = Some(incoming.flow);
         match request.method {
-            Method::Bye => self.take_bye(id, key, &request, tag, now),
-            Method::Invite | Method::Update => self.take_offer(id, key, request, flow, now),
-            Method::Prack => self.take_prack(id, key, request, flow, now),
-            Method::Info => self.take_info(id, key, &request, now),
-            Method::Refer => self.take_refer(id, key, &request, envelope.sequence, flow, now),
-            Method::Message => self.take_dialog_message(id, key, &request, flow.remote, now),
-            Method::Notify => self.take_notify(id, key, &request, now),
-            Method::Options => self.answer_options(key, &request, now),
-            _ => self.respond_refusal(key, &request, &Refusal::plain(481), now),
+            Method::Bye => self.take_bye(id, key, request, tag, now),
+            Method::Invite | Method::Update => self.take_offer(id, incoming, now),
+            Method::Prack => self.take_prack(id, incoming, now),
+            Method::Info => self.take_info(id, key, request, now),
+            Method::Refer => self.take_refer(id, &incoming, now),
+            Method::Message => self.take_dialog_message(id, &incoming, now),
+            Method::Notify => self.take_notify(id, key, request, now),
+            Method::Options => self.answer_options(key, request, now),
+            _ => self.respond_refusal(key, request, &Refusal::plain(481), now),
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::acknowledgements::Acknowledgement;
 use super::contact::ContactUser;
+use super::incoming_request::IncomingRequest;
 use super::intervals::{LIFETIME, T1};
 use super::transfers::Transfers;
 use super::waiting_requests::{Informing, Texting};
@@ -225,6 +226,16 @@ pub struct Asked {
     pub server: ServerKey,
     pub request: Request,
     pub flow: Flow,
+}
+
+impl From<IncomingRequest> for Asked {
+    fn from(incoming: IncomingRequest) -> Self {
+        Asked {
+            server: incoming.key,
+            request: incoming.request,
+            flow: incoming.flow,
+        }
+    }
 }
 
 impl Leg {

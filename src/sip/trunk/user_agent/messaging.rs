@@ -1,11 +1,11 @@
 //! MESSAGE outside dialogs, both ways (RFC 3428).
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::agent::UserAgent;
+use super::incoming_request::IncomingRequest;
 use super::outbound::Outbound;
 use super::owner::Owner;
 use super::pending_messages::Sent;
@@ -14,12 +14,9 @@ use super::tokens::random_token;
 use super::user_agent_event::UserAgentEvent;
 use crate::sip::stack::address::Address;
 use crate::sip::stack::digest::Authorizer;
-use crate::sip::stack::envelope::Envelope;
 use crate::sip::stack::message::{Name, Request};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::screening::Refusal;
-use crate::sip::stack::transaction::key::ServerKey;
-use crate::sip::trunk::called::{CalledNumber, called};
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::identity;
 use crate::sip::trunk::instant_message::{
@@ -144,42 +141,26 @@ impl UserAgent {
     }
 
     /// A MESSAGE outside any dialog.
-    pub(super) fn take_message(
-        &mut self,
-        key: ServerKey,
-        request: Request,
-        envelope: &Envelope,
-        source: SocketAddr,
-        now: Instant,
-    ) {
+    pub(super) fn take_message(&mut self, incoming: IncomingRequest, now: Instant) {
+        let (key, source) = (incoming.key, incoming.source);
         if self.messaging.received.len() >= MOST_RECEIVED {
             self.reject("overload", source);
             let refusal = Refusal::with(503, "Retry-After", "5");
-            return self.respond_refusal(&key, &request, &refusal, now);
+            return self.respond_refusal(&key, &incoming.request, &refusal, now);
         }
-        let text = match text(&request) {
+        let text = match text(&incoming.request) {
             Ok(text) => text,
             Err(refusal) => {
                 self.reject("message_text", source);
-                return self.respond_refusal(&key, &request, &refusal, now);
+                return self.respond_refusal(&key, &incoming.request, &refusal, now);
             }
         };
-        let proven = self.proven_trunk(&key);
-        let origin = self.origin_of(proven, source, &request.uri);
-        let trunk = origin.map(|origin| origin.trunk);
-        let registration = self.registrations.called(&request.uri, trunk);
-        let account = registration.and_then(|entry| entry.account.clone());
-        let own = registration.is_some_and(|entry| entry.account.is_none());
-        let requested = self.requested(&request.uri, trunk);
-        let trunk = trunk.map(|index| &self.config.trunks[index]);
-        let verified = origin.is_some_and(|origin| origin.verified);
-        let policy = trunk.filter(|_| verified).map(|trunk| &trunk.identity);
-        let sender = identity::caller(policy, &envelope.from, &request.headers);
-        let by = policy.map_or(CalledNumber::default(), |policy| policy.network.called);
-        let called = called(by, requested, own, &envelope.to.uri, &request.headers);
-        let trunk = trunk.map(|trunk| trunk.name.clone());
+        let parties = self.parties(&incoming);
+        let account = parties.account();
+        let trunk = parties.trunk.map(|trunk| trunk.name.clone());
+        let (sender, called) = (parties.caller, parties.called);
         let id = self.messaging.next();
-        self.messaging.received.insert(id, (key, request));
+        self.messaging.received.insert(id, (key, incoming.request));
         self.emit(UserAgentEvent::Message(Box::new(IncomingMessage {
             id,
             trunk,
@@ -188,7 +169,7 @@ impl UserAgent {
             account,
             from_user: sender.user,
             from_name: sender.name,
-            call_id: envelope.call_id.to_string(),
+            call_id: incoming.envelope.call_id.to_string(),
             source,
             text,
         })));

@@ -3,37 +3,20 @@
 use std::net::SocketAddr;
 
 use super::agent::UserAgent;
+use super::incoming_request::Origin;
 use crate::sip::stack::envelope::canonical;
 
-/// The trunk that a request belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Origin {
-    /// Its index.
-    pub trunk: usize,
-    /// The request came from an address of the trunk or proved the trunk's credentials. Otherwise
-    /// it only names a Contact that we registered there: everybody who has seen a message of ours
-    /// knows that one.
-    pub verified: bool,
-}
-
 impl UserAgent {
-    /// The trunk of a request outside dialogs to this URI: the one whose credentials were proven,
-    /// else that of the Contact that we registered, else that of the source.
+    /// The trunk of a request to this URI: that of the Contact that we registered, else that of the
+    /// source.
     pub(super) fn origin_of(
         &self,
-        proven: Option<usize>,
+        source_trunk: Option<usize>,
         source: SocketAddr,
         uri: &str,
     ) -> Option<Origin> {
-        let verified = |trunk| Origin {
-            trunk,
-            verified: true,
-        };
-        if let Some(trunk) = proven {
-            return Some(verified(trunk));
-        }
         let Some(registration) = self.registrations.of_contact(uri) else {
-            return self.trunk_at(source).map(verified);
+            return source_trunk.map(Origin::verified);
         };
         let ip = canonical(source.ip());
         let is_registrar = |way: (usize, SocketAddr)| canonical(way.1.ip()) == ip;
@@ -44,11 +27,6 @@ impl UserAgent {
         })
     }
 
-    /// The trunk of a request, however sure that is.
-    pub(super) fn trunk_of(&self, source: SocketAddr, uri: &str) -> Option<usize> {
-        self.origin_of(None, source, uri).map(|origin| origin.trunk)
-    }
-
     /// True when an address belongs to a trunk, whoever it calls.
     pub(super) fn is_trunk_address(&self, source: SocketAddr) -> bool {
         self.trunk_at(source).is_some()
@@ -56,7 +34,7 @@ impl UserAgent {
 
     /// The trunk that an address belongs to: by the ranges that trunks are configured with, then
     /// by the addresses of their targets.
-    fn trunk_at(&self, source: SocketAddr) -> Option<usize> {
+    pub(super) fn trunk_at(&self, source: SocketAddr) -> Option<usize> {
         let all = || 0..self.config.trunks.len();
         all()
             .find(|trunk| self.is_accepted_from(*trunk, source))

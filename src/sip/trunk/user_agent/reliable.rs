@@ -7,14 +7,13 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::answering::{copy_record_route, put_sdp};
+use super::incoming_request::IncomingRequest;
 use super::intervals::{LIFETIME, PROGRESS_EVERY, T1};
-use super::leg::{Asked, Reliable, Reliably, State, Unconfirmed};
+use super::leg::{Reliable, Reliably, State, Unconfirmed};
 use crate::sip::stack::dialog_rules::Prack;
 use crate::sip::stack::envelope::{Envelope, sdp_body};
-use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::{Name, Request, elements, header};
 use crate::sip::stack::screening::Refusal;
-use crate::sip::stack::transaction::key::ServerKey;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{EndedBy, Event, LegId};
 
@@ -121,14 +120,8 @@ impl UserAgent {
     }
 
     /// A PRACK in the early dialog of their INVITE, or just after our 200.
-    pub(super) fn take_prack(
-        &mut self,
-        id: LegId,
-        key: &ServerKey,
-        request: Request,
-        flow: Flow,
-        now: Instant,
-    ) {
+    pub(super) fn take_prack(&mut self, id: LegId, incoming: IncomingRequest, now: Instant) {
+        let (key, request) = (incoming.key, &incoming.request);
         let confirmed = header(&request.headers, &Name::RACK).and_then(read_confirmation);
         let matched = match self.legs.get_mut(&id).map(|leg| &mut leg.state) {
             Some(State::Ringing(ringing)) => {
@@ -142,7 +135,7 @@ impl UserAgent {
                     .take_if(|number| confirmed.is_some_and(|(said, _)| said == *number));
                 if ours.is_some() {
                     let response = request.respond(200, None, None);
-                    self.respond(key, &response, now);
+                    self.respond(&key, &response, now);
                     return;
                 }
                 None
@@ -150,8 +143,8 @@ impl UserAgent {
             _ => None,
         };
         let Some(waiting) = matched else {
-            self.reject("prack_unmatched", flow.remote);
-            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+            self.reject("prack_unmatched", incoming.flow.remote);
+            return self.respond_refusal(&key, request, &Refusal::plain(481), now);
         };
         let body = sdp_body(&request.headers, &request.body);
         let Some(State::Ringing(ringing)) = self.legs.get_mut(&id).map(|leg| &mut leg.state) else {
@@ -162,16 +155,12 @@ impl UserAgent {
         ringing.reliable.agreed |= waiting.described;
         if body.is_some() && (was_agreed || (waiting.described && !offered_by_us)) {
             // A further offer (RFC 3262 section 5): our owner answers it in the 200.
-            ringing.asked = Some(Asked {
-                server: *key,
-                request,
-                flow,
-            });
+            ringing.asked = Some(incoming.into());
             self.tell(id, Event::ProgressConfirmed { body: None });
             self.tell(id, Event::Reinvited { body, fork: None });
         } else {
             let response = request.respond(200, None, None);
-            self.respond(key, &response, now);
+            self.respond(&key, &response, now);
             self.tell(id, Event::ProgressConfirmed { body });
         }
         self.go_on_after_prack(id, now);

@@ -2,42 +2,36 @@
 //! came from (RFC 3261 section 18.2.2), and where nobody listens there to the name in Via (RFC 3263
 //! section 5), which may be another machine of the same peer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::agent::UserAgent;
+use super::incoming_request::IncomingRequest;
 use super::server_context::ResponseDestination;
-use crate::sip::stack::envelope::Envelope;
-use crate::sip::stack::flow::Flow;
 use crate::sip::stack::next_hop::NextHop;
 use crate::sip::stack::transaction::key::ServerKey;
 
 /// Most names that are looked up because one stream has ended.
 const MOST_NAMES: usize = 16;
 
-impl UserAgent {
-    /// The name in Via of a request that came by a stream. Only trunks have us look names up and
-    /// connect to what is found.
-    pub(super) fn response_destination(
-        &self,
-        envelope: &Envelope,
-        flow: Flow,
-        source: SocketAddr,
-    ) -> Option<Box<ResponseDestination>> {
-        flow.connection?;
-        let host = &*envelope.sent_by_host;
-        let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        if is_address || !self.is_trunk_address(source) {
-            return None;
-        }
-        let hop = NextHop {
-            host: host.to_owned(),
-            port: envelope.sent_by_port,
-            transport: Some(flow.transport),
-        };
-        Some(Box::new(ResponseDestination { hop, lost: false }))
+/// The name in Via of a request that came by a stream. Only trunks have us look names up and
+/// connect to what is found.
+pub(super) fn response_destination(incoming: &IncomingRequest) -> Option<Box<ResponseDestination>> {
+    incoming.flow.connection?;
+    let host = &*incoming.envelope.sent_by_host;
+    let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    if is_address || incoming.source_trunk.is_none() {
+        return None;
     }
+    let hop = NextHop {
+        host: host.to_owned(),
+        port: incoming.envelope.sent_by_port,
+        transport: Some(incoming.flow.transport),
+    };
+    Some(Box::new(ResponseDestination { hop, lost: false }))
+}
 
+impl UserAgent {
     /// A stream has ended: the names of the requests that came by it and are not answered yet are
     /// looked up, so that they are known when they are.
     pub(super) fn lose_ways_back(&mut self, connection: u64, now: Instant) {

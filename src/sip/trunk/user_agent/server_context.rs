@@ -8,8 +8,6 @@ use crate::sip::trunk::event::LegId;
 pub struct ServerContext {
     /// The leg that a CANCEL of this INVITE ends.
     pub leg: Option<LegId>,
-    /// The trunk that proved by digest who it is.
-    pub trunk: Option<usize>,
     /// The response destination by name, where the request came by a stream.
     pub response_destination: Option<Box<ResponseDestination>>,
 }

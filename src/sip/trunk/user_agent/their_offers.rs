@@ -6,30 +6,24 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::contact::ContactUser;
+use super::incoming_request::IncomingRequest;
 use super::leg::{Asked, Established, Leg, State, Termination, Unacknowledged};
 use super::refreshing::screen_timer;
 use crate::sip::stack::dialog_rules::DialogRules;
 use crate::sip::stack::envelope::{Envelope, sdp_body, sequence};
-use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::Request;
 use crate::sip::stack::method::Method;
 use crate::sip::stack::screening::Refusal;
 use crate::sip::stack::session_timer::{SessionExpires, SessionTimer};
-use crate::sip::stack::transaction::key::ServerKey;
 use crate::sip::stack::warning::{self, Warning};
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{Event, LegId};
 
 impl UserAgent {
     /// A re-INVITE or UPDATE: new SDP, a new target, or a refresh of the session.
-    pub(super) fn take_offer(
-        &mut self,
-        id: LegId,
-        key: &ServerKey,
-        request: Request,
-        flow: Flow,
-        now: Instant,
-    ) {
+    pub(super) fn take_offer(&mut self, id: LegId, incoming: IncomingRequest, now: Instant) {
+        let key = incoming.key;
+        let request = &incoming.request;
         let later = Refusal {
             header: Some((
                 "Retry-After",
@@ -43,57 +37,55 @@ impl UserAgent {
             .map_or(ContactUser::default(), |leg| leg.contact_user.clone());
         let body = sdp_body(&request.headers, &request.body);
         let Some(leg) = self.legs.get_mut(&id) else {
-            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+            return self.respond_refusal(&key, request, &Refusal::plain(481), now);
         };
         let rules = leg.rules;
         let established = match &mut leg.state {
             State::Established(established) => established,
             State::Calling(_) | State::Ringing(_) => {
-                return self.take_early_update(id, key, request, flow, &later, now);
+                return self.take_early_update(id, incoming, &later, now);
             }
         };
         if established.termination != Termination::None {
-            return self.respond_refusal(key, &request, &Refusal::plain(481), now);
+            return self.respond_refusal(&key, request, &Refusal::plain(481), now);
         }
         let refresh_only = request.method == Method::Update && body.is_none();
         if !refresh_only {
             if established.asked.is_some() {
-                return self.respond_refusal(key, &request, &later, now);
+                return self.respond_refusal(&key, request, &later, now);
             }
             if established.offering.is_some() || established.unacknowledged.is_some() {
                 established.dialog.expect_retry(sequence(&request.headers));
-                return self.respond_refusal(key, &request, &Refusal::plain(491), now);
+                return self.respond_refusal(&key, request, &Refusal::plain(491), now);
             }
         }
         if let Err(refusal) = screen_timer(&request.headers, &rules) {
-            return self.respond_refusal(key, &request, &refusal, now);
+            return self.respond_refusal(&key, request, &refusal, now);
         }
         established.dialog.refresh_target(&request.headers);
         if refresh_only {
-            established.take_timer(&request, &rules, now);
+            established.take_timer(request, &rules, now);
             let timer = established.timer;
             let mut response = request.respond(200, None, None);
-            self.finish_success(&mut response, &user, flow, timer, bytes::Bytes::new());
-            self.respond(key, &response, now);
+            self.finish_success(
+                &mut response,
+                &user,
+                incoming.flow,
+                timer,
+                bytes::Bytes::new(),
+            );
+            self.respond(&key, &response, now);
             return self.arm(id);
         }
         if request.method == Method::Invite {
             let trying = request.respond(100, None, None);
-            established.asked = Some(Asked {
-                server: *key,
-                request,
-                flow,
-            });
-            self.respond(key, &trying, now);
-            if let Some(entry) = self.transactions.server_mut(key) {
+            established.asked = Some(incoming.into());
+            self.respond(&key, &trying, now);
+            if let Some(entry) = self.transactions.server_mut(&key) {
                 entry.user.leg = Some(id);
             }
         } else {
-            established.asked = Some(Asked {
-                server: *key,
-                request,
-                flow,
-            });
+            established.asked = Some(incoming.into());
         }
         self.tell(id, Event::Reinvited { body, fork: None });
     }
@@ -103,9 +95,7 @@ impl UserAgent {
     fn take_early_update(
         &mut self,
         id: LegId,
-        key: &ServerKey,
-        request: Request,
-        flow: Flow,
+        incoming: IncomingRequest,
         later: &Refusal,
         now: Instant,
     ) {
@@ -113,10 +103,8 @@ impl UserAgent {
             return;
         };
         let user = leg.contact_user.clone();
-        let tag = Envelope::read(&request.headers)
-            .ok()
-            .and_then(|envelope| envelope.from.tag().map(str::to_owned))
-            .unwrap_or_default();
+        let (key, request) = (incoming.key, &incoming.request);
+        let tag = incoming.envelope.from.tag().unwrap_or("");
         let body = sdp_body(&request.headers, &request.body);
         let waits = match &leg.state {
             State::Calling(calling) => calling.asked.is_some(),
@@ -124,7 +112,7 @@ impl UserAgent {
             State::Established(_) => false,
         };
         let (dialog, agreed, fork) = match &mut leg.state {
-            State::Calling(calling) => match calling.tagged_mut(&tag) {
+            State::Calling(calling) => match calling.tagged_mut(tag) {
                 Some(early) => (&mut early.dialog, early.agreed, Some(early.fork)),
                 None => return,
             },
@@ -134,30 +122,26 @@ impl UserAgent {
         if request.method == Method::Invite {
             // Ours waits for its answer, or theirs does (RFC 3261 section 14.2).
             return match fork {
-                Some(_) => self.respond_refusal(key, &request, &Refusal::plain(491), now),
-                None => self.respond_refusal(key, &request, later, now),
+                Some(_) => self.respond_refusal(&key, request, &Refusal::plain(491), now),
+                None => self.respond_refusal(&key, request, later, now),
             };
         }
         if body.is_none() {
             dialog.refresh_target(&request.headers);
             let mut response = request.respond(200, None, None);
-            self.finish_success(&mut response, &user, flow, None, Bytes::new());
-            self.respond(key, &response, now);
+            self.finish_success(&mut response, &user, incoming.flow, None, Bytes::new());
+            self.respond(&key, &response, now);
             return;
         }
         if waits || (!agreed && fork.is_none()) {
-            return self.respond_refusal(key, &request, later, now);
+            return self.respond_refusal(&key, request, later, now);
         }
         if !agreed {
             dialog.expect_retry(sequence(&request.headers));
-            return self.respond_refusal(key, &request, &Refusal::plain(491), now);
+            return self.respond_refusal(&key, request, &Refusal::plain(491), now);
         }
         dialog.refresh_target(&request.headers);
-        let asked = Asked {
-            server: *key,
-            request,
-            flow,
-        };
+        let asked = Asked::from(incoming);
         match &mut leg.state {
             State::Calling(calling) => calling.asked = fork.map(|fork| (fork, asked)),
             State::Ringing(ringing) => ringing.asked = Some(asked),

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::agent::UserAgent;
+use super::incoming_request::IncomingRequest;
 use super::leg::{Leg, State, Termination};
 use super::owner::Owner;
 use super::transfers::{Asking, Granted};
-use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::{Name, Request, Response, header, reason_phrase};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::screening::{Refusal, SUPPORTED_VALUE};
@@ -206,15 +206,8 @@ impl UserAgent {
     }
 
     /// A REFER of the peer.
-    pub(super) fn take_refer(
-        &mut self,
-        id: LegId,
-        key: &ServerKey,
-        request: &Request,
-        sequence: u32,
-        flow: Flow,
-        now: Instant,
-    ) {
+    pub(super) fn take_refer(&mut self, id: LegId, incoming: &IncomingRequest, now: Instant) {
+        let (key, request) = (&incoming.key, &incoming.request);
         let allowed = self.legs.get(&id).is_some_and(|leg| {
             let trunk = leg.trunk.and_then(|index| self.config.trunks.get(index));
             is_talking(leg) && leg.verified && trunk.is_some_and(|trunk| trunk.transfer)
@@ -238,7 +231,7 @@ impl UserAgent {
         }
         let silent = referral.silent;
         leg.transfers.granted = Some(Granted {
-            sequence,
+            sequence: incoming.envelope.sequence,
             silent,
             until: now + LONGEST,
             named: leg.transfers.referred_before,
@@ -246,7 +239,7 @@ impl UserAgent {
         leg.transfers.referred_before = true;
         let user = leg.contact_user.clone();
         let mut response = request.respond(202, None, None);
-        self.put_contact(&mut response, &user, flow);
+        self.put_contact(&mut response, &user, incoming.flow);
         if silent {
             response.headers.insert(Name::from("Refer-Sub"), "false");
         }
