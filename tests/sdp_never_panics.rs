@@ -71,7 +71,7 @@ fn take_by(text: &[u8], srtp: SrtpMode) {
         {
             assert!((10..=60).contains(&format.send.ptime));
             Answer::parse(answer.to_string()).expect("our answer is a description");
-            let ours = offer.turned(address, &trunk, &format, session, both);
+            let ours = offer.reversed(address, &trunk, &format, session, both);
             Offer::parse(ours.offer.to_string()).expect("our offer is a description");
         }
     }

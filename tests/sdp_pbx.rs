@@ -79,7 +79,7 @@ fn asterisk_answers_our_offer() {
     let (remote, format) = read_answer(&offer, fixture!("asterisk-answer")).expect("accepted");
     assert_eq!(remote.address.rtp, address("192.0.2.20:10074"));
     assert_eq!(remote.address.rtcp, Some(address("192.0.2.20:10075")));
-    assert!(!remote.held);
+    assert!(!remote.is_held());
     assert_eq!(format.send.codec, Codec::Pcmu);
     assert_eq!((format.send.payload_type, format.send.ptime), (0, 20));
     assert_eq!(format.send_events, Some(event(101, 8_000)));
@@ -149,7 +149,7 @@ fn the_pbx_holds_and_resumes_three_times() {
             let (answer, remote, format) =
                 offer_answer::answer(&offer, local(), &policy, session, Direction::SendRecv)
                     .expect("a common codec");
-            assert_eq!(remote.held, held);
+            assert_eq!(remote.is_held(), held);
             assert_eq!(format.direction, direction);
             assert_eq!(format.send.codec, Codec::Pcmu);
             assert_eq!(remote.address.rtp, address("192.0.2.20:10002"));
@@ -177,7 +177,7 @@ fn we_hold_and_resume_three_times() {
     let first = ours.offer.to_string();
     for _ in 0..3 {
         session = session.next();
-        ours = ours.again(
+        ours = ours.reoffer(
             local(),
             &TrunkPolicy::default(),
             session,
@@ -187,11 +187,11 @@ fn we_hold_and_resume_three_times() {
         assert!(text.contains("a=sendonly\r\n"), "{text}");
         let (remote, format) =
             read_answer(&ours, fixture!("asterisk-answer-hold")).expect("accepted");
-        assert!(!remote.held);
+        assert!(!remote.is_held());
         assert_eq!(format.direction, Direction::SendOnly);
 
         session = session.next();
-        ours = ours.again(
+        ours = ours.reoffer(
             local(),
             &TrunkPolicy::default(),
             session,
@@ -216,7 +216,7 @@ fn the_pbxs_lines_and_numbers_hold_when_we_offer_after_it() {
             .expect("a common codec");
     let text = answer.to_string();
     assert!(text.find("m=image 0 udptl t38\r\n") < text.find("m=audio 20000 RTP/AVP 97 96\r\n"));
-    let ours = offer.turned(
+    let ours = offer.reversed(
         local(),
         &opus_trunk(),
         &format,
@@ -246,7 +246,7 @@ fn every_way_to_hold_is_understood() {
         let text =
             audio("0", attribute).replace("c=IN IP4 192.0.2.1", &format!("c=IN IP4 {connection}"));
         let offer = read_offer(&text).expect("an offer with audio");
-        assert_eq!(offer.remote.held, held, "{text}");
+        assert_eq!(offer.remote.is_held(), held, "{text}");
         assert_eq!(offer.direction, direction, "{text}");
         let (answer, _, format) = offer_answer::answer(
             &offer,
@@ -264,7 +264,12 @@ fn every_way_to_hold_is_understood() {
 #[test]
 fn the_direction_may_stand_at_the_session() {
     let text = audio("0", "").replace("m=audio", "a=sendonly\r\nm=audio");
-    assert!(read_offer(&text).expect("an offer with audio").remote.held);
+    assert!(
+        read_offer(&text)
+            .expect("an offer with audio")
+            .remote
+            .is_held()
+    );
 }
 
 #[test]

@@ -334,7 +334,7 @@ fn our_own_new_offer_keeps_what_is_in_use_and_offers_all_to_whoever_else_may_ans
     let mut local = local();
     local.agree(&accepted);
 
-    let hold = ours.again(local, &required, SESSION.next(), Direction::SendOnly);
+    let hold = ours.reoffer(local, &required, SESSION.next(), Direction::SendOnly);
     let text = hold.offer.to_string();
     assert_eq!(
         crypto_lines(&text),
@@ -346,7 +346,12 @@ fn our_own_new_offer_keeps_what_is_in_use_and_offers_all_to_whoever_else_may_ans
     assert_eq!(srtp_keys.send, used.send);
     assert_eq!(srtp_keys.receive, master(OTHER_KEY));
 
-    let open = ours.again(local.anew(), &required, SESSION.next(), Direction::SendRecv);
+    let open = ours.reoffer(
+        local.with_fresh_keys(),
+        &required,
+        SESSION.next(),
+        Direction::SendRecv,
+    );
     let text = open.offer.to_string();
     let lines = crypto_lines(&text);
     assert_eq!(lines.len(), 3);
@@ -372,7 +377,7 @@ fn after_an_offer_of_the_pbx_ours_has_its_line_and_the_key_in_use() {
                 .expect("answered");
         let mut local = local();
         local.agree(&remote);
-        let ours = theirs.turned(
+        let ours = theirs.reversed(
             local,
             &optional,
             &format,

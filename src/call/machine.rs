@@ -31,6 +31,8 @@ use super::message::{Action, Command, Event, Notice, Side};
 use super::message_notice::MessageNotice;
 use super::refusal::Refusal;
 use super::snapshot::{CallDirection, Parties};
+use crate::codec::AudioFormat;
+use crate::sdp::offer_answer::NegotiatedMedia;
 use crate::sdp::{self, Warning};
 
 /// What configuration says about calls of this trunk.
@@ -234,7 +236,7 @@ impl Call {
             (_, Command::Overrun) => Step::End(EndReason::Overload, None),
             (_, Command::ShutDown) => Step::End(EndReason::Shutdown, None),
             (State::Established(mut established), Command::Transfer { to }) => {
-                established.ask_for_transfer(self, to);
+                established.refer(self, to);
                 Step::Stay(State::Established(established))
             }
             (State::Established(mut established), Command::Hold { on }) => {
@@ -361,7 +363,7 @@ impl Call {
                 Step::Stay(state)
             }
             (State::Established(established), Event::Ended { reason }) => {
-                established.lose_pbx(reason)
+                established.leg_ended(reason)
             }
             (_, Event::Ended { reason }) => Step::End(reason, None),
             (state, event @ (Event::Replaced { .. } | Event::Referred { .. }))
@@ -393,10 +395,7 @@ impl Call {
         let own = match &self.state {
             State::Calling(calling) => Some(calling.poll_timeout()),
             State::Offering(offering) => Some(offering.ring_deadline),
-            State::Established(established) => {
-                let times = [established.retry_at(), established.transfer_deadline()];
-                times.into_iter().flatten().min()
-            }
+            State::Established(established) => established.poll_timeout(),
             State::Confirming(_) | State::Ended => None,
         };
         if self.is_ended() {
@@ -426,10 +425,7 @@ impl Call {
             State::Offering(offering) if offering.ring_deadline <= now => {
                 Step::End(EndReason::NoAnswer, None)
             }
-            State::Established(mut established) => {
-                established.handle_timeout(self, now);
-                established.give_up_new_call(self, now)
-            }
+            State::Established(established) => established.handle_timeout(self, now),
             state => Step::Stay(state),
         };
         self.settle(step);
@@ -456,7 +452,7 @@ impl Call {
     /// A call that is not answered cannot be transferred.
     fn refuse_transfer(&mut self, event: &Event) {
         self.push(match event {
-            Event::Replaced { .. } => Action::RefuseNewLeg {
+            Event::Replaced { .. } => Action::RefuseReplacingLeg {
                 status: Refusal::UnknownCall.sip_status(),
                 warning: None,
             },
@@ -507,6 +503,18 @@ impl Call {
             rtp,
             rtcp: remote.address.rtcp.unwrap_or(rtp),
             srtp_keys: remote.srtp_keys,
+        });
+    }
+
+    /// What was negotiated with the PBX holds from now on.
+    fn apply_media(&mut self, browser: &AudioFormat, pbx: Option<&NegotiatedMedia>) {
+        let Some(pbx) = pbx else {
+            return;
+        };
+        self.point_rtp(&pbx.remote);
+        self.push(Action::SetFormats {
+            browser: Box::new(browser.clone()),
+            pbx: Box::new(pbx.format.clone()),
         });
     }
 

@@ -196,7 +196,7 @@ pub enum Event {
         sdp: Option<String>,
     },
     /// What happened on the second leg, which shall take over.
-    NewLeg(Box<Event>),
+    TransferLeg(Box<Event>),
     /// News of the transfer that we asked the PBX for.
     TransferTold {
         /// Of the PBX's own call, or of its refusal.
@@ -337,7 +337,7 @@ pub enum Action {
         to: TransferTarget,
     },
     /// Call whom the PBX named, as a second leg.
-    InviteInstead {
+    InviteReferTarget {
         /// The session description.
         offer: String,
     },
@@ -349,21 +349,21 @@ pub enum Action {
         last: bool,
     },
     /// Answer the leg that wants to take over.
-    AcceptNewLeg {
+    AcceptReplacingLeg {
         /// The session description.
         sdp: String,
     },
     /// Refuse it.
-    RefuseNewLeg {
+    RefuseReplacingLeg {
         /// The SIP status.
         status: u16,
         /// What exactly was not acceptable.
         warning: Option<Warning>,
     },
     /// End the second leg.
-    DropNewLeg,
+    ReleaseLeg,
     /// The second leg is the PBX's side from now on; the first one ends.
-    TakeNewLeg {
+    AdoptLeg {
         /// Why the first one ends.
         reason: EndReason,
     },

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use name_lookup::{LookingUp, looked_up};
-use transfer::{TransferLegs, second_event};
+use transfer::{TransferLegs, transfer_leg_event};
 
 use super::endpoints::Endpoints;
 use super::handle::CallHandle;
@@ -124,11 +124,11 @@ impl CallTask {
                 }
                 Input::Second(event) => {
                     if let Some(event) = self.look_up(event, true) {
-                        self.take_second(event);
+                        self.take_transfer_leg(event);
                     }
                 }
                 Input::LookedUp(false, Some(event)) => self.take_sip(event).await,
-                Input::LookedUp(true, Some(event)) => self.take_second(event),
+                Input::LookedUp(true, Some(event)) => self.take_transfer_leg(event),
                 Input::LookedUp(_, None) => {}
                 Input::Media(event) => self.take_media(*event),
                 Input::MediaGone => self.call.handle_event(Event::MediaLost, Instant::now()),
@@ -149,7 +149,7 @@ impl CallTask {
             command = self.commands.next() => Input::Asked(command),
             (second, event) = looked_up(&mut self.looking_up) => Input::LookedUp(second, event),
             Some(event) = self.side.events.recv(), if !waits => Input::Sip(event),
-            event = second_event(&mut self.transfer), if !waits => Input::Second(event),
+            event = transfer_leg_event(&mut self.transfer), if !waits => Input::Second(event),
             event = self.media_events.recv() => {
                 event.map_or(Input::MediaGone, |event| Input::Media(Box::new(event)))
             },

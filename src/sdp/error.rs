@@ -55,6 +55,12 @@ pub enum Error {
     /// No codec that both sides can do.
     #[error("no common codec, the other end has {0:?}")]
     NoCommonCodec(String),
+    /// An offer while another one is open (RFC 3264 section 4).
+    #[error("an offer has no answer yet")]
+    OfferPending,
+    /// An answer where no offer is open.
+    #[error("an answer without an offer")]
+    NoOffer,
     /// No `c=` line for the audio (RFC 8866 section 5.7).
     #[error("session description has no connection address")]
     NoAddress,
@@ -110,7 +116,7 @@ impl Error {
             | Error::NoRtcpMux => 306,
             Error::Malformed { .. } | Error::NoAddress => 307,
             Error::Multicast(_) => 330,
-            Error::TooLong(_) => 399,
+            Error::TooLong(_) | Error::OfferPending | Error::NoOffer => 399,
         }
     }
 

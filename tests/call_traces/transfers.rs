@@ -35,12 +35,12 @@ fn referred() -> Trace {
         to,
         attended: false,
     });
-    assert!(matches!(actions[..], [Action::InviteInstead { .. }]));
+    assert!(matches!(actions[..], [Action::InviteReferTarget { .. }]));
     trace
 }
 
-fn new_leg(event: Event) -> Event {
-    Event::NewLeg(Box::new(event))
+fn transfer_leg(event: Event) -> Event {
+    Event::TransferLeg(Box::new(event))
 }
 
 /// All that ends a call from this side, and what its reason is.
@@ -139,7 +139,7 @@ fn a_call_that_ends_while_the_new_party_is_called_ends_both_legs() {
                 sdp: None,
                 fork: 0,
             };
-            let told = trace.happens(new_leg(ringing));
+            let told = trace.happens(transfer_leg(ringing));
             let status = 180;
             assert_eq!(
                 told,
@@ -168,7 +168,7 @@ fn a_call_that_ends_while_the_new_party_is_called_ends_both_legs() {
 #[test]
 fn an_answer_in_the_moment_of_the_end_is_taken_by_whichever_came_first() {
     let accepted = || {
-        new_leg(Event::Accepted {
+        transfer_leg(Event::Accepted {
             sdp: Some(PBX_ANSWER.to_owned()),
             fork: 0,
         })

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::established::{Basis, Established};
+use super::established::Established;
 use super::{Call, Local, Rules, State, Step, refused_offer, warning};
 use crate::call::EndReason;
 use crate::call::browser_end::BrowserEnd;
@@ -11,32 +11,26 @@ use crate::call::message::{Action, Diverted, Event, Notice};
 use crate::call::refusal::Refusal;
 use crate::call::snapshot::{CallDirection, Parties};
 use crate::codec::{AudioFormat, Direction};
+use crate::sdp::offer_answer::{Negotiation, OfferIn, OfferState};
 use crate::sdp::{self, bridge};
 
 /// What exists while endpoints ring.
 #[derive(Debug)]
 pub(super) struct Offering {
     browser_offer: sdp::BrowserLocalOffer,
-    /// None where the INVITE came without a description.
-    pbx_offer: Option<sdp::PbxOffer>,
-    ours: Option<Ours>,
+    /// Has the PBX's offer; or ours, where the INVITE came without one and a reliable provisional
+    /// response carries it (RFC 3262), then the answer.
+    pbx: Negotiation,
     pub(super) ring_deadline: Instant,
     /// For endpoints that ring later.
     pub(super) incoming: Notice,
-}
-
-/// Our offer in a reliable provisional response (RFC 3262), and the answer once it is there.
-#[derive(Debug)]
-struct Ours {
-    offer: sdp::LocalOffer,
-    agreed: Option<(sdp::RemoteMedia, AudioFormat)>,
 }
 
 /// What exists between our 2xx with an offer and its ACK with the answer.
 #[derive(Debug)]
 pub(super) struct Confirming {
     browser: AudioFormat,
-    pbx_offer: sdp::LocalOffer,
+    pbx: Negotiation,
 }
 
 /// Who calls whom.
@@ -71,29 +65,22 @@ impl Call {
         let ringing = BrowserEnd::Ringing(invitation.endpoints);
         let seen = (CallDirection::Incoming, parties);
         let mut call = Call::new(rules, local, seen, ringing, now);
-        let parsed = invitation
-            .offer
-            .as_deref()
-            .map(|offer| {
-                // Without a codec that the trunk may use no client should ring.
-                sdp::Offer::parse(offer)
-                    .and_then(|offer| sdp::offer_answer::read_offer(&offer, &call.rules.trunk))
-                    .and_then(|offer| {
-                        bridge::common_pbx_codecs(&offer, &call.rules.trunk).map(|_| offer)
-                    })
-            })
-            .transpose();
-        let pbx_offer = match parsed {
-            Ok(offer) => offer,
-            Err(error) => {
+        let mut pbx = Negotiation::new();
+        if let Some(offer) = &invitation.offer {
+            // Without a codec that the trunk may use no client should ring.
+            let read = sdp::Offer::parse(offer).and_then(|offer| {
+                let offer = pbx.set_remote_offer(&offer, &call.rules.trunk)?;
+                bridge::common_pbx_codecs(offer, &call.rules.trunk)
+            });
+            if let Err(error) = read {
                 let reason = refused_offer(&error, EndReason::BadPbxDescription);
                 call.warning = warning(&error);
                 call.settle(Step::End(reason, None));
                 return call;
             }
-        };
+        }
         let mut policy = call.rules.browser.clone();
-        if let Some(offer) = &pbx_offer {
+        if let Some(offer) = pbx.remote_offer() {
             policy.codecs = bridge::offer_to_browser(offer, &call.rules.browser, &call.rules.trunk);
             policy.ptime = bridge::ptime_for_browser(offer, &policy, &call.rules.trunk);
         }
@@ -114,24 +101,18 @@ impl Call {
             offer,
         };
         call.notify(incoming.clone());
-        let ours = (pbx_offer.is_none() && invitation.reliable).then(|| Ours {
-            offer: sdp::offer_answer::offer(
-                call.local.rtp,
-                &call.rules.trunk,
-                call.local.pbx_session,
-                Direction::SendRecv,
-            ),
-            agreed: None,
-        });
+        let ours = match pbx.state() {
+            OfferState::Stable if invitation.reliable => offer_to_pbx(&call, &mut pbx),
+            _ => None,
+        };
         call.push(Action::Progress {
             status: 180,
-            sdp: ours.as_ref().map(|ours| ours.offer.offer.to_string()),
+            sdp: ours,
         });
         let ring_deadline = now + call.rules.ring_timeout;
         call.begin(State::Offering(Box::new(Offering {
             browser_offer,
-            pbx_offer,
-            ours,
+            pbx,
             ring_deadline,
             incoming,
         })));
@@ -139,18 +120,27 @@ impl Call {
     }
 }
 
+/// Offers in a response to an INVITE without an offer.
+fn offer_to_pbx(call: &Call, pbx: &mut Negotiation) -> Option<String> {
+    let offer = pbx.create_offer(
+        OfferIn::Response,
+        call.local.rtp,
+        &call.rules.trunk,
+        call.local.pbx_session,
+        Direction::SendRecv,
+    );
+    offer.ok().map(ToString::to_string)
+}
+
 impl Offering {
     pub(super) fn handle(mut self: Box<Self>, call: &mut Call, event: Event) -> Step {
         match event {
             Event::Cancelled => Step::End(EndReason::Cancelled, None),
             Event::ProgressConfirmed { sdp: Some(sdp) } => {
-                if let Some(ours) = &mut self.ours {
-                    let answered = sdp::Answer::parse(&sdp)
-                        .and_then(|answer| sdp::offer_answer::read_answer(&ours.offer, &answer));
-                    let Ok(agreed) = answered else {
-                        return Step::End(EndReason::BadPbxDescription, None);
-                    };
-                    ours.agreed = Some(agreed);
+                if self.pbx.state() == OfferState::HaveLocalOffer(OfferIn::Response)
+                    && !takes_answer(&mut self.pbx, &sdp)
+                {
+                    return Step::End(EndReason::BadPbxDescription, None);
                 }
                 Step::Stay(State::Offering(self))
             }
@@ -167,7 +157,7 @@ impl Offering {
     }
 
     pub(super) fn accept(
-        self: Box<Self>,
+        mut self: Box<Self>,
         call: &mut Call,
         endpoint: EndpointId,
         sdp: &str,
@@ -187,55 +177,25 @@ impl Offering {
         };
         call.select(endpoint);
         call.connect_peer(description, now);
-        if let Some(ours) = self.ours {
-            call.push(Action::Accept { sdp: String::new() });
-            let confirming = Box::new(Confirming {
-                browser,
-                pbx_offer: ours.offer,
-            });
-            return match ours.agreed {
-                Some((remote, pbx)) => confirming.agree(call, &remote, pbx),
-                // The 2xx waits for the PRACK, which carries the answer.
-                None => Step::Stay(State::Confirming(confirming)),
-            };
+        if self.pbx.state() != OfferState::HaveRemoteOffer {
+            return self.confirm(call, browser);
         }
-        let Some(pbx_offer) = self.pbx_offer else {
-            let pbx_offer = sdp::offer_answer::offer(
-                call.local.rtp,
-                &call.rules.trunk,
-                call.local.pbx_session,
-                Direction::SendRecv,
-            );
-            call.push(Action::Accept {
-                sdp: pbx_offer.offer.to_string(),
-            });
-            return Step::Stay(State::Confirming(Box::new(Confirming {
-                browser,
-                pbx_offer,
-            })));
-        };
         let mut policy = call.rules.trunk.clone();
         policy.codecs = bridge::answer_to_pbx(&browser, &call.rules.trunk);
-        let answered = sdp::offer_answer::answer(
-            &pbx_offer,
+        let answered = self.pbx.create_answer(
             call.local.rtp,
             &policy,
             call.local.pbx_session,
             Direction::SendRecv,
         );
         match answered {
-            Ok((answer, remote, pbx)) => {
-                call.point_rtp(&remote);
-                call.push(Action::SetFormats {
-                    browser: Box::new(browser.clone()),
-                    pbx: Box::new(pbx.clone()),
-                });
+            Ok(answer) => {
+                call.apply_media(&browser, self.pbx.media());
                 call.push(Action::Accept {
                     sdp: answer.to_string(),
                 });
                 call.notify(Notice::Answered);
-                let basis = Basis::Theirs(pbx_offer);
-                let established = Established::new(call, browser, pbx, basis, remote);
+                let established = Established::new(call, browser, self.pbx);
                 Step::Stay(State::Established(Box::new(established)))
             }
             Err(error) => {
@@ -244,39 +204,49 @@ impl Offering {
             }
         }
     }
+    /// Accepts with our offer, or after it: its answer comes with PRACK or ACK, or has come.
+    fn confirm(mut self: Box<Self>, call: &mut Call, browser: AudioFormat) -> Step {
+        let offered_before = self.pbx.state() != OfferState::Stable || self.pbx.media().is_some();
+        let sdp = match offered_before {
+            true => String::new(),
+            false => offer_to_pbx(call, &mut self.pbx).unwrap_or_default(),
+        };
+        call.push(Action::Accept { sdp });
+        let confirming = Box::new(Confirming {
+            browser,
+            pbx: self.pbx,
+        });
+        match confirming.pbx.media() {
+            Some(_) => confirming.establish(call),
+            None => Step::Stay(State::Confirming(confirming)),
+        }
+    }
+}
+
+/// Whether the text is an answer to our offer that can be used.
+fn takes_answer(pbx: &mut Negotiation, sdp: &str) -> bool {
+    sdp::Answer::parse(sdp)
+        .and_then(|answer| pbx.accept_answer(OfferIn::Response, &answer).map(drop))
+        .is_ok()
 }
 
 impl Confirming {
-    pub(super) fn handle(self: Box<Self>, call: &mut Call, event: Event) -> Step {
+    pub(super) fn handle(mut self: Box<Self>, call: &mut Call, event: Event) -> Step {
         let sdp = match event {
             Event::Confirmed { sdp } => sdp,
             Event::ProgressConfirmed { sdp: Some(sdp) } => Some(sdp),
             _ => return Step::Stay(State::Confirming(self)),
         };
-        let answered = sdp.as_deref().map(|sdp| {
-            sdp::Answer::parse(sdp)
-                .and_then(|answer| sdp::offer_answer::read_answer(&self.pbx_offer, &answer))
-        });
-        let Some(Ok((remote, pbx))) = answered else {
-            return Step::End(EndReason::BadPbxDescription, None);
-        };
-        self.agree(call, &remote, pbx)
+        match sdp.is_some_and(|sdp| takes_answer(&mut self.pbx, &sdp)) {
+            true => self.establish(call),
+            false => Step::End(EndReason::BadPbxDescription, None),
+        }
     }
 
-    fn agree(
-        self: Box<Self>,
-        call: &mut Call,
-        remote: &sdp::RemoteMedia,
-        pbx: AudioFormat,
-    ) -> Step {
-        call.point_rtp(remote);
-        call.push(Action::SetFormats {
-            browser: Box::new(self.browser.clone()),
-            pbx: Box::new(pbx.clone()),
-        });
+    fn establish(self: Box<Self>, call: &mut Call) -> Step {
+        call.apply_media(&self.browser, self.pbx.media());
         call.notify(Notice::Answered);
-        let basis = Basis::Ours(self.pbx_offer);
-        let established = Established::new(call, self.browser, pbx, basis, *remote);
+        let established = Established::new(call, self.browser, self.pbx);
         Step::Stay(State::Established(Box::new(established)))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 pub use fallback::TrunkAttempt;
 
-use super::established::{Basis, Established};
+use super::established::Established;
 use super::{Call, Local, Rules, State, Step, refused_offer, warning};
 use crate::call::EndReason;
 use crate::call::browser_end::BrowserEnd;
@@ -17,14 +17,15 @@ use crate::call::refusal::Refusal;
 use crate::call::ringback::Ringback;
 use crate::call::snapshot::{CallDirection, Parties};
 use crate::codec::{AudioFormat, Codec, Direction};
+use crate::sdp::offer_answer::{Negotiation, OfferIn};
 use crate::sdp::{self, bridge};
 
 /// What exists while the PBX has not answered.
 #[derive(Debug)]
 pub(super) struct Calling {
     offer: sdp::BrowserOffer,
-    /// None where the PBX is to offer.
-    pbx_offer: Option<sdp::LocalOffer>,
+    /// With our offer, which each early dialog answers; without one where the PBX is to offer.
+    pbx: Negotiation,
     /// What we agreed on with the browser, once it has its one answer.
     browser: Option<AudioFormat>,
     /// Those with a session description, by fork.
@@ -41,9 +42,7 @@ pub(super) struct Calling {
 #[derive(Debug)]
 struct EarlyDialog {
     description: String,
-    remote: sdp::RemoteMedia,
-    pbx: AudioFormat,
-    basis: Basis,
+    pbx: Negotiation,
 }
 
 /// What a client calls with.
@@ -85,14 +84,14 @@ impl Call {
         let mut calling = Calling {
             ring_deadline: now + call.rules.ring_timeout,
             offer,
-            pbx_offer: None,
+            pbx: Negotiation::new(),
             browser: None,
             early_dialogs: BTreeMap::new(),
             selected: None,
             ringback: Ringback::new(),
             ahead: VecDeque::new(),
         };
-        calling.pbx_offer = calling.offer_to_pbx(&call);
+        calling.pbx = calling.offer_to_pbx(&call);
         if let Err(reason) = calling.answer_determined_browser(&mut call) {
             call.settle(Step::End(reason, None));
             return call;
@@ -157,7 +156,9 @@ impl Calling {
                 let notice = match described {
                     Ok(true) => self.ringback.described(status, now),
                     // An offer that we refuse is the end of it.
-                    Err(reason) if self.pbx_offer.is_none() => return Step::End(reason, None),
+                    Err(reason) if self.pbx.local_offer().is_none() => {
+                        return Step::End(reason, None);
+                    }
                     // An answer that cannot be used leaves the call ringing: the final one may be
                     // better.
                     Ok(false) | Err(_) => self.ringback.progressed(status, now),
@@ -213,13 +214,7 @@ impl Calling {
                     return Step::End(EndReason::BadPbxDescription, None);
                 };
                 call.notify(Notice::Answered);
-                let established = Established::new(
-                    call,
-                    browser,
-                    early_dialog.pbx,
-                    early_dialog.basis,
-                    early_dialog.remote,
-                );
+                let established = Established::new(call, browser, early_dialog.pbx);
                 Step::Stay(State::Established(Box::new(established)))
             }
             Event::Refused {
@@ -234,7 +229,7 @@ impl Calling {
     /// Takes a description in a provisional response, the first or a later one: the browser's
     /// answer stays, only the RTP side is pointed elsewhere.
     fn take_description(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<(), EndReason> {
-        if self.pbx_offer.is_some() {
+        if self.pbx.local_offer().is_some() {
             return self.take_answer(call, fork, sdp);
         }
         let answer = self.answer_offer(call, fork, sdp);
@@ -247,7 +242,7 @@ impl Calling {
 
     /// Takes the description of the 2xx.
     fn take_final(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<(), EndReason> {
-        if self.pbx_offer.is_some() {
+        if self.pbx.local_offer().is_some() {
             return self.take_answer(call, fork, sdp);
         }
         if self.early_dialogs.contains_key(&fork) {
@@ -260,18 +255,17 @@ impl Calling {
     }
 
     fn take_answer(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<(), EndReason> {
-        let Some(offer) = &self.pbx_offer else {
-            return Ok(());
-        };
         match self.early_dialogs.get(&fork) {
             // Repeated, as user agents do to keep a provisional response alive; another one may be selected.
             Some(early_dialog) if early_dialog.description == sdp => return Ok(()),
             // What an UPDATE has changed since is not taken back by the answer before it.
-            Some(early_dialog) if matches!(early_dialog.basis, Basis::Theirs(_)) => return Ok(()),
+            Some(early_dialog) if early_dialog.pbx.is_last_offer_remote() => return Ok(()),
             _ => {}
         }
-        let (remote, pbx) = sdp::Answer::parse(sdp)
-            .and_then(|answer| sdp::offer_answer::read_answer(offer, &answer))
+        // Each early dialog has one offer and an exchange of its own (RFC 3261 section 13.2.2.4).
+        let mut pbx = self.pbx.clone();
+        sdp::Answer::parse(sdp)
+            .and_then(|answer| pbx.accept_answer(OfferIn::Request, &answer).map(drop))
             .map_err(|error| {
                 call.notify(Notice::Refused {
                     refusal: Refusal::BadPbxDescription,
@@ -281,9 +275,7 @@ impl Calling {
             })?;
         let early_dialog = EarlyDialog {
             description: sdp.to_owned(),
-            remote,
             pbx,
-            basis: Basis::Ours(offer.clone()),
         };
         self.add(call, fork, early_dialog)
     }
@@ -292,17 +284,15 @@ impl Calling {
     fn answer_offer(&mut self, call: &mut Call, fork: u32, sdp: &str) -> Result<String, EndReason> {
         let mut policy = call.rules.trunk.clone();
         policy.codecs = self.codecs_for_pbx(call);
-        let session = match self.early_dialogs.is_empty() && self.pbx_offer.is_none() {
+        let session = match self.early_dialogs.is_empty() && self.pbx.local_offer().is_none() {
             true => call.local.pbx_session,
             false => call.local.pbx_session.next(),
         };
         let rtp = call.local.rtp;
-        let (offer, (answer, remote, pbx)) = sdp::Offer::parse(sdp)
-            .and_then(|offer| sdp::offer_answer::read_offer(&offer, &policy))
-            .and_then(|offer| {
-                sdp::offer_answer::answer(&offer, rtp, &policy, session, Direction::SendRecv)
-                    .map(|answered| (offer, answered))
-            })
+        let mut pbx = Negotiation::new();
+        let answer = sdp::Offer::parse(sdp)
+            .and_then(|offer| pbx.set_remote_offer(&offer, &policy).map(drop))
+            .and_then(|()| pbx.create_answer(rtp, &policy, session, Direction::SendRecv))
             .map_err(|error| {
                 call.warning = warning(&error);
                 refused_offer(&error, EndReason::BadPbxDescription)
@@ -311,9 +301,7 @@ impl Calling {
         call.local.pbx_session = session;
         let early_dialog = EarlyDialog {
             description: sdp.to_owned(),
-            remote,
             pbx,
-            basis: Basis::Theirs(offer),
         };
         self.add(call, fork, early_dialog)?;
         Ok(answer.to_string())
@@ -326,15 +314,17 @@ impl Calling {
         fork: u32,
         early_dialog: EarlyDialog,
     ) -> Result<(), EndReason> {
-        if self.browser.is_none() {
+        if self.browser.is_none()
+            && let Some(media) = early_dialog.pbx.media()
+        {
             let codec = bridge::preferred_browser_codec(
                 &self.offer,
                 &call.rules.browser,
-                &early_dialog.pbx,
+                &media.format,
                 &call.rules.trunk,
             );
             // What passes untouched has the length that the PBX wants.
-            let send = &early_dialog.pbx.send;
+            let send = &media.format.send;
             let ptime = (codec == Some(send.codec)).then_some(send.ptime);
             self.answer_browser(call, codec, ptime)?;
         }
@@ -347,11 +337,7 @@ impl Calling {
     fn select(&mut self, call: &mut Call, fork: u32) {
         if let (Some(browser), Some(early_dialog)) = (&self.browser, self.early_dialogs.get(&fork))
         {
-            call.point_rtp(&early_dialog.remote);
-            call.push(Action::SetFormats {
-                browser: Box::new(browser.clone()),
-                pbx: Box::new(early_dialog.pbx.clone()),
-            });
+            call.apply_media(browser, early_dialog.pbx.media());
             self.selected = Some(fork);
         }
     }
@@ -381,10 +367,8 @@ impl Calling {
     /// RTP may come before the PBX describes itself, and is heard by the numbers of our offer
     /// (RFC 3264 section 5.1), where the browser has its answer.
     fn expect_early_media(&self, call: &mut Call) {
-        let pbx = self
-            .pbx_offer
-            .as_ref()
-            .and_then(sdp::LocalOffer::unanswered);
+        let offer = self.pbx.local_offer();
+        let pbx = offer.and_then(sdp::LocalOffer::unanswered);
         if let (Some(browser), Some(pbx)) = (&self.browser, pbx) {
             call.push(Action::ExpectEarlyMedia {
                 browser: Box::new(browser.clone()),
@@ -395,7 +379,7 @@ impl Calling {
 
     /// Our offer as it is sent.
     fn written_offer(&self) -> Option<String> {
-        let offer = self.pbx_offer.as_ref()?;
+        let offer = self.pbx.local_offer()?;
         Some(offer.offer.to_string())
     }
 

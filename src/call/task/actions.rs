@@ -139,7 +139,7 @@ impl CallTask {
                 };
                 self.side.command(command).await;
                 self.side.stage = Stage::Gone;
-                self.drop_second(row.cause).await;
+                self.release_leg(row.cause).await;
             }
             Action::Reoffer { offer } => {
                 self.side
@@ -162,12 +162,14 @@ impl CallTask {
                     .await;
             }
             Action::Refer { to } => self.refer(to).await,
-            Action::InviteInstead { offer } => self.invite_instead(offer).await,
+            Action::InviteReferTarget { offer } => self.invite_refer_target(offer).await,
             Action::ReportTransfer { status, last } => self.report_transfer(status, last).await,
-            Action::AcceptNewLeg { sdp } => self.accept_new_leg(sdp).await,
-            Action::RefuseNewLeg { status, warning } => self.refuse_new_leg(status, warning).await,
-            Action::DropNewLeg => self.drop_second(16).await,
-            Action::TakeNewLeg { reason } => self.take_new_leg(reason).await,
+            Action::AcceptReplacingLeg { sdp } => self.accept_replacing_leg(sdp).await,
+            Action::RefuseReplacingLeg { status, warning } => {
+                self.refuse_replacing_leg(status, warning).await
+            }
+            Action::ReleaseLeg => self.release_leg(16).await,
+            Action::AdoptLeg { reason } => self.adopt_leg(reason).await,
             Action::SendInfo { content_type, body } => {
                 let info = sip::Command::Info {
                     content_type: content_type.to_owned(),

@@ -17,20 +17,20 @@ use crate::{media, sdp, sip};
 #[derive(Default)]
 pub(super) struct TransferLegs {
     /// The other leg.
-    second: Option<SecondLeg>,
+    second: Option<TransferLeg>,
     /// Whom the PBX wants us to call.
     referral: Option<Box<sip::Referral>>,
 }
 
 /// A second leg: one that shall take over, or one that was taken over from.
-struct SecondLeg {
+struct TransferLeg {
     side: SipSide,
     /// Taken over from: only its end is awaited.
     retiring: bool,
 }
 
 /// The next event of a second leg; never where there is none.
-pub(super) async fn second_event(legs: &mut TransferLegs) -> sip::Event {
+pub(super) async fn transfer_leg_event(legs: &mut TransferLegs) -> sip::Event {
     if let Some(leg) = &mut legs.second
         && let Some(event) = leg.side.events.recv().await
     {
@@ -41,7 +41,7 @@ pub(super) async fn second_event(legs: &mut TransferLegs) -> sip::Event {
 
 impl CallTask {
     /// What happened on the second leg.
-    pub(super) fn take_second(&mut self, event: sip::Event) {
+    pub(super) fn take_transfer_leg(&mut self, event: sip::Event) {
         let Some(second) = &mut self.transfer.second else {
             return;
         };
@@ -61,7 +61,7 @@ impl CallTask {
                 },
                 event => event,
             };
-            self.happen(Event::NewLeg(Box::new(event)));
+            self.happen(Event::TransferLeg(Box::new(event)));
         }
     }
 
@@ -99,7 +99,7 @@ impl CallTask {
             .await;
             return;
         }
-        self.transfer.second = Some(SecondLeg {
+        self.transfer.second = Some(TransferLeg {
             side,
             retiring: false,
         });
@@ -108,7 +108,7 @@ impl CallTask {
     }
 
     /// Calls whom the PBX named, through the same trunk.
-    pub(super) async fn invite_instead(&mut self, offer: String) {
+    pub(super) async fn invite_refer_target(&mut self, offer: String) {
         let Some(referral) = self.transfer.referral.take() else {
             return;
         };
@@ -140,14 +140,14 @@ impl CallTask {
         let sip = self.side.sip.clone();
         match sip.invite(outgoing, sender).await {
             Ok(leg) => {
-                self.transfer.second = Some(SecondLeg {
+                self.transfer.second = Some(TransferLeg {
                     side: SipSide::inviting(sip, leg, call_id, names, events),
                     retiring: false,
                 });
             }
             Err(error) => {
                 tracing::warn!(call = self.key.0, %error, "call of a transfer failed");
-                self.happen(Event::NewLeg(Box::new(Event::Refused {
+                self.happen(Event::TransferLeg(Box::new(Event::Refused {
                     status: EndReason::TrunkUnreachable.ending().sip_status,
                     cause: None,
                     from_pbx: false,
@@ -195,7 +195,7 @@ impl CallTask {
         elsewhere
     }
 
-    pub(super) async fn accept_new_leg(&mut self, sdp: String) {
+    pub(super) async fn accept_replacing_leg(&mut self, sdp: String) {
         if let Some(second) = &mut self.transfer.second {
             let body = Bytes::from(sdp);
             second.side.command(sip::Command::Accept { body }).await;
@@ -203,7 +203,11 @@ impl CallTask {
         }
     }
 
-    pub(super) async fn refuse_new_leg(&mut self, status: u16, warning: Option<sdp::Warning>) {
+    pub(super) async fn refuse_replacing_leg(
+        &mut self,
+        status: u16,
+        warning: Option<sdp::Warning>,
+    ) {
         if let Some(second) = self.transfer.second.take() {
             let command = sip::Command::Reject {
                 status,
@@ -215,7 +219,7 @@ impl CallTask {
     }
 
     /// Ends the second leg, whichever it is.
-    pub(super) async fn drop_second(&mut self, cause: u16) {
+    pub(super) async fn release_leg(&mut self, cause: u16) {
         if let Some(second) = &mut self.transfer.second
             && !second.retiring
         {
@@ -226,7 +230,7 @@ impl CallTask {
     }
 
     /// The second leg is the call from now on; the first one ends.
-    pub(super) async fn take_new_leg(&mut self, reason: EndReason) {
+    pub(super) async fn adopt_leg(&mut self, reason: EndReason) {
         let Some(second) = &mut self.transfer.second else {
             return;
         };

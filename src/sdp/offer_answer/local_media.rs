@@ -91,7 +91,7 @@ impl LocalMedia {
 
     /// The same end as if nothing were agreed: for an offer that may go to somebody else than
     /// the end we speak with, which does not know how far our streams have come.
-    pub const fn anew(self) -> Self {
+    pub const fn with_fresh_keys(self) -> Self {
         LocalMedia {
             agreed: None,
             ..self

@@ -269,7 +269,7 @@ fn direction(section: &Section<'_>, address: RtpAddress) -> Direction {
 fn remote(address: RtpAddress, direction: Direction) -> RemoteMedia {
     RemoteMedia {
         address,
-        held: !direction.sends(),
+        direction,
         srtp_keys: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::codec::Direction;
 use crate::srtp_keys::SrtpKeys;
 
 /// Where the PBX wants its media.
@@ -21,10 +22,17 @@ pub struct RtpAddress {
 pub struct RemoteMedia {
     /// Where its media goes.
     pub address: RtpAddress,
-    /// The PBX put us on hold: it does not want to hear us (`sendonly`, `inactive` or an
-    /// unspecified address).
-    pub held: bool,
+    /// Which way its description lets audio flow, seen from the gateway. An unspecified address takes
+    /// nothing.
+    pub direction: Direction,
     /// What protects its media once offer and answer are there; none: nothing, or an offer that
     /// is not answered yet.
     pub srtp_keys: Option<SrtpKeys>,
+}
+
+impl RemoteMedia {
+    /// Whether the PBX puts us on hold: it does not want our audio (RFC 3264 section 8.4).
+    pub const fn is_held(&self) -> bool {
+        !self.direction.sends()
+    }
 }

@@ -35,8 +35,8 @@ impl LocalOffer {
     /// and payload types with another direction (hold, resume), and the key that is in use by
     /// `local`. `session` is one version on.
     ///
-    /// When the PBX has made an offer since, its lines hold: [`PbxOffer::turned`].
-    pub fn again(
+    /// When the PBX has made an offer since, its lines hold: [`PbxOffer::reversed`].
+    pub fn reoffer(
         &self,
         local: impl Into<LocalMedia>,
         policy: &TrunkPolicy,
@@ -94,7 +94,7 @@ impl LocalOffer {
 impl PbxOffer {
     /// Our first offer in a dialog that began with the PBX's: its lines and payload types, as
     /// far as `format` (what we answered) has them. `session` is one version on.
-    pub fn turned(
+    pub fn reversed(
         &self,
         local: impl Into<LocalMedia>,
         policy: &TrunkPolicy,

@@ -12,6 +12,7 @@ use crate::call::machine::{Call, Rules, State, Step};
 use crate::call::message::Action;
 use crate::codec::{AudioFormat, Direction};
 use crate::sdp;
+use crate::sdp::offer_answer::{Negotiation, OfferIn};
 
 /// One more trunk for a call, and what was drawn for its leg.
 #[derive(Clone, Debug)]
@@ -71,7 +72,7 @@ impl Calling {
         call.rules = next.rules.with_rtp_at(rtp);
         call.local.rtp = sdp::LocalMedia::new(rtp, next.seed);
         call.local.pbx_session = next.session;
-        self.pbx_offer = self.offer_to_pbx(call);
+        self.pbx = self.offer_to_pbx(call);
         if let Err(reason) = self.answer_determined_browser(call) {
             return Step::End(reason, None);
         }
@@ -87,10 +88,11 @@ impl Calling {
             .selected
             .take()
             .and_then(|fork| self.early_dialogs.remove(&fork));
-        if let (Some(browser), Some(early_dialog)) = (&self.browser, early_dialog) {
+        let media = early_dialog.as_ref().and_then(|it| it.pbx.media());
+        if let (Some(browser), Some(media)) = (&self.browser, media) {
             let pbx = AudioFormat {
                 direction: Direction::Inactive,
-                ..early_dialog.pbx
+                ..media.format.clone()
             };
             call.push(Action::SetFormats {
                 browser: Box::new(browser.clone()),
@@ -101,19 +103,19 @@ impl Calling {
         self.ringback.restart();
     }
 
-    /// Our offer to the trunk that is asked; none where it is to offer.
-    pub(super) fn offer_to_pbx(&self, call: &Call) -> Option<sdp::LocalOffer> {
+    /// What is said to the trunk that is asked: our offer, or nothing where it is to offer.
+    pub(super) fn offer_to_pbx(&self, call: &Call) -> Negotiation {
+        let mut pbx = Negotiation::new();
         if call.rules.delayed_offer {
-            return None;
+            return pbx;
         }
         let mut policy = call.rules.trunk.clone();
         policy.codecs = self.codecs_for_pbx(call);
         let (rtp, session) = (call.local.rtp, call.local.pbx_session);
-        Some(sdp::offer_answer::offer(
-            rtp,
-            &policy,
-            session,
-            Direction::SendRecv,
-        ))
+        let direction = Direction::SendRecv;
+        if let Err(error) = pbx.create_offer(OfferIn::Request, rtp, &policy, session, direction) {
+            debug_assert!(false, "nothing was said before: {error}");
+        }
+        pbx
     }
 }
