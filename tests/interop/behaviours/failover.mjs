@@ -105,7 +105,7 @@ behaviour("a name with two addresses by udp: the dead one is left out of the ord
   const changed = (state) => new RegExp(`sip address of a target changed.*10\\.77\\.2\\.2:5060.*is_up=${state}`);
   await killInMidInvite(world, gateway, both, changed("false"));
   // The next call begins at the second.
-  const movedOn = () => [...gateway.process.output.matchAll(/sip request goes to the next place/g)].length;
+  const movedOn = () => [...gateway.process.output.matchAll(/sip request goes to the next destination/g)].length;
   const before = movedOn();
   assert.ok(before > 0, "the first call went on");
   const page = await world.chromium();
