@@ -37,3 +37,44 @@ impl TrunkRules {
         rewritten.unwrap_or_else(|| from_user.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::call::DigitsBy;
+    use crate::sdp;
+
+    fn trunk(from_user: Option<&str>) -> TrunkRules {
+        let rewrite = Rewrite::new("(.+)", "+49$1").expect("a rewrite");
+        TrunkRules {
+            rules: Rules {
+                browser: sdp::BrowserPolicy::default(),
+                trunk: sdp::TrunkPolicy::default(),
+                ring_timeout: Duration::from_secs(60),
+                connect_timeout: Duration::from_secs(30),
+                media_timeout: None,
+                detach_grace: Duration::ZERO,
+                delayed_offer: false,
+                digits: DigitsBy::Media,
+            },
+            from_user: from_user.map(str::to_owned),
+            caller_id: vec![rewrite],
+            client_headers: Vec::new(),
+            inband_digits: false,
+            latching: media::Latching::default(),
+        }
+    }
+
+    #[test]
+    fn caller_of_a_trunk_is_its_own_user_or_the_clients_rewritten() {
+        assert_eq!(trunk(None).caller("30123"), "+4930123");
+        assert_eq!(trunk(Some("800")).caller("30123"), "+49800");
+    }
+
+    #[test]
+    fn guest_gets_no_number_by_a_rewrite_for_users() {
+        assert_eq!(trunk(None).caller("guest-carol"), "guest-carol");
+    }
+}

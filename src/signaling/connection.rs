@@ -146,7 +146,7 @@ impl Connection {
         self.write(&error).await
     }
 
-    /// How pages may sign in here.
+    /// How clients may sign in here.
     fn methods(&self) -> Vec<String> {
         let methods = self.door.sign_in.methods();
         methods.into_iter().map(str::to_owned).collect()
@@ -164,7 +164,7 @@ impl Connection {
         };
         metrics::counter!("trunkline_sign_in_refused_total", "reason" => reason).increment(1);
         if matches!(refused.error, Error::NoCredentials) {
-            // A visitor whose page asks how to sign in: no fault, and no line of the operator's ten.
+            // A client that asks how to sign in: no fault, and no line of the operator's ten.
             let remote = self.client.address;
             tracing::debug!(session = %self.id, %remote, reason = "no-credentials", "client refused");
             return;

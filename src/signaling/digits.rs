@@ -1,4 +1,4 @@
-//! The digits of a page's `dtmf`.
+//! The digits of a client's `dtmf`.
 
 /// Symbols of one message, commas among them.
 const MOST_SYMBOLS: usize = 64;

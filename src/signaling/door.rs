@@ -40,7 +40,7 @@ pub struct Door {
     pub sign_in: SignIn,
     /// Counts who tried to.
     pub attempts: SignInAttempts,
-    /// For pages.
+    /// For clients.
     pub ice_servers: Vec<IceServer>,
     /// The built-in numbers.
     pub numbers: Vec<Number>,

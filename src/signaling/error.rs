@@ -5,10 +5,10 @@ use crate::call::Refusal;
 /// An error of this folder.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No identity for what the page showed.
+    /// No identity for what the client showed.
     #[error("the credentials are not right")]
     Unauthorized,
-    /// Neither password nor token, where no guests are admitted: what a page asks that wants to
+    /// Neither password nor token, where no guests are admitted: what a client asks that wants to
     /// know how to sign in.
     #[error("a password or a token is needed: this gateway admits no guests")]
     NoCredentials,

@@ -27,7 +27,7 @@ pub enum ClientMessage {
     },
     /// Call a number.
     Call {
-        /// The page's name for the call.
+        /// The client's name for the call.
         call: String,
         /// The dialled string.
         to: String,
@@ -85,12 +85,12 @@ pub enum ClientMessage {
         call: String,
         /// The dialled string.
         to: Option<String>,
-        /// Or the page's other call, whose other side it gets.
+        /// Or the client's other call, whose other side it gets.
         replaces: Option<String>,
     },
     /// Write to somebody: to a number, or to the other side of a call.
     Message {
-        /// The page's name for the message, given back with its outcome.
+        /// The client's name for the message, given back with its outcome.
         id: Option<String>,
         /// The dialled string.
         to: Option<String>,
@@ -103,7 +103,7 @@ pub enum ClientMessage {
     Hangup {
         /// Which call.
         call: String,
-        /// A code of docs/end-reasons.md where the page found something broken. One that is not
+        /// A code of docs/end-reasons.md where the client found something broken. One that is not
         /// known, or no text, never costs the hang-up.
         #[serde(default)]
         reason: Option<serde_json::Value>,
@@ -117,7 +117,7 @@ pub enum ClientMessage {
     Ping {},
 }
 
-/// Why a page refuses a call.
+/// Why a client refuses a call.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rejection {
@@ -183,7 +183,7 @@ pub enum ServerMessage {
         /// The JSEP offer.
         sdp: String,
     },
-    /// The answer to the page's offer.
+    /// The answer to the client's offer.
     Answer {
         /// Which call.
         call: String,
@@ -218,7 +218,7 @@ pub enum ServerMessage {
         /// Until then.
         seconds: u64,
     },
-    /// The page's new token was taken.
+    /// The client's new token was taken.
     TokenRenewed {
         /// Until the session ends.
         seconds: u64,
@@ -244,7 +244,7 @@ pub enum ServerMessage {
         /// Whether no audio comes from it.
         silent: bool,
     },
-    /// The transfer that the page asked for is under way.
+    /// The transfer that the client asked for is under way.
     Transferring {
         /// Which call.
         call: String,
@@ -258,7 +258,7 @@ pub enum ServerMessage {
         /// SIP status of the new call, or of the refusal.
         status: u16,
     },
-    /// The page is connected with somebody else now.
+    /// The client is connected with somebody else now.
     Transferred {
         /// Which call.
         call: String,
@@ -295,9 +295,9 @@ pub enum ServerMessage {
         /// What.
         text: String,
     },
-    /// The page's message was taken.
+    /// The client's message was taken.
     MessageSent {
-        /// The page's name for it.
+        /// The client's name for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
         /// The call that it was sent in.
@@ -308,7 +308,7 @@ pub enum ServerMessage {
     },
     /// It was not.
     MessageFailed {
-        /// The page's name for it.
+        /// The client's name for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
         /// The call that it was sent in.
@@ -352,7 +352,7 @@ pub enum ServerMessage {
         /// Which call, where it concerns one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         call: Option<String>,
-        /// How pages may sign in here, after credentials that were not right: `password`,
+        /// How clients may sign in here, after credentials that were not right: `password`,
         /// `token`, `guest`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         methods: Vec<String>,
@@ -366,7 +366,7 @@ pub enum ServerMessage {
     Goodbye {
         /// `shutdown`, `idle`, `error`, `token-expired`.
         reason: String,
-        /// How pages may sign in here, as in `error`: after `token-expired`.
+        /// How clients may sign in here, as in `error`: after `token-expired`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         methods: Vec<String>,
     },

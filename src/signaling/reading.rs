@@ -1,11 +1,11 @@
-//! What pages write, as far as it is more than a shape.
+//! What clients write, as far as it is more than a shape.
 
 use crate::call::EndReason;
 
 /// The longest name of a call or a text.
 pub(super) const LONGEST_CALL_NAME: usize = 64;
 
-/// What a page may say that it found broken.
+/// What a client may say that it found broken.
 pub(super) fn hang_up_reason(word: &serde_json::Value) -> Option<EndReason> {
     [
         EndReason::IceFailed,
@@ -21,7 +21,7 @@ pub(super) fn hang_up_reason(word: &serde_json::Value) -> Option<EndReason> {
     .find(|reason| word.as_str() == Some(reason.code()))
 }
 
-/// What a page may name calls and texts.
+/// What a client may name calls and texts.
 pub(super) fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     (1..=LONGEST_CALL_NAME).contains(&name.len()) && name.chars().all(allowed)
@@ -46,7 +46,7 @@ mod tests {
             (json!("dtls-failed"), Some(EndReason::DtlsFailed)),
             (json!("media-timeout"), Some(EndReason::MediaTimeout)),
             (json!("bad-answer"), Some(EndReason::BadAnswer)),
-            // Not for a page to say, or not known, or no text: a hang-up all the same.
+            // Not for a client to say, or not known, or no text: a hang-up all the same.
             (json!("shutdown"), None),
             (json!("the user was bored"), None),
             (json!(16), None),

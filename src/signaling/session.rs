@@ -1,4 +1,4 @@
-//! One signed-in page: its calls, until it leaves or its token ends.
+//! One signed-in client: its calls, until it leaves or its token ends.
 #![expect(clippy::disallowed_methods, reason = "a driver: reads the clock")]
 
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::control::{self, CallRequest, LONGEST_TEXT, MessageRequest};
 use crate::redacted::Redacted;
 use crate::token_bucket::{Rate, TokenBucket};
 
-/// Deliveries that may wait for a page that reads slowly; with more it loses its calls.
+/// Events that may wait for a client that reads slowly; with more it loses its calls.
 const QUEUE: usize = 256;
 
 /// Texts that a client may send in a burst, and per second after it.
@@ -79,12 +79,12 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
     };
     door.location_service.unregister(&user, id);
     tracing::info!(session = %id, %remote, %user, calls = session.calls.len(), "page left");
-    // Tells every call that this page has gone.
+    // Tells every call that this client has gone.
     session.leave(disconnect).await;
 }
 
 impl Session {
-    /// Said once the page can be called: who hears it and has a telephone ring at once must not
+    /// Said once the client can be called: a caller that is told of it at once must not
     /// find that nobody is there.
     async fn welcome(&mut self) -> Result<(), Disconnect> {
         let welcome = ServerMessage::Welcome {
@@ -391,7 +391,7 @@ impl Session {
                 .refuse(Refusal::UnknownCall, text, Some(call))
                 .await;
         };
-        // Where it fails the end of the call is on the way to the page.
+        // Where it fails the end of the call is on the way to the client.
         let _ = handle.ask(command).await;
         Ok(())
     }

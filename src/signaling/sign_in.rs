@@ -1,4 +1,4 @@
-//! Who a page is: a guest, a user of the configuration, or the bearer of a JSON Web Token.
+//! Who a client is: a guest, a user of the configuration, or the bearer of a JSON Web Token.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -15,10 +15,10 @@ use crate::redacted::Redacted;
 /// The longest user name, token or password that is looked at.
 const LONGEST_CREDENTIAL: usize = 8 * 1024;
 
-/// How pages may sign in.
+/// How clients may sign in.
 #[derive(Default)]
 pub struct SignIn {
-    /// Whether a page may come in without credentials.
+    /// Whether a client may come in without credentials.
     pub anonymous: bool,
     /// The configuration's users by name.
     pub users: HashMap<String, StaticUser>,
@@ -54,7 +54,7 @@ pub struct SignedIn {
     pub expires: Option<SystemTime>,
 }
 
-/// What a page shows.
+/// What a client shows.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     /// The user's name.
@@ -66,7 +66,7 @@ pub struct Credentials {
 }
 
 impl SignIn {
-    /// How pages may sign in: `password`, `token`, `guest`. A matter of the configuration alone,
+    /// How clients may sign in: `password`, `token`, `guest`. A matter of the configuration alone,
     /// whoever asks.
     pub(super) fn methods(&self) -> Vec<&'static str> {
         [

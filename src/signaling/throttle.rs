@@ -210,7 +210,7 @@ impl Throttle {
     }
 
     /// Whether a name without a password may be looked at, where an answer would tell whether it is
-    /// a user's. Names have a budget apart, as large as that of the source: a page that asks for
+    /// a user's. Names have a budget apart, as large as that of the source: a client that asks for
     /// the password only then is no guess, and must not use up what its neighbours have.
     pub(super) fn name(
         &mut self,
