@@ -96,7 +96,7 @@ impl Transaction {
     /// sends nothing more, and takes late responses for 64 * T1.
     pub fn abandon(&mut self, now: Instant) {
         if let Transaction::ClientInvite(client) = self {
-            client.leave(now);
+            client.abandon(now);
         }
     }
 

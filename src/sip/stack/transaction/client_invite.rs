@@ -37,8 +37,8 @@ enum State {
         /// Timer D.
         until: Instant,
     },
-    /// Nobody waits for it any more, but what it began may still have to be undone.
-    Left {
+    /// Another target has been tried since: a late response may still have to be cancelled.
+    Abandoned {
         until: Instant,
     },
     /// 2xx responses of this and other branches still arrive.
@@ -71,15 +71,15 @@ impl ClientInvite {
                 self.state = State::Proceeding;
                 self.actions.push_back(Action::Deliver);
             }
-            (State::Left { .. }, ..=199) => self.actions.push_back(Action::Deliver),
-            (State::Calling { .. } | State::Proceeding | State::Left { .. }, 200..=299) => {
+            (State::Abandoned { .. }, ..=199) => self.actions.push_back(Action::Deliver),
+            (State::Calling { .. } | State::Proceeding | State::Abandoned { .. }, 200..=299) => {
                 self.state = State::Accepted {
                     until: now + self.timers.lifetime(),
                 };
                 self.actions.push_back(Action::Deliver);
             }
             (State::Accepted { .. }, 200..=299) => self.actions.push_back(Action::Deliver),
-            (State::Calling { .. } | State::Proceeding | State::Left { .. }, _) => {
+            (State::Calling { .. } | State::Proceeding | State::Abandoned { .. }, _) => {
                 self.actions
                     .push_back(Action::Transmit(acknowledgement.clone()));
                 self.actions.push_back(Action::Deliver);
@@ -101,17 +101,17 @@ impl ClientInvite {
         }
     }
 
-    /// Leaves this transaction for one at another target (RFC 3263 section 4.3): it sends nothing
+    /// Abandons this transaction for one at another target (RFC 3263 section 4.3): it sends nothing
     /// more, and takes answers that come late for 64 * T1.
-    pub fn leave(&mut self, now: Instant) {
+    pub fn abandon(&mut self, now: Instant) {
         if self.is_waiting() {
-            self.state = State::Left {
+            self.state = State::Abandoned {
                 until: now + self.timers.lifetime(),
             };
         }
     }
 
-    /// Takes the news that the transport cannot deliver.
+    /// The transport cannot deliver (section 17.1.4).
     pub fn fail(&mut self) {
         self.state = State::Terminated;
     }
@@ -132,7 +132,9 @@ impl ClientInvite {
                 *at = now + *interval;
                 *interval *= 2;
             }
-            State::Completed { until, .. } | State::Accepted { until } | State::Left { until }
+            State::Completed { until, .. }
+            | State::Accepted { until }
+            | State::Abandoned { until }
                 if *until <= now =>
             {
                 self.state = State::Terminated;
@@ -154,9 +156,9 @@ impl ClientInvite {
                 give_up,
                 ..
             } => Some(retransmit.map_or(*give_up, |(at, _)| at.min(*give_up))),
-            State::Completed { until, .. } | State::Accepted { until } | State::Left { until } => {
-                Some(*until)
-            }
+            State::Completed { until, .. }
+            | State::Accepted { until }
+            | State::Abandoned { until } => Some(*until),
             State::Proceeding | State::Terminated => None,
         }
     }

@@ -332,7 +332,7 @@ impl UserAgent {
         self.events.push_back(event);
     }
 
-    pub(super) fn tell(&mut self, leg: LegId, event: Event) {
+    pub(super) fn notify_owner(&mut self, leg: LegId, event: Event) {
         self.events.push_back(UserAgentEvent::Leg(leg, event));
     }
 
@@ -343,9 +343,9 @@ impl UserAgent {
     /// Removes a leg and everything that finds it.
     pub(super) fn forget(&mut self, leg: LegId, now: Instant) {
         if let Some(mut leg) = self.legs.remove(&leg) {
-            if let Some(asked) = leg.take_asked() {
+            if let Some(pending) = leg.take_pending() {
                 // A request without an answer would be held for ever.
-                self.drop_asked(&asked, now);
+                self.refuse_pending(&pending, now);
             }
             self.deadlines.set(&Wake::Leg(leg.id), None);
         }

@@ -50,7 +50,7 @@ impl UserAgent {
             dialog,
             flow,
             reliable,
-            asked,
+            pending,
             ..
         } = *ringing;
         let timer = SessionTimer::of_request(&request.headers, &leg.rules, now);
@@ -67,7 +67,7 @@ impl UserAgent {
         leg.state = State::Established(Box::new(Established {
             unacknowledged: Some(waiting),
             overtaken,
-            asked,
+            pending,
             timer,
             update_allowed: elements(&request.headers, &Name::ALLOW).contains(&"UPDATE"),
             ..Established::new(dialog, body)

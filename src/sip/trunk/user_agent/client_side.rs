@@ -36,7 +36,7 @@ impl UserAgent {
         context.progressed |= (101..=199).contains(&response.status);
         let is_trying = response.status == 100 && !context.progressed;
         let way = &context.outbound.way;
-        context.suspect_at = (is_trying && way.may_leave()).then_some(now + way.try_timeout);
+        context.suspect_at = (is_trying && way.may_fail_over()).then_some(now + way.try_timeout);
         let destination = way.target_destination();
         if response.status != 503
             && !matches!(owner, Owner::Probe(_))
@@ -71,7 +71,7 @@ impl UserAgent {
             && leg.peer != Some(ip)
         {
             leg.peer = Some(ip);
-            self.tell(id, Event::PeerAddress { ip });
+            self.notify_owner(id, Event::PeerAddress { ip });
         }
     }
 
@@ -104,11 +104,11 @@ impl UserAgent {
         {
             return;
         }
-        if response.status == 503 && self.leave_refused(key, response, now) {
+        if response.status == 503 && self.fail_over_refused(key, response, now) {
             return;
         }
         match owner {
-            Owner::Abandoned => self.take_left_response(key, response, now),
+            Owner::Abandoned => self.take_abandoned_response(key, response, now),
             Owner::Invite(leg) => self.take_invite_response(leg, key, response, envelope, now),
             Owner::Reinvite(leg) => self.take_reinvite_response(leg, key, response, now),
             Owner::Bye(leg) if response.status >= 200 => self.finish_bye(leg, now),
@@ -127,12 +127,12 @@ impl UserAgent {
             Owner::Info(leg) if matches!(response.status, 408 | 481) => {
                 self.lose(leg, now);
             }
-            Owner::Info(leg) if response.status >= 200 => self.informed(leg, now),
+            Owner::Info(leg) if response.status >= 200 => self.finish_info(leg, now),
             Owner::Message(id) if response.status >= 200 => {
                 self.finish_message(id, answered(response), now);
             }
             Owner::DialogMessage(leg) if response.status >= 200 => {
-                self.texted(leg, answered(response), now);
+                self.finish_dialog_message(leg, answered(response), now);
             }
             Owner::Refer(leg) => self.take_refer_response(leg, response, now),
             Owner::Notify(leg) if response.status >= 200 => self.notified(leg, now),
@@ -167,7 +167,7 @@ impl UserAgent {
         match outbound.owner {
             Owner::Invite(leg) if self.try_next_address(leg, &outbound, now) => {}
             Owner::Invite(leg) => self.refuse_locally(leg, status, now),
-            Owner::Refer(leg) => self.finish_asking(leg, status, now),
+            Owner::Refer(leg) => self.finish_refer(leg, status, now),
             Owner::Notify(leg) => self.notified(leg, now),
             Owner::Bye(leg) => self.finish_bye(leg, now),
             Owner::Reinvite(leg) | Owner::Offer(leg) => self.fail_offer(leg, status, now),
@@ -177,9 +177,9 @@ impl UserAgent {
                 self.refresh_refused(leg, None, now);
                 self.arm(leg);
             }
-            Owner::Info(leg) => self.informed(leg, now),
+            Owner::Info(leg) => self.finish_info(leg, now),
             Owner::Message(id) => self.finish_message(id, unanswered(status), now),
-            Owner::DialogMessage(leg) => self.texted(leg, unanswered(status), now),
+            Owner::DialogMessage(leg) => self.finish_dialog_message(leg, unanswered(status), now),
             Owner::Register(id) => self.fail_register(id, status, now),
             // An early dialog that does not take a PRACK ends by itself or is answered all the
             // same.
@@ -195,9 +195,9 @@ impl UserAgent {
             _ => return,
         };
         match offering {
-            Some(Offering::Asked) => {
+            Some(Offering::Owner) => {
                 let retry_after = None;
-                self.tell(
+                self.notify_owner(
                     id,
                     Event::ReinviteRefused {
                         status,

@@ -47,8 +47,10 @@ impl UserAgent {
             }
             Command::AnswerProgress { fork, body } => self.answer_progress(leg, fork, body, now),
             Command::Confirm { body } => self.confirm(leg, body, now),
-            Command::Info { content_type, body } => self.inform(leg, content_type, body, now),
-            Command::Message { reference, text } => self.text(leg, reference, text, now),
+            Command::Info { content_type, body } => self.send_info(leg, content_type, body, now),
+            Command::Message { reference, text } => {
+                self.send_dialog_message(leg, reference, text, now)
+            }
         }
     }
 

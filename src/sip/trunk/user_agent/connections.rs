@@ -6,14 +6,14 @@ use super::agent::UserAgent;
 use crate::sip::stack::transaction::key::ClientKey;
 
 impl UserAgent {
-    /// Takes the news by which connection a request of ours leaves.
+    /// A request of ours is sent by this connection.
     pub fn handle_written(&mut self, key: &ClientKey, connection: u64) {
         if let Some(entry) = self.transactions.client_mut(key) {
             entry.connection = Some(connection);
         }
     }
 
-    /// Takes the news that a connection has ended: a request that was written on it and has no
+    /// A connection has ended: a request that was written on it and has no
     /// final answer goes once more, by a new connection and in its own branch, so that a peer
     /// which has it already sees a repetition (RFC 3261 section 17.2.3). The second loss is a
     /// failure of the transport (section 18.4).
@@ -24,6 +24,6 @@ impl UserAgent {
                 None => self.handle_transport_failure(&key, now),
             }
         }
-        self.lose_ways_back(connection, now);
+        self.lose_response_destinations(connection, now);
     }
 }

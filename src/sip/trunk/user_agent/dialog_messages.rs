@@ -27,7 +27,7 @@ impl UserAgent {
             Ok(text) => {
                 let response = request.respond(200, None, None);
                 self.respond(key, &response, now);
-                self.tell(id, Event::Message { text });
+                self.notify_owner(id, Event::Message { text });
             }
             Err(refusal) => {
                 self.reject("message_text", incoming.flow.remote);
@@ -36,7 +36,7 @@ impl UserAgent {
         }
     }
 
-    pub(super) fn text(
+    pub(super) fn send_dialog_message(
         &mut self,
         id: LegId,
         reference: Option<String>,
@@ -57,46 +57,52 @@ impl UserAgent {
                 limit: LONGEST_TEXT,
             });
         }
-        if established.texting.waiting.len() >= MOST_WAITING {
+        if established.messages.waiting.len() >= MOST_WAITING {
             return Err(Error::LimitReached {
                 what: "messages of a call",
                 limit: MOST_WAITING,
             });
         }
-        established.texting.waiting.push_back((reference, text));
-        self.text_next(id, now);
+        established.messages.waiting.push_back((reference, text));
+        self.send_next_message(id, now);
         Ok(())
     }
 
     /// The MESSAGE under way has its final answer, or will never have one.
-    pub(super) fn texted(&mut self, id: LegId, outcome: MessageOutcome, now: Instant) {
+    pub(super) fn finish_dialog_message(
+        &mut self,
+        id: LegId,
+        outcome: MessageOutcome,
+        now: Instant,
+    ) {
         let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
         else {
             return;
         };
-        if let Some(reference) = established.texting.under_way.take() {
-            self.tell(id, Event::MessageAnswered { reference, outcome });
+        if let Some(reference) = established.messages.under_way.take() {
+            self.notify_owner(id, Event::MessageAnswered { reference, outcome });
         }
         // The peer has forgotten the dialog (RFC 3261 section 12.2.1.2). One that only does not
         // answer a MESSAGE may well go on talking.
         if outcome.status == 481 {
             return self.lose(id, now);
         }
-        self.text_next(id, now);
+        self.send_next_message(id, now);
     }
 
-    fn text_next(&mut self, id: LegId, now: Instant) {
+    fn send_next_message(&mut self, id: LegId, now: Instant) {
         let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
         else {
             return;
         };
-        if established.texting.under_way.is_some() || established.termination != Termination::None {
+        if established.messages.under_way.is_some() || established.termination != Termination::None
+        {
             return;
         }
-        let Some((reference, text)) = established.texting.waiting.pop_front() else {
+        let Some((reference, text)) = established.messages.waiting.pop_front() else {
             return;
         };
-        established.texting.under_way = Some(reference);
+        established.messages.under_way = Some(reference);
         let mut request = established.dialog.request(Method::Message);
         put_text(&mut request, &text);
         self.send_in_dialog(id, Owner::DialogMessage(id), request, false, now);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::agent::UserAgent;
 use super::commands::put_sdp;
-use super::leg::{Asked, Calling, Cancel, Early, MOST_FORKS, State};
+use super::leg::{Calling, Cancel, Early, MOST_FORKS, PendingRequest, State};
 use super::owner::Owner;
 use super::way::Way;
 use crate::sip::stack::dialog::{Dialog, contact};
@@ -101,7 +101,7 @@ impl UserAgent {
         if let Some(number) = number.filter(|_| !is_offer) {
             self.confirm_progress(id, fork, number, Bytes::new(), now);
         }
-        self.tell(id, Event::Progress { status, body, fork });
+        self.notify_owner(id, Event::Progress { status, body, fork });
     }
 
     /// An early dialog is over (RFC 6228, or a BYE in it).
@@ -114,11 +114,11 @@ impl UserAgent {
             return;
         };
         let fork = calling.early.remove(place).fork;
-        let asked = calling.take_asked_of(fork);
-        if let Some(asked) = asked {
-            self.drop_asked(&asked, now);
+        let pending = calling.take_pending_of(fork);
+        if let Some(pending) = pending {
+            self.refuse_pending(&pending, now);
         }
-        self.tell(id, Event::ForkEnded { fork });
+        self.notify_owner(id, Event::ForkEnded { fork });
     }
 
     /// Sends the PRACK for a reliable provisional answer.
@@ -164,10 +164,10 @@ impl UserAgent {
 
 impl Calling {
     /// Their waiting request, where it came in this early dialog.
-    pub(super) fn take_asked_of(&mut self, fork: u32) -> Option<Asked> {
-        self.asked
+    pub(super) fn take_pending_of(&mut self, fork: u32) -> Option<PendingRequest> {
+        self.pending
             .take_if(|(of, _)| *of == fork)
-            .map(|(_, asked)| asked)
+            .map(|(_, pending)| pending)
     }
 }
 

@@ -73,7 +73,7 @@ impl UserAgent {
     /// Sends BYE, once our 2xx is acknowledged (section 15) and the peer has heard how the transfer
     /// went that it asked for.
     pub(super) fn send_bye(&mut self, id: LegId, cause: Option<u16>, now: Instant) {
-        self.leave_asking(id);
+        self.abandon_refer(id);
         // The call that their REFER asked for ends with this one, and they wait for its outcome.
         self.notify_referrer(id, 487, true, now);
         let Some(leg) = self.legs.get_mut(&id) else {
@@ -102,7 +102,7 @@ impl UserAgent {
             established.termination = Termination::AfterAcknowledgement(cause);
             return self.arm(id);
         }
-        if leg.transfers.is_telling() {
+        if leg.transfers.is_notifying() {
             established.termination = Termination::AfterNotify(cause);
             return self.arm(id);
         }
@@ -115,8 +115,8 @@ impl UserAgent {
 
     /// Tells the last event of an established leg and forgets it.
     pub(super) fn end(&mut self, id: LegId, why: EndedBy, now: Instant) {
-        self.leave_asking(id);
-        self.tell(id, Event::Ended { cause: None, why });
+        self.abandon_refer(id);
+        self.notify_owner(id, Event::Ended { cause: None, why });
         self.forget(id, now);
     }
 
@@ -138,7 +138,7 @@ impl UserAgent {
 
     pub(super) fn finish_bye(&mut self, id: LegId, now: Instant) {
         if self.legs.contains(&id) {
-            self.tell(
+            self.notify_owner(
                 id,
                 Event::Ended {
                     cause: None,

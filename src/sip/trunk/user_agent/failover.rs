@@ -1,5 +1,5 @@
 //! When a destination fails: the same request to the next one (RFC 3263 section 4.3), and what
-//! becomes of the attempt that was left.
+//! becomes of the abandoned attempt.
 //!
 //! A destination fails by silence, by a transport that does not carry, by 503. One that has let the
 //! called party ring is not left for another: its end is the call's. 502 and 504 are answers: the
@@ -75,8 +75,9 @@ impl UserAgent {
         }
     }
 
-    /// A 503: true when the request goes on elsewhere and the answer is nobody's.
-    pub(super) fn leave_refused(
+    /// A 503: true when the request fails over to another destination, and this response is not
+    /// delivered.
+    pub(super) fn fail_over_refused(
         &mut self,
         key: &ClientKey,
         response: &Response,
@@ -111,15 +112,21 @@ impl UserAgent {
         moves
     }
 
-    /// The destination says nothing, or its transport broke: the request goes on elsewhere. An
-    /// INVITE left behind is taken back when it is heard of.
-    pub(super) fn leave(&mut self, key: &ClientKey, status: u16, now: Instant) {
+    /// The destination says nothing, or its transport broke: the request fails over to another one.
+    /// An INVITE that is abandoned so is cancelled once it has a response.
+    pub(super) fn fail_over(&mut self, key: &ClientKey, status: u16, now: Instant) {
         // What a broken transport did not carry has begun nothing.
-        self.leave_begun(key, status, status == 408, now);
+        self.fail_over_begun(key, status, status == 408, now);
     }
 
     /// The same, and whether the request may have arrived.
-    pub(super) fn leave_begun(&mut self, key: &ClientKey, status: u16, begun: bool, now: Instant) {
+    pub(super) fn fail_over_begun(
+        &mut self,
+        key: &ClientKey,
+        status: u16,
+        begun: bool,
+        now: Instant,
+    ) {
         let Some(entry) = self.transactions.client_mut(key) else {
             return;
         };
@@ -132,7 +139,7 @@ impl UserAgent {
             entry.user.outbound.owner = Owner::Abandoned;
             self.run_client(key);
             if answered {
-                self.cancel_left(key, now);
+                self.cancel_abandoned(key, now);
             }
         } else {
             self.transactions.remove_client(key);
@@ -140,15 +147,15 @@ impl UserAgent {
         self.fail_here(outbound, status, now);
     }
 
-    /// What arrives for an INVITE that was left: nobody may ring or talk there.
-    pub(super) fn take_left_response(
+    /// A response to an abandoned INVITE: a CANCEL, or ACK and BYE, ends what it began.
+    pub(super) fn take_abandoned_response(
         &mut self,
         key: &ClientKey,
         response: &Response,
         now: Instant,
     ) {
         match response.status {
-            ..=199 => self.cancel_left(key, now),
+            ..=199 => self.cancel_abandoned(key, now),
             200..=299 => {
                 let Some(entry) = self.transactions.client(key) else {
                     return;
@@ -163,7 +170,7 @@ impl UserAgent {
         }
     }
 
-    fn cancel_left(&mut self, key: &ClientKey, now: Instant) {
+    fn cancel_abandoned(&mut self, key: &ClientKey, now: Instant) {
         let Some(entry) = self.transactions.client_mut(key) else {
             return;
         };

@@ -165,7 +165,7 @@ impl UserAgent {
             .filter(|(_, entry)| {
                 matches!(entry.user.outbound.owner, Owner::Invite(_))
                     && entry.user.outbound.way.target_destination() == Some(of)
-                    && entry.user.outbound.way.may_leave()
+                    && entry.user.outbound.way.may_fail_over()
                     && entry.transaction.is_waiting()
                     && !entry.user.progressed
             })
@@ -173,7 +173,7 @@ impl UserAgent {
             .collect();
         stranded.sort_unstable();
         for key in stranded {
-            self.leave(&key, 408, now);
+            self.fail_over(&key, 408, now);
         }
     }
 }

@@ -47,7 +47,7 @@ impl UserAgent {
         established.unacknowledged = None;
         let termination = established.termination;
         let body = sdp_body(&request.headers, &request.body);
-        self.tell(id, Event::Confirmed { body });
+        self.notify_owner(id, Event::Confirmed { body });
         if let Termination::AfterAcknowledgement(cause) = termination {
             self.send_bye(id, cause, now);
         }
@@ -94,7 +94,7 @@ impl UserAgent {
                 let (invite, tag) = (ringing.server, leg.local_tag.clone());
                 let response = ringing.request.respond(487, None, Some(&tag));
                 self.respond(&invite, &response, now);
-                self.tell(id, cancelled_by(request));
+                self.notify_owner(id, cancelled_by(request));
             }
             // The called side may not do that before its answer (section 15); its fork is over.
             State::Calling(_) => return self.end_fork(id, tag, now),
@@ -107,7 +107,7 @@ impl UserAgent {
                 // They do not wait for the outcome of their REFER. Its subscription would outlive the
                 // call (RFC 5057 section 4.1): it ends with what is known.
                 self.notify_referrer(id, 100, true, now);
-                self.tell(id, Event::Ended { cause, why });
+                self.notify_owner(id, Event::Ended { cause, why });
             }
         }
         self.forget(id, now);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
 use super::incoming_request::IncomingRequest;
-use super::leg::{Leg, Reliable, Reliably, Ringing, State};
+use super::leg::{Leg, Reliable, Ringing, State, WhenReliable};
 use super::parties::Parties;
 use super::refreshing::screen_timer;
 use super::tokens::random_token;
@@ -78,7 +78,7 @@ impl UserAgent {
             flow,
             progress: None,
             reliable: screened.reliable,
-            asked: None,
+            pending: None,
         }));
         let call_id = envelope.call_id.to_string();
         self.legs.insert(Leg {
@@ -91,7 +91,7 @@ impl UserAgent {
         });
         self.arm(id);
         match screened.replaced {
-            Some(old) => self.tell(
+            Some(old) => self.notify_owner(
                 old,
                 Event::Replaced {
                     by: id,
@@ -154,7 +154,7 @@ fn incoming_call(
         call_id: envelope.call_id.to_string(),
         source: incoming.source,
         body: sdp_body(&request.headers, &request.body),
-        reliable: reliable.when == Reliably::Always,
+        reliable: reliable.when == WhenReliable::Always,
     }
 }
 

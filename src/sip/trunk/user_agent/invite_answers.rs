@@ -8,7 +8,7 @@ use super::agent::UserAgent;
 use super::leg::{Cancel, Established, State};
 use super::outbound::Outbound;
 use super::owner::Owner;
-use super::refreshing::asked_interval;
+use super::refreshing::requested_interval;
 use super::way::Way;
 use crate::sip::stack::dialog::Dialog;
 use crate::sip::stack::envelope::{Envelope, q850_cause, sdp_body};
@@ -41,7 +41,7 @@ impl UserAgent {
                 let sent_on = waiting
                     && outbound.is_some_and(|outbound| self.redirect(id, &outbound, response, now));
                 if waiting && !sent_on {
-                    self.tell(
+                    self.notify_owner(
                         id,
                         Event::Refused {
                             status,
@@ -109,17 +109,21 @@ impl UserAgent {
             dialog.remote_sequence = early.dialog.remote_sequence;
             dialog.keep_target_of(&early.dialog);
         }
-        let asked = calling.take_asked_of(fork);
-        let left_behind = calling.asked.take();
+        let pending = calling.take_pending_of(fork);
+        let left_behind = calling.pending.take();
         let body_of_answer = sdp_body(&response.headers, &response.body);
         let confirmed_by_owner =
             body.is_empty() && !agreed && body_of_answer.is_some() && cancel == Cancel::No;
-        let timer =
-            SessionTimer::of_response(&response.headers, asked_interval(&request), &leg.rules, now);
+        let timer = SessionTimer::of_response(
+            &response.headers,
+            requested_interval(&request),
+            &leg.rules,
+            now,
+        );
         leg.state = State::Established(Box::new(Established {
             update_allowed: allows_update(response),
             timer,
-            asked,
+            pending,
             unconfirmed: confirmed_by_owner.then(|| (sequence, request.clone())),
             forks: forks
                 .into_iter()
@@ -133,8 +137,8 @@ impl UserAgent {
         if let Some((user, _)) = contact {
             leg.contact_user = user;
         }
-        if let Some((_, asked)) = left_behind {
-            self.drop_asked(&asked, now);
+        if let Some((_, pending)) = left_behind {
+            self.refuse_pending(&pending, now);
         }
         if !confirmed_by_owner {
             let nothing = Bytes::new();
@@ -150,7 +154,7 @@ impl UserAgent {
         match cancel {
             Cancel::No => {
                 let body = body_of_answer;
-                self.tell(id, Event::Accepted { body, fork });
+                self.notify_owner(id, Event::Accepted { body, fork });
                 self.arm(id);
             }
             Cancel::Wanted(cause) => self.send_bye(id, cause, now),
@@ -205,7 +209,7 @@ impl UserAgent {
             .get(&id)
             .is_some_and(|leg| matches!(leg.state, State::Calling(_)));
         if waiting {
-            self.tell(
+            self.notify_owner(
                 id,
                 Event::Refused {
                     status,

@@ -10,7 +10,7 @@ use super::contact::ContactUser;
 use super::incoming_request::IncomingRequest;
 use super::intervals::{LIFETIME, T1};
 use super::transfers::Transfers;
-use super::waiting_requests::{Informing, Texting};
+use super::waiting_requests::{DialogInfos, DialogMessages};
 use crate::sip::stack::dialog::Dialog;
 use crate::sip::stack::dialog_rules::DialogRules;
 use crate::sip::stack::digest::Authorizer;
@@ -81,7 +81,7 @@ pub struct Calling {
     /// How many there have been.
     pub forks: u32,
     /// The number of the early dialog and their UPDATE in it that waits for our owner.
-    pub asked: Option<(u32, Asked)>,
+    pub pending: Option<(u32, PendingRequest)>,
 }
 
 /// One early dialog of our INVITE (RFC 3261 section 12.1.2): each fork has its own route set,
@@ -119,7 +119,7 @@ pub struct Ringing {
     pub progress: Option<(u16, Option<Bytes>, Instant)>,
     pub reliable: Reliable,
     /// Their UPDATE or PRACK with an offer that waits for our owner.
-    pub asked: Option<Asked>,
+    pub pending: Option<PendingRequest>,
     /// When the INVITE is no longer valid (its Expires).
     pub expires_at: Option<Instant>,
 }
@@ -127,7 +127,7 @@ pub struct Ringing {
 /// Our reliable provisional answers to one INVITE (RFC 3262 section 3).
 #[derive(Debug)]
 pub struct Reliable {
-    pub when: Reliably,
+    pub when: WhenReliable,
     /// RSeq of the last one.
     pub number: u32,
     /// The one that waits for its PRACK.
@@ -142,7 +142,7 @@ pub struct Reliable {
 
 /// When a provisional answer is sent reliably.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reliably {
+pub enum WhenReliable {
     Never,
     WithDescription,
     Always,
@@ -175,7 +175,7 @@ pub struct Established {
     /// RSeq of our provisional answer whose PRACK the 200 overtook.
     pub overtaken: Option<u32>,
     /// Their re-INVITE or UPDATE that waits for our owner.
-    pub asked: Option<Asked>,
+    pub pending: Option<PendingRequest>,
     /// Our re-INVITE under way.
     pub offering: Option<Offering>,
     pub timer: Option<SessionTimer>,
@@ -183,8 +183,8 @@ pub struct Established {
     pub refreshing: bool,
     /// The peer lists UPDATE in Allow.
     pub update_allowed: bool,
-    pub informing: Informing,
-    pub texting: Texting,
+    pub infos: DialogInfos,
+    pub messages: DialogMessages,
     pub termination: Termination,
 }
 
@@ -192,7 +192,7 @@ pub struct Established {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offering {
     /// The owner's.
-    Asked,
+    Owner,
     /// The session timer's.
     Refresh,
 }
@@ -222,15 +222,15 @@ pub struct Unacknowledged {
 
 /// A request of the peer that the owner answers.
 #[derive(Debug)]
-pub struct Asked {
+pub struct PendingRequest {
     pub server: ServerKey,
     pub request: Request,
     pub flow: Flow,
 }
 
-impl From<IncomingRequest> for Asked {
+impl From<IncomingRequest> for PendingRequest {
     fn from(incoming: IncomingRequest) -> Self {
-        Asked {
+        PendingRequest {
             server: incoming.key,
             request: incoming.request,
             flow: incoming.flow,
@@ -279,11 +279,11 @@ impl Leg {
     }
 
     /// Their request that waits for our owner.
-    pub fn take_asked(&mut self) -> Option<Asked> {
+    pub fn take_pending(&mut self) -> Option<PendingRequest> {
         match &mut self.state {
-            State::Calling(calling) => calling.asked.take().map(|(_, asked)| asked),
-            State::Ringing(ringing) => ringing.asked.take(),
-            State::Established(established) => established.asked.take(),
+            State::Calling(calling) => calling.pending.take().map(|(_, pending)| pending),
+            State::Ringing(ringing) => ringing.pending.take(),
+            State::Established(established) => established.pending.take(),
         }
     }
 
@@ -344,7 +344,7 @@ impl Calling {
             body,
             early: Vec::new(),
             forks: 0,
-            asked: None,
+            pending: None,
         }
     }
 
@@ -372,13 +372,13 @@ impl Established {
             unconfirmed: None,
             forks: Vec::new(),
             overtaken: None,
-            asked: None,
+            pending: None,
             offering: None,
             timer: None,
             refreshing: false,
             update_allowed: false,
-            informing: Informing::default(),
-            texting: Texting::default(),
+            infos: DialogInfos::default(),
+            messages: DialogMessages::default(),
             termination: Termination::None,
         }
     }

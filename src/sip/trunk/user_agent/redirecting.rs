@@ -42,7 +42,7 @@ impl UserAgent {
             return true;
         }
         if let Some(to) = preferred(&contacts).filter(|_| moved) {
-            self.tell(id, Event::Redirected { to });
+            self.notify_owner(id, Event::Redirected { to });
         }
         false
     }

@@ -37,16 +37,16 @@ fn put_minimum(headers: &mut Headers, rules: &DialogRules) {
 /// Refuses an interval that is too short, to a peer that understands that (section 9).
 pub(super) fn screen_timer(headers: &Headers, rules: &DialogRules) -> Result<(), Refusal> {
     let least = rules.min_session_expires;
-    let asked = SessionExpires::read(headers);
-    match asked.is_some_and(|asked| asked.interval < least) && supports_timer(headers) {
+    let requested = SessionExpires::read(headers);
+    match requested.is_some_and(|requested| requested.interval < least) && supports_timer(headers) {
         true => Err(Refusal::with(422, "Min-SE", least.to_string())),
         false => Ok(()),
     }
 }
 
 /// The interval that a request of ours asked for.
-pub(super) fn asked_interval(request: &Request) -> Option<u32> {
-    SessionExpires::read(&request.headers).map(|asked| asked.interval)
+pub(super) fn requested_interval(request: &Request) -> Option<u32> {
+    SessionExpires::read(&request.headers).map(|requested| requested.interval)
 }
 
 impl UserAgent {
@@ -79,7 +79,7 @@ impl UserAgent {
             headers.insert(Name::SESSION_EXPIRES, timer.request_value());
             headers.insert(Name::SUPPORTED, SUPPORTED_VALUE);
             self.send_in_dialog(id, Owner::Refresh(id), request, true, now);
-        } else if established.offering.is_none() && established.asked.is_none() {
+        } else if established.offering.is_none() && established.pending.is_none() {
             established.offering = Some(Offering::Refresh);
             let body = established.body.clone();
             self.send_offer(id, Method::Invite, body, now);
@@ -100,11 +100,11 @@ impl UserAgent {
             return self.lose(id, now);
         }
         if (200..300).contains(&response.status) {
-            let asked = self
+            let requested = self
                 .transactions
                 .client(key)
-                .and_then(|entry| asked_interval(entry.user.request()));
-            self.refreshed(id, response, asked, now);
+                .and_then(|entry| requested_interval(entry.user.request()));
+            self.refreshed(id, response, requested, now);
         } else {
             if matches!(response.status, 405 | 501)
                 && let Some(State::Established(established)) =
@@ -127,7 +127,7 @@ impl UserAgent {
         &mut self,
         id: LegId,
         response: &Response,
-        asked: Option<u32>,
+        requested: Option<u32>,
         now: Instant,
     ) {
         if let Some(leg) = self.legs.get_mut(&id)
@@ -136,7 +136,7 @@ impl UserAgent {
             established.refreshing = false;
             established.dialog.refresh_target(&response.headers);
             established.timer =
-                SessionTimer::of_response(&response.headers, asked, &leg.rules, now);
+                SessionTimer::of_response(&response.headers, requested, &leg.rules, now);
         }
     }
 
@@ -191,10 +191,10 @@ impl UserAgent {
             Owner::Invite(id) | Owner::Reinvite(id) | Owner::Refresh(id) | Owner::Offer(id) => id,
             _ => return false,
         };
-        let Some(asked) = SessionExpires::read(&outbound.request.headers) else {
+        let Some(requested) = SessionExpires::read(&outbound.request.headers) else {
             return false;
         };
-        if asked.interval >= least || outbound.attempts >= ATTEMPTS {
+        if requested.interval >= least || outbound.attempts >= ATTEMPTS {
             return false;
         }
         let Some(leg) = self.legs.get_mut(&id) else {
@@ -202,7 +202,7 @@ impl UserAgent {
         };
         leg.rules.session_expires = leg.rules.session_expires.max(least);
         leg.rules.min_session_expires = leg.rules.min_session_expires.max(least);
-        let refresher = asked.refresher.map(|said| format!(";refresher={said}"));
+        let refresher = requested.refresher.map(|said| format!(";refresher={said}"));
         let value = format!("{least}{}", refresher.unwrap_or_default());
         let headers = &mut outbound.request.headers;
         set(headers, Name::SESSION_EXPIRES, value);

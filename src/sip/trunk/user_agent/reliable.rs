@@ -9,7 +9,7 @@ use super::agent::UserAgent;
 use super::answering::{copy_record_route, put_sdp};
 use super::incoming_request::IncomingRequest;
 use super::intervals::{LIFETIME, PROGRESS_EVERY, T1};
-use super::leg::{Reliable, Reliably, State, Unconfirmed};
+use super::leg::{Reliable, State, Unconfirmed, WhenReliable};
 use crate::sip::stack::dialog_rules::Prack;
 use crate::sip::stack::envelope::{Envelope, sdp_body};
 use crate::sip::stack::message::{Name, Request, elements, header};
@@ -35,11 +35,11 @@ impl Reliable {
             Prack::Required if !supported => {
                 return Err(Refusal::with(421, "Require", "100rel"));
             }
-            Prack::Off => Reliably::Never,
-            _ if required => Reliably::Always,
-            Prack::Required => Reliably::Always,
-            Prack::Supported if supported => Reliably::WithDescription,
-            Prack::Supported => Reliably::Never,
+            Prack::Off => WhenReliable::Never,
+            _ if required => WhenReliable::Always,
+            Prack::Required => WhenReliable::Always,
+            Prack::Supported if supported => WhenReliable::WithDescription,
+            Prack::Supported => WhenReliable::Never,
         };
         Ok(Reliable {
             when,
@@ -53,9 +53,9 @@ impl Reliable {
 
     fn applies(&self, described: bool) -> bool {
         match self.when {
-            Reliably::Never => false,
-            Reliably::WithDescription => described,
-            Reliably::Always => true,
+            WhenReliable::Never => false,
+            WhenReliable::WithDescription => described,
+            WhenReliable::Always => true,
         }
     }
 }
@@ -155,13 +155,13 @@ impl UserAgent {
         ringing.reliable.agreed |= waiting.described;
         if body.is_some() && (was_agreed || (waiting.described && !offered_by_us)) {
             // A further offer (RFC 3262 section 5): our owner answers it in the 200.
-            ringing.asked = Some(incoming.into());
-            self.tell(id, Event::ProgressConfirmed { body: None });
-            self.tell(id, Event::Reinvited { body, fork: None });
+            ringing.pending = Some(incoming.into());
+            self.notify_owner(id, Event::ProgressConfirmed { body: None });
+            self.notify_owner(id, Event::Reinvited { body, fork: None });
         } else {
             let response = request.respond(200, None, None);
             self.respond(&key, &response, now);
-            self.tell(id, Event::ProgressConfirmed { body });
+            self.notify_owner(id, Event::ProgressConfirmed { body });
         }
         self.go_on_after_prack(id, now);
         self.arm(id);
@@ -190,14 +190,14 @@ impl UserAgent {
         if ringing.expires_at.is_some_and(|at| at <= now) && !ringing.is_accepting() {
             let refused = self.refuse(id, 487, None, None, now);
             debug_assert!(refused.is_ok(), "a ringing leg can be refused");
-            return self.tell(id, Event::Cancelled);
+            return self.notify_owner(id, Event::Cancelled);
         }
         if let Some(waiting) = &mut ringing.reliable.waiting {
             if waiting.give_up <= now {
                 let refused = self.refuse(id, 504, None, None, now);
                 debug_assert!(refused.is_ok(), "a ringing leg can be refused");
                 let why = EndedBy::AckMissing;
-                return self.tell(id, Event::Ended { cause: None, why });
+                return self.notify_owner(id, Event::Ended { cause: None, why });
             }
             if waiting.repeat_at <= now {
                 waiting.repeat_at = now + waiting.interval;

@@ -8,7 +8,7 @@ use super::agent::UserAgent;
 use super::commands::put_sdp;
 use super::leg::{Offering, State, Termination};
 use super::owner::Owner;
-use super::refreshing::asked_interval;
+use super::refreshing::requested_interval;
 use crate::sip::stack::envelope::{Envelope, sdp_body};
 use crate::sip::stack::message::{Name, Response};
 use crate::sip::stack::method::Method;
@@ -33,7 +33,7 @@ impl UserAgent {
             return Err(wrong);
         }
         if established.offering.is_some()
-            || established.asked.is_some()
+            || established.pending.is_some()
             || established.unacknowledged.is_some()
             || established.unconfirmed.is_some()
         {
@@ -42,10 +42,10 @@ impl UserAgent {
                 status: 491,
                 retry_after: Some(wait),
             };
-            self.tell(id, refused);
+            self.notify_owner(id, refused);
             return Ok(());
         }
-        established.offering = Some(Offering::Asked);
+        established.offering = Some(Offering::Owner);
         if by_update && established.update_allowed {
             self.send_offer(id, Method::Update, body, now);
         } else {
@@ -105,7 +105,7 @@ impl UserAgent {
         {
             return self.acknowledge_again(id, last, now);
         }
-        self.refreshed(id, response, asked_interval(&invite), now);
+        self.refreshed(id, response, requested_interval(&invite), now);
         let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
         else {
             return;
@@ -117,9 +117,9 @@ impl UserAgent {
         self.acknowledge(owner, &dialog, sequence, &invite, nothing, now);
         // The answer to a refresh may differ from the last one: then it counts.
         let body = sdp_body(&response.headers, &response.body);
-        if offering == Some(Offering::Asked) || body.is_some() {
+        if offering == Some(Offering::Owner) || body.is_some() {
             let body = body.unwrap_or_default();
-            self.tell(id, Event::ReinviteAnswered { body });
+            self.notify_owner(id, Event::ReinviteAnswered { body });
         }
         self.arm(id);
     }
@@ -141,14 +141,14 @@ impl UserAgent {
         };
         match response.status {
             200..=299 => {
-                self.refreshed(id, response, asked_interval(&update), now);
+                self.refreshed(id, response, requested_interval(&update), now);
                 if let Some(State::Established(established)) =
                     self.legs.get_mut(&id).map(|leg| &mut leg.state)
                 {
                     established.offering = None;
                     established.body = update.body.clone();
                     let body = sdp_body(&response.headers, &response.body).unwrap_or_default();
-                    self.tell(id, Event::ReinviteAnswered { body });
+                    self.notify_owner(id, Event::ReinviteAnswered { body });
                 }
                 self.arm(id);
             }
@@ -172,12 +172,12 @@ impl UserAgent {
             _ => return,
         };
         match offering {
-            Some(Offering::Asked) => {
+            Some(Offering::Owner) => {
                 let refused = Event::ReinviteRefused {
                     status: response.status,
                     retry_after,
                 };
-                self.tell(id, refused);
+                self.notify_owner(id, refused);
             }
             Some(Offering::Refresh) => self.refresh_refused(id, retry_after, now),
             None => {}

@@ -34,7 +34,7 @@ pub(super) fn response_destination(incoming: &IncomingRequest) -> Option<Box<Res
 impl UserAgent {
     /// A stream has ended: the names of the requests that came by it and are not answered yet are
     /// looked up, so that they are known when they are.
-    pub(super) fn lose_ways_back(&mut self, connection: u64, now: Instant) {
+    pub(super) fn lose_response_destinations(&mut self, connection: u64, now: Instant) {
         let mut hops = Vec::new();
         for entry in self.transactions.servers_mut() {
             if entry.flow.connection == Some(connection)
@@ -52,7 +52,7 @@ impl UserAgent {
     }
 
     /// Finds out where an answer goes that the address of its request may not take.
-    pub(super) fn find_way_back(&mut self, key: &ServerKey, now: Instant) {
+    pub(super) fn find_response_destination(&mut self, key: &ServerKey, now: Instant) {
         let Some(entry) = self.transactions.server_mut(key) else {
             return;
         };

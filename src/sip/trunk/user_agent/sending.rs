@@ -1,5 +1,5 @@
 //! Requests on their way out: next hop, Via and Contact, client transactions, digest retries, and
-//! what happens when the way is closed.
+//! what follows when the transport fails.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -111,7 +111,7 @@ impl UserAgent {
         // A caller is not kept waiting at a destination that says nothing, be it the last one.
         let is_call = matches!(outbound.owner, Owner::Invite(_));
         let try_timeout = outbound.way.try_timeout;
-        let fail_over_at = (is_call || outbound.way.may_leave())
+        let fail_over_at = (is_call || outbound.way.may_fail_over())
             .then_some(now + try_timeout)
             .filter(|_| try_timeout < outbound.give_up);
         let context = ClientContext {
@@ -143,7 +143,7 @@ impl UserAgent {
             return;
         };
         if entry.user.fail_over_at.is_some_and(|at| at <= now) {
-            return self.leave(key, 408, now);
+            return self.fail_over(key, 408, now);
         }
         if entry.user.suspect_at.is_some_and(|at| at <= now) {
             self.suspect_target(key, now);
@@ -156,7 +156,7 @@ impl UserAgent {
         self.transactions.release_client(key);
     }
 
-    /// Takes the news that bytes of a transaction could not be sent (RFC 3261 section 17.1.4).
+    /// Bytes of a transaction could not be sent (RFC 3261 section 17.1.4).
     pub fn handle_transport_failure(&mut self, key: &ClientKey, now: Instant) {
         let Some(entry) = self.transactions.client(key) else {
             return self.fall_back_acknowledgement(key, now);
@@ -181,7 +181,7 @@ impl UserAgent {
             self.transactions.remove_client(key);
             return self.send_to(outbound, destination, now);
         }
-        self.leave(key, 503, now);
+        self.fail_over(key, 503, now);
     }
 
     /// Answers a challenge with a new request; false when there is nothing to answer with.

@@ -138,14 +138,14 @@ impl UserAgent {
             Some(State::Ringing(ringing)) => {
                 let response = ringing.request.respond(487, None, tag.as_deref());
                 self.respond(&invite, &response, now);
-                self.tell(id, cancelled_by(request));
+                self.notify_owner(id, cancelled_by(request));
                 self.forget(id, now);
             }
             Some(State::Established(established))
                 if established
-                    .asked
+                    .pending
                     .as_ref()
-                    .is_some_and(|asked| asked.server == invite) =>
+                    .is_some_and(|pending| pending.server == invite) =>
             {
                 let refused = self.refuse_reinvite(id, 487, None, now);
                 debug_assert!(refused.is_ok(), "the re-INVITE waits for an answer");
@@ -168,7 +168,7 @@ impl UserAgent {
     /// Answers within a transaction.
     pub(super) fn respond(&mut self, key: &ServerKey, response: &Response, now: Instant) -> Bytes {
         let bytes = self.write_response(response);
-        self.find_way_back(key, now);
+        self.find_response_destination(key, now);
         let transactions = &mut self.transactions;
         transactions.respond(key, response.status, bytes.clone(), now);
         self.run_server(key);

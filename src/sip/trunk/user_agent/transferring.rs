@@ -9,7 +9,7 @@ use super::agent::UserAgent;
 use super::incoming_request::IncomingRequest;
 use super::leg::{Leg, State, Termination};
 use super::owner::Owner;
-use super::transfers::{Asking, Granted};
+use super::transfers::{IncomingRefer, OutgoingRefer};
 use crate::sip::stack::message::{Name, Request, Response, header, reason_phrase};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::screening::{Refusal, SUPPORTED_VALUE};
@@ -53,10 +53,10 @@ impl UserAgent {
         let State::Established(established) = &mut leg.state else {
             return Err(wrong);
         };
-        if established.termination != Termination::None || leg.transfers.asked.is_some() {
+        if established.termination != Termination::None || leg.transfers.outgoing.is_some() {
             return Err(wrong);
         }
-        leg.transfers.asked = Some(Asking {
+        leg.transfers.outgoing = Some(OutgoingRefer {
             until: now + LONGEST,
             names: replaces,
             accepted: false,
@@ -99,8 +99,8 @@ impl UserAgent {
             .is_some_and(|value| value.to_ascii_lowercase().starts_with("false"));
         match status {
             ..=199 => {}
-            200..=299 if !no_news => self.accept_asking(id, now),
-            _ => self.finish_asking(id, status, now),
+            200..=299 if !no_news => self.accept_refer(id, now),
+            _ => self.finish_refer(id, status, now),
         }
         if status == 481 {
             self.lose(id, now);
@@ -108,11 +108,11 @@ impl UserAgent {
     }
 
     /// The peer does what our REFER asks for.
-    fn accept_asking(&mut self, id: LegId, now: Instant) {
+    fn accept_refer(&mut self, id: LegId, now: Instant) {
         if let Some(leg) = self.legs.get_mut(&id)
-            && let Some(asked) = &mut leg.transfers.asked
-            && !std::mem::replace(&mut asked.accepted, true)
-            && let Some(other) = asked.names
+            && let Some(refer) = &mut leg.transfers.outgoing
+            && !std::mem::replace(&mut refer.accepted, true)
+            && let Some(other) = refer.names
             && is_talking(leg)
         {
             self.set_given(other, Some(now + LONGEST));
@@ -127,32 +127,32 @@ impl UserAgent {
 
     /// We end this leg, or have lost it: of a REFER that is open, its own or one that names it,
     /// nothing is known any more but what is still told.
-    pub(super) fn leave_asking(&mut self, id: LegId) {
+    pub(super) fn abandon_refer(&mut self, id: LegId) {
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
         let named_by = leg.transfers.named_by;
-        if let Some(other) = leg.transfers.asked.and_then(|asked| asked.names) {
+        if let Some(other) = leg.transfers.outgoing.and_then(|refer| refer.names) {
             self.set_given(other, None);
         }
         if let Some(by) = named_by.and_then(|by| self.legs.get_mut(&by))
-            && let Some(asked) = &mut by.transfers.asked
-            && asked.names == Some(id)
+            && let Some(refer) = &mut by.transfers.outgoing
+            && refer.names == Some(id)
         {
-            asked.void = true;
+            refer.void = true;
         }
     }
 
     /// Our REFER has its outcome.
-    pub(super) fn finish_asking(&mut self, id: LegId, status: u16, now: Instant) {
+    pub(super) fn finish_refer(&mut self, id: LegId, status: u16, now: Instant) {
         if let Some(leg) = self.legs.get_mut(&id)
-            && let Some(asked) = leg.transfers.asked.take()
+            && let Some(refer) = leg.transfers.outgoing.take()
         {
-            if let Some(other) = asked.names {
+            if let Some(other) = refer.names {
                 let success = (200..=299).contains(&status);
                 self.set_given(other, success.then(|| now + LONGEST));
             }
-            self.tell(id, Event::TransferProgress { status, last: true });
+            self.notify_owner(id, Event::TransferProgress { status, last: true });
             self.arm(id);
         }
     }
@@ -167,10 +167,10 @@ impl UserAgent {
     ) {
         let package = header(&request.headers, &Name::EVENT).unwrap_or("");
         let package = package.split(';').next().unwrap_or("").trim();
-        let asked = self
+        let has_refer = self
             .legs
             .get(&id)
-            .is_some_and(|leg| leg.transfers.asked.is_some());
+            .is_some_and(|leg| leg.transfers.outgoing.is_some());
         if !package.eq_ignore_ascii_case("refer") {
             let refusal = Refusal {
                 header: Some(("Allow-Events", "refer".to_owned())),
@@ -178,7 +178,7 @@ impl UserAgent {
             };
             return self.respond_refusal(key, request, &refusal, now);
         }
-        if !asked {
+        if !has_refer {
             return self.respond_refusal(key, request, &Refusal::plain(481), now);
         }
         let state = header(&request.headers, &Name::SUBSCRIPTION_STATE).unwrap_or("");
@@ -187,13 +187,13 @@ impl UserAgent {
         let response = request.respond(200, None, None);
         self.respond(key, &response, now);
         // It may overtake the 202 (section 2.4.4).
-        self.accept_asking(id, now);
+        self.accept_refer(id, now);
         match (status, over) {
-            (Some(status @ 200..), _) => self.finish_asking(id, status, now),
+            (Some(status @ 200..), _) => self.finish_refer(id, status, now),
             // It ended and nobody says how: no success that we know of.
-            (_, true) => self.finish_asking(id, 408, now),
+            (_, true) => self.finish_refer(id, 408, now),
             (Some(status), false) => {
-                self.tell(
+                self.notify_owner(
                     id,
                     Event::TransferProgress {
                         status,
@@ -226,11 +226,11 @@ impl UserAgent {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        if leg.transfers.granted.is_some() {
+        if leg.transfers.incoming.is_some() {
             return self.respond_refusal(key, request, &Refusal::plain(491), now);
         }
         let silent = referral.silent;
-        leg.transfers.granted = Some(Granted {
+        leg.transfers.incoming = Some(IncomingRefer {
             sequence: incoming.envelope.sequence,
             silent,
             until: now + LONGEST,
@@ -245,7 +245,7 @@ impl UserAgent {
         }
         self.respond(key, &response, now);
         self.notify_referrer(id, 100, false, now);
-        self.tell(id, Event::Referred(Box::new(referral)));
+        self.notify_owner(id, Event::Referred(Box::new(referral)));
         self.arm(id);
     }
 
@@ -261,7 +261,7 @@ impl UserAgent {
         if self
             .legs
             .get(&id)
-            .is_none_or(|leg| leg.transfers.granted.is_none())
+            .is_none_or(|leg| leg.transfers.incoming.is_none())
         {
             return Err(wrong);
         }
@@ -275,29 +275,32 @@ impl UserAgent {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        let Some(granted) = leg.transfers.granted else {
+        let Some(incoming_refer) = leg.transfers.incoming else {
             return;
         };
         if last {
-            leg.transfers.granted = None;
+            leg.transfers.incoming = None;
         }
         let State::Established(established) = &mut leg.state else {
             return;
         };
-        if granted.silent || established.termination == Termination::ByeSent {
+        if incoming_refer.silent || established.termination == Termination::ByeSent {
             return;
         }
         let mut request = established.dialog.request(Method::Notify);
         let headers = &mut request.headers;
-        let event = match granted.named {
-            true => format!("refer;id={}", granted.sequence),
+        let event = match incoming_refer.named {
+            true => format!("refer;id={}", incoming_refer.sequence),
             false => "refer".to_owned(),
         };
         headers.insert(Name::EVENT, event);
         let state = match last {
             true => "terminated;reason=noresource".to_owned(),
             false => {
-                let left = granted.until.saturating_duration_since(now).as_secs();
+                let left = incoming_refer
+                    .until
+                    .saturating_duration_since(now)
+                    .as_secs();
                 format!("active;expires={left}")
             }
         };
@@ -306,7 +309,7 @@ impl UserAgent {
         request.body = Bytes::from(format!("SIP/2.0 {status} {}\r\n", reason_phrase(status)));
         let owner = match last {
             true => {
-                leg.transfers.telling = Some(now + LAST_WORD);
+                leg.transfers.notifying = Some(now + LAST_WORD);
                 Owner::Notify(id)
             }
             false => Owner::None,
@@ -319,7 +322,7 @@ impl UserAgent {
         let Some(leg) = self.legs.get_mut(&id) else {
             return;
         };
-        leg.transfers.telling = None;
+        leg.transfers.notifying = None;
         if let State::Established(established) = &leg.state
             && let Termination::AfterNotify(cause) = established.termination
         {
@@ -333,13 +336,17 @@ impl UserAgent {
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
-        if leg.transfers.asked.is_some_and(|asked| asked.until <= now) {
-            self.finish_asking(id, 408, now);
+        if leg
+            .transfers
+            .outgoing
+            .is_some_and(|refer| refer.until <= now)
+        {
+            self.finish_refer(id, 408, now);
         }
         let Some(leg) = self.legs.get(&id) else {
             return;
         };
-        if leg.transfers.telling.is_some_and(|until| until <= now) {
+        if leg.transfers.notifying.is_some_and(|until| until <= now) {
             self.notified(id, now);
         }
         let Some(leg) = self.legs.get(&id) else {
@@ -347,8 +354,8 @@ impl UserAgent {
         };
         if leg
             .transfers
-            .granted
-            .is_some_and(|granted| granted.until <= now)
+            .incoming
+            .is_some_and(|incoming_refer| incoming_refer.until <= now)
         {
             self.notify_referrer(id, 408, true, now);
         }

@@ -70,7 +70,7 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 impl UserAgent {
-    /// Takes the news that a datagram to `remote` by this listener reached nobody; `quote` is as
+    /// A datagram to `remote` by this listener was not delivered; `quote` is as
     /// much of it as came back. Gives the number of requests that this ends or moves.
     pub fn handle_unreachable(
         &mut self,
@@ -119,7 +119,7 @@ impl UserAgent {
             .clients()
             .filter(|(_, entry)| {
                 let ends = proven && !is_in_call(entry.user.outbound.owner);
-                waits_there(entry) && (ends || entry.user.outbound.way.may_leave())
+                waits_there(entry) && (ends || entry.user.outbound.way.may_fail_over())
             })
             .map(|(key, _)| *key)
             .collect();
@@ -129,7 +129,7 @@ impl UserAgent {
         lost.sort_unstable();
         for key in &lost {
             // A repetition may be what was lost, after the first had arrived.
-            self.leave_begun(key, 503, true, now);
+            self.fail_over_begun(key, 503, true, now);
         }
         lost.len() as u64
     }

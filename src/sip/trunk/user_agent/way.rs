@@ -136,7 +136,7 @@ impl Way {
     }
 
     /// True when a destination that says nothing is left before the request's own time is over.
-    pub fn may_leave(&self) -> bool {
+    pub fn may_fail_over(&self) -> bool {
         self.alternative || self.has_more()
     }
 

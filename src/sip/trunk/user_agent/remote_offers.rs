@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::agent::UserAgent;
 use super::contact::ContactUser;
 use super::incoming_request::IncomingRequest;
-use super::leg::{Asked, Established, Leg, State, Termination, Unacknowledged};
+use super::leg::{Established, Leg, PendingRequest, State, Termination, Unacknowledged};
 use super::refreshing::screen_timer;
 use crate::sip::stack::dialog_rules::DialogRules;
 use crate::sip::stack::envelope::{Envelope, sdp_body, sequence};
@@ -51,7 +51,7 @@ impl UserAgent {
         }
         let refresh_only = request.method == Method::Update && body.is_none();
         if !refresh_only {
-            if established.asked.is_some() {
+            if established.pending.is_some() {
                 return self.respond_refusal(&key, request, &later, now);
             }
             if established.offering.is_some() || established.unacknowledged.is_some() {
@@ -79,15 +79,15 @@ impl UserAgent {
         }
         if request.method == Method::Invite {
             let trying = request.respond(100, None, None);
-            established.asked = Some(incoming.into());
+            established.pending = Some(incoming.into());
             self.respond(&key, &trying, now);
             if let Some(entry) = self.transactions.server_mut(&key) {
                 entry.user.leg = Some(id);
             }
         } else {
-            established.asked = Some(incoming.into());
+            established.pending = Some(incoming.into());
         }
-        self.tell(id, Event::Reinvited { body, fork: None });
+        self.notify_owner(id, Event::Reinvited { body, fork: None });
     }
 
     /// An UPDATE before the call is answered (RFC 3311 section 5.2), or a re-INVITE that may not
@@ -107,8 +107,8 @@ impl UserAgent {
         let tag = incoming.envelope.from.tag().unwrap_or("");
         let body = sdp_body(&request.headers, &request.body);
         let waits = match &leg.state {
-            State::Calling(calling) => calling.asked.is_some(),
-            State::Ringing(ringing) => ringing.asked.is_some(),
+            State::Calling(calling) => calling.pending.is_some(),
+            State::Ringing(ringing) => ringing.pending.is_some(),
             State::Established(_) => false,
         };
         let (dialog, agreed, fork) = match &mut leg.state {
@@ -141,19 +141,19 @@ impl UserAgent {
             return self.respond_refusal(&key, request, &Refusal::plain(491), now);
         }
         dialog.refresh_target(&request.headers);
-        let asked = Asked::from(incoming);
+        let pending = PendingRequest::from(incoming);
         match &mut leg.state {
-            State::Calling(calling) => calling.asked = fork.map(|fork| (fork, asked)),
-            State::Ringing(ringing) => ringing.asked = Some(asked),
-            State::Established(established) => established.asked = Some(asked),
+            State::Calling(calling) => calling.pending = fork.map(|fork| (fork, pending)),
+            State::Ringing(ringing) => ringing.pending = Some(pending),
+            State::Established(established) => established.pending = Some(pending),
         }
-        self.tell(id, Event::Reinvited { body, fork });
+        self.notify_owner(id, Event::Reinvited { body, fork });
     }
 
     /// The dialog ends while a request of theirs waits.
-    pub(super) fn drop_asked(&mut self, asked: &Asked, now: Instant) {
-        let response = asked.request.respond(487, None, None);
-        self.respond(&asked.server, &response, now);
+    pub(super) fn refuse_pending(&mut self, pending: &PendingRequest, now: Instant) {
+        let response = pending.request.respond(487, None, None);
+        self.respond(&pending.server, &response, now);
     }
 
     pub(super) fn answer_reinvite(
@@ -167,28 +167,28 @@ impl UserAgent {
             return Err(wrong);
         };
         let (user, rules) = (leg.contact_user.clone(), leg.rules);
-        let Some(asked) = leg.take_asked() else {
+        let Some(pending) = leg.take_pending() else {
             return Err(wrong);
         };
-        let mut response = asked.request.respond(200, None, None);
+        let mut response = pending.request.respond(200, None, None);
         let State::Established(established) = &mut leg.state else {
-            self.finish_success(&mut response, &user, asked.flow, None, body);
-            self.respond(&asked.server, &response, now);
+            self.finish_success(&mut response, &user, pending.flow, None, body);
+            self.respond(&pending.server, &response, now);
             return Ok(());
         };
-        established.take_timer(&asked.request, &rules, now);
+        established.take_timer(&pending.request, &rules, now);
         established.body = body.clone();
         let timer = established.timer;
-        self.finish_success(&mut response, &user, asked.flow, timer, body);
-        let bytes = self.respond(&asked.server, &response, now);
-        if asked.request.method == Method::Invite
+        self.finish_success(&mut response, &user, pending.flow, timer, body);
+        let bytes = self.respond(&pending.server, &response, now);
+        if pending.request.method == Method::Invite
             && let Some(State::Established(established)) =
                 self.legs.get_mut(&id).map(|leg| &mut leg.state)
         {
             let sequence =
-                Envelope::read(&asked.request.headers).map_or(0, |envelope| envelope.sequence);
+                Envelope::read(&pending.request.headers).map_or(0, |envelope| envelope.sequence);
             established.unacknowledged =
-                Some(Unacknowledged::new(sequence, bytes, asked.flow, now));
+                Some(Unacknowledged::new(sequence, bytes, pending.flow, now));
         }
         self.arm(id);
         Ok(())
@@ -202,20 +202,20 @@ impl UserAgent {
         now: Instant,
     ) -> Result<(), Error> {
         let wrong = self.wrong_state(id, "refuse a re-invite");
-        let asked = self.legs.get_mut(&id).and_then(Leg::take_asked);
-        let Some(asked) = asked else {
+        let pending = self.legs.get_mut(&id).and_then(Leg::take_pending);
+        let Some(pending) = pending else {
             return Err(wrong);
         };
         if status == 491
             && let Some(State::Established(established)) =
                 self.legs.get_mut(&id).map(|leg| &mut leg.state)
         {
-            let number = sequence(&asked.request.headers);
+            let number = sequence(&pending.request.headers);
             established.dialog.expect_retry(number);
         }
-        let mut response = asked.request.respond(status.clamp(300, 699), None, None);
+        let mut response = pending.request.respond(status.clamp(300, 699), None, None);
         warning::put(&mut response, warning);
-        self.respond(&asked.server, &response, now);
+        self.respond(&pending.server, &response, now);
         Ok(())
     }
 }

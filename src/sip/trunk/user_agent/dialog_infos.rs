@@ -48,11 +48,11 @@ impl UserAgent {
         self.respond(key, &response, now);
         if understood {
             let body = request.body.clone();
-            self.tell(id, Event::Info { content_type, body });
+            self.notify_owner(id, Event::Info { content_type, body });
         }
     }
 
-    pub(super) fn inform(
+    pub(super) fn send_info(
         &mut self,
         id: LegId,
         content_type: String,
@@ -70,42 +70,39 @@ impl UserAgent {
         if established.termination != Termination::None {
             return Err(wrong);
         }
-        if established.informing.waiting.len() >= MOST_WAITING {
+        if established.infos.waiting.len() >= MOST_WAITING {
             return Err(Error::LimitReached {
                 what: "INFO requests of a call",
                 limit: MOST_WAITING,
             });
         }
-        established
-            .informing
-            .waiting
-            .push_back((content_type, body));
-        self.inform_next(id, now);
+        established.infos.waiting.push_back((content_type, body));
+        self.send_next_info(id, now);
         Ok(())
     }
 
     /// The INFO under way has its final answer, or will never have one.
-    pub(super) fn informed(&mut self, id: LegId, now: Instant) {
+    pub(super) fn finish_info(&mut self, id: LegId, now: Instant) {
         if let Some(State::Established(established)) =
             self.legs.get_mut(&id).map(|leg| &mut leg.state)
         {
-            established.informing.under_way = false;
-            self.inform_next(id, now);
+            established.infos.under_way = false;
+            self.send_next_info(id, now);
         }
     }
 
-    fn inform_next(&mut self, id: LegId, now: Instant) {
+    fn send_next_info(&mut self, id: LegId, now: Instant) {
         let Some(State::Established(established)) = self.legs.get_mut(&id).map(|l| &mut l.state)
         else {
             return;
         };
-        if established.informing.under_way || established.termination != Termination::None {
+        if established.infos.under_way || established.termination != Termination::None {
             return;
         }
-        let Some((content_type, body)) = established.informing.waiting.pop_front() else {
+        let Some((content_type, body)) = established.infos.waiting.pop_front() else {
             return;
         };
-        established.informing.under_way = true;
+        established.infos.under_way = true;
         let mut request = established.dialog.request(Method::Info);
         request.headers.insert(Name::CONTENT_TYPE, content_type);
         request.body = body;
