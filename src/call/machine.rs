@@ -31,9 +31,7 @@ use super::message::{Action, Command, Event, Notice, Side};
 use super::message_notice::MessageNotice;
 use super::refusal::Refusal;
 use super::snapshot::{CallDirection, Parties};
-use crate::codec::AudioFormat;
-use crate::sdp::offer_answer::NegotiatedMedia;
-use crate::sdp::{self, Warning};
+use crate::sdp::{self, MediaKind, Warning, bridge, jsep, offer_answer};
 
 /// What configuration says about calls of this trunk.
 #[derive(Clone, Debug)]
@@ -507,15 +505,17 @@ impl Call {
     }
 
     /// What was negotiated with the PBX holds from now on.
-    fn apply_media(&mut self, browser: &AudioFormat, pbx: Option<&NegotiatedMedia>) {
-        let Some(pbx) = pbx else {
-            return;
-        };
-        self.point_rtp(&pbx.remote);
-        self.push(Action::SetFormats {
-            browser: Box::new(browser.clone()),
-            pbx: Box::new(pbx.format.clone()),
-        });
+    fn apply_media(&mut self, browser: &jsep::Negotiation, pbx: &offer_answer::Negotiation) {
+        if let Some(remote) = pbx.remote() {
+            self.point_rtp(remote);
+        }
+        let joined = bridge::joined(browser.sections(), pbx.sections(), &MediaKind::Audio);
+        if let Some((browser, pbx)) = joined {
+            self.push(Action::SetFormats {
+                browser: Box::new(browser.clone()),
+                pbx: Box::new(pbx.clone()),
+            });
+        }
     }
 
     /// The browser's description is known: the peer can begin, and has so long.

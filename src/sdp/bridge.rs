@@ -3,7 +3,26 @@
 use crate::codec::{AudioFormat, Codec};
 
 use super::policy::distinct;
-use super::{BrowserOffer, BrowserPolicy, Error, OfferedCodec, PbxOffer, TrunkPolicy};
+use super::{
+    BrowserOffer, BrowserPolicy, Error, MediaKind, OfferedCodec, PbxOffer, Section, TrunkPolicy,
+};
+
+/// How one side's list of sections maps onto the other's: the first section of a kind that was agreed on
+/// with the browser is joined with the first one that was agreed on with the PBX, wherever they stand in
+/// their lists. Sections without a counterpart are rejected in their place.
+pub fn joined<'a>(
+    browser: &'a [Section],
+    pbx: &'a [Section],
+    kind: &MediaKind,
+) -> Option<(&'a AudioFormat, &'a AudioFormat)> {
+    let agreed = |sections: &'a [Section]| {
+        sections
+            .iter()
+            .filter(|section| section.kind == *kind)
+            .find_map(|section| section.format.as_ref())
+    };
+    Some((agreed(browser)?, agreed(pbx)?))
+}
 
 /// The codecs that the browser offered and its policy allows, in the policy's order. An error
 /// where there are none: ask this before the PBX is called.

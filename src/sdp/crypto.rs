@@ -5,7 +5,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sdp_types::Attribute;
 
-use super::section::{attribute, values};
+use super::media_description::{attribute, values};
 use crate::srtp_keys::{CryptoSuite, MasterKey};
 
 /// Some leave the padding of a GCM key out.

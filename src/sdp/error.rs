@@ -61,6 +61,10 @@ pub enum Error {
     /// An answer where no offer is open.
     #[error("an answer without an offer")]
     NoOffer,
+    /// A later offer without a section that was there, or with one in use in another place (RFC 3264
+    /// section 8).
+    #[error("a media section is not in its place")]
+    SectionsMoved,
     /// No `c=` line for the audio (RFC 8866 section 5.7).
     #[error("session description has no connection address")]
     NoAddress,
@@ -116,7 +120,7 @@ impl Error {
             | Error::NoRtcpMux => 306,
             Error::Malformed { .. } | Error::NoAddress => 307,
             Error::Multicast(_) => 330,
-            Error::TooLong(_) | Error::OfferPending | Error::NoOffer => 399,
+            Error::TooLong(_) | Error::OfferPending | Error::NoOffer | Error::SectionsMoved => 399,
         }
     }
 

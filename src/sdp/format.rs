@@ -8,9 +8,9 @@ use crate::codec::{
 };
 
 use super::events;
+use super::media_description::{MediaDescription, attribute, flag, values};
 use super::offered_codec::OfferedCodec;
 use super::opus;
-use super::section::{Section, attribute, flag, values};
 
 /// What one audio line lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ fn of_payload_type<'a>(media: &'a Media, name: &str, payload_type: u8) -> Option
 
 /// Reads the formats of an audio line. A payload type listed twice counts once; an unknown or
 /// unreadable one is passed over.
-pub(super) fn read(section: &Section<'_>) -> Formats {
+pub(super) fn read(section: &MediaDescription<'_>) -> Formats {
     /// An error message need not repeat a long list.
     const LISTED: usize = 200;
     /// A payload type that is mapped more often is not read further.

@@ -17,10 +17,11 @@ mod error;
 mod events;
 mod format;
 mod ice_dtls;
+mod media_description;
 mod offered_codec;
 mod opus;
 mod policy;
-mod section;
+mod sections;
 mod session;
 
 pub use connection::{ConnectionName, connection_names, with_addresses};
@@ -30,4 +31,5 @@ pub use jsep::{BrowserLocalOffer, BrowserOffer};
 pub use offer_answer::{KeySeed, LocalMedia, LocalOffer, PbxOffer, RemoteMedia, RtpAddress};
 pub use offered_codec::OfferedCodec;
 pub use policy::{BrowserPolicy, RtpFamilies, SrtpMode, TrunkPolicy};
+pub use sections::{MediaKind, Section};
 pub use session::{Answer, Offer, SessionIds};

@@ -14,9 +14,8 @@ use crate::call::media_timeout::MediaTimeout;
 use crate::call::message::{Action, Event, Notice, Quality, TransferTarget};
 use crate::call::refusal::Refusal;
 use crate::call::snapshot::Held;
-use crate::codec::AudioFormat;
 use crate::sdp::offer_answer::{Negotiation, OfferIn, OfferState};
-use crate::sdp::{self, bridge};
+use crate::sdp::{self, bridge, jsep};
 
 /// How often an offer is made again that the PBX says it may be.
 const MOST_TRIES: u8 = 8;
@@ -27,7 +26,7 @@ const REQUEST_PENDING: u16 = Refusal::BadState.sip_status();
 /// What exists while both sides talk.
 #[derive(Debug)]
 pub(super) struct Established {
-    browser: AudioFormat,
+    browser: jsep::Negotiation,
     pbx: Negotiation,
     directions: Directions,
     /// After glare: when to offer again.
@@ -41,8 +40,8 @@ pub(super) struct Established {
 impl Established {
     /// The call is answered, and the client knows; `pbx` has negotiated. Where the PBX holds it from
     /// the beginning (its first description says so) the client is told that too.
-    pub(super) fn new(call: &mut Call, browser: AudioFormat, pbx: Negotiation) -> Self {
-        let remote = pbx.media().map(|media| media.remote.direction);
+    pub(super) fn new(call: &mut Call, browser: jsep::Negotiation, pbx: Negotiation) -> Self {
+        let remote = pbx.remote().map(|remote| remote.direction);
         let directions = Directions::new(remote.unwrap_or_default());
         if directions.is_held_by_pbx() {
             call.notify(Notice::Held { on: true });
@@ -243,7 +242,9 @@ impl Established {
     /// The trunk's policy with the codecs that the browser's side leaves.
     fn policy_for_pbx(&self, call: &Call) -> sdp::TrunkPolicy {
         let mut policy = call.rules.trunk.clone();
-        policy.codecs = bridge::answer_to_pbx(&self.browser, &call.rules.trunk);
+        if let Some(browser) = self.browser.audio_format() {
+            policy.codecs = bridge::answer_to_pbx(browser, &call.rules.trunk);
+        }
         policy
     }
 
@@ -285,8 +286,8 @@ impl Established {
         sdp: &str,
     ) -> Result<(), EndReason> {
         self.directions.offer_answered();
-        let answered = sdp::Answer::parse(sdp)
-            .and_then(|answer| self.pbx.accept_answer(offer_in, &answer).map(drop));
+        let answered =
+            sdp::Answer::parse(sdp).and_then(|answer| self.pbx.accept_answer(offer_in, &answer));
         match answered {
             Ok(()) => self.apply(call),
             Err(error) => {
@@ -366,11 +367,11 @@ impl Established {
 
     /// What was negotiated with the PBX holds from now on.
     fn apply(&mut self, call: &mut Call) {
-        let Some(media) = self.pbx.media() else {
+        let Some(remote) = self.pbx.remote() else {
             return;
         };
-        call.apply_media(&self.browser, Some(media));
-        if let Some(on) = self.directions.set_remote(media.remote.direction) {
+        call.apply_media(&self.browser, &self.pbx);
+        if let Some(on) = self.directions.set_remote(remote.direction) {
             call.notify(Notice::Held { on });
         }
     }

@@ -10,14 +10,15 @@ use crate::call::ids::EndpointId;
 use crate::call::message::{Action, Diverted, Event, Notice};
 use crate::call::refusal::Refusal;
 use crate::call::snapshot::{CallDirection, Parties};
-use crate::codec::{AudioFormat, Direction};
+use crate::codec::Direction;
 use crate::sdp::offer_answer::{Negotiation, OfferIn, OfferState};
-use crate::sdp::{self, bridge};
+use crate::sdp::{self, bridge, jsep};
 
 /// What exists while endpoints ring.
 #[derive(Debug)]
 pub(super) struct Offering {
-    browser_offer: sdp::BrowserLocalOffer,
+    /// With our offer.
+    browser: jsep::Negotiation,
     /// Has the PBX's offer; or ours, where the INVITE came without one and a reliable provisional
     /// response carries it (RFC 3262), then the answer.
     pbx: Negotiation,
@@ -29,7 +30,7 @@ pub(super) struct Offering {
 /// What exists between our 2xx with an offer and its ACK with the answer.
 #[derive(Debug)]
 pub(super) struct Confirming {
-    browser: AudioFormat,
+    browser: jsep::Negotiation,
     pbx: Negotiation,
 }
 
@@ -84,13 +85,17 @@ impl Call {
             policy.codecs = bridge::offer_to_browser(offer, &call.rules.browser, &call.rules.trunk);
             policy.ptime = bridge::ptime_for_browser(offer, &policy, &call.rules.trunk);
         }
-        let browser_offer = sdp::jsep::offer(
+        let mut browser = jsep::Negotiation::new();
+        let offered = browser.create_offer(
             &call.local.transport,
             &policy,
             bridge::audio_rate(&call.rules.trunk.codecs),
             call.local.browser_session,
         );
-        let offer = browser_offer.offer.to_string();
+        let Ok(offer) = offered.map(ToString::to_string) else {
+            call.settle(Step::End(EndReason::Internal, None));
+            return call;
+        };
         call.keep_description(&offer);
         let incoming = Notice::Incoming {
             from: invitation.from,
@@ -111,7 +116,7 @@ impl Call {
         });
         let ring_deadline = now + call.rules.ring_timeout;
         call.begin(State::Offering(Box::new(Offering {
-            browser_offer,
+            browser,
             pbx,
             ring_deadline,
             incoming,
@@ -163,10 +168,10 @@ impl Offering {
         sdp: &str,
         now: Instant,
     ) -> Step {
-        let answered = sdp::Answer::parse(sdp)
-            .and_then(|answer| sdp::jsep::accept_answer(&self.browser_offer, &answer));
-        let (description, browser) = match answered {
-            Ok(answered) => answered,
+        let answered =
+            sdp::Answer::parse(sdp).and_then(|answer| self.browser.accept_answer(&answer));
+        let transport = match answered {
+            Ok(transport) => transport,
             Err(error) => {
                 call.notify(Notice::Refused {
                     refusal: Refusal::BadAnswer,
@@ -176,12 +181,14 @@ impl Offering {
             }
         };
         call.select(endpoint);
-        call.connect_peer(description, now);
+        call.connect_peer(transport, now);
         if self.pbx.state() != OfferState::HaveRemoteOffer {
-            return self.confirm(call, browser);
+            return self.confirm(call);
         }
         let mut policy = call.rules.trunk.clone();
-        policy.codecs = bridge::answer_to_pbx(&browser, &call.rules.trunk);
+        if let Some(browser) = self.browser.audio_format() {
+            policy.codecs = bridge::answer_to_pbx(browser, &call.rules.trunk);
+        }
         let answered = self.pbx.create_answer(
             call.local.rtp,
             &policy,
@@ -190,12 +197,12 @@ impl Offering {
         );
         match answered {
             Ok(answer) => {
-                call.apply_media(&browser, self.pbx.media());
+                call.apply_media(&self.browser, &self.pbx);
                 call.push(Action::Accept {
                     sdp: answer.to_string(),
                 });
                 call.notify(Notice::Answered);
-                let established = Established::new(call, browser, self.pbx);
+                let established = Established::new(call, self.browser, self.pbx);
                 Step::Stay(State::Established(Box::new(established)))
             }
             Err(error) => {
@@ -205,18 +212,18 @@ impl Offering {
         }
     }
     /// Accepts with our offer, or after it: its answer comes with PRACK or ACK, or has come.
-    fn confirm(mut self: Box<Self>, call: &mut Call, browser: AudioFormat) -> Step {
-        let offered_before = self.pbx.state() != OfferState::Stable || self.pbx.media().is_some();
+    fn confirm(mut self: Box<Self>, call: &mut Call) -> Step {
+        let offered_before = self.pbx.state() != OfferState::Stable || self.pbx.remote().is_some();
         let sdp = match offered_before {
             true => String::new(),
             false => offer_to_pbx(call, &mut self.pbx).unwrap_or_default(),
         };
         call.push(Action::Accept { sdp });
         let confirming = Box::new(Confirming {
-            browser,
+            browser: self.browser,
             pbx: self.pbx,
         });
-        match confirming.pbx.media() {
+        match confirming.pbx.remote() {
             Some(_) => confirming.establish(call),
             None => Step::Stay(State::Confirming(confirming)),
         }
@@ -226,7 +233,7 @@ impl Offering {
 /// Whether the text is an answer to our offer that can be used.
 fn takes_answer(pbx: &mut Negotiation, sdp: &str) -> bool {
     sdp::Answer::parse(sdp)
-        .and_then(|answer| pbx.accept_answer(OfferIn::Response, &answer).map(drop))
+        .and_then(|answer| pbx.accept_answer(OfferIn::Response, &answer))
         .is_ok()
 }
 
@@ -244,7 +251,7 @@ impl Confirming {
     }
 
     fn establish(self: Box<Self>, call: &mut Call) -> Step {
-        call.apply_media(&self.browser, self.pbx.media());
+        call.apply_media(&self.browser, &self.pbx);
         call.notify(Notice::Answered);
         let established = Established::new(call, self.browser, self.pbx);
         Step::Stay(State::Established(Box::new(established)))

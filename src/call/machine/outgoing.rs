@@ -16,18 +16,17 @@ use crate::call::message::{Action, Event, Notice, Side};
 use crate::call::refusal::Refusal;
 use crate::call::ringback::Ringback;
 use crate::call::snapshot::{CallDirection, Parties};
-use crate::codec::{AudioFormat, Codec, Direction};
+use crate::codec::{Codec, Direction};
 use crate::sdp::offer_answer::{Negotiation, OfferIn};
-use crate::sdp::{self, bridge};
+use crate::sdp::{self, bridge, jsep};
 
 /// What exists while the PBX has not answered.
 #[derive(Debug)]
 pub(super) struct Calling {
-    offer: sdp::BrowserOffer,
+    /// With the browser's offer, until it has its one answer.
+    browser: jsep::Negotiation,
     /// With our offer, which each early dialog answers; without one where the PBX is to offer.
     pbx: Negotiation,
-    /// What we agreed on with the browser, once it has its one answer.
-    browser: Option<AudioFormat>,
     /// Those with a session description, by fork.
     early_dialogs: BTreeMap<u32, EarlyDialog>,
     /// The one that the client hears.
@@ -63,13 +62,14 @@ impl Call {
         let seen = (CallDirection::Outgoing, offer.parties);
         let mut call = Call::new(rules, local, seen, attached, now);
         // Without a codec that the browser may use no callee may ring.
-        let parsed = sdp::Offer::parse(offer.sdp)
-            .and_then(|offer| sdp::jsep::read_offer(&offer))
-            .and_then(|offer| {
-                bridge::common_browser_codecs(&offer, &call.rules.browser).map(|_| offer)
-            });
-        let offer = match parsed {
-            Ok(offer) => offer,
+        let mut browser = jsep::Negotiation::new();
+        let read = sdp::Offer::parse(offer.sdp).and_then(|offer| {
+            let offer = browser.set_remote_offer(&offer)?;
+            bridge::common_browser_codecs(offer, &call.rules.browser)?;
+            Ok(offer.transport.clone())
+        });
+        let transport = match read {
+            Ok(transport) => transport,
             Err(error) => {
                 call.notify(Notice::Refused {
                     refusal: Refusal::BadOffer,
@@ -80,12 +80,11 @@ impl Call {
                 return call;
             }
         };
-        call.connect_peer(offer.transport.clone(), now);
+        call.connect_peer(transport, now);
         let mut calling = Calling {
             ring_deadline: now + call.rules.ring_timeout,
-            offer,
+            browser,
             pbx: Negotiation::new(),
-            browser: None,
             early_dialogs: BTreeMap::new(),
             selected: None,
             ringback: Ringback::new(),
@@ -138,7 +137,7 @@ impl Calling {
     }
 
     pub(super) fn has_media(&self) -> bool {
-        self.browser.is_some() && self.selected.is_some()
+        self.browser.audio_format().is_some() && self.selected.is_some()
     }
 
     pub(super) fn handle(mut self: Box<Self>, call: &mut Call, event: Event, now: Instant) -> Step {
@@ -209,12 +208,13 @@ impl Calling {
                 let early_dialog = self
                     .selected
                     .and_then(|fork| self.early_dialogs.remove(&fork));
-                let (Some(browser), Some(early_dialog)) = (self.browser.take(), early_dialog)
+                let Some(early_dialog) =
+                    early_dialog.filter(|_| self.browser.audio_format().is_some())
                 else {
                     return Step::End(EndReason::BadPbxDescription, None);
                 };
                 call.notify(Notice::Answered);
-                let established = Established::new(call, browser, early_dialog.pbx);
+                let established = Established::new(call, self.browser, early_dialog.pbx);
                 Step::Stay(State::Established(Box::new(established)))
             }
             Event::Refused {
@@ -265,7 +265,7 @@ impl Calling {
         // Each early dialog has one offer and an exchange of its own (RFC 3261 section 13.2.2.4).
         let mut pbx = self.pbx.clone();
         sdp::Answer::parse(sdp)
-            .and_then(|answer| pbx.accept_answer(OfferIn::Request, &answer).map(drop))
+            .and_then(|answer| pbx.accept_answer(OfferIn::Request, &answer))
             .map_err(|error| {
                 call.notify(Notice::Refused {
                     refusal: Refusal::BadPbxDescription,
@@ -314,18 +314,17 @@ impl Calling {
         fork: u32,
         early_dialog: EarlyDialog,
     ) -> Result<(), EndReason> {
-        if self.browser.is_none()
-            && let Some(media) = early_dialog.pbx.media()
+        if let (Some(offer), Some(format)) =
+            (self.browser.remote_offer(), early_dialog.pbx.audio_format())
         {
             let codec = bridge::preferred_browser_codec(
-                &self.offer,
+                offer,
                 &call.rules.browser,
-                &media.format,
+                format,
                 &call.rules.trunk,
             );
             // What passes untouched has the length that the PBX wants.
-            let send = &media.format.send;
-            let ptime = (codec == Some(send.codec)).then_some(send.ptime);
+            let ptime = (codec == Some(format.send.codec)).then_some(format.send.ptime);
             self.answer_browser(call, codec, ptime)?;
         }
         self.early_dialogs.insert(fork, early_dialog);
@@ -335,32 +334,35 @@ impl Calling {
 
     /// Points the RTP side at this early dialog.
     fn select(&mut self, call: &mut Call, fork: u32) {
-        if let (Some(browser), Some(early_dialog)) = (&self.browser, self.early_dialogs.get(&fork))
+        if let Some(early_dialog) = self.early_dialogs.get(&fork)
+            && self.browser.audio_format().is_some()
         {
-            call.apply_media(browser, early_dialog.pbx.media());
+            call.apply_media(&self.browser, &early_dialog.pbx);
             self.selected = Some(fork);
         }
     }
 
     /// What the PBX may use, by what the browser can or has been told.
     fn codecs_for_pbx(&self, call: &Call) -> Vec<Codec> {
-        match &self.browser {
-            Some(browser) => bridge::answer_to_pbx(browser, &call.rules.trunk),
-            None => bridge::offer_to_pbx(&self.offer, &call.rules.browser, &call.rules.trunk),
+        let (browser, trunk) = (&call.rules.browser, &call.rules.trunk);
+        match (self.browser.audio_format(), self.browser.remote_offer()) {
+            (Some(format), _) => bridge::answer_to_pbx(format, trunk),
+            (None, Some(offer)) => bridge::offer_to_pbx(offer, browser, trunk),
+            (None, None) => trunk.codecs.clone(),
         }
     }
 
     /// Where nothing that the PBX may say changes the browser's codec, the browser is answered at
     /// once: ICE and DTLS are through before anybody picks up.
     fn answer_determined_browser(&mut self, call: &mut Call) -> Result<(), EndReason> {
-        let determined = bridge::browser_codec_is_determined(
-            &self.offer,
-            &call.rules.browser,
-            &call.rules.trunk,
-        );
+        let Some(offer) = self.browser.remote_offer() else {
+            return Ok(());
+        };
+        let determined =
+            bridge::browser_codec_is_determined(offer, &call.rules.browser, &call.rules.trunk);
         match determined {
-            Some(codec) if self.browser.is_none() => self.answer_browser(call, Some(codec), None),
-            _ => Ok(()),
+            Some(codec) => self.answer_browser(call, Some(codec), None),
+            None => Ok(()),
         }
     }
 
@@ -369,7 +371,7 @@ impl Calling {
     fn expect_early_media(&self, call: &mut Call) {
         let offer = self.pbx.local_offer();
         let pbx = offer.and_then(sdp::LocalOffer::unanswered);
-        if let (Some(browser), Some(pbx)) = (&self.browser, pbx) {
+        if let (Some(browser), Some(pbx)) = (self.browser.audio_format(), pbx) {
             call.push(Action::ExpectEarlyMedia {
                 browser: Box::new(browser.clone()),
                 pbx: Box::new(pbx),
@@ -392,18 +394,16 @@ impl Calling {
     ) -> Result<(), EndReason> {
         let mut policy = call.rules.browser.clone();
         policy.ptime = ptime.unwrap_or(policy.ptime);
-        let answered = sdp::jsep::answer(
-            &self.offer,
-            &call.local.transport,
-            &policy,
-            codec,
-            bridge::audio_rate(&call.rules.trunk.codecs),
-            call.local.browser_session,
-            Direction::SendRecv,
-        );
+        let answered = self.browser.create_answer(&jsep::AnswerParameters {
+            transport: &call.local.transport,
+            policy: &policy,
+            preferred: codec,
+            audio_rate: bridge::audio_rate(&call.rules.trunk.codecs),
+            session: call.local.browser_session,
+            direction: Direction::SendRecv,
+        });
         match answered {
-            Ok((answer, format)) => {
-                self.browser = Some(format);
+            Ok(answer) => {
                 let sdp = answer.to_string();
                 call.keep_description(&sdp);
                 call.notify(Notice::Answer { sdp });

@@ -2,6 +2,7 @@
 
 use crate::codec::{Direction, EventFormat, ReceiveFormat};
 use crate::sdp::Offer;
+use crate::sdp::sections::Sections;
 
 /// Our offer to a browser, with what is needed to read its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,4 +17,6 @@ pub struct BrowserLocalOffer {
     pub direction: Direction,
     /// Milliseconds of audio in a packet that we would like.
     pub ptime: u8,
+    /// Every section in order.
+    pub(in crate::sdp) sections: Sections,
 }

@@ -2,7 +2,8 @@
 
 use crate::codec::{AudioFormat, Direction, EventFormat};
 use crate::sdp::format::{self, PacketTime};
-use crate::sdp::section::{MediaSections, Section, value, values};
+use crate::sdp::media_description::{MediaDescription, value, values};
+use crate::sdp::sections::Sections;
 use crate::sdp::{
     Answer, BrowserLocalOffer, Error, Fingerprint, IceDtlsParameters, Offer, OfferedCodec, Setup,
 };
@@ -33,8 +34,8 @@ pub struct BrowserOffer {
     pub max_ptime: Option<u8>,
     /// Whether the audio is in a BUNDLE group (RFC 9143).
     pub(in crate::sdp) bundled: bool,
-    /// Every media line in order, so that the answer has as many (RFC 3264 section 6).
-    pub(in crate::sdp) lines: MediaSections,
+    /// Every section in order, so that the answer has as many (RFC 3264 section 6).
+    pub(in crate::sdp) sections: Sections,
 }
 
 /// Reads a browser's offer: its first audio section that can be used; other media sections are
@@ -42,11 +43,11 @@ pub struct BrowserOffer {
 pub fn read_offer(offer: &Offer) -> Result<BrowserOffer, Error> {
     let session = &offer.0;
     let mut refused = None;
-    for section in Section::audio(session).filter(|it| is_used(it) && is_rtp(it)) {
+    for section in MediaDescription::audio(session).filter(|it| is_used(it) && is_rtp(it)) {
         match read_section(&section) {
             Ok(read) => {
                 return Ok(BrowserOffer {
-                    lines: MediaSections::of(session, section.index),
+                    sections: Sections::of(session, section.index, read.direction),
                     ..read
                 });
             }
@@ -57,7 +58,7 @@ pub fn read_offer(offer: &Offer) -> Result<BrowserOffer, Error> {
 }
 
 /// Reads one audio section of an offer, without its neighbours.
-fn read_section(section: &Section<'_>) -> Result<BrowserOffer, Error> {
+fn read_section(section: &MediaDescription<'_>) -> Result<BrowserOffer, Error> {
     let transport = transport(section, Setup::ActPass)?;
     if !section.has("rtcp-mux") {
         return Err(Error::NoRtcpMux);
@@ -75,7 +76,7 @@ fn read_section(section: &Section<'_>) -> Result<BrowserOffer, Error> {
         ptime: section.ptime(),
         max_ptime: section.max_ptime(),
         bundled: bundle(section).is_some(),
-        lines: MediaSections::audio_only("", None),
+        sections: Sections::audio_only("", None),
     })
 }
 
@@ -84,7 +85,9 @@ pub fn accept_answer(
     offer: &BrowserLocalOffer,
     answer: &Answer,
 ) -> Result<(IceDtlsParameters, AudioFormat), Error> {
-    let section = Section::audio(&answer.0).next().ok_or(Error::NoAudio)?;
+    let section = MediaDescription::audio(&answer.0)
+        .next()
+        .ok_or(Error::NoAudio)?;
     if section.media.port == 0 {
         return Err(Error::AudioRejected);
     }
@@ -115,18 +118,18 @@ pub fn accept_answer(
 
 /// Port 0 means rejected, except for a line that lives on another's transport (RFC 9143
 /// section 6).
-fn is_used(section: &Section<'_>) -> bool {
+fn is_used(section: &MediaDescription<'_>) -> bool {
     section.media.port != 0 || section.media.has_attribute("bundle-only")
 }
 
 /// Whether the line is RTP. RFC 8829 section 5.1.2 wants every RTP profile understood as
 /// DTLS-SRTP where there is a fingerprint.
-fn is_rtp(section: &Section<'_>) -> bool {
+fn is_rtp(section: &MediaDescription<'_>) -> bool {
     section.media.proto.to_ascii_uppercase().contains("RTP/")
 }
 
 /// The mids of the BUNDLE group that the line is in.
-fn bundle<'a>(section: &Section<'a>) -> Option<Vec<&'a str>> {
+fn bundle<'a>(section: &MediaDescription<'a>) -> Option<Vec<&'a str>> {
     let mid = value(&section.media.attributes, "mid")?;
     values(&section.session.attributes, "group")
         .filter_map(|group| {
@@ -141,7 +144,7 @@ fn bundle<'a>(section: &Section<'a>) -> Option<Vec<&'a str>> {
 
 /// Reads ICE and DTLS parameters: from the line, else from the line that carries the bundle's
 /// transport, else from the session. `unsaid` is the role where `a=setup` is missing.
-fn transport(section: &Section<'_>, unsaid: Setup) -> Result<IceDtlsParameters, Error> {
+fn transport(section: &MediaDescription<'_>, unsaid: Setup) -> Result<IceDtlsParameters, Error> {
     let session = section.session;
     let tagged = bundle(section)
         .and_then(|mids| mids.first().copied())

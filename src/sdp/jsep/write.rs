@@ -7,8 +7,9 @@ use sdp_types::{Attribute, Connection, Media, Session};
 use crate::codec::{AudioFormat, Codec, Direction, EventFormat, ReceiveFormat};
 use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
+use crate::sdp::media_description::{attribute, empty_media, flag};
 use crate::sdp::policy::distinct;
-use crate::sdp::section::{MediaSections, attribute, empty_media, flag};
+use crate::sdp::sections::Sections;
 use crate::sdp::{
     Answer, BrowserLocalOffer, BrowserOffer, BrowserPolicy, Error, IceDtlsParameters, Offer,
     OfferedCodec, SessionIds, Setup,
@@ -66,7 +67,7 @@ pub fn answer(
     let audio = AudioLine {
         local,
         setup,
-        proto: offer.lines.audio_proto(),
+        proto: offer.sections.audio_proto(),
         mid: offer.mid.as_deref(),
         codecs: &format.receive,
         events,
@@ -76,7 +77,7 @@ pub fn answer(
     };
     let bundled = offer.mid.as_deref().filter(|_| offer.bundled);
     let mut description = session_lines(session, local, bundled);
-    offer.lines.write(&mut description, audio.write());
+    offer.sections.write(&mut description, audio.write());
     Ok((Answer(description), format))
 }
 
@@ -87,7 +88,6 @@ pub fn offer(
     audio_rate: u32,
     session: SessionIds,
 ) -> BrowserLocalOffer {
-    let direction = Direction::SendRecv;
     let codecs: Vec<_> = distinct(&policy.codecs, &Codec::ALL)
         .into_iter()
         .map(|codec| ReceiveFormat {
@@ -108,25 +108,72 @@ pub fn offer(
             });
         }
     }
-    let audio = AudioLine {
-        local,
-        setup: local.setup,
-        proto: PROTO,
-        mid: Some(MID),
-        codecs: &codecs,
-        events: &events,
-        audio_rate,
-        ptime: policy.ptime,
-        direction,
-    };
-    let mut description = session_lines(session, local, Some(MID));
-    MediaSections::audio_only(PROTO, Some(MID)).write(&mut description, audio.write());
-    BrowserLocalOffer {
-        offer: Offer(description),
+    let media = OfferedMedia {
+        sections: Sections::audio_only(PROTO, Some(MID)),
         codecs,
         events,
-        direction,
-        ptime: policy.ptime,
+    };
+    media.offer(local, policy, audio_rate, session)
+}
+
+/// Makes a later offer: the sections in their places, the audio with the payload types in use (RFC 9429
+/// section 5.2.2).
+pub(super) fn reoffer(
+    sections: &Sections,
+    local: &IceDtlsParameters,
+    policy: &BrowserPolicy,
+    audio_rate: u32,
+    session: SessionIds,
+) -> BrowserLocalOffer {
+    let Some(format) = sections.audio().and_then(|audio| audio.format.as_ref()) else {
+        return offer(local, policy, audio_rate, session);
+    };
+    let media = OfferedMedia {
+        codecs: format.receive.clone(),
+        events: format.receive_events.clone(),
+        sections: sections.clone(),
+    };
+    media.offer(local, policy, audio_rate, session)
+}
+
+/// What an offer of ours has.
+struct OfferedMedia {
+    sections: Sections,
+    codecs: Vec<ReceiveFormat>,
+    events: Vec<EventFormat>,
+}
+
+impl OfferedMedia {
+    fn offer(
+        self,
+        local: &IceDtlsParameters,
+        policy: &BrowserPolicy,
+        audio_rate: u32,
+        session: SessionIds,
+    ) -> BrowserLocalOffer {
+        let direction = Direction::SendRecv;
+        let mid = self.sections.audio().and_then(|it| it.mid.as_deref());
+        let audio = AudioLine {
+            local,
+            setup: local.setup,
+            proto: self.sections.audio_proto(),
+            mid,
+            codecs: &self.codecs,
+            events: &self.events,
+            audio_rate,
+            ptime: policy.ptime,
+            direction,
+        };
+        let mut description = session_lines(session, local, mid);
+        self.sections.write(&mut description, audio.write());
+        BrowserLocalOffer {
+            offer: Offer(description),
+            codecs: self.codecs,
+            events: self.events,
+            direction,
+            ptime: policy.ptime,
+            sections: self.sections,
+        }
     }
 }
 

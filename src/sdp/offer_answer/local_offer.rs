@@ -3,7 +3,7 @@
 use super::LocalMedia;
 use crate::codec::{Direction, EventFormat, ReceiveFormat};
 use crate::sdp::crypto::CryptoLine;
-use crate::sdp::section::MediaSections;
+use crate::sdp::sections::Sections;
 use crate::sdp::{Offer, SrtpMode};
 
 /// Our offer to a PBX, with what is needed to read its answer.
@@ -23,5 +23,5 @@ pub struct LocalOffer {
     pub(in crate::sdp) crypto: Vec<CryptoLine>,
     pub(in crate::sdp) srtp: SrtpMode,
     pub(in crate::sdp) local: LocalMedia,
-    pub(in crate::sdp) lines: MediaSections,
+    pub(in crate::sdp) sections: Sections,
 }

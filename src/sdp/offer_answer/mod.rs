@@ -10,7 +10,7 @@ mod write;
 
 pub use local_media::{KeySeed, LocalMedia};
 pub use local_offer::LocalOffer;
-pub use negotiation::{NegotiatedMedia, Negotiation, OfferIn, OfferState};
+pub use negotiation::{Negotiation, OfferIn, OfferState};
 pub use read::{PbxOffer, read_answer, read_offer};
 pub use remote_media::{RemoteMedia, RtpAddress};
 pub use write::{answer, offer};

@@ -12,7 +12,8 @@ use super::{
     LocalMedia, LocalOffer, PbxOffer, RemoteMedia, answer, offer, read_answer, read_offer,
 };
 use crate::codec::{AudioFormat, Direction};
-use crate::sdp::{Answer, Error, Offer, SessionIds, TrunkPolicy};
+use crate::sdp::sections::Sections;
+use crate::sdp::{Answer, Error, Offer, Section, SessionIds, TrunkPolicy};
 
 /// Where an offer of ours travels, and with it where its answer is: an answer in another place is not
 /// for it (RFC 3261 section 13.2.1, RFC 6337 section 2).
@@ -35,15 +36,6 @@ pub enum OfferState {
     HaveRemoteOffer,
 }
 
-/// What offer and answer negotiated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NegotiatedMedia {
-    /// The PBX's end.
-    pub remote: RemoteMedia,
-    /// What is sent and received there.
-    pub format: AudioFormat,
-}
-
 /// An offer that has no answer yet.
 #[derive(Clone, Debug)]
 enum Pending {
@@ -60,12 +52,28 @@ enum LastOffer {
     Remote(Box<PbxOffer>),
 }
 
+impl LastOffer {
+    const fn sections(&self) -> &Sections {
+        match self {
+            LastOffer::Local(offer) => &offer.sections,
+            LastOffer::Remote(offer) => &offer.sections,
+        }
+    }
+
+    const fn sections_mut(&mut self) -> &mut Sections {
+        match self {
+            LastOffer::Local(offer) => &mut offer.sections,
+            LastOffer::Remote(offer) => &mut offer.sections,
+        }
+    }
+}
+
 /// One dialog's offers and answers.
 #[derive(Clone, Debug)]
 pub struct Negotiation {
     pending: Pending,
     last: Option<LastOffer>,
-    media: Option<NegotiatedMedia>,
+    remote: Option<RemoteMedia>,
 }
 
 impl Default for Negotiation {
@@ -80,7 +88,7 @@ impl Negotiation {
         Negotiation {
             pending: Pending::None,
             last: None,
-            media: None,
+            remote: None,
         }
     }
 
@@ -93,9 +101,20 @@ impl Negotiation {
         }
     }
 
-    /// What the last exchange negotiated; none before the first one.
-    pub const fn media(&self) -> Option<&NegotiatedMedia> {
-        self.media.as_ref()
+    /// The PBX's end, as the last exchange has it; none before the first one.
+    pub const fn remote(&self) -> Option<&RemoteMedia> {
+        self.remote.as_ref()
+    }
+
+    /// The sections that were negotiated last, rejected ones among them; empty before the first exchange.
+    pub fn sections(&self) -> &[Section] {
+        let last = self.last.as_ref();
+        last.map_or(&[], |last| last.sections().as_slice())
+    }
+
+    /// What was negotiated for the audio.
+    pub fn audio_format(&self) -> Option<&AudioFormat> {
+        self.last.as_ref()?.sections().audio()?.format.as_ref()
     }
 
     /// Our open offer.
@@ -142,16 +161,12 @@ impl Negotiation {
 
     /// Takes the answer to our offer. Where it cannot be used, what was negotiated before stays
     /// (RFC 3261 section 14.1).
-    pub fn accept_answer(
-        &mut self,
-        offer_in: OfferIn,
-        answer: &Answer,
-    ) -> Result<&NegotiatedMedia, Error> {
+    pub fn accept_answer(&mut self, offer_in: OfferIn, answer: &Answer) -> Result<(), Error> {
         match std::mem::replace(&mut self.pending, Pending::None) {
             Pending::Local(ours, travels) if travels == offer_in => {
                 let (remote, format) = read_answer(&ours, answer)?;
-                self.last = Some(LastOffer::Local(ours));
-                Ok(self.media.insert(NegotiatedMedia { remote, format }))
+                self.agree(LastOffer::Local(ours), remote, format);
+                Ok(())
             }
             other => {
                 self.pending = other;
@@ -192,8 +207,7 @@ impl Negotiation {
             }
         };
         let (answer, remote, format) = answer(&theirs, local, policy, session, direction)?;
-        self.last = Some(LastOffer::Remote(theirs));
-        self.media = Some(NegotiatedMedia { remote, format });
+        self.agree(LastOffer::Remote(theirs), remote, format);
         Ok(answer)
     }
 
@@ -223,13 +237,21 @@ impl Negotiation {
         let Ok((remote, format)) = answered else {
             return false;
         };
-        let same =
-            |media: &NegotiatedMedia| media.remote == remote && media.format.send == format.send;
-        if self.media.as_ref().is_some_and(same) {
+        let before = self.audio_format().map(|before| &before.send);
+        if self.remote == Some(remote) && before == Some(&format.send) {
             return false;
         }
-        self.media = Some(NegotiatedMedia { remote, format });
+        if let Some(last) = &mut self.last {
+            last.sections_mut().agree_on_audio(format);
+        }
+        self.remote = Some(remote);
         true
+    }
+
+    fn agree(&mut self, mut offer: LastOffer, remote: RemoteMedia, format: AudioFormat) {
+        offer.sections_mut().agree_on_audio(format);
+        self.last = Some(offer);
+        self.remote = Some(remote);
     }
 
     fn next_offer(
@@ -239,10 +261,10 @@ impl Negotiation {
         session: SessionIds,
         direction: Direction,
     ) -> LocalOffer {
-        match (&self.last, &self.media) {
+        match (&self.last, self.audio_format()) {
             (Some(LastOffer::Local(ours)), _) => ours.reoffer(local, policy, session, direction),
-            (Some(LastOffer::Remote(theirs)), Some(media)) => {
-                theirs.reversed(local, policy, &media.format, session, direction)
+            (Some(LastOffer::Remote(theirs)), Some(format)) => {
+                theirs.reversed(local, policy, format, session, direction)
             }
             (Some(LastOffer::Remote(_)) | None, _) => offer(local, policy, session, direction),
         }

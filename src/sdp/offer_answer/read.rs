@@ -9,7 +9,8 @@ use crate::sdp::connection;
 use crate::sdp::crypto::{self, CryptoLine};
 use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
-use crate::sdp::section::{MediaSections, Section};
+use crate::sdp::media_description::MediaDescription;
+use crate::sdp::sections::Sections;
 use crate::sdp::{
     Answer, Error, LocalOffer, Offer, OfferedCodec, RemoteMedia, RtpAddress, RtpFamilies, SrtpMode,
     TrunkPolicy,
@@ -35,8 +36,8 @@ pub struct PbxOffer {
     pub(in crate::sdp) crypto: Option<CryptoLine>,
     /// Whether the PBX offered to share the RTP port.
     pub(in crate::sdp) rtcp_mux: bool,
-    /// Every media line in order, so that the answer has as many (RFC 3264 section 6).
-    pub(in crate::sdp) lines: MediaSections,
+    /// Every section in order, so that the answer has as many (RFC 3264 section 6).
+    pub(in crate::sdp) sections: Sections,
 }
 
 impl PbxOffer {
@@ -62,7 +63,7 @@ pub fn read_offer(offer: &Offer, policy: &TrunkPolicy) -> Result<PbxOffer, Error
     // Read, but without a codec of the policy: whoever answers says so.
     let mut without_codec = None;
     let mut refused = None;
-    for section in Section::audio(session).filter(|section| section.media.port != 0) {
+    for section in MediaDescription::audio(session).filter(|section| section.media.port != 0) {
         match read_section(&section, policy) {
             Ok(read) if !has_codec(&read, policy) => {
                 without_codec = without_codec.or(Some((section.index, read)));
@@ -79,7 +80,7 @@ pub fn read_offer(offer: &Offer, policy: &TrunkPolicy) -> Result<PbxOffer, Error
         .or(without_codec)
         .ok_or(refused.unwrap_or(Error::NoAudio))?;
     Ok(PbxOffer {
-        lines: MediaSections::of(session, index),
+        sections: Sections::of(session, index, read.direction),
         ..read
     })
 }
@@ -91,7 +92,7 @@ fn has_codec(read: &PbxOffer, policy: &TrunkPolicy) -> bool {
 }
 
 /// Reads one audio section of an offer, without its neighbours.
-fn read_section(section: &Section<'_>, policy: &TrunkPolicy) -> Result<PbxOffer, Error> {
+fn read_section(section: &MediaDescription<'_>, policy: &TrunkPolicy) -> Result<PbxOffer, Error> {
     let crypto = offered_keys(section, policy)?;
     let rtcp_mux = section.has("rtcp-mux");
     let address = address(section, rtcp_mux, policy.families)?;
@@ -109,7 +110,7 @@ fn read_section(section: &Section<'_>, policy: &TrunkPolicy) -> Result<PbxOffer,
         max_ptime: section.max_ptime(),
         crypto,
         rtcp_mux,
-        lines: MediaSections::audio_only("", None),
+        sections: Sections::audio_only("", None),
     })
 }
 
@@ -122,8 +123,8 @@ pub fn read_answer(
     offer: &LocalOffer,
     answer: &Answer,
 ) -> Result<(RemoteMedia, AudioFormat), Error> {
-    let in_place = |section: &Section<'_>| section.index == offer.lines.audio;
-    let sections = || Section::audio(&answer.0);
+    let in_place = |section: &MediaDescription<'_>| section.index == offer.sections.audio_index();
+    let sections = || MediaDescription::audio(&answer.0);
     let ours = sections().filter(in_place);
     let others = sections().filter(|section| !in_place(section));
     let mut refused = None;
@@ -142,7 +143,7 @@ pub fn read_answer(
 /// Reads one audio section of an answer.
 fn read_answered(
     offer: &LocalOffer,
-    section: &Section<'_>,
+    section: &MediaDescription<'_>,
 ) -> Result<(RemoteMedia, AudioFormat), Error> {
     let srtp_keys = accepted_keys(offer, section)?;
     // We did not offer rtcp-mux, so an answer cannot accept it.
@@ -182,7 +183,10 @@ fn read_answered(
 }
 
 /// The line of keys that we take of an offered audio line; none where it is taken without.
-fn offered_keys(section: &Section<'_>, policy: &TrunkPolicy) -> Result<Option<CryptoLine>, Error> {
+fn offered_keys(
+    section: &MediaDescription<'_>,
+    policy: &TrunkPolicy,
+) -> Result<Option<CryptoLine>, Error> {
     let profile = Profile::of(section);
     match (profile, policy.srtp) {
         (Profile::Other, _) | (Profile::Secure, SrtpMode::Off) => {
@@ -203,7 +207,10 @@ fn offered_keys(section: &Section<'_>, policy: &TrunkPolicy) -> Result<Option<Cr
 }
 
 /// What an answer to our offer says of keys: the one of our lines that it names, with its key.
-fn accepted_keys(offer: &LocalOffer, section: &Section<'_>) -> Result<Option<SrtpKeys>, Error> {
+fn accepted_keys(
+    offer: &LocalOffer,
+    section: &MediaDescription<'_>,
+) -> Result<Option<SrtpKeys>, Error> {
     let profile = Profile::of(section);
     if profile == Profile::Other || profile == Profile::Secure && offer.srtp == SrtpMode::Off {
         return Err(Error::UnsupportedTransport(section.proto_excerpt()));
@@ -247,7 +254,7 @@ enum Profile {
 }
 
 impl Profile {
-    fn of(section: &Section<'_>) -> Self {
+    fn of(section: &MediaDescription<'_>) -> Self {
         match section.media.proto.to_ascii_uppercase().as_str() {
             "RTP/AVP" | "RTP/AVPF" => Profile::Plain,
             "RTP/SAVP" | "RTP/SAVPF" => Profile::Secure,
@@ -258,7 +265,7 @@ impl Profile {
 
 /// Which way audio may flow, seen from us. Nothing goes to an unspecified address (RFC 3264
 /// section 8.4, the hold of RFC 2543).
-fn direction(section: &Section<'_>, address: RtpAddress) -> Direction {
+fn direction(section: &MediaDescription<'_>, address: RtpAddress) -> Direction {
     let direction = section.direction().reversed();
     match address.rtp.ip().is_unspecified() {
         true => direction.intersect(Direction::RecvOnly),
@@ -276,7 +283,7 @@ fn remote(address: RtpAddress, direction: Direction) -> RemoteMedia {
 
 /// The address of the line's `c=`, else of the session's.
 fn address(
-    section: &Section<'_>,
+    section: &MediaDescription<'_>,
     rtcp_mux: bool,
     families: RtpFamilies,
 ) -> Result<RtpAddress, Error> {

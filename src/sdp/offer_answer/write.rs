@@ -8,9 +8,10 @@ use crate::codec::{
 use crate::sdp::crypto::CryptoLine;
 use crate::sdp::events;
 use crate::sdp::format::{self, PacketTime};
+use crate::sdp::media_description::{empty_media, flag};
 use crate::sdp::opus;
 use crate::sdp::policy::distinct;
-use crate::sdp::section::{MediaSections, empty_media, flag};
+use crate::sdp::sections::Sections;
 use crate::sdp::{
     Answer, Error, LocalMedia, LocalOffer, Offer, PbxOffer, RemoteMedia, RtpFamilies, SessionIds,
     SrtpMode, TrunkPolicy,
@@ -76,7 +77,7 @@ impl LocalOffer {
     fn written(mut self, session: SessionIds) -> LocalOffer {
         self.offer = Offer(describe(
             session,
-            &self.lines,
+            &self.sections,
             &Audio {
                 local: self.local,
                 crypto: &self.crypto,
@@ -112,7 +113,7 @@ impl PbxOffer {
             direction,
             ptime: format.send.ptime,
             local,
-            lines: self.lines.clone(),
+            sections: self.sections.clone(),
         }
         .written(session)
     }
@@ -160,7 +161,7 @@ pub fn offer(
         crypto: local.offered(policy, session),
         srtp: policy.srtp,
         local,
-        lines: MediaSections::audio_only(profile(policy), None),
+        sections: Sections::audio_only(profile(policy), None),
     }
     .written(session)
 }
@@ -237,7 +238,7 @@ pub fn answer(
     let answered_events: Vec<_> = format.send_events.into_iter().collect();
     let description = describe(
         session,
-        &offer.lines,
+        &offer.sections,
         &Audio {
             local,
             crypto: answered_crypto.as_slice(),
@@ -262,8 +263,8 @@ struct Audio<'a> {
     rtcp_mux: bool,
 }
 
-/// Writes a description with `audio` in its place among `lines`.
-fn describe(session: SessionIds, lines: &MediaSections, audio: &Audio<'_>) -> Session {
+/// Writes a description with `audio` in its place among `sections`.
+fn describe(session: SessionIds, sections: &Sections, audio: &Audio<'_>) -> Session {
     let ip = audio.local.address.ip();
     let mut description = session.session(&ip.to_string());
     description.connection = Some(Connection::from_ip_addr(ip));
@@ -277,7 +278,7 @@ fn describe(session: SessionIds, lines: &MediaSections, audio: &Audio<'_>) -> Se
     let mut media = empty_media(
         "audio",
         audio.local.address.port(),
-        lines.audio_proto(),
+        sections.audio_proto(),
         list,
     );
     media.attributes = attributes;
@@ -286,6 +287,6 @@ fn describe(session: SessionIds, lines: &MediaSections, audio: &Audio<'_>) -> Se
     if audio.rtcp_mux {
         media.attributes.push(flag("rtcp-mux"));
     }
-    lines.write(&mut description, media);
+    sections.write(&mut description, media);
     description
 }

@@ -187,9 +187,7 @@ impl Transfer {
                 let answered = sdp.as_deref().map(|sdp| {
                     sdp::Answer::parse(sdp).and_then(|answer| {
                         let negotiation = &mut leg.negotiation;
-                        negotiation
-                            .accept_answer(OfferIn::Request, &answer)
-                            .map(drop)
+                        negotiation.accept_answer(OfferIn::Request, &answer)
                     })
                 });
                 let Some(Ok(())) = answered else {

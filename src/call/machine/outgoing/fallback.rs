@@ -88,11 +88,11 @@ impl Calling {
             .selected
             .take()
             .and_then(|fork| self.early_dialogs.remove(&fork));
-        let media = early_dialog.as_ref().and_then(|it| it.pbx.media());
-        if let (Some(browser), Some(media)) = (&self.browser, media) {
+        let format = early_dialog.as_ref().and_then(|it| it.pbx.audio_format());
+        if let (Some(browser), Some(format)) = (self.browser.audio_format(), format) {
             let pbx = AudioFormat {
                 direction: Direction::Inactive,
-                ..media.format.clone()
+                ..format.clone()
             };
             call.push(Action::SetFormats {
                 browser: Box::new(browser.clone()),

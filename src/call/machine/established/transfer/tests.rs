@@ -105,7 +105,7 @@ fn refer_target_that_answers_is_adopted() {
         panic!("{outcome:?}");
     };
     assert_eq!((leg.to.as_str(), leg.session), ("700", SessionIds::new(41)));
-    assert!(leg.negotiation.media().is_some());
+    assert!(leg.negotiation.remote().is_some());
     assert_eq!(trace.done(), [reported(180, false), reported(200, true)]);
     assert_eq!(trace.transfer.poll_timeout(), None);
 }

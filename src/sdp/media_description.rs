@@ -1,98 +1,12 @@
-//! The media lines of a session description: found, looked up, and mirrored in an answer.
+//! A media description as it is written (RFC 8866 section 5.14): looked up, and made.
 
-use std::net::{IpAddr, Ipv4Addr};
+use sdp_types::{Attribute, Media, Session};
 
-use sdp_types::{Attribute, Connection, Media, Session};
-
-use super::cleaning::NO_FORMATS;
 use crate::codec::Direction;
 
-/// Every media line of a description, in order, and which of them is the audio.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MediaSections {
-    /// The lines in order.
-    pub(super) lines: Vec<MediaSection>,
-    /// The index of the audio that the call uses.
-    pub(super) audio: usize,
-}
-
-/// As much of a media line as is needed to reject it in place (RFC 3264 section 6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MediaSection {
-    /// `audio`, `video`, `application`, ...
-    pub(super) media: String,
-    /// `RTP/AVP`, `UDP/TLS/RTP/SAVPF`, ...
-    pub(super) proto: String,
-    /// The format list as it was written: a rejected line repeats it.
-    pub(super) formats: String,
-    /// `a=mid`.
-    pub(super) mid: Option<String>,
-}
-
-impl MediaSections {
-    /// The one audio line of an offer of our own.
-    pub(super) fn audio_only(proto: &str, mid: Option<&str>) -> Self {
-        MediaSections {
-            lines: vec![MediaSection {
-                media: "audio".into(),
-                proto: proto.into(),
-                formats: String::new(),
-                mid: mid.map(Into::into),
-            }],
-            audio: 0,
-        }
-    }
-
-    /// The lines of a description that was read.
-    pub(super) fn of(session: &Session, audio: usize) -> Self {
-        let lines = session
-            .medias
-            .iter()
-            .map(|media| MediaSection {
-                media: media.media.clone(),
-                proto: media.proto.clone(),
-                formats: rejected_formats(media),
-                mid: value(&media.attributes, "mid")
-                    .filter(|mid| mid.bytes().all(|byte| byte.is_ascii_graphic()))
-                    .map(Into::into),
-            })
-            .collect();
-        MediaSections { lines, audio }
-    }
-
-    /// Adds all lines to `session`: `audio` in its place, the others rejected with port 0.
-    pub(super) fn write(&self, session: &mut Session, audio: Media) {
-        for (index, line) in self.lines.iter().enumerate() {
-            if index == self.audio {
-                session.medias.push(audio.clone());
-                continue;
-            }
-            let mut rejected = empty_media(&line.media, 0, &line.proto, line.formats.clone());
-            if session.connection.is_none() {
-                // Useless here, but Firefox refuses a description without it.
-                let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-                rejected.connections.push(Connection::from_ip_addr(nowhere));
-            }
-            let inactive = flag(Direction::Inactive.attribute());
-            rejected.attributes.push(inactive);
-            if let Some(mid) = &line.mid {
-                rejected.attributes.push(attribute("mid", mid));
-            }
-            session.medias.push(rejected);
-        }
-    }
-
-    /// The transport profile of the audio line.
-    pub(super) fn audio_proto(&self) -> &str {
-        self.lines
-            .get(self.audio)
-            .map_or("RTP/AVP", |line| line.proto.as_str())
-    }
-}
-
-/// One media line with the session that it stands in.
+/// One media description with the session that it stands in.
 #[derive(Clone, Copy)]
-pub(super) struct Section<'a> {
+pub(super) struct MediaDescription<'a> {
     /// The whole description.
     pub(super) session: &'a Session,
     /// The line.
@@ -101,15 +15,15 @@ pub(super) struct Section<'a> {
     pub(super) index: usize,
 }
 
-impl<'a> Section<'a> {
+impl<'a> MediaDescription<'a> {
     /// Every audio line, in order.
-    pub(super) fn audio(session: &'a Session) -> impl Iterator<Item = Section<'a>> {
+    pub(super) fn audio(session: &'a Session) -> impl Iterator<Item = MediaDescription<'a>> {
         session
             .medias
             .iter()
             .enumerate()
             .filter(|(_, media)| media.media.eq_ignore_ascii_case("audio"))
-            .map(move |(index, media)| Section {
+            .map(move |(index, media)| MediaDescription {
                 session,
                 media,
                 index,
@@ -153,16 +67,6 @@ impl<'a> Section<'a> {
     /// `a=maxptime` in milliseconds.
     pub(super) fn max_ptime(&self) -> Option<u8> {
         self.value("maxptime").and_then(milliseconds)
-    }
-}
-
-/// The format list of a line as a rejected line repeats it: one format at least (RFC 8866 section
-/// 9), also where the line had none.
-fn rejected_formats(media: &Media) -> String {
-    let is_rtp = media.proto.to_ascii_uppercase().contains("RTP/");
-    match media.fmt.as_str() {
-        NO_FORMATS if is_rtp => "0".to_owned(),
-        formats => formats.to_owned(),
     }
 }
 
