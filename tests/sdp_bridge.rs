@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use trunkline::codec::{AudioFormat, Codec, Direction};
 use trunkline::sdp::{
-    Answer, BrowserOffer, BrowserPolicy, Error, Offer, PbxOffer, SessionIds, TrunkPolicy, bridge,
-    jsep, offer_answer,
+    Answer, BrowserOffer, BrowserPolicy, Error, Fingerprint, IceDtlsParameters, MediaKind, Offer,
+    PbxOffer, SessionIds, Setup, TrunkPolicy, bridge, jsep, offer_answer,
 };
 
 use Codec::{Opus, Pcma, Pcmu};
@@ -200,4 +200,69 @@ fn sharing_nothing_with_a_policy_is_an_error_before_anybody_is_called() {
         bridge::browser_codec_is_determined(&offer, &policy, &trunk),
         None
     );
+}
+
+/// Of an offer with audio and video, answered.
+fn browser_sections() -> jsep::Negotiation {
+    let transport = IceDtlsParameters {
+        ufrag: "ufrag".into(),
+        pwd: "0123456789012345678901".into(),
+        lite: false,
+        trickle: true,
+        fingerprints: vec![Fingerprint {
+            hash: "sha-256".into(),
+            value: vec![1; 32],
+        }],
+        setup: Setup::ActPass,
+        candidates: Vec::new(),
+        end_of_candidates: true,
+    };
+    let offer = Offer::parse(include_str!("fixtures/sdp/chromium-offer-video.sdp"));
+    let mut negotiation = jsep::Negotiation::new();
+    negotiation
+        .set_remote_offer(&offer.expect("recorded"))
+        .expect("audio");
+    negotiation
+        .create_answer(&jsep::AnswerParameters {
+            transport: &transport,
+            policy: &browsers(&[Opus]),
+            preferred: None,
+            audio_rate: 8_000,
+            session: SESSION,
+            direction: Direction::SendRecv,
+        })
+        .expect("an answer");
+    negotiation
+}
+
+#[test]
+fn audio_sections_are_joined_wherever_they_stand() {
+    let browser = browser_sections();
+    let offer = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n\
+        m=video 5000 RTP/AVP 96\r\nm=audio 4000 RTP/AVP 8\r\n";
+    let mut pbx = offer_answer::Negotiation::new();
+    let policy = trunk(&[Pcmu, Pcma], false);
+    pbx.set_remote_offer(&Offer::parse(offer).expect("parses"), &policy)
+        .expect("audio");
+    let open = bridge::joined(browser.sections(), pbx.sections(), &MediaKind::Audio);
+    assert_eq!(open, None, "the PBX has no answer yet");
+    let address: SocketAddr = "198.51.100.7:20000".parse().expect("an address");
+    pbx.create_answer(address.into(), &policy, SESSION, Direction::SendRecv)
+        .expect("an answer");
+    let kinds = |sections: &[trunkline::sdp::Section]| {
+        let kinds = sections.iter().map(|section| section.kind.clone());
+        kinds.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        kinds(browser.sections()),
+        [MediaKind::Audio, MediaKind::Video]
+    );
+    assert_eq!(kinds(pbx.sections()), [MediaKind::Video, MediaKind::Audio]);
+    let joined = bridge::joined(browser.sections(), pbx.sections(), &MediaKind::Audio);
+    let (browser_audio, pbx_audio) = joined.expect("audio on both sides");
+    assert_eq!(browser_audio.send.codec, Opus);
+    assert_eq!(pbx_audio.send.codec, Pcma);
+    // Video was rejected on both sides.
+    let video = bridge::joined(browser.sections(), pbx.sections(), &MediaKind::Video);
+    assert_eq!(video, None);
 }

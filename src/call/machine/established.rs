@@ -334,7 +334,7 @@ impl Established {
             return;
         }
         let Some(sdp) = sdp else {
-            // Whoever asks for our offer may want to join us with another end, which does not know how
+            // A re-INVITE without an offer may come from a transfer to another end, which does not know how
             // far our streams have come: it is offered new keys.
             let local = call.local.rtp.with_fresh_keys();
             if let Some(answer) = self.make_offer(call, OfferIn::Response, local) {

@@ -21,7 +21,7 @@ const PROTO: &str = "UDP/TLS/RTP/SAVPF";
 /// Our `a=mid` in an offer of our own.
 const MID: &str = "0";
 
-/// Stream and track in `a=msid` (RFC 8830), so that the page's `ontrack` has a stream.
+/// Stream and track in `a=msid` (RFC 8830), so that the client's `ontrack` has a stream.
 const MSID: &str = "trunkline audio";
 
 /// Answers a browser's offer.
