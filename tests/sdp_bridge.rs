@@ -255,7 +255,7 @@ fn audio_sections_are_joined_wherever_they_stand() {
     };
     assert_eq!(
         kinds(browser.sections()),
-        [MediaKind::Audio, MediaKind::Video]
+        [MediaKind::Audio, MediaKind::Video, MediaKind::Application]
     );
     assert_eq!(kinds(pbx.sections()), [MediaKind::Video, MediaKind::Audio]);
     let joined = bridge::joined(browser.sections(), pbx.sections(), &MediaKind::Audio);
