@@ -18,7 +18,6 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[("gateway.rs: start", 138)];
 /// driver's state that are still to be divided.
 const WIDE_TYPES: &[(&str, usize)] = &[
     ("gateway/plan.rs: Plan", 16),
-    ("media/pipeline/assembly.rs: Pipeline", 17),
     ("media/pipeline/statistics.rs: PipelineStatistics", 19),
     ("peer/ice/agent.rs: Agent", 27),
     ("sip/trunk/config.rs: Trunk", 25),

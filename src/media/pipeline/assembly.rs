@@ -1,58 +1,47 @@
-//! The pipeline itself: what comes in is told apart, put in order and given to the parts.
+//! The pipeline: how its stages are put together.
 
-mod inband;
-mod keep_alive;
-
-use self::inband::Inband;
-use self::keep_alive::KeepAlive;
 use super::audio_rate::audio_rate;
-use super::decoder_stage::{DecoderStage, Undecoded};
-use super::digit_sender::{self, DigitSender};
-use super::key_press::KeyPresses;
-use super::output::{EventStream, Output};
-use super::source::{Distance, Passed, Payload, Source};
-use super::{Config, PipelineEvent, PipelineStatistics, StreamIdentity};
-use crate::audio::{has_redundancy, payload_ticks};
-use crate::codec::{AudioFormat, Codec, EventFormat};
+use super::decoder_stage::{DecoderStage, Repair, Undecoded};
+use super::dtmf::Dtmf;
+use super::egress::Egress;
+use super::keep_alive::KeepAlive;
+use super::receiver::{LARGEST_PACKET, Payload, Received, RtpReceiver, Turn};
+use super::relay::Relay;
+use super::rtcp_reports::RtcpReports;
+use super::{Config, PipelineEvent, PipelineStatistics, StreamIdentity, transcode};
+use crate::audio::payload_ticks;
+use crate::codec::{AudioFormat, Codec};
 use crate::media::Error;
-use crate::rtp::{Admission, Arrival, Packet, RtpTimestampExt, event_of_digit, scale};
-use std::collections::VecDeque;
+use crate::rtp::{NtpTime, Packet, ReportBlock};
 use std::time::{Duration, Instant};
 
-/// Longer than any audio packet that fits a network without fragments.
-const LARGEST_PACKET: usize = 2_048;
-/// Events that wait to be fetched; more are key presses of somebody who tries us.
-const EVENT_LIMIT: usize = 64;
-/// By the wall clock, less than this much of a second between packets is jitter.
-const SHORTEST_SILENCE_PER_SECOND: i64 = 10;
-/// Keys shorter than this are not recognised by receivers (RFC 4733 section 2.5.2.3).
-const SHORTEST_DIGIT: Duration = Duration::from_millis(40);
-/// Longer ones are a mistake.
-const LONGEST_DIGIT: Duration = Duration::from_secs(10);
+/// What the pipeline itself counts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    repair: Repair,
+    suppressed: u64,
+    comfort_noise: u64,
+}
 
 /// One direction of a call's audio.
 #[derive(Debug)]
 pub struct Pipeline {
-    pub(super) config: Config,
-    pub(super) source: Source,
-    pub(super) decoder: DecoderStage,
-    pub(super) output: Output,
-    pub(super) presses: KeyPresses,
-    /// The press that is being passed on as events.
-    pub(super) pressed: Option<EventStream>,
-    pub(super) sender: DigitSender,
+    receiver: RtpReceiver,
+    relay: Relay,
+    decoder: DecoderStage,
+    egress: Egress,
+    dtmf: Dtmf,
     keep_alive: Option<KeepAlive>,
-    /// Where keys are looked for in the audio.
-    inband: Option<Box<Inband>>,
-    pub(super) to_events: Option<EventFormat>,
-    pub(super) to_sends: Option<&'static str>,
-    pub(super) statistics: PipelineStatistics,
-    pub(super) events: VecDeque<PipelineEvent>,
-    pub(super) heard: bool,
+    reports: RtcpReports,
+    /// The codec that the source last sent.
+    codec: Option<Codec>,
+    /// Audio came since it was allowed to; and its first is still to be reported.
+    has_audio: bool,
+    reports_audio: bool,
+    counts: Counts,
     /// Buffer that packets from the reorder window are moved into.
-    pub(super) released: Vec<u8>,
-    pub(super) last_now: Option<Instant>,
-    pub(super) sent_at_report: u64,
+    released: Vec<u8>,
+    last_now: Option<Instant>,
 }
 
 impl Pipeline {
@@ -65,144 +54,123 @@ impl Pipeline {
     ) -> Result<Self, Error> {
         let rate = audio_rate(from, to);
         Ok(Pipeline {
-            source: Source::new(config, from.clone()),
+            receiver: RtpReceiver::new(config, from.clone()),
+            relay: Relay::default(),
             decoder: DecoderStage::new(config, from, to, rate)?,
-            output: Output::new(config, from, to, rate, identity)?,
-            presses: KeyPresses::default(),
-            pressed: None,
-            sender: DigitSender::new(config.digit_pause),
+            egress: Egress::new(config, from, to, rate, identity)?,
+            dtmf: Dtmf::new(config, to),
             keep_alive: None,
-            inband: None,
-            to_events: to.send_events,
-            to_sends: refusal(to),
-            statistics: PipelineStatistics::default(),
-            events: VecDeque::with_capacity(EVENT_LIMIT),
-            heard: false,
+            reports: RtcpReports::default(),
+            codec: None,
+            has_audio: false,
+            reports_audio: false,
+            counts: Counts::default(),
             released: Vec::with_capacity(LARGEST_PACKET),
             last_now: None,
-            sent_at_report: 0,
-            config: config.clone(),
         })
     }
 
     /// Takes newly negotiated formats: SSRC, sequence numbers and timestamps go on.
     pub fn reconfigure(&mut self, from: &AudioFormat, to: &AudioFormat) -> Result<(), Error> {
         let rate = audio_rate(from, to);
-        self.output.reconfigure(from, to, rate, self.last_now)?;
+        self.egress.reconfigure(from, to, rate, self.last_now)?;
         self.decoder.reconfigure(from, to, rate)?;
-        self.source.set_format(from);
-        // Nothing is heard meanwhile: the audio that comes after it is told of again.
-        self.heard &= from.direction.receives();
-        self.to_sends = refusal(to);
-        if self.to_sends.is_some() || self.to_events != to.send_events {
-            self.sender.cancel();
-            self.pressed = None;
-            if let Some(inband) = &mut self.inband {
-                inband.forget_events();
-            }
-        }
-        self.to_events = to.send_events;
+        self.receiver.set_format(from);
+        self.relay.reset();
+        // No audio comes meanwhile: that after it is reported again.
+        self.has_audio &= from.direction.receives();
+        self.dtmf.reconfigure(to);
         Ok(())
+    }
+
+    /// Sends a packet of silence from now on after each `interval` in which nothing was sent.
+    pub fn keep_alive(&mut self, interval: Duration, now: Instant) {
+        if self.keep_alive.is_none() && !interval.is_zero() {
+            self.keep_alive = Some(KeepAlive::new(interval, &self.egress, now));
+        }
+    }
+
+    /// Detects DTMF in the audio of the source from now on.
+    pub fn detect_dtmf(&mut self) {
+        self.dtmf.detect_in_band();
     }
 
     /// Reads a plain RTP packet of the `from` side, and takes it.
     pub fn handle_packet(&mut self, bytes: &[u8], now: Instant) {
         match Packet::parse(bytes) {
             Ok(packet) => self.handle(&packet, now),
-            Err(_) => self.statistics.dropped.malformed += 1,
+            Err(_) => self.receiver.count_malformed(),
         }
     }
 
     /// Takes a plain RTP packet of the `from` side.
     pub fn handle(&mut self, packet: &Packet<'_>, now: Instant) {
         self.last_now = Some(now);
-        let bytes = packet.bytes;
-        if bytes.len() > LARGEST_PACKET {
-            self.statistics.dropped.oversize += 1;
-            return;
-        }
-        let Some(payload) = self.source.payload(packet.payload_type) else {
-            self.statistics.dropped.unknown_payload_type += 1;
+        let egress = &self.egress;
+        let forwards = egress.sender().refusal().is_none();
+        let relays = |codec, payload: &[u8]| egress.relays(codec, payload);
+        let taken = self.receiver.handle_packet(packet, forwards, relays, now);
+        let Some((begins, turn)) = taken else {
             return;
         };
-        if self.source.change(packet.ssrc) {
+        if begins {
             self.begin_source(now);
         }
-        let Some(reception) = &mut self.source.reception else {
-            return;
-        };
-        let arrival = reception.receive(packet.sequence);
-        let (number, behind) = match arrival {
-            Arrival::Ahead(number) | Arrival::Restarted(number) => (number, false),
-            Arrival::Behind(number) => (number, true),
-            Arrival::Duplicate => {
-                self.statistics.duplicate += 1;
+        match turn {
+            Turn::Now(received) => self.forward(&received, now),
+            Turn::Late(received) => self.forward_late(&received),
+            Turn::Waits => {}
+            Turn::Closed => {
+                self.relay.reset();
                 return;
             }
-            Arrival::Suspect => {
-                self.statistics.dropped.stray += 1;
-                return;
-            }
-        };
-        if let Payload::Audio(codec) = payload {
-            reception.measure_jitter(packet.timestamp, codec.clock_rate(), now);
-            // Waiting is for naught where the packet at hand rebuilds the one that is missing.
-            let rebuilds = self.source.reorder.next() == number.checked_sub(1)
-                && has_redundancy(codec, packet.payload);
-            let waits = !rebuilds && !self.output.passes(codec, packet.payload);
-            self.source.set_waiting(waits);
-        }
-        self.statistics.received += 1;
-        self.statistics.received_octets += packet.payload.len() as u64;
-        if matches!(arrival, Arrival::Restarted(_)) {
-            self.source.restart();
-            self.begin_source(now);
-        }
-        if !self.source.receives() || self.to_sends.is_some() {
-            self.statistics.dropped.direction += 1;
-            self.source.pause();
-            return;
-        }
-        match self.source.reorder.push(number, bytes, now) {
-            Admission::Next => {
-                self.statistics.reordered += u64::from(behind);
-                self.forward(number, packet, payload, now);
-            }
-            Admission::Held => {}
-            Admission::Duplicate => self.statistics.duplicate += 1,
-            Admission::Late => self.forward_late(number, packet, payload),
         }
         self.release(now);
+    }
+
+    /// Takes a plain compound RTCP packet of the `from` side, for its sender reports.
+    pub fn handle_source_rtcp(&mut self, packet: &[u8], now: Instant) {
+        self.receiver.handle_rtcp(packet, now);
+    }
+
+    /// Takes a plain compound RTCP packet of the `to` side, for what it reports about our
+    /// stream. `arrived` is the wall-clock time.
+    pub fn handle_receiver_rtcp(&mut self, packet: &[u8], arrived: NtpTime) {
+        self.reports.handle_rtcp(packet, &mut self.egress, arrived);
+    }
+
+    /// Takes the loss that the receiver of our packets reports, 0 to 1.
+    pub fn set_reported_loss(&mut self, fraction: f32) {
+        self.reports.set_loss(fraction, &mut self.egress);
     }
 
     /// The next plain RTP packet for the `to` side, into `out`, which is cleared first. False
     /// when there is none.
     pub fn poll_packet(&mut self, out: &mut Vec<u8>) -> bool {
-        self.output.pop(out)
+        self.egress.sender_mut().pop(out)
     }
 
     /// Takes note that the packet polled last was not sent: as long as the `to` side is not
     /// connected, for one. A decoder that was told the beginning of a signal later, or never, would
     /// make something else of its rest.
     pub fn packet_was_not_sent(&mut self) {
-        self.output.begin_encoding_anew();
+        self.egress.encoder().reset();
     }
 
     /// What there is to tell.
     pub fn poll_event(&mut self) -> Option<PipelineEvent> {
-        self.events.pop_front()
+        if std::mem::take(&mut self.reports_audio) {
+            return Some(PipelineEvent::FirstAudio);
+        }
+        self.dtmf.poll_event()
     }
 
     /// When [`Self::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         [
-            self.source.reorder.poll_timeout(),
-            self.presses.poll_timeout(self.config.event_timeout),
-            self.sender.poll_timeout(),
+            self.receiver.poll_timeout(),
+            self.dtmf.poll_timeout(),
             self.keep_alive.as_ref().map(KeepAlive::poll_timeout),
-            self.inband
-                .as_ref()
-                .and_then(|inband| inband.poll_timeout(self.config.event_timeout)),
         ]
         .into_iter()
         .flatten()
@@ -210,23 +178,15 @@ impl Pipeline {
     }
 
     /// Time has come: for packets that wait for a lost one, for a key whose end is lost, for
-    /// digits of our own.
+    /// digits of our own, for a keep-alive.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.last_now = Some(now);
         self.release(now);
-        if let Some(press) = self.presses.give_up(now, self.config.event_timeout) {
-            self.finish(&press, true, now);
+        self.dtmf.handle_timeout(&mut self.egress, now);
+        if let Some(keep_alive) = &mut self.keep_alive {
+            let allowed = !self.dtmf.is_sending();
+            keep_alive.handle_timeout(allowed, &mut self.egress, now);
         }
-        let patience = self.config.event_timeout;
-        let tone_is_over = self
-            .inband
-            .as_ref()
-            .and_then(|inband| inband.poll_timeout(patience));
-        if tone_is_over.is_some_and(|at| at <= now) {
-            self.interrupt_tone(now);
-        }
-        self.sender.run(now, self.to_events, &mut self.output);
-        self.run_keep_alive(now);
     }
 
     /// Sends digits (`0-9*#A-D`, a comma pauses 2 s) towards `to`, each for `duration`: as
@@ -239,174 +199,177 @@ impl Pipeline {
         now: Instant,
     ) -> Result<(), Error> {
         self.last_now = Some(now);
-        if let Some(direction) = self.to_sends {
-            return Err(Error::NotSending(direction));
-        }
-        let unknown = |digit: &char| *digit != ',' && event_of_digit(*digit).is_none();
-        if let Some(digit) = digits.chars().find(unknown) {
-            return Err(Error::Digit(digit));
-        }
-        let requested = self.sender.waiting() + digits.chars().count();
-        if requested > digit_sender::LIMIT {
-            return Err(Error::TooManyDigits {
-                requested,
-                limit: digit_sender::LIMIT,
-            });
-        }
-        let duration = duration.clamp(SHORTEST_DIGIT, LONGEST_DIGIT);
-        self.sender.queue(digits, duration);
-        self.sender.run(now, self.to_events, &mut self.output);
-        Ok(())
+        self.dtmf
+            .send_digits(digits, duration, &mut self.egress, now)
     }
 
-    /// Another source: what was heard and pressed before does not go on.
-    fn begin_source(&mut self, now: Instant) {
-        self.statistics.source_changes += 1;
-        self.decoder.reset();
-        self.output.timeline_mut().begin_talkspurt();
-        if let Some(press) = self.presses.interrupt() {
-            self.finish(&press, true, now);
+    /// The report about what came from the `from` side since the last call, for the RTCP that
+    /// goes back to that side. `None` before the first packet.
+    pub fn reception_report(&mut self, now: Instant) -> Option<ReportBlock> {
+        self.receiver.report(now)
+    }
+
+    /// Appends the compound RTCP towards the `to` side: a sender report (a receiver report
+    /// when nothing was sent since the last) with `report`, which is what the pipeline of the
+    /// other direction says by [`Self::reception_report`], and SDES with `cname`.
+    pub fn sender_report(
+        &mut self,
+        now: Instant,
+        ntp: NtpTime,
+        report: Option<&ReportBlock>,
+        cname: &str,
+        out: &mut Vec<u8>,
+    ) {
+        self.reports
+            .write(&self.egress, (now, ntp), report, cname, out);
+    }
+
+    /// The SSRC of what we send.
+    pub fn ssrc(&self) -> u32 {
+        self.egress.sender().mapping().ssrc()
+    }
+
+    /// The counters.
+    pub fn statistics(&self) -> PipelineStatistics {
+        let (received, sent) = (self.receiver.counts(), self.egress.sender().sent());
+        let (drops, counts) = (self.dtmf.drops(), self.counts);
+        PipelineStatistics {
+            codec: self.codec,
+            received: received.received,
+            received_octets: received.received_octets,
+            lost: self.receiver.lost(),
+            concealed: counts.repair.concealed,
+            recovered_by_fec: counts.repair.recovered_by_fec,
+            late: received.late,
+            duplicate: received.duplicate,
+            reordered: received.reordered,
+            comfort_noise: counts.comfort_noise,
+            source_changes: received.source_changes,
+            digits: self.dtmf.digits(),
+            dropped: super::Dropped {
+                malformed: received.malformed + drops.malformed,
+                oversize: received.oversize,
+                unknown_payload_type: received.unknown_payload_type,
+                direction: received.direction,
+                stray: received.stray,
+                undecodable: counts.repair.undecodable,
+                suppressed: counts.suppressed,
+                unknown_event: drops.unknown_event,
+                unencodable: sent.unencodable,
+                overflow: sent.overflow,
+            },
+            sent_packets: sent.packets,
+            sent_octets: sent.octets,
+            jitter: self.receiver.jitter(),
+            reported_loss: self.reports.loss(),
+            reported_jitter: self.reports.jitter(),
+            round_trip: self.reports.round_trip(),
         }
-        self.interrupt_tone(now);
+    }
+
+    /// Another source: what was decoded and pressed before does not go on.
+    fn begin_source(&mut self, now: Instant) {
+        self.relay.reset();
+        self.decoder.reset();
+        self.egress.sender_mut().mapping_mut().begin_talkspurt();
+        self.dtmf.interrupt(&mut self.egress, now);
     }
 
     /// Forwards packets that need not wait any more.
     fn release(&mut self, now: Instant) {
         let mut buffer = std::mem::take(&mut self.released);
-        while let Some(number) = self.source.reorder.poll(now, &mut buffer) {
-            // Formats may have changed while it waited.
-            if let Ok(packet) = Packet::parse(&buffer)
-                && let Some(payload) = self.source.payload(packet.payload_type)
-            {
-                self.forward(number, &packet, payload, now);
+        while let Some(number) = self.receiver.release(now, &mut buffer) {
+            if let Some(received) = self.receiver.read_released(number, &buffer) {
+                self.forward(&received, now);
             }
         }
         self.released = buffer;
     }
 
-    fn forward(&mut self, number: u64, packet: &Packet<'_>, payload: Payload, now: Instant) {
-        self.source.take_turn(number);
-        match payload {
-            Payload::Audio(codec) => self.forward_audio(number, packet, codec, now),
-            Payload::Event(clock_rate) => self.forward_event(packet, clock_rate, now),
+    fn forward(&mut self, received: &Received<'_>, now: Instant) {
+        match received.payload {
+            Payload::Audio(codec) => self.forward_audio(received, codec, now),
+            Payload::Event(clock_rate) => self.forward_event(received, clock_rate, now),
             Payload::ComfortNoise => {
-                self.statistics.comfort_noise += 1;
-                self.source.interrupt();
+                self.counts.comfort_noise += 1;
+                self.interrupt();
             }
         }
     }
 
-    fn forward_audio(&mut self, number: u64, packet: &Packet<'_>, codec: Codec, now: Instant) {
+    fn forward_event(&mut self, received: &Received<'_>, clock_rate: u32, now: Instant) {
+        self.interrupt();
+        let packet = &received.packet;
+        let timestamp_rate = self.receiver.clock_rate().unwrap_or(clock_rate);
+        let distance = self
+            .receiver
+            .distance(packet.timestamp, timestamp_rate, now);
+        let clocks = (clock_rate, timestamp_rate);
+        self.dtmf
+            .handle_event(packet, clocks, distance, &mut self.egress, now);
+    }
+
+    fn forward_audio(&mut self, received: &Received<'_>, codec: Codec, now: Instant) {
+        let packet = &received.packet;
         let Some(ticks) = payload_ticks(codec, packet.payload) else {
-            self.statistics.dropped.undecodable += 1;
-            self.source.passed = None;
-            self.source.missing += 1;
+            self.counts.repair.undecodable += 1;
+            self.relay.reset();
+            self.receiver.count_missing();
             return;
         };
-        if !self.heard {
-            self.heard = true;
-            self.tell(PipelineEvent::FirstAudio);
-        }
-        if self.sender.is_busy() || self.presses.covers(packet.ssrc, packet.timestamp) {
-            self.statistics.dropped.suppressed += 1;
-            self.source.interrupt();
-            return;
-        }
-        if self.listen(codec, packet, now) {
-            self.statistics.dropped.suppressed += 1;
-            self.source.interrupt();
-            return;
-        }
-        if self.statistics.codec != Some(codec) {
-            self.statistics.codec = Some(codec);
-            self.decoder.reset();
+        if !self.has_audio {
+            self.has_audio = true;
+            self.reports_audio = true;
         }
         let clock_rate = codec.clock_rate();
-        let gap = self.gap_before(packet.timestamp, clock_rate, now);
-        if self.output.passes(codec, packet.payload) {
-            let missing = self.source.missing;
-            let first = self.source.passed.map_or(number, |passed| passed.first);
-            self.output.pass(packet, missing, gap, ticks, now);
-            let timeline = self.output.timeline();
-            self.source.passed = Some(Passed {
-                first,
-                number,
-                timestamp: packet.timestamp,
-                sent_sequence: timeline.next_sequence().wrapping_sub(1),
-                sent_timestamp: timeline.position().wrapping_sub(ticks),
-            });
+        let distance = self.receiver.distance(packet.timestamp, clock_rate, now);
+        let egress = &mut self.egress;
+        if self.dtmf.suppresses(codec, packet, distance, egress, now) {
+            self.counts.suppressed += 1;
+            self.interrupt();
+            return;
+        }
+        if self.codec != Some(codec) {
+            self.codec = Some(codec);
+            self.decoder.reset();
+        }
+        let gap = egress.gap_before(distance, now);
+        if egress.relays(codec, packet.payload) {
+            let gap = (self.receiver.missing(), gap);
+            let sender = egress.sender_mut();
+            self.relay.forward(received, ticks, gap, sender, now);
         } else {
-            let lost = if self.source.interrupted {
-                0
-            } else {
-                self.source.missing
-            };
-            let decoded = self.decoder.decode(Undecoded {
+            let undecoded = Undecoded {
                 codec,
                 payload: packet.payload,
                 ticks,
                 gap,
-                gap_clock: self.output.timeline().clock_rate(),
-                lost,
-                lost_ticks: self.source.last_ticks().unwrap_or(ticks),
-            });
-            self.output.play(decoded.before, now);
-            self.output.gap(decoded.gap, now);
-            self.output.play(decoded.samples, now);
-            let repair = decoded.repair;
-            self.statistics.concealed += repair.concealed;
-            self.statistics.recovered_by_fec += repair.recovered_by_fec;
-            self.statistics.dropped.undecodable += repair.undecodable;
-            self.source.passed = None;
+                gap_clock: egress.sender().clock_rate(),
+                lost: self.receiver.lost_audio(),
+                lost_ticks: self.receiver.last_ticks().unwrap_or(ticks),
+            };
+            let repair = transcode::forward(undecoded, &mut self.decoder, egress, now);
+            self.counts.repair.add(repair);
+            self.relay.reset();
         }
-        self.source.heard(packet.timestamp, ticks, clock_rate, now);
+        self.receiver
+            .forwarded(packet.timestamp, ticks, clock_rate, now);
     }
 
-    /// A packet whose turn was given up: of use only where packets are passed on, for the far
-    /// end may still have the time.
-    fn forward_late(&mut self, number: u64, packet: &Packet<'_>, payload: Payload) {
-        let codec = self.output.codec();
-        match self.source.passed {
-            Some(passed)
-                if payload == Payload::Audio(codec)
-                    && (passed.first..passed.number).contains(&number)
-                    && self.output.passes(codec, packet.payload) =>
-            {
-                let back = (passed.number - number) as u16;
-                let earlier = passed.timestamp.since(packet.timestamp);
-                self.statistics.reordered += 1;
-                self.output.pass_late(
-                    packet,
-                    passed.sent_sequence.wrapping_sub(back),
-                    passed.sent_timestamp.wrapping_sub(earlier as u32),
-                );
-            }
-            _ => self.statistics.late += 1,
-        }
+    /// A packet whose turn was given up: of use only where packets are relayed.
+    fn forward_late(&mut self, received: &Received<'_>) {
+        let is_relayed = match received.payload {
+            Payload::Audio(codec) => self.egress.relays(codec, received.packet.payload),
+            Payload::Event(_) | Payload::ComfortNoise => false,
+        };
+        let sender = self.egress.sender_mut();
+        let sent = is_relayed && self.relay.forward_late(received, sender);
+        self.receiver.count_late(sent);
     }
 
-    /// Time without audio before a packet, in ticks of the output: by its timestamp, or by the
-    /// clock on the wall where that does not say.
-    pub(super) fn gap_before(&self, timestamp: u32, clock_rate: u32, now: Instant) -> i64 {
-        let timeline = self.output.timeline();
-        match self.source.distance(timestamp, clock_rate, now) {
-            Distance::Ticks(ticks) => scale(ticks, clock_rate, timeline.clock_rate()),
-            Distance::Unknown => {
-                let behind = timeline.behind(now) - self.output.pending_ticks();
-                let shortest = i64::from(timeline.clock_rate()) / SHORTEST_SILENCE_PER_SECOND;
-                if behind < shortest { 0 } else { behind }
-            }
-        }
+    /// Something came that is not forwarded as audio.
+    fn interrupt(&mut self) {
+        self.receiver.interrupt();
+        self.relay.reset();
     }
-
-    pub(super) fn tell(&mut self, event: PipelineEvent) {
-        if self.events.len() < EVENT_LIMIT {
-            self.events.push_back(event);
-        }
-    }
-}
-
-/// Why nothing may be sent to a side, when that is so.
-fn refusal(to: &AudioFormat) -> Option<&'static str> {
-    (!to.direction.sends()).then(|| to.direction.attribute())
 }

@@ -44,6 +44,15 @@ pub(super) struct Repair {
     pub(super) undecodable: u64,
 }
 
+impl Repair {
+    /// Adds what another packet needed.
+    pub(super) fn add(&mut self, other: Repair) {
+        self.concealed += other.concealed;
+        self.recovered_by_fec += other.recovered_by_fec;
+        self.undecodable += other.undecodable;
+    }
+}
+
 /// Decoders of the codecs that may arrive, and scratch space.
 #[derive(Debug)]
 pub(super) struct DecoderStage {

@@ -124,7 +124,7 @@ impl AudioStream {
     pub(super) fn detect_digits(&mut self) {
         self.detects_digits = true;
         if let Audio::Running(paths) = &mut self.audio {
-            paths.to_browser.listen_for_tones();
+            paths.to_browser.detect_dtmf();
         }
     }
 

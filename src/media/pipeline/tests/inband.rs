@@ -80,7 +80,7 @@ fn tones_are_told_once_and_leave_as_events_instead_of_sound() {
         (Codec::Pcmu, Codec::Pcmu),
     ] {
         let mut harness = Harness::new(&side(from), &side(to));
-        harness.pipeline.listen_for_tones();
+        harness.pipeline.detect_dtmf();
         let mut talker = Talker::voice(from);
         speak(&mut harness, &mut talker, 20);
         for digit in KEYS.chars() {
@@ -117,7 +117,7 @@ fn a_side_without_events_hears_the_tones_themselves() {
     let mut to = side(Codec::Pcmu);
     to.send_events = None;
     let mut harness = Harness::new(&side(Codec::Pcmu), &to);
-    harness.pipeline.listen_for_tones();
+    harness.pipeline.detect_dtmf();
     let mut talker = Talker::voice(Codec::Pcmu);
     for digit in KEYS.chars() {
         press(&mut harness, &mut talker, digit);
@@ -138,7 +138,7 @@ fn without_the_option_tones_are_sound() {
 #[test]
 fn a_source_that_sends_events_is_not_listened_to() {
     let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
-    harness.pipeline.listen_for_tones();
+    harness.pipeline.detect_dtmf();
     let mut talker = Talker::voice(Codec::Pcmu);
     speak(&mut harness, &mut talker, 5);
     for packet in talker.key(5, 100, 8_000) {
@@ -153,7 +153,7 @@ fn a_source_that_sends_events_is_not_listened_to() {
 #[test]
 fn a_tone_that_breaks_off_with_its_source_ends_in_time() {
     let mut harness = Harness::new(&side(Codec::Pcmu), &side(Codec::Opus));
-    harness.pipeline.listen_for_tones();
+    harness.pipeline.detect_dtmf();
     let mut talker = Talker::voice(Codec::Pcmu);
     talker.say(tone('7'));
     speak(&mut harness, &mut talker, 5);

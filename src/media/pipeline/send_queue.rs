@@ -10,15 +10,16 @@ const BUFFER: usize = 1_600;
 /// Buffers that are there from the beginning.
 const READY: usize = 4;
 
+/// The queue, bounded: the oldest packet goes first.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(super) struct SendQueue {
     waiting: VecDeque<Vec<u8>>,
     free: Vec<Vec<u8>>,
 }
 
-impl Outbox {
+impl SendQueue {
     pub(super) fn new() -> Self {
-        Outbox {
+        SendQueue {
             waiting: VecDeque::with_capacity(LIMIT),
             free: (0..READY).map(|_| Vec::with_capacity(BUFFER)).collect(),
         }
@@ -62,5 +63,27 @@ impl Outbox {
         out.extend_from_slice(&packet);
         self.free.push(packet);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_queue_drops_the_oldest_packet() {
+        let mut queue = SendQueue::new();
+        for number in 0..=LIMIT {
+            let mut packet = queue.buffer();
+            packet.push(number as u8);
+            assert_eq!(queue.push(packet), number == LIMIT);
+        }
+        let mut out = Vec::new();
+        for number in 1..=LIMIT {
+            assert!(queue.pop(&mut out));
+            assert_eq!(out, [number as u8]);
+        }
+        assert!(!queue.pop(&mut out));
+        assert!(out.is_empty());
     }
 }

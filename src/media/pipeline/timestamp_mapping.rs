@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// Where our stream stands.
 #[derive(Debug)]
-pub(super) struct Timeline {
+pub(super) struct TimestampMapping {
     ssrc: u32,
     sequence: u16,
     /// Timestamp of the next sample of audio.
@@ -20,9 +20,9 @@ pub(super) struct Timeline {
     talkspurt: bool,
 }
 
-impl Timeline {
+impl TimestampMapping {
     pub(super) fn new(identity: StreamIdentity, clock_rate: u32) -> Self {
-        Timeline {
+        TimestampMapping {
             ssrc: identity.ssrc,
             sequence: identity.first_sequence,
             position: identity.first_timestamp,
@@ -79,7 +79,7 @@ impl Timeline {
     }
 
     /// Called before audio is sent: after digits it goes on where they ended.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn end_digits(&mut self) {
         if let Some(floor) = self.floor.take() {
             self.talkspurt = true;
             if floor.since(self.position) > 0 {
@@ -148,5 +148,47 @@ impl Timeline {
             }
         }
         begin
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::pipeline::tests::support::{
+        FIRST_SEQUENCE, FIRST_TIMESTAMP, identity, ms, start,
+    };
+
+    #[test]
+    fn audio_goes_on_where_digits_ended() {
+        let now = start();
+        let mut mapping = TimestampMapping::new(identity(), 8_000);
+        let first = mapping.audio_header(0, false, now);
+        assert_eq!(
+            (first.sequence, first.timestamp),
+            (FIRST_SEQUENCE, FIRST_TIMESTAMP)
+        );
+        assert!(first.marker);
+        mapping.advance(160);
+        // 100 ms later by the clock: the digits begin there.
+        let digits = mapping.digits_begin(now + ms(100));
+        assert_eq!(digits, FIRST_TIMESTAMP.wrapping_add(800));
+        mapping.raise_floor(digits.wrapping_add(400));
+        mapping.end_digits();
+        let next = mapping.audio_header(0, false, now + ms(150));
+        assert_eq!(next.timestamp, FIRST_TIMESTAMP.wrapping_add(1_200));
+        assert!(next.marker, "a talkspurt begins");
+    }
+
+    #[test]
+    fn timestamps_go_on_at_the_clock_of_another_codec() {
+        let now = start();
+        let mut mapping = TimestampMapping::new(identity(), 8_000);
+        mapping.audio_header(0, false, now);
+        mapping.advance(160);
+        mapping.set_clock_rate(48_000);
+        assert_eq!(mapping.position(), FIRST_TIMESTAMP.wrapping_add(160));
+        let at = mapping.timestamp_at(now + ms(20));
+        assert_eq!(at, Some(FIRST_TIMESTAMP.wrapping_add(160 + 960)));
+        assert_eq!(mapping.behind(now + ms(20)), 960);
     }
 }

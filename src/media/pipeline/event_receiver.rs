@@ -1,4 +1,4 @@
-//! Key presses that arrive as telephone events: many packets, one press (RFC 4733 section 2.5).
+//! The receiver of telephone events: many packets, one key press (RFC 4733 section 2.5).
 //!
 //! All packets of a press should have the timestamp of its beginning, and a press that is longer
 //! than a duration can say goes on in another segment, which begins where the one before ends.
@@ -28,9 +28,9 @@ const CLOCK_EVIDENCE: (Duration, u32) = (Duration::from_millis(80), 4);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Update {
     /// A press begins; `unfinished` is one before it whose end was never seen.
-    Began { unfinished: Option<Press> },
+    Began { unfinished: Option<ReceivedEvent> },
     /// It lasts, or its end is told again.
-    Goes { ended: bool },
+    Continues { ended: bool },
     /// It is over, told for the first time.
     Ended,
     /// About a press that was given up or overtaken.
@@ -59,7 +59,7 @@ enum Phase {
 
 /// One press.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Press {
+pub(super) struct ReceivedEvent {
     pub(super) event: u8,
     pub(super) volume: u8,
     /// Clock of the durations.
@@ -81,7 +81,7 @@ pub(super) struct Press {
     updated: Instant,
 }
 
-impl Press {
+impl ReceivedEvent {
     /// Ticks of its clock since the key went down.
     pub(super) fn ticks(&self) -> u32 {
         self.earlier.saturating_add(u32::from(self.duration))
@@ -104,14 +104,14 @@ struct Overtaken {
 
 /// The press that is going on, or was last.
 #[derive(Debug, Default)]
-pub(super) struct KeyPresses {
-    present: Option<Press>,
+pub(super) struct EventReceiver {
+    present: Option<ReceivedEvent>,
     before: Option<Overtaken>,
     /// The source's events count by 8000 where SDP says 48000.
     counts_by_8000: Option<u32>,
 }
 
-impl KeyPresses {
+impl EventReceiver {
     /// Takes an event whose durations count by `clock_rate`.
     pub(super) fn handle(
         &mut self,
@@ -158,7 +158,7 @@ impl KeyPresses {
             Phase::Held
         };
         let slow = clock_rate == 48_000 && self.counts_by_8000 == Some(ssrc);
-        let before = self.present.replace(Press {
+        let before = self.present.replace(ReceivedEvent {
             event: event.event,
             volume: event.volume,
             clock_rate: if slow { 8_000 } else { clock_rate },
@@ -187,7 +187,7 @@ impl KeyPresses {
     }
 
     /// The press that is going on, or was last.
-    pub(super) fn present(&self) -> Option<&Press> {
+    pub(super) fn present(&self) -> Option<&ReceivedEvent> {
         self.present.as_ref()
     }
 
@@ -216,7 +216,7 @@ impl KeyPresses {
     }
 
     /// Gives up a held press that has had no update for `patience`.
-    pub(super) fn give_up(&mut self, now: Instant, patience: Duration) -> Option<Press> {
+    pub(super) fn give_up(&mut self, now: Instant, patience: Duration) -> Option<ReceivedEvent> {
         let press = self.present.as_mut()?;
         let due =
             press.phase == Phase::Held && now.saturating_duration_since(press.updated) >= patience;
@@ -228,7 +228,7 @@ impl KeyPresses {
 
     /// Another source begins: gives up a held press. It stays known by its source, for there
     /// are gateways that send keys and audio by turns as two sources.
-    pub(super) fn interrupt(&mut self) -> Option<Press> {
+    pub(super) fn interrupt(&mut self) -> Option<ReceivedEvent> {
         let press = self.present.as_mut()?;
         (press.phase == Phase::Held).then(|| {
             press.phase = Phase::GivenUp;
@@ -250,7 +250,7 @@ enum Relation {
     Another,
 }
 
-impl Press {
+impl ReceivedEvent {
     fn relation(&self, event: TelephoneEvent, stamp: Stamp) -> Relation {
         if event.event != self.event {
             return Relation::Another;
@@ -323,7 +323,7 @@ impl Press {
     fn update(&mut self, event: TelephoneEvent, now: Instant) -> Update {
         match (self.phase, event.end) {
             (Phase::GivenUp, _) | (Phase::Released, false) => Update::Stale,
-            (Phase::Released, true) => Update::Goes { ended: true },
+            (Phase::Released, true) => Update::Continues { ended: true },
             (Phase::Held, end) => {
                 self.duration = self.duration.max(event.duration);
                 self.updated = now;
@@ -333,7 +333,7 @@ impl Press {
                     self.phase = Phase::Released;
                     Update::Ended
                 } else {
-                    Update::Goes { ended: false }
+                    Update::Continues { ended: false }
                 }
             }
         }
@@ -355,5 +355,69 @@ impl Press {
         if self.clock_rate == 48_000 && grown * 4 < passed && grown * 9 > passed {
             self.clock_rate = 8_000;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::pipeline::tests::support::{ms, start};
+
+    fn event(event: u8, duration: u16, end: bool) -> TelephoneEvent {
+        TelephoneEvent {
+            event,
+            end,
+            volume: 10,
+            duration,
+        }
+    }
+
+    fn at(timestamp: u32, marker: bool) -> Stamp {
+        Stamp {
+            ssrc: 7,
+            timestamp,
+            timestamp_rate: 8_000,
+            marker,
+        }
+    }
+
+    #[test]
+    fn packets_of_one_timestamp_are_one_press() {
+        let now = start();
+        let mut receiver = EventReceiver::default();
+        let mut take = |duration, end, marker| {
+            receiver.handle(event(5, duration, end), at(1_000, marker), 8_000, now)
+        };
+        assert_eq!(take(160, false, true), Update::Began { unfinished: None });
+        assert_eq!(take(320, false, false), Update::Continues { ended: false });
+        assert_eq!(take(480, true, false), Update::Ended);
+        assert_eq!(take(480, true, false), Update::Continues { ended: true });
+        assert!(receiver.is_released());
+        assert!(receiver.covers(7, 1_479) && !receiver.covers(7, 1_480));
+    }
+
+    #[test]
+    fn timestamps_that_advance_with_the_key_are_one_press() {
+        let now = start();
+        let mut receiver = EventReceiver::default();
+        receiver.handle(event(5, 160, false), at(1_000, true), 8_000, now);
+        for step in 1..5 {
+            let (duration, timestamp) = (160 * (step + 1), 1_000 + 160 * u32::from(step));
+            let update =
+                receiver.handle(event(5, duration, false), at(timestamp, false), 8_000, now);
+            assert_eq!(update, Update::Continues { ended: false });
+        }
+    }
+
+    #[test]
+    fn press_without_an_end_is_given_up() {
+        let now = start();
+        let mut receiver = EventReceiver::default();
+        receiver.handle(event(5, 160, false), at(1_000, true), 8_000, now);
+        let due = receiver.poll_timeout(ms(250)).expect("a key is down");
+        assert_eq!(due, now + ms(250));
+        assert!(receiver.give_up(due - ms(1), ms(250)).is_none());
+        assert!(receiver.give_up(due, ms(250)).is_some());
+        assert_eq!(receiver.poll_timeout(ms(250)), None);
     }
 }

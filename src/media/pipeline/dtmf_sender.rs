@@ -1,6 +1,8 @@
-//! Digits that we make: as telephone events where the other side has them, else as tones.
+//! The DTMF sender: digits of our own, as telephone events where the other side has them, else as
+//! tones.
 
-use super::output::{EventStream, Output};
+use super::egress::Egress;
+use super::sender::EventStream;
 use crate::audio::{Tone, digit_frequencies};
 use crate::codec::EventFormat;
 use crate::rtp::{event_of_digit, scale};
@@ -76,15 +78,15 @@ enum State {
 }
 
 #[derive(Debug)]
-pub(super) struct DigitSender {
+pub(super) struct DtmfSender {
     queue: VecDeque<Queued>,
     state: State,
     pause: Duration,
 }
 
-impl DigitSender {
+impl DtmfSender {
     pub(super) fn new(pause: Duration) -> Self {
-        DigitSender {
+        DtmfSender {
             queue: VecDeque::with_capacity(LIMIT),
             state: State::Idle,
             pause,
@@ -186,7 +188,7 @@ impl DigitSender {
     }
 
     /// Sends what is due.
-    pub(super) fn run(&mut self, now: Instant, events: Option<EventFormat>, output: &mut Output) {
+    pub(super) fn run(&mut self, now: Instant, events: Option<EventFormat>, egress: &mut Egress) {
         let mut made = 0;
         loop {
             match &mut self.state {
@@ -194,24 +196,24 @@ impl DigitSender {
                     let Some(queued) = self.queue.pop_front() else {
                         return;
                     };
-                    self.begin(queued, now, events, output);
+                    self.begin(queued, now, events, egress);
                 }
                 State::Pause {
                     until, separate, ..
                 } if !self.queue.is_empty() && separate.is_some_and(|at| at <= now) => {
                     *separate = None;
-                    if output.separate_events(now) {
-                        *until = (*until).max(now + output.packet_time());
+                    if egress.separate_events(now) {
+                        *until = (*until).max(now + egress.packet_time());
                     }
                 }
                 State::Pause { until, .. } if *until <= now => self.state = State::Idle,
                 State::Event { next, .. } | State::Tone { next, .. } if *next <= now => {
                     made += 1;
                     if made > CATCH_UP {
-                        *next = now + output.packet_time();
+                        *next = now + egress.packet_time();
                         return;
                     }
-                    self.send(output, now);
+                    self.send(egress, now);
                 }
                 _ => return,
             }
@@ -223,7 +225,7 @@ impl DigitSender {
         queued: Queued,
         now: Instant,
         events: Option<EventFormat>,
-        output: &mut Output,
+        egress: &mut Egress,
     ) {
         let Some(digit) = queued.digit else {
             self.state = State::Pause {
@@ -233,21 +235,21 @@ impl DigitSender {
             };
             return;
         };
-        output.flush(now);
-        if events.is_some() && output.separate_events(now) {
+        egress.flush(now);
+        if events.is_some() && egress.separate_events(now) {
             self.queue.push_front(queued);
             self.state = State::Pause {
-                until: now + output.packet_time(),
+                until: now + egress.packet_time(),
                 separate: None,
                 comma: false,
             };
             return;
         }
-        let timestamp = output.timeline().digits_begin(now);
+        let timestamp = egress.sender().mapping().digits_begin(now);
         let event = event_of_digit(digit);
         self.state = match (events, queued.length, event, digit_frequencies(digit)) {
             (Some(format), length, Some(event), _) => State::Event {
-                stream: output.event(format, event, EVENT_VOLUME, timestamp),
+                stream: EventStream::new(format, event, EVENT_VOLUME, timestamp),
                 format,
                 length,
                 held: queued.held,
@@ -257,7 +259,7 @@ impl DigitSender {
                 ends: 0,
             },
             (_, length, _, Some((low, high))) => State::Tone {
-                tone: Tone::new(&[(low, LOW_LEVEL), (high, HIGH_LEVEL)], output.audio_rate()),
+                tone: Tone::new(&[(low, LOW_LEVEL), (high, HIGH_LEVEL)], egress.audio_rate()),
                 timestamp,
                 length: length.map(|length| length.max(SHORTEST_TONE)),
                 sounded: Duration::ZERO,
@@ -269,8 +271,8 @@ impl DigitSender {
         };
     }
 
-    fn send(&mut self, output: &mut Output, now: Instant) {
-        let step = output.packet_time();
+    fn send(&mut self, egress: &mut Egress, now: Instant) {
+        let step = egress.packet_time();
         let pause = self.pause;
         match &mut self.state {
             State::Idle | State::Pause { .. } => {}
@@ -289,7 +291,7 @@ impl DigitSender {
                 let end = *length == Some(*told);
                 let ticks = scale(told.as_micros() as i64, 1_000_000, format.clock_rate);
                 if !told.is_zero() {
-                    output.send_event(stream, ticks as u32, end, now);
+                    egress.send_event(stream, ticks as u32, end, now);
                 }
                 *ends += u8::from(end);
                 *next += step;
@@ -315,11 +317,11 @@ impl DigitSender {
                 next,
             } => {
                 if *sounded < length.unwrap_or(LONGEST_TONE) {
-                    *timestamp = output.send_tone(tone, *timestamp, now);
+                    *timestamp = egress.send_tone(tone, *timestamp, now);
                     *sounded += step;
                 } else if *quiet < pause {
-                    let mut silence = Tone::new(&[], output.audio_rate());
-                    *timestamp = output.send_tone(&mut silence, *timestamp, now);
+                    let mut silence = Tone::new(&[], egress.audio_rate());
+                    *timestamp = egress.send_tone(&mut silence, *timestamp, now);
                     *quiet += step;
                 } else {
                     // Only now: audio that came while the last of it lasts would be early.
@@ -338,5 +340,88 @@ fn event_length(lasted: Duration) -> Duration {
         USUAL_EVENT
     } else {
         lasted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Codec;
+    use crate::media::pipeline::Config;
+    use crate::media::pipeline::tests::support::{EVENT_8, PCMU, identity, ms, side, start};
+    use crate::rtp::{Packet, TelephoneEvent};
+
+    fn egress() -> Egress {
+        let pcmu = side(Codec::Pcmu);
+        Egress::new(&Config::default(), &pcmu, &pcmu, 8_000, identity()).expect("libopus")
+    }
+
+    /// Runs the sender until it has no more to do: milliseconds, payload type and payload of each
+    /// packet.
+    fn sent(sender: &mut DtmfSender, events: Option<EventFormat>) -> Vec<(u64, u8, Vec<u8>)> {
+        let begin = start();
+        let (mut now, mut egress, mut all) = (begin, egress(), Vec::new());
+        let mut out = Vec::new();
+        loop {
+            sender.run(now, events, &mut egress);
+            while egress.sender_mut().pop(&mut out) {
+                let packet = Packet::parse(&out).expect("the sender writes RTP");
+                let at = (now - begin).as_millis() as u64;
+                all.push((at, packet.payload_type, packet.payload.to_vec()));
+            }
+            match sender.poll_timeout() {
+                Some(next) => now = next,
+                None => return all,
+            }
+        }
+    }
+
+    #[test]
+    fn digit_is_an_event_whose_end_is_sent_three_times() {
+        let mut sender = DtmfSender::new(ms(80));
+        sender.queue("5", ms(100));
+        assert!(sender.is_busy());
+        let sent = sent(&mut sender, side(Codec::Pcmu).send_events);
+        let events: Vec<_> = sent
+            .iter()
+            .map(|(_, payload_type, payload)| {
+                assert_eq!(*payload_type, EVENT_8);
+                TelephoneEvent::parse(payload).expect("an event")
+            })
+            .collect();
+        let durations: Vec<_> = events.iter().map(|event| event.duration).collect();
+        assert_eq!(durations, [160, 320, 480, 640, 800, 800, 800]);
+        let ends = events.iter().filter(|event| event.end).count();
+        assert_eq!(ends, 3);
+        assert!(!sender.is_busy());
+    }
+
+    #[test]
+    fn digit_is_a_tone_and_silence_without_events() {
+        let mut sender = DtmfSender::new(ms(80));
+        sender.queue("5", ms(100));
+        let sent = sent(&mut sender, None);
+        assert!(
+            sent.iter()
+                .all(|(_, payload_type, _)| *payload_type == PCMU)
+        );
+        let silent = |payload: &[u8]| payload.iter().all(|octet| *octet == 0xff);
+        let tones = sent
+            .iter()
+            .filter(|(_, _, payload)| !silent(payload))
+            .count();
+        assert_eq!((tones, sent.len()), (5, 9));
+    }
+
+    #[test]
+    fn comma_pauses_for_two_seconds() {
+        let mut sender = DtmfSender::new(ms(80));
+        sender.queue("1,2", ms(100));
+        let sent = sent(&mut sender, side(Codec::Pcmu).send_events);
+        let of_two = sent.iter().find(|(_, payload_type, payload)| {
+            *payload_type == EVENT_8 && payload.first() == Some(&2)
+        });
+        let at = of_two.map(|(at, ..)| *at).expect("a 2 is sent");
+        assert!((2_100..2_400).contains(&at), "{at}");
     }
 }
