@@ -151,13 +151,13 @@ impl Pipeline {
     }
 
     /// Takes note that the packet polled last was not sent: as long as the `to` side is not
-    /// connected, for one. A decoder that was told the beginning of a signal later, or never, would
+    /// connected, for one. A decoder that gets the begin of a signal later, or never, would
     /// make something else of its rest.
     pub fn packet_was_not_sent(&mut self) {
         self.egress.encoder().reset();
     }
 
-    /// What there is to tell.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<PipelineEvent> {
         if std::mem::take(&mut self.reports_audio) {
             return Some(PipelineEvent::FirstAudio);

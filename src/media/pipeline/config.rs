@@ -1,4 +1,4 @@
-//! What a pipeline is given at its beginning, and what it tells.
+//! What a pipeline is given at its beginning, and its events.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub struct StreamIdentity {
     pub first_timestamp: u32,
 }
 
-/// What a pipeline has to tell.
+/// What happens in a pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PipelineEvent {
     /// The first audio packet came.

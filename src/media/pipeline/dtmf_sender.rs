@@ -52,8 +52,8 @@ enum State {
         held: Duration,
         /// A key of the source.
         pressed: bool,
-        /// How much of it the packets sent so far tell.
-        told: Duration,
+        /// How much of it the packets sent so far report.
+        reported: Duration,
         next: Instant,
         ends: u8,
     },
@@ -146,8 +146,10 @@ impl DtmfSender {
         let lasted = lasted.min(LONGEST_TONE);
         // The one that is being sent went down before those that wait.
         match &mut self.state {
-            State::Event { length, told, .. } if length.is_none() => {
-                *length = Some(event_length(lasted).max(*told));
+            State::Event {
+                length, reported, ..
+            } if length.is_none() => {
+                *length = Some(event_length(lasted).max(*reported));
             }
             State::Tone { length, .. } if length.is_none() => {
                 *length = Some(lasted.max(SHORTEST_TONE));
@@ -254,7 +256,7 @@ impl DtmfSender {
                 length,
                 held: queued.held,
                 pressed: length.is_none() || !queued.held.is_zero(),
-                told: Duration::ZERO,
+                reported: Duration::ZERO,
                 next: now,
                 ends: 0,
             },
@@ -282,15 +284,15 @@ impl DtmfSender {
                 length,
                 held,
                 pressed,
-                told,
+                reported,
                 next,
                 ends,
             } => {
                 // No more than the source has said, until it says the end.
-                *told = (*told + step).min(length.unwrap_or((*held).max(*told)));
-                let end = *length == Some(*told);
-                let ticks = scale(told.as_micros() as i64, 1_000_000, format.clock_rate);
-                if !told.is_zero() {
+                *reported = (*reported + step).min(length.unwrap_or((*held).max(*reported)));
+                let end = *length == Some(*reported);
+                let ticks = scale(reported.as_micros() as i64, 1_000_000, format.clock_rate);
+                if !reported.is_zero() {
                     egress.send_event(stream, ticks as u32, end, now);
                 }
                 *ends += u8::from(end);

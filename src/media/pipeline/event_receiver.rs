@@ -29,9 +29,9 @@ const CLOCK_EVIDENCE: (Duration, u32) = (Duration::from_millis(80), 4);
 pub(super) enum Update {
     /// A press begins; `unfinished` is one before it whose end was never seen.
     Began { unfinished: Option<ReceivedEvent> },
-    /// It lasts, or its end is told again.
+    /// It lasts, or its end is repeated.
     Continues { ended: bool },
-    /// It is over, told for the first time.
+    /// It is over, for the first time.
     Ended,
     /// About a press that was given up or overtaken.
     Stale,
@@ -129,7 +129,7 @@ impl EventReceiver {
                     && timestamp.since(before.timestamp) >= 0
                     && timestamp.since(before.latest) <= 0
             });
-            let told = match press.relation(event, stamp) {
+            let update = match press.relation(event, stamp) {
                 Relation::Same => Some(press.update(event, now)),
                 Relation::NextSegment { earlier } => {
                     press.earlier = press.earlier.saturating_add(earlier);
@@ -144,12 +144,12 @@ impl EventReceiver {
                 }
                 Relation::Another => overtaken.then_some(Update::Stale),
             };
-            if let Some(told) = told {
-                if told == Update::Ended {
+            if let Some(update) = update {
+                if update == Update::Ended {
                     let slow = press.clock_rate != clock_rate;
                     self.counts_by_8000 = slow.then_some(ssrc);
                 }
-                return told;
+                return update;
             }
         }
         let phase = if event.end {

@@ -323,7 +323,7 @@ impl RtpReceiver {
         self.last_number = Some(number);
     }
 
-    /// Whether early packets wait. Where packets are passed on, the far end puts them in order
+    /// Whether early packets wait. Where packets are relayed, the far end puts them in order
     /// and conceals what is lost, and waiting would only cost time.
     fn set_waiting(&mut self, waits: bool) {
         self.reorder.set_depth(if waits { self.depth } else { 1 });
@@ -349,7 +349,7 @@ impl RtpReceiver {
         self.audio.map(|last| last.ticks)
     }
 
-    /// The clock of the stream's timestamps, when audio has told.
+    /// The clock of the stream's timestamps, once audio has come.
     pub(super) fn clock_rate(&self) -> Option<u32> {
         self.audio.map(|last| last.clock_rate)
     }

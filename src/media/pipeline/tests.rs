@@ -2,7 +2,7 @@
 
 mod deviating_digits;
 mod digits;
-mod inband;
+mod in_band_dtmf;
 mod loss;
 mod robustness;
 mod separate_keys;
