@@ -55,9 +55,9 @@ pub fn digit_of_frequencies(low: f64, high: f64) -> Option<char> {
     Some(KEYS[near(ROWS, low)?][near(COLUMNS, high)?])
 }
 
-/// What is heard of a key.
+/// What a detector reports of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyTone {
+pub enum DtmfTone {
     /// It is down, since about [`DtmfDetector::DELAY_MS`].
     Began(char),
     /// It was let go.
@@ -176,8 +176,8 @@ impl DtmfDetector {
         }
     }
 
-    /// Takes samples and tells what they say of keys.
-    pub fn push(&mut self, samples: &[i16], mut heard: impl FnMut(KeyTone)) {
+    /// Takes samples and reports the keys in them.
+    pub fn push(&mut self, samples: &[i16], mut report: impl FnMut(DtmfTone)) {
         for sample in samples {
             let sample = f32::from(*sample);
             self.energy += sample * sample;
@@ -187,16 +187,16 @@ impl DtmfDetector {
             self.filled += 1;
             if self.filled == self.length {
                 let hit = self.finish_block();
-                self.judge(hit, &mut heard);
+                self.judge(hit, &mut report);
             }
         }
     }
 
     /// Nothing more comes for now: a key that is down is let go.
-    pub fn interrupt(&mut self, mut heard: impl FnMut(KeyTone)) {
+    pub fn interrupt(&mut self, mut report: impl FnMut(DtmfTone)) {
         self.before = None;
         self.run = 0;
-        self.let_go(&mut heard);
+        self.let_go(&mut report);
     }
 
     fn finish_block(&mut self) -> Option<Hit> {
@@ -226,7 +226,7 @@ impl DtmfDetector {
         })
     }
 
-    fn judge(&mut self, hit: Option<Hit>, heard: &mut impl FnMut(KeyTone)) {
+    fn judge(&mut self, hit: Option<Hit>, report: &mut impl FnMut(DtmfTone)) {
         self.run = match (hit, self.before) {
             (Some(hit), Some(before)) if self.goes_on(before, hit) => self.run + 1,
             (Some(_), _) => 1,
@@ -241,7 +241,7 @@ impl DtmfDetector {
             } else {
                 pressed.missing += 1;
                 if pressed.missing >= BLOCKS {
-                    self.let_go(heard);
+                    self.let_go(report);
                 }
             }
         }
@@ -254,16 +254,16 @@ impl DtmfDetector {
                 blocks: self.run,
                 missing: 0,
             });
-            heard(KeyTone::Began(digit));
+            report(DtmfTone::Began(digit));
         }
     }
 
-    fn let_go(&mut self, heard: &mut impl FnMut(KeyTone)) {
+    fn let_go(&mut self, report: &mut impl FnMut(DtmfTone)) {
         if let Some(pressed) = self.pressed.take() {
             let blocks = pressed.blocks - pressed.missing;
             // Of the blocks at both ends a part is not seen: half a block each on average.
             let milliseconds = (blocks + 1) * BLOCK_AT_8_KHZ as u32 / 8;
-            heard(KeyTone::Ended {
+            report(DtmfTone::Ended {
                 digit: pressed.digit,
                 milliseconds,
             });
@@ -323,11 +323,11 @@ mod tests {
         let mut keys = String::new();
         let mut down = None;
         let mut take = |tone| match tone {
-            KeyTone::Began(digit) => {
+            DtmfTone::Began(digit) => {
                 assert_eq!(down.replace(digit), None, "one at a time");
                 keys.push(digit);
             }
-            KeyTone::Ended { digit, .. } => assert_eq!(down.take(), Some(digit)),
+            DtmfTone::Ended { digit, .. } => assert_eq!(down.take(), Some(digit)),
         };
         for part in samples.chunks(160) {
             detector.push(part, &mut take);
@@ -370,8 +370,8 @@ mod tests {
         let mut keys = Vec::new();
         DtmfDetector::new(48_000).push(&samples, |tone| keys.push(tone));
         let [
-            KeyTone::Began('6'),
-            KeyTone::Ended {
+            DtmfTone::Began('6'),
+            DtmfTone::Ended {
                 digit: '6',
                 milliseconds,
             },

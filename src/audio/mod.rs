@@ -15,7 +15,7 @@ pub use self::opus::{
 };
 pub use concealment::Concealment;
 pub use decoder::{Decoder, has_redundancy, payload_ticks};
-pub use dtmf::{DtmfDetector, KeyTone, digit_frequencies, digit_of_frequencies};
+pub use dtmf::{DtmfDetector, DtmfTone, digit_frequencies, digit_of_frequencies};
 pub use encoder::{Encoder, silent_payload};
 pub use error::Error;
 pub use g711::{Law, decode, encode};

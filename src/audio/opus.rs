@@ -118,7 +118,7 @@ pub struct OpusEncoder {
     settings: EncoderSettings,
     fec: bool,
     loss_percentage: i32,
-    listener: SteadyTone,
+    tone_detector: SteadyTone,
     /// What is encoded now is a steady tone.
     tone: bool,
 }
@@ -134,7 +134,7 @@ impl OpusEncoder {
             settings,
             fec: false,
             loss_percentage: 0,
-            listener: SteadyTone::new(sample_rate),
+            tone_detector: SteadyTone::new(sample_rate),
             tone: false,
         };
         encoder.apply()?;
@@ -177,13 +177,13 @@ impl OpusEncoder {
     /// Forgets the signal: what was encoded so far has not reached the decoder, and what comes
     /// must not build on it.
     pub fn reset(&mut self) -> Result<(), Error> {
-        self.listener.reset();
+        self.tone_detector.reset();
         self.encoder.reset_state().map_err(refused("reset encoder"))
     }
 
     /// Encodes one frame (2.5 to 120 ms) and appends the packet.
     pub fn encode(&mut self, samples: &[i16], packet: &mut Vec<u8>) -> Result<usize, Error> {
-        let tone = self.listener.hear(samples);
+        let tone = self.tone_detector.analyze(samples);
         if tone != self.tone {
             self.tone = tone;
             self.apply()?;

@@ -1,16 +1,16 @@
-//! Tells a steady tone from everything else that is heard on a telephone line.
+//! Tells a steady tone from everything else on a telephone line.
 
 /// A sine wave at angle `w` a sample obeys `x[n] + x[n - 2 d] = 2 cos(d w) x[n - d]` at any
 /// distance `d`. At 8 kHz one sample tells high frequencies apart, four the low ones, whose
 /// harmonics hardly show from one sample to the next; at other rates it is the same time.
 const DISTANCES_AT_8_KHZ: [usize; 2] = [1, 4];
-/// Power of what disobeys, relative to the signal's: G.711 leaves up to 0.6 % at -40 dBm0, while
+/// Power of the deviation from that, relative to the signal's: G.711 leaves up to 0.6 % at -40 dBm0, while
 /// speech, vowels too, seldom comes near for a frame.
-const DISOBEDIENCE: f32 = 0.02;
+const DEVIATION_LIMIT: f32 = 0.02;
 /// From one frame to the next: what `2 cos(4 w)` may change by, and the power's factor.
 const DRIFT: f32 = 0.03;
 const SWELL: f32 = 1.25;
-/// Mean square below which nobody hears it: -61 dB of full scale.
+/// Mean square below which it is silence: -61 dB of full scale.
 const FLOOR: f32 = 900.0;
 /// A tone has to last for this part of a second: no sound of speech is pure for so long.
 const PROOF: u32 = 10;
@@ -22,7 +22,7 @@ struct Pitch {
     power: f32,
 }
 
-/// Listens to a signal frame by frame.
+/// Detector of a steady tone, frame by frame.
 #[derive(Clone, Debug)]
 pub(super) struct SteadyTone {
     sample_rate: u32,
@@ -42,7 +42,7 @@ impl SteadyTone {
 
     /// Takes the next frame. True while one tone of one frequency and level has been there for a
     /// tenth of a second, this frame included.
-    pub(super) fn hear(&mut self, samples: &[i16]) -> bool {
+    pub(super) fn analyze(&mut self, samples: &[i16]) -> bool {
         let pitch = pitch(samples, self.sample_rate);
         let goes_on = match (self.last, pitch) {
             (Some(last), Some(now)) => {
@@ -69,7 +69,7 @@ impl SteadyTone {
 /// The frame's pitch, when it is a pure tone.
 fn pitch(samples: &[i16], sample_rate: u32) -> Option<Pitch> {
     let step = (sample_rate / 8_000).max(1) as usize;
-    let mut heard = None;
+    let mut found = None;
     for distance in DISTANCES_AT_8_KHZ.map(|distance| distance * step) {
         let (mut square, mut product, mut power) = (0.0_f32, 0.0_f32, 0.0_f32);
         let later = samples.get(2 * distance..)?;
@@ -84,15 +84,15 @@ fn pitch(samples: &[i16], sample_rate: u32) -> Option<Pitch> {
             return None;
         }
         let cosine = product / power;
-        if square - cosine * product > DISOBEDIENCE * power {
+        if square - cosine * product > DEVIATION_LIMIT * power {
             return None;
         }
-        heard = Some(Pitch {
+        found = Some(Pitch {
             cosine,
             power: power / later.len() as f32,
         });
     }
-    heard
+    found
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
                 let (mut octets, mut line) = (Vec::new(), Vec::new());
                 encode(Law::Mu, &samples, &mut octets);
                 decode(Law::Mu, &octets, &mut line);
-                tone.hear(&line)
+                tone.analyze(&line)
             })
             .collect()
     }
@@ -175,17 +175,17 @@ mod tests {
             let mut signal = Tone::new(&[(frequency, level)], 8_000);
             for frame in 0..8 {
                 signal.fill(&mut samples);
-                let (was, now) = (last, tone.hear(&samples));
+                let (was, now) = (last, tone.analyze(&samples));
                 assert_eq!(now, frame >= 4, "{frequency} {level} {frame} {was}");
                 last = now;
             }
         }
-        assert!(!tone.hear(&[0; FRAME]));
+        assert!(!tone.analyze(&[0; FRAME]));
         let mut busy = Cadence::busy(8_000);
         let heard: Vec<bool> = (0..50)
             .map(|_| {
                 busy.fill(&mut samples);
-                tone.hear(&samples)
+                tone.analyze(&samples)
             })
             .collect();
         assert_eq!(heard.iter().filter(|steady| **steady).count(), 21);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use trunkline::audio::{
-    DtmfDetector, EncoderSettings, KeyTone, Law, Measured, OpusDecoder, OpusEncoder, Tone, decode,
+    DtmfDetector, DtmfTone, EncoderSettings, Law, Measured, OpusDecoder, OpusEncoder, Tone, decode,
     digit_frequencies, encode, level_at, measure,
 };
 use trunkline::rtp::{TelephoneEvent, digit_of_event, event_of_digit};
@@ -283,7 +283,7 @@ impl Recorder {
     pub fn key_tones(&self) -> Vec<(char, u32)> {
         let mut tones = Vec::new();
         DtmfDetector::new(8_000).push(&self.samples(), |tone| {
-            if let KeyTone::Ended {
+            if let DtmfTone::Ended {
                 digit,
                 milliseconds,
             } = tone

@@ -6,7 +6,7 @@ use super::digit_reports::DigitReports;
 use super::egress::Egress;
 use super::receiver::Distance;
 use super::sender::EventStream;
-use crate::audio::{Decoder, DtmfDetector, KeyTone};
+use crate::audio::{Decoder, DtmfDetector, DtmfTone};
 use crate::codec::{Codec, EventFormat};
 use crate::rtp::{event_of_digit, scale};
 use std::time::{Duration, Instant};
@@ -107,10 +107,10 @@ impl InBandDtmf {
         }
         for tone in tones.into_iter().flatten() {
             match tone {
-                KeyTone::Began(digit) => {
+                DtmfTone::Began(digit) => {
                     self.down = Some(self.begin(digit, length, distance, egress, now));
                 }
-                KeyTone::Ended {
+                DtmfTone::Ended {
                     digit,
                     milliseconds,
                 } => self.end(digit, milliseconds, egress, reports, now),
@@ -128,7 +128,7 @@ impl InBandDtmf {
     ) {
         let mut ended = None;
         self.detector.interrupt(|tone| ended = Some(tone));
-        if let Some(KeyTone::Ended {
+        if let Some(DtmfTone::Ended {
             digit,
             milliseconds,
         }) = ended

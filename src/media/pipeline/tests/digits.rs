@@ -1,7 +1,7 @@
 //! Keys through a pipeline: passed on, made by ourselves, as events and as sounds.
 
 use super::support::*;
-use crate::audio::{DtmfDetector, KeyTone, level_at};
+use crate::audio::{DtmfDetector, DtmfTone, level_at};
 use crate::codec::{AudioFormat, Codec};
 use crate::media::Error;
 use crate::media::pipeline::PipelineEvent;
@@ -478,7 +478,7 @@ fn a_side_without_events_hears_the_keys() {
             let mut heard = String::new();
             let samples = listen(&harness.packets());
             DtmfDetector::new(8_000).push(&samples, |tone| {
-                if let KeyTone::Began(digit) = tone {
+                if let DtmfTone::Began(digit) = tone {
                     heard.push(digit);
                 }
             });

@@ -1,7 +1,7 @@
 //! Keys that come as tones: told once, carried on as events where the other side has them.
 
 use super::support::*;
-use crate::audio::{DtmfDetector, KeyTone, Tone, digit_frequencies};
+use crate::audio::{DtmfDetector, DtmfTone, Tone, digit_frequencies};
 use crate::codec::Codec;
 use crate::media::pipeline::PipelineEvent;
 use crate::rtp::{TelephoneEvent, digit_of_event};
@@ -65,7 +65,7 @@ fn tones_heard(harness: &Harness) -> String {
     }
     let mut heard = String::new();
     DtmfDetector::new(8_000).push(&samples, |tone| {
-        if let KeyTone::Began(digit) = tone {
+        if let DtmfTone::Began(digit) = tone {
             heard.push(digit);
         }
     });
