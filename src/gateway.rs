@@ -28,7 +28,7 @@ use crate::peer::{self, Certificate, CheckRate, LocalCandidate};
 use crate::settings::{self, Settings};
 use crate::signaling::{self, Door, DoorLimits};
 use crate::supervision::{Ending, Fault, Supervisor, Task};
-use crate::{media, sip};
+use crate::{media, sip, sip_ws};
 use installation::{installation, is_named};
 use plan::Plan;
 pub use trial::{Checked, check, load};
@@ -184,7 +184,7 @@ impl Gateway {
         let faults = supervisor.clone();
         // Checked when the settings were read.
         let trusted_proxies = settings.http.proxies().unwrap_or_default();
-        let door = Door {
+        let door = Arc::new(Door {
             call_control: Arc::clone(&call_control),
             location_service: Arc::clone(&location_service),
             sign_in: plan.sign_in,
@@ -206,9 +206,9 @@ impl Gateway {
             health: Box::new(move || health(&registrations, faults.fault())),
             started: tokio::time::Instant::now(),
             open: Arc::default(),
-        };
+        });
         let stop = watch::Sender::new(false);
-        let routes = signaling::router(Arc::new(door));
+        let routes = signaling::router(Arc::clone(&door), sockets(&door, &settings));
         let accepted = signaling::ConnectionLimits {
             connections: settings.http.max_connections,
             connections_per_address: settings.http.max_connections_per_address,
@@ -335,6 +335,15 @@ impl Gateway {
 /// The location service of this process.
 fn location_service(known: HashSet<String>, watched: HashSet<String>) -> Arc<dyn LocationService> {
     Arc::new(InMemoryLocationService::new(known).watching(watched))
+}
+
+/// The doors by WebSocket that are switched on beside `/rtc`.
+fn sockets(door: &Arc<Door>, settings: &Settings) -> Vec<signaling::SocketRoute> {
+    let sip = settings
+        .sip_websocket
+        .enabled
+        .then(|| sip_ws::route(Arc::clone(door), plan::accounts(settings)));
+    sip.into_iter().collect()
 }
 
 /// Tells the SIP side which users with lines of their own are signed in, as long as it runs.

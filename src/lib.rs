@@ -14,6 +14,7 @@
 //! - [`call`]: the one place that decides what a call does: state machine, endings, one task per call.
 //! - [`control`]: where calls begin: routing, limits, the location service, assembly of a call.
 //! - [`signaling`]: the browser's doors.
+//! - [`sip_ws`]: the door of user agents in browsers: SIP over WebSocket.
 //! - [`built_in`]: the built-in numbers, a SIP user agent behind real SIP and RTP.
 //! - [`settings`], [`telemetry`]: the configuration as written; logs and metrics.
 //! - [`gateway`]: the composition root.
@@ -37,6 +38,7 @@ pub mod sdp;
 pub mod settings;
 pub mod signaling;
 pub mod sip;
+pub mod sip_ws;
 pub mod srtp;
 pub mod srtp_keys;
 pub mod supervision;

@@ -28,7 +28,7 @@ pub use secret::Secret;
 use source::Node;
 pub use tables::{
     BuiltIn, Calls, Http, IceServer, Inbound, LineRegistration, Log, LogFormat, Media, Otherwise,
-    Route, Settings, SignIn, Sip, SipTls, UnknownSources, User, WebRtc,
+    Route, Settings, SignIn, Sip, SipTls, SipWebSocket, UnknownSources, User, WebRtc,
 };
 pub use trunk::{
     CalledNumber, CallerHeader, Dtmf, Prack, Redirect, Renumbering, RtpSources,

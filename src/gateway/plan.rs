@@ -25,7 +25,7 @@ use crate::signaling::{IceServer, SignIn};
 use crate::{sdp, sip};
 
 pub(super) use addresses::browser_addresses;
-pub(super) use credentials::attempts;
+pub(super) use credentials::{accounts, attempts};
 
 /// What the settings mean.
 pub(super) struct Plan {

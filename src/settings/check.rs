@@ -9,6 +9,9 @@ use super::secret::Secret;
 use super::tables::Settings;
 use crate::guest::is_guest_name;
 
+/// The longest realm of SIP over WebSocket.
+const LONGEST_REALM: usize = 128;
+
 /// Fewest bytes of a secret that signs tokens: HS256 asks for 256 bits (RFC 7518 section 3.2).
 pub(super) const LEAST_KEY: usize = 32;
 
@@ -18,6 +21,7 @@ impl Settings {
         let mut found = Collector::default();
         self.check_tables(&mut found);
         self.check_sign_in(&mut found);
+        self.check_sip_websocket(&mut found);
         let mut names = HashSet::new();
         for (index, trunk) in self.trunk.iter().enumerate() {
             let own = names.insert(trunk.name.as_str());
@@ -158,6 +162,16 @@ impl Settings {
                 let key = format!("sign_in.{key}");
                 found.push(Error::shown(key, written.to_string(), expected));
             }
+        }
+    }
+
+    /// The realm stands between quotes, and in the hashes of clients.
+    fn check_sip_websocket(&self, found: &mut Collector) {
+        let realm = &self.sip_websocket.realm;
+        let is_plain = |c: char| (c.is_ascii_graphic() || c == ' ') && !matches!(c, '"' | '\\');
+        if realm.trim().is_empty() || realm.len() > LONGEST_REALM || !realm.chars().all(is_plain) {
+            let expected = "1 to 128 characters of ASCII without quotes and backslashes";
+            found.push(Error::value("sip_websocket.realm", realm, expected));
         }
     }
 

@@ -15,8 +15,19 @@ pub(super) const ARRAYS: &[&str] = &["user", "trunk", "route", "inbound"];
 
 /// The tables of the file, by their names.
 pub(super) const TABLES: &[&str] = &[
-    "http", "sign_in", "sip", "webrtc", "media", "calls", "built_in", "log", "user", "trunk",
-    "route", "inbound",
+    "http",
+    "sign_in",
+    "sip_websocket",
+    "sip",
+    "webrtc",
+    "media",
+    "calls",
+    "built_in",
+    "log",
+    "user",
+    "trunk",
+    "route",
+    "inbound",
 ];
 
 /// The whole file.
@@ -30,6 +41,8 @@ pub struct Settings {
     pub http: Http,
     /// How clients sign in.
     pub sign_in: SignIn,
+    /// SIP over WebSocket.
+    pub sip_websocket: SipWebSocket,
     /// The SIP side.
     pub sip: Sip,
     /// The WebRTC side.
@@ -101,6 +114,25 @@ impl Http {
         };
         let all = self.trusted_proxies.iter();
         all.map(|text| read(text).ok_or(text.as_str())).collect()
+    }
+}
+
+/// `[sip_websocket]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SipWebSocket {
+    /// Whether `/sip` is served.
+    pub enabled: bool,
+    /// The realm of digest challenges.
+    pub realm: String,
+}
+
+impl Default for SipWebSocket {
+    fn default() -> Self {
+        SipWebSocket {
+            enabled: true,
+            realm: "trunkline".to_owned(),
+        }
     }
 }
 

@@ -26,12 +26,12 @@ pub struct SignInAttempts {
 
 /// Credentials that did not open anything.
 #[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) error: Error,
+pub(crate) struct Refused {
+    pub(crate) error: Error,
     /// Whether the log has had nothing of this kind from there yet.
-    pub(super) is_news: bool,
+    pub(crate) is_news: bool,
     /// Whether the answer is to be held back: something was guessed.
-    pub(super) is_guess: bool,
+    pub(crate) is_guess: bool,
 }
 
 impl Refused {
@@ -76,9 +76,27 @@ impl SignInAttempts {
         let mut throttle = self.throttle();
         let attempt = throttle.attempt(subject, address, client.is_proxy, Instant::now());
         drop(throttle);
-        let (attempt, signed_in) = self.look_at(attempt, sign_in, credentials)?;
+        let look = || sign_in.identify(credentials, rand::random(), SystemTime::now());
+        let (attempt, signed_in) = self.look_at(attempt, look)?;
         self.throttle().succeeded(attempt);
         Ok(signed_in)
+    }
+
+    /// The same for the password of `user` in a form that `look` knows, such as a digest.
+    pub(crate) fn identify_by<T>(
+        &self,
+        user: &str,
+        client: &Client,
+        look: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Refused> {
+        let subject = Subject::Password(user);
+        let address = client.address.ip();
+        let mut throttle = self.throttle();
+        let attempt = throttle.attempt(subject, address, client.is_proxy, Instant::now());
+        drop(throttle);
+        let (attempt, found) = self.look_at(attempt, look)?;
+        self.throttle().succeeded(attempt);
+        Ok(found)
     }
 
     /// The same for a token in the session of `user`.
@@ -96,7 +114,8 @@ impl SignInAttempts {
         let mut throttle = self.throttle();
         let attempt = throttle.renewal(user, &claimed, address, client.is_proxy, Instant::now());
         drop(throttle);
-        let (attempt, found) = self.look_at(attempt, sign_in, credentials)?;
+        let look = || sign_in.identify(credentials, rand::random(), SystemTime::now());
+        let (attempt, found) = self.look_at(attempt, look)?;
         self.throttle().was_no_guess(attempt);
         if found.identity.user == user {
             return Ok(found);
@@ -142,20 +161,19 @@ impl SignInAttempts {
         })
     }
 
-    /// Looks at `credentials` where they may be looked at. What is wrong with them stays counted,
+    /// Looks at credentials where they may be looked at. What is wrong with them stays counted,
     /// unless nobody guessed.
-    fn look_at(
+    fn look_at<T>(
         &self,
         attempt: Result<Attempt, Wait>,
-        sign_in: &SignIn,
-        credentials: &Credentials,
-    ) -> Result<(Attempt, SignedIn), Refused> {
+        look: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<(Attempt, T), Refused> {
         let attempt = attempt.map_err(too_many)?;
-        match sign_in.identify(credentials, rand::random(), SystemTime::now()) {
-            Ok(signed_in) => Ok((attempt, signed_in)),
+        match look() {
+            Ok(found) => Ok((attempt, found)),
             Err(error) => {
-                // Its signature was right.
-                let is_guess = !matches!(error, Error::TokenExpired);
+                // Its signature was right, or its digest.
+                let is_guess = !matches!(error, Error::TokenExpired | Error::StaleNonce);
                 if !is_guess {
                     self.throttle().was_no_guess(attempt);
                 }
@@ -169,7 +187,7 @@ impl SignInAttempts {
     }
 
     /// How long the answer to a wrong guess is held back.
-    pub(super) fn delay(&self) -> Duration {
+    pub(crate) fn delay(&self) -> Duration {
         self.delay
     }
 

@@ -73,10 +73,10 @@ pub struct OpenSockets {
 
 /// One counted socket.
 #[derive(Debug)]
-pub(super) struct Admitted {
+pub struct Admitted {
     _place: Place,
     /// Unique in the process.
-    pub(super) number: u64,
+    pub(crate) number: u64,
 }
 
 impl OpenSockets {

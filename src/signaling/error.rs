@@ -15,6 +15,9 @@ pub enum Error {
     /// The token was right once.
     #[error("the token has expired")]
     TokenExpired,
+    /// The digest was right, for a nonce that is too old or was used before (RFC 7616 section 3.4).
+    #[error("the nonce is too old or was used before")]
+    StaleNonce,
     /// A good token, but not of the user whose session it was to renew.
     #[error("the token is another user's")]
     WrongUser,

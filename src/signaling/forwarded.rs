@@ -15,13 +15,13 @@ const MOST_HOPS: usize = 32;
 
 /// Who sent a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Client {
+pub struct Client {
     /// Its address; port 0 where a proxy does not tell the port.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// `http` or `https`, where known.
-    pub(super) scheme: Option<&'static str>,
+    pub(crate) scheme: Option<&'static str>,
     /// Whether a trusted proxy sent it without an address of its client.
-    pub(super) is_proxy: bool,
+    pub(crate) is_proxy: bool,
 }
 
 /// Whether `address` is in one of `trusted`.

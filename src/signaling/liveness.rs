@@ -13,14 +13,14 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// What is to be done now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     Ping,
     Close,
 }
 
 /// The silence of one connection.
 #[derive(Debug)]
-pub(super) struct Liveness {
+pub(crate) struct Liveness {
     idle: Duration,
     heard: Instant,
     /// Until when the answer to our ping must be here.

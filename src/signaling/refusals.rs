@@ -38,7 +38,7 @@ impl State {
 impl Refusals {
     /// One more client, message or call was refused. `user` and `detail` are empty where they say
     /// nothing; credentials never stand in them.
-    pub(super) fn note(&self, remote: SocketAddr, reason: &str, user: &str, detail: &str) {
+    pub(crate) fn note(&self, remote: SocketAddr, reason: &str, user: &str, detail: &str) {
         let admitted = self
             .0
             .lock()

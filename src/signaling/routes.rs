@@ -13,13 +13,35 @@ use axum::{Extension, Router};
 use super::door::Door;
 use super::forwarded::{self, Client};
 use super::host::{self, BadHost};
-use super::websocket::Upgrade;
+use super::socket_route::{Opened, SocketRoute};
+use super::websocket::{Subprotocol, Upgrade};
 use super::{page, session};
 
-/// All routes of the HTTP listener.
-pub fn router(door: Arc<Door>) -> Router {
-    Router::new()
-        .route("/rtc", get(open_socket))
+/// JSON over WebSocket; clients may name it or name nothing.
+const JSON: Subprotocol = Subprotocol {
+    name: "trunkline.v1",
+    is_required: false,
+};
+
+/// All routes of the HTTP listener; `sockets` are those of doors beside `/rtc`.
+pub fn router(door: Arc<Door>, sockets: Vec<SocketRoute>) -> Router {
+    let mut router = Router::new().route("/rtc", get(open_json));
+    for socket in sockets {
+        let path = socket.path;
+        let open = move |State(door): State<Arc<Door>>,
+                         Extension(client): Extension<Client>,
+                         request| async move {
+            let subprotocol = Subprotocol {
+                name: socket.subprotocol,
+                is_required: true,
+            };
+            open_socket(door, client, request, subprotocol, move |opened| {
+                (socket.serve)(opened)
+            })
+        };
+        router = router.route(path, get(open));
+    }
+    router
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .fallback(get(page::serve))
@@ -87,13 +109,30 @@ async fn metrics(State(door): State<Arc<Door>>) -> Response {
         .into_response()
 }
 
-async fn open_socket(
+async fn open_json(
     State(door): State<Arc<Door>>,
     Extension(client): Extension<Client>,
     request: Request,
 ) -> Response {
+    let json = Arc::clone(&door);
+    open_socket(door, client, request, JSON, |opened| {
+        session::run(opened.socket, json, opened.admitted, opened.client)
+    })
+}
+
+/// Opens a WebSocket where the page may, within the limits of the door.
+fn open_socket<F>(
+    door: Arc<Door>,
+    client: Client,
+    request: Request,
+    subprotocol: Subprotocol,
+    serve: impl FnOnce(Opened) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let headers = request.headers().clone();
-    let upgrade = match Upgrade::read(request) {
+    let upgrade = match Upgrade::read(request, subprotocol) {
         Ok(upgrade) => upgrade,
         Err(refusal) => return *refusal,
     };
@@ -116,5 +155,11 @@ async fn open_socket(
     let Some(admitted) = admitted else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "limit");
     };
-    upgrade.accept(move |socket| session::run(socket, door, admitted, client))
+    upgrade.accept(move |socket| {
+        serve(Opened {
+            socket,
+            client,
+            admitted,
+        })
+    })
 }

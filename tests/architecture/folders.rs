@@ -98,6 +98,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "sip_ws",
+        &["call", "control", "signaling", "sip", "redacted"],
+    ),
+    (
         "built_in",
         &["sip", "sdp", "rtp", "audio", "codec", "supervision"],
     ),

@@ -11,6 +11,7 @@ mod browser;
 mod page;
 mod pbx;
 mod setup;
+mod sip_client;
 mod sound;
 
 mod bad_descriptions;
@@ -51,6 +52,7 @@ mod set_up_time;
 mod shared_door;
 mod sign_in;
 mod silent_sockets;
+mod sip_websocket;
 mod srtp;
 mod supervision;
 mod third_party_candidates;

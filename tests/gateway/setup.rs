@@ -26,7 +26,7 @@ const PORTS: u16 = 60;
 const USERS: &[&str] = &["alice", "bob", "mallory", "victim", "102"];
 
 /// The password of each.
-const PASSWORD: &str = "through the looking-glass";
+pub const PASSWORD: &str = "through the looking-glass";
 
 /// A gateway and its PBX.
 pub struct Setup {

@@ -6,6 +6,7 @@ use super::unusable;
 use crate::redacted::Redacted;
 use crate::settings::{Error, Settings};
 use crate::signaling::{AttemptLimits, SignIn, SignInAttempts, StaticUser, TokenVerifier};
+use crate::sip_ws::Accounts;
 
 /// Reads `sign_in.jwt_key_file` too.
 pub(super) fn sign_in(settings: &Settings) -> Result<SignIn, Error> {
@@ -18,6 +19,18 @@ pub(super) fn sign_in(settings: &Settings) -> Result<SignIn, Error> {
         users: users.collect(),
         tokens: tokens(settings)?,
     })
+}
+
+/// The users as SIP over WebSocket needs them.
+pub(in crate::gateway) fn accounts(settings: &Settings) -> Accounts {
+    let mut accounts = Accounts {
+        realm: settings.sip_websocket.realm.clone(),
+        ..Accounts::default()
+    };
+    for user in &settings.user {
+        accounts.add(&user.name, &user.password.0, user.display_name.clone());
+    }
+    accounts
 }
 
 /// How often wrong credentials may be tried.

@@ -7,7 +7,7 @@ use crate::call::Refusal;
 
 /// What a client did to its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::signaling) enum Fault {
+pub(crate) enum Fault {
     /// It sent more frames than are allowed.
     TooManyFrames,
     /// It sent a message that is too long.
@@ -40,7 +40,7 @@ impl Fault {
 
     /// Refusal and text of the `error` for it, and the close code (RFC 6455 section 7.4.1); none
     /// where nobody is there to read them.
-    pub(in crate::signaling) fn refusal(&self) -> Option<(Refusal, String, u16)> {
+    pub(crate) fn refusal(&self) -> Option<(Refusal, String, u16)> {
         match self {
             Fault::TooManyFrames => {
                 let text = "more than 100 messages or frames a second";

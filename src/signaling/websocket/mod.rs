@@ -6,8 +6,8 @@ mod frames;
 mod socket;
 mod upgrade;
 
-pub(super) use self::fault::Fault;
-pub(super) use self::socket::WebSocket;
-pub(super) use self::upgrade::Upgrade;
-pub(super) use tokio_tungstenite::tungstenite::Message;
-pub(super) use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+pub(crate) use self::fault::Fault;
+pub use self::socket::WebSocket;
+pub(super) use self::upgrade::{Subprotocol, Upgrade};
+pub(crate) use tokio_tungstenite::tungstenite::Message;
+pub(crate) use tokio_tungstenite::tungstenite::protocol::CloseFrame;

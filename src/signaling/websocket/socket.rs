@@ -22,7 +22,7 @@ const READ_BUFFER: usize = 4 * 1024;
 const FRAMES: Rate = Rate::per_second(100);
 
 /// One connection.
-pub(in crate::signaling) struct WebSocket {
+pub struct WebSocket {
     stream: WebSocketStream<CountedStream<TokioIo<Upgraded>>>,
     /// Whether nothing more can be read, though the client did not end it.
     is_broken: bool,
@@ -44,7 +44,7 @@ impl WebSocket {
 
     /// The next message; none after the end. Cancel safe. After a fault nothing more can be read,
     /// but messages can be sent.
-    pub(in crate::signaling) async fn recv(&mut self) -> Option<Result<Message, Fault>> {
+    pub(crate) async fn recv(&mut self) -> Option<Result<Message, Fault>> {
         let message = self.stream.next().await?;
         Some(message.map_err(|error| {
             let is_exceeded = self.stream.get_ref().is_exceeded();
@@ -55,13 +55,13 @@ impl WebSocket {
     }
 
     /// Sends one message. An error says that the connection is gone.
-    pub(in crate::signaling) async fn send(&mut self, message: Message) -> Result<(), Fault> {
+    pub(crate) async fn send(&mut self, message: Message) -> Result<(), Fault> {
         let sent = self.stream.send(message).await;
         sent.map_err(|error| Fault::Gone(error.to_string()))
     }
 
     /// Reads until the client has closed the connection, and forgets what it sends.
-    pub(in crate::signaling) async fn until_closed(&mut self) {
+    pub(crate) async fn until_closed(&mut self) {
         while let Some(message) = self.recv().await {
             if message.is_err() {
                 break;

@@ -15,8 +15,13 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 
 use super::WebSocket;
 
-/// The WebSocket subprotocol, for clients that ask for one.
-const SUBPROTOCOL: &str = "trunkline.v1";
+/// What is spoken on a WebSocket (RFC 6455 section 1.9).
+#[derive(Clone, Copy, Debug)]
+pub(in crate::signaling) struct Subprotocol {
+    pub(in crate::signaling) name: &'static str,
+    /// Whether clients must ask for it. Those that ask are told that it is taken.
+    pub(in crate::signaling) is_required: bool,
+}
 
 /// A request that may be upgraded.
 pub(in crate::signaling) struct Upgrade {
@@ -26,13 +31,19 @@ pub(in crate::signaling) struct Upgrade {
 
 impl Upgrade {
     /// Reads a request, or gives the response that refuses it.
-    pub(in crate::signaling) fn read(mut request: Request) -> Result<Self, Box<Response>> {
+    pub(in crate::signaling) fn read(
+        mut request: Request,
+        subprotocol: Subprotocol,
+    ) -> Result<Self, Box<Response>> {
         let mut switching = create_response_with_body(&request, Body::empty)
             .map_err(|error| Box::new(refusal(&error)))?;
-        if asks_for_subprotocol(request.headers()) {
-            let subprotocol = HeaderValue::from_static(SUBPROTOCOL);
+        if asks_for(request.headers(), subprotocol.name) {
+            let name = HeaderValue::from_static(subprotocol.name);
             let headers = switching.headers_mut();
-            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, name);
+        } else if subprotocol.is_required {
+            let text = format!("WebSocket subprotocol {} is expected\n", subprotocol.name);
+            return Err(Box::new((StatusCode::BAD_REQUEST, text).into_response()));
         }
         Ok(Upgrade {
             switching,
@@ -60,12 +71,12 @@ impl Upgrade {
     }
 }
 
-fn asks_for_subprotocol(headers: &HeaderMap) -> bool {
+fn asks_for(headers: &HeaderMap, subprotocol: &str) -> bool {
     let asked = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     asked
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|one| one.trim() == SUBPROTOCOL)
+        .any(|one| one.trim() == subprotocol)
 }
 
 /// 426 says which protocol and version are expected (RFC 6455 section 4.4, RFC 9110 section
