@@ -112,7 +112,7 @@ impl Gateway {
             .map_err(http_error)?;
         let http = listener.local_addr().map_err(http_error)?;
         let supervisor = Supervisor::starting();
-        let (workers, handles) = start_workers(&settings, plan.media_dscp, &supervisor)?;
+        let (workers, handles) = start_workers(&settings, plan.dscp.media, &supervisor)?;
 
         for trunk in &plan.shows_keys {
             tracing::warn!(
@@ -142,7 +142,7 @@ impl Gateway {
             installation,
             trunks,
             tls: plan.tls,
-            dscp: plan.sip_dscp,
+            dscp: plan.dscp.sip,
             limits: plan.sip_limits,
             supervisor: supervisor.clone(),
         };
@@ -158,7 +158,7 @@ impl Gateway {
         let call_control = Arc::new(CallControl::new(Resources {
             sip: sip.clone(),
             workers,
-            rtp: plan.rtp.open(&plan.rtp_ports, plan.media_dscp)?,
+            rtp: plan.rtp.open(&plan.rtp_ports, plan.dscp.media)?,
             location_service: Arc::clone(&location_service),
             routes: plan.routes,
             trunks: plan.rules,

@@ -143,48 +143,50 @@ impl<K: Clone + Ord> TimerQueue<K> {
         entry.key.clone()
     }
 
-    fn is_earlier(&self, one: usize, other: usize) -> bool {
-        let ((at, index), (other_at, other_index)) = (self.heap[one], self.heap[other]);
+    fn is_earlier(&self, one: (Instant, u32), other: (Instant, u32)) -> bool {
         let key = |index: u32| &self.entries[index as usize].key;
-        at < other_at || at == other_at && key(index) < key(other_index)
+        one.0 < other.0 || one.0 == other.0 && key(one.1) < key(other.1)
     }
 
-    fn swap(&mut self, one: usize, other: usize) {
-        self.heap.swap(one, other);
-        for position in [one, other] {
-            let index = self.heap[position].1 as usize;
-            self.entries[index].position = position as u32;
-        }
+    fn place(&mut self, position: usize, item: (Instant, u32)) {
+        self.heap[position] = item;
+        self.entries[item.1 as usize].position = position as u32;
     }
 
     fn rise(&mut self, mut position: usize) {
+        let item = self.heap[position];
         while position > 0 {
             let parent = (position - 1) / 2;
-            if !self.is_earlier(position, parent) {
-                return;
+            let above = self.heap[parent];
+            if !self.is_earlier(item, above) {
+                break;
             }
-            self.swap(parent, position);
+            self.place(position, above);
             position = parent;
         }
+        self.place(position, item);
     }
 
     fn sink(&mut self, mut position: usize) {
+        let item = self.heap[position];
         loop {
             let left = 2 * position + 1;
-            if left >= self.heap.len() {
-                return;
-            }
-            let right = left + 1;
-            let first = match right < self.heap.len() && self.is_earlier(right, left) {
-                true => right,
-                false => left,
+            let Some(mut below) = self.heap.get(left).copied() else {
+                break;
             };
-            if !self.is_earlier(first, position) {
-                return;
+            let mut first = left;
+            if let Some(right) = self.heap.get(left + 1).copied()
+                && self.is_earlier(right, below)
+            {
+                (first, below) = (left + 1, right);
             }
-            self.swap(position, first);
+            if !self.is_earlier(below, item) {
+                break;
+            }
+            self.place(position, below);
             position = first;
         }
+        self.place(position, item);
     }
 }
 

@@ -33,9 +33,8 @@ pub(super) struct Plan {
     pub(super) listen: Vec<sip::Listen>,
     /// Name servers of the SIP user agent.
     pub(super) dns_servers: Vec<SocketAddr>,
-    /// How SIP is marked, and how audio is.
-    pub(super) sip_dscp: Dscp,
-    pub(super) media_dscp: Dscp,
+    /// How packets are marked.
+    pub(super) dscp: Marks,
     /// Certificates of SIP.
     pub(super) tls: sip::Tls,
     /// Bounds of SIP.
@@ -60,6 +59,12 @@ pub(super) struct Plan {
     pub(super) rtp_ports: RangeInclusive<u16>,
     /// RTP addresses.
     pub(super) rtp: RtpPlan,
+}
+
+/// Differentiated services code points (RFC 2474).
+pub(super) struct Marks {
+    pub(super) sip: Dscp,
+    pub(super) media: Dscp,
 }
 
 /// A value that cannot be meant; [`Plan::new`] knows the file.
@@ -169,8 +174,10 @@ impl Plan {
             ice_servers: settings.webrtc.ice_servers.iter().map(ice_server).collect(),
             rtp_ports: rtp_ports?,
             rtp: rtp?,
-            sip_dscp: sip_dscp?,
-            media_dscp: media_dscp?,
+            dscp: Marks {
+                sip: sip_dscp?,
+                media: media_dscp?,
+            },
         })
     }
 }

@@ -241,3 +241,68 @@ fn redirect_hosts_are_names_and_addresses_alone() {
         );
     }
 }
+
+/// What `[[trunk]]` of the documented file has as examples: keys without a default.
+const EXAMPLES: &[&str] = &[
+    "name",
+    "target",
+    "targets",
+    "health_check",
+    "outbound_proxy",
+    "domain",
+    "username",
+    "auth_username",
+    "password",
+    "from_user",
+    "accept_from",
+    "advertise",
+    "caller_id",
+    "headers_to_client",
+    "headers_from_client",
+    "called_number",
+    "registration.contact_user",
+    "inbound_auth.username",
+    "inbound_auth.password",
+    "aka.key",
+    "aka.op",
+    "aka.opc",
+    "tls.name",
+    "tls.certificate",
+    "tls.certificate_key",
+];
+
+/// Values by their keys, those of tables in it among them.
+fn values(table: &toml::Table, prefix: &str, found: &mut Vec<(String, toml::Value)>) {
+    for (key, value) in table {
+        let key = format!("{prefix}{key}");
+        match value {
+            toml::Value::Table(table) => values(table, &format!("{key}."), found),
+            value => found.push((key, value.clone())),
+        }
+    }
+}
+
+#[test]
+fn documented_values_of_a_trunk_are_its_defaults() {
+    let text = include_str!("../../../config/trunkline.toml");
+    let block: String = text
+        .lines()
+        .skip_while(|line| *line != "# [[trunk]]")
+        .take_while(|line| !line.is_empty())
+        .map(|line| format!("{}\n", line.trim_start_matches('#').trim_start()))
+        .collect();
+    let documented: toml::Table = block.parse().expect("it is TOML");
+    let documented = documented["trunk"][0].as_table().expect("a table").clone();
+    let defaults = toml::Table::try_from(Trunk::default()).expect("it is TOML");
+    let (mut written, mut known) = (Vec::new(), Vec::new());
+    values(&documented, "", &mut written);
+    values(&defaults, "", &mut known);
+    for (key, value) in &written {
+        if !EXAMPLES.contains(&key.as_str()) {
+            let default = known.iter().find(|(known, _)| known == key);
+            let default = default.map(|(_, value)| value);
+            assert_eq!(Some(value), default, "{key} of config/trunkline.toml");
+        }
+    }
+    assert!(written.len() > 60, "the whole block is read");
+}
