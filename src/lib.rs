@@ -41,6 +41,7 @@ pub mod sip;
 pub mod sip_ws;
 pub mod srtp;
 pub mod srtp_keys;
+pub mod stun;
 pub mod supervision;
 pub mod telemetry;
 pub mod timer_queue;

@@ -1,7 +1,7 @@
 //! Tells STUN, DTLS, RTP and RTCP on one port apart (RFC 7983, RFC 5761), and reads from a check
 //! for whom it is. Both take one look at the bytes and believe nothing.
 
-use super::stun;
+use crate::stun::{Class, Fingerprint, Header, Message};
 
 /// What a datagram seems to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Kind {
 /// Sorts a datagram by its first bytes: RFC 7983 section 7, and RFC 5761 section 4 for RTCP.
 pub fn classify(datagram: &[u8]) -> Kind {
     match datagram {
-        [0..=3, ..] if stun::has_cookie(datagram) => Kind::Stun,
+        [0..=3, ..] if Header::read(datagram).is_some() => Kind::Stun,
         [20..=63, ..] if datagram.len() > 13 => Kind::Dtls,
         [128..=191, 192..=223, ..] if datagram.len() >= 8 => Kind::Rtcp,
         [128..=191, ..] if datagram.len() >= 12 => Kind::Rtp,
@@ -32,11 +32,15 @@ pub fn classify(datagram: &[u8]) -> Kind {
 /// The two halves of a binding request's `USERNAME` (RFC 8445 section 7.2.2): our ufrag, then the
 /// other end's. Not authenticated: good for finding the peer, which then checks.
 pub fn stun_username(datagram: &[u8]) -> Option<(&str, &str)> {
-    let message = stun::Message::parse(datagram)?;
-    if message.class != stun::Class::Request {
+    let message = Message::parse(datagram)?;
+    if message.class != Class::Request || message.fingerprint != Fingerprint::Right {
         return None;
     }
-    std::str::from_utf8(message.username?).ok()?.split_once(':')
+    let (ours, theirs) = message.username_halves()?;
+    Some((
+        std::str::from_utf8(ours).ok()?,
+        std::str::from_utf8(theirs).ok()?,
+    ))
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ mod event;
 mod ice;
 mod remote_parameters;
 mod session;
-mod stun;
 
 pub use candidate::{CandidateRejection, UnusedCandidates};
 pub use certificate::Certificate;

@@ -8,11 +8,11 @@ use crate::tree::Tree;
 /// Crates that only one folder may name.
 const OWNED_CRATES: &[(&str, &[&str])] = &[
     ("rtc_ice", &["peer"]),
-    ("rtc_stun", &["peer", "sip"]),
+    ("rtc_stun", &["stun", "sip"]),
     ("rtc_dtls", &["peer"]),
     ("rtc_srtp", &["srtp"]),
     ("rtc_shared", &["peer", "srtp"]),
-    ("rtc_crypto", &["peer", "srtp"]),
+    ("rtc_crypto", &["peer", "srtp", "stun"]),
     ("hickory_resolver", &["sip"]),
     ("sip_types", &["sip"]),
     ("tokio_rustls", &["sip"]),

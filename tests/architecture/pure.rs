@@ -70,6 +70,7 @@ const PURE: &[&str] = &[
     "sip_ws/tokens.rs",
     "sip_ws/transactions.rs",
     "srtp/",
+    "stun/",
     "timer_queue.rs",
     "token_bucket.rs",
 ];
@@ -85,6 +86,7 @@ const VALUES: &[&str] = &[
     "rtp",
     "sdp",
     "srtp",
+    "stun",
     "timer_queue",
     "token_bucket",
 ];

@@ -9,7 +9,6 @@ use std::time::Instant;
 use super::audio_stream::AudioStream;
 use super::bridge_config::BridgeConfig;
 use super::browser_end::BrowserEnd;
-use super::demultiplexer::is_stun;
 use super::outgoing::Outgoing;
 use super::pbx_end::Channel;
 use super::stream::Stream;
@@ -17,6 +16,7 @@ use crate::media::statistics::Drops;
 use crate::media::{AudioCommand, CallStatistics, Error, MediaEvent, StreamId};
 use crate::peer::{Peer, Received, Route};
 use crate::rtp::Packet;
+use crate::stun::begins_like_stun;
 
 /// What a datagram from the browser proves about the address that it came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,9 @@ impl Bridge {
         // Whatever it was: media, too, may show the peer that its route works.
         self.browser_end_touched = true;
         match received {
-            Received::Handled if is_stun(datagram) && self.browser_end.validated(route.remote) => {
+            Received::Handled
+                if begins_like_stun(datagram) && self.browser_end.validated(route.remote) =>
+            {
                 Evidence::Check
             }
             Received::Handled => Evidence::None,

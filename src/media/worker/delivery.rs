@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::demultiplexer::is_stun;
 use super::outgoing::Outgoing;
 use super::task::{Buffers, Worker};
 use crate::media::statistics::Drops;
 use crate::media::{CloseReason, MediaEvent, Side};
 use crate::peer;
+use crate::stun::begins_like_stun;
 
 /// A call whose deadline has passed although it was just told the time is told again then.
 const DEADLINE_GRAIN: Duration = Duration::from_millis(1);
@@ -59,7 +59,7 @@ impl Worker {
         while let Some(outgoing) = call.bridge.poll_transmit(plain, out) {
             let sent = match outgoing {
                 Outgoing::Browser(route) => {
-                    if is_stun(out) {
+                    if begins_like_stun(out) {
                         self.calls
                             .demultiplexer
                             .note_request(slot, route.remote, out);

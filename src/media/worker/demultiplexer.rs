@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::rtp::is_rtcp;
+use crate::stun::{Class, Header, TransactionId};
 
 /// How many addresses one call may have mapped: a browser has a few interfaces and, behind a
 /// NAT, a new port now and then. The oldest gives way.
@@ -31,9 +32,6 @@ const TAKE_OVER: Duration = Duration::from_secs(1);
 
 /// How often an address that brings media need be refreshed.
 pub const REFRESH: Duration = Duration::from_millis(250);
-
-/// A STUN transaction id (RFC 8489 section 5).
-type TransactionId = [u8; 12];
 
 /// Why a datagram found no call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,28 +79,17 @@ pub struct Demultiplexer {
     traces: HashMap<usize, Traces>,
 }
 
-/// Whether a datagram is STUN (RFC 7983 section 7).
-pub fn is_stun(datagram: &[u8]) -> bool {
-    datagram.len() >= 20 && datagram[0] <= 3
-}
-
-/// The id of a STUN message of class `class` (the bits 0x0110 of its type).
-fn transaction_of_class(datagram: &[u8], class: u16) -> Option<TransactionId> {
-    if !is_stun(datagram) {
-        return None;
-    }
-    let kind = u16::from_be_bytes([datagram[0], datagram[1]]);
-    (kind & 0x0110 == class).then(|| datagram[8..20].try_into().expect("a slice of 12 octets"))
-}
-
 /// The id of a STUN request.
 fn request_transaction(datagram: &[u8]) -> Option<TransactionId> {
-    transaction_of_class(datagram, 0x0000)
+    let header = Header::read(datagram)?;
+    matches!(header.binding, Some(Class::Request)).then_some(header.transaction)
 }
 
 /// The id of a STUN success or error response.
 fn response_transaction(datagram: &[u8]) -> Option<TransactionId> {
-    transaction_of_class(datagram, 0x0100).or_else(|| transaction_of_class(datagram, 0x0110))
+    let header = Header::read(datagram)?;
+    let is_response = matches!(header.binding, Some(Class::Success | Class::Error));
+    is_response.then_some(header.transaction)
 }
 
 /// The SSRC of the sender of RTP or RTCP (RFC 7983 section 7; RFC 3550 sections 5.1 and 6.4.1).

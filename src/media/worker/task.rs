@@ -24,7 +24,7 @@ use super::bridge::Bridge;
 use super::bridge_config::BridgeConfig;
 use super::call_socket::CallSocket;
 use super::call_table::{CallTable, PbxSockets, Slot};
-use super::demultiplexer::{Unknown, is_stun};
+use super::demultiplexer::Unknown;
 use super::order::Order;
 use super::pbx_end::Channel;
 use super::reporter::WallClock;
@@ -35,6 +35,7 @@ use crate::media::{
     WorkerConfig,
 };
 use crate::peer::{Peer, Route, stun_username};
+use crate::stun::begins_like_stun;
 use crate::timer_queue::TimerSlot;
 
 /// Longer than any datagram of ours: WebRTC stays under the path MTU, and so does audio. One
@@ -210,7 +211,7 @@ impl Worker {
     /// The call of the received datagram.
     fn find(&mut self, remote: SocketAddr, length: usize) -> Result<usize, Unknown> {
         let datagram = &self.buffers.received[..length];
-        let ufrag = if is_stun(datagram) {
+        let ufrag = if begins_like_stun(datagram) {
             stun_username(datagram).map(|(local, _)| local)
         } else {
             None

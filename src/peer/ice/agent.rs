@@ -18,8 +18,8 @@ use super::budget::{Budget, CheckRate, SuppressedChecks};
 use super::credentials::IceCredentials;
 use super::pair::{Pair, pair_priority};
 use crate::peer::candidate::{RemoteCandidate, host_priority};
-use crate::peer::stun::{Builder, Class, IceRole, IntegrityKey, Message, TransactionId};
 use crate::peer::{Drop, Error, LocalCandidate, Route, Transmit};
+use crate::stun::{Builder, Class, IceRole, IntegrityKey, Message, TransactionId};
 
 /// Remote candidates that are used; an honest browser has a dozen.
 pub(in crate::peer) const MAX_CANDIDATES: usize = 32;
@@ -162,7 +162,7 @@ impl Agent {
     ) -> Result<Self, Error> {
         let pwd = settings.credentials.pwd.reveal();
         Ok(Agent {
-            local_key: IntegrityKey::new(pwd, provider.crypto())?,
+            local_key: integrity_key(pwd, provider.as_ref())?,
             mode,
             provider,
             budget,
@@ -199,7 +199,7 @@ impl Agent {
         lite: bool,
         now: Instant,
     ) -> Result<(), Error> {
-        let key = IntegrityKey::new(credentials.pwd.reveal(), self.provider.crypto())?;
+        let key = integrity_key(credentials.pwd.reveal(), self.provider.as_ref())?;
         let ufrag = credentials.ufrag.clone();
         self.remote = Some(Remote { ufrag, key });
         if lite && let Mode::Full { controlling } = &mut self.mode {
@@ -375,6 +375,7 @@ impl Agent {
         let outcome = match message.class {
             Class::Request => self.handle_request(route, message, now),
             Class::Success | Class::Error => self.handle_response(route, message, now),
+            Class::Indication => Err(Drop::StunMalformed),
         };
         self.reschedule();
         outcome
@@ -412,13 +413,13 @@ impl Agent {
             }
         }
         if self.resolve_role_conflict(message.role) {
-            let response = Builder::new(Class::Error, &message.transaction)
+            let response = Builder::new(Class::Error, message.transaction)
                 .error_code(487, "Role Conflict")
                 .finish(&mut self.local_key);
             self.transmit(route, response);
             return Ok(());
         }
-        let response = Builder::new(Class::Success, &message.transaction)
+        let response = Builder::new(Class::Success, message.transaction)
             .xor_mapped_address(route.remote)
             .finish(&mut self.local_key);
         self.transmit(route, response);
@@ -540,4 +541,9 @@ impl Agent {
         .flatten()
         .min();
     }
+}
+
+/// The key of a password, for MESSAGE-INTEGRITY.
+fn integrity_key(pwd: &str, provider: &dyn RTCCryptoProvider) -> Result<IntegrityKey, Error> {
+    IntegrityKey::new(pwd, provider.crypto()).map_err(|error| Error::Crypto(error.to_string()))
 }

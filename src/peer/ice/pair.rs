@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::Reason;
 use crate::peer::Route;
-use crate::peer::stun::TransactionId;
+use crate::stun::TransactionId;
 
 /// Checks of one pair that may still be answered.
 const MAX_OUTSTANDING: usize = 8;

@@ -12,8 +12,8 @@ use super::agent::{Agent, AgentEvent, Settings};
 use super::budget::SuppressedChecks;
 use super::credentials::IceCredentials;
 use crate::peer::candidate::RemoteCandidate;
-use crate::peer::stun::{Class, Message};
 use crate::peer::{Drop, Error, Route, Transmit};
+use crate::stun::{Class, Fingerprint, Message};
 
 /// The ICE sessions of one peer.
 pub(in crate::peer) struct IceTransport {
@@ -101,7 +101,10 @@ impl IceTransport {
         datagram: &[u8],
         now: Instant,
     ) -> Result<(), Drop> {
-        let message = Message::parse(datagram).ok_or(Drop::StunMalformed)?;
+        // ICE demands FINGERPRINT of every message (RFC 8445 section 7.1.1).
+        let message = Message::parse(datagram)
+            .filter(|message| message.fingerprint == Fingerprint::Right)
+            .ok_or(Drop::StunMalformed)?;
         let agent = match &mut self.restart {
             Some(restart) if is_for(restart, &message) => restart,
             _ => &mut self.current,
@@ -211,6 +214,6 @@ fn is_for(agent: &Agent, message: &Message<'_>) -> bool {
         Class::Request => message
             .username_halves()
             .is_some_and(|(ours, _)| ours == agent.credentials().ufrag.as_bytes()),
-        Class::Success | Class::Error => agent.has_sent(&message.transaction),
+        Class::Success | Class::Error | Class::Indication => agent.has_sent(&message.transaction),
     }
 }

@@ -4,13 +4,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::stun::{Builder, Class, Header, Message, TransactionId, kind};
 use bytes::Bytes;
-use rtc_stun::attributes::{ATTR_XORMAPPED_ADDRESS, AttrType};
-use rtc_stun::message::{
-    BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Getter, MESSAGE_HEADER_SIZE, Message,
-    TransactionId, is_stun_message,
-};
-use rtc_stun::xoraddr::XorMappedAddress;
 
 /// Wait before the first repetition (RFC 8489 section 6.2.1: RTO, while nothing is known of the
 /// way); each one after it is twice as long.
@@ -20,27 +15,11 @@ const REQUESTS: u32 = 7;
 /// The wait after the last one, in first waits (Rm).
 const LAST_WAIT: u32 = 16;
 
-/// Whether a datagram is none of SIP's (RFC 5626 section 8): the first byte of a Binding message is
-/// 0 or 1, and no SIP message begins with such a byte. That both have their first two bits clear,
-/// as SIP methods like `!a` have too, is not enough.
-pub fn is_stun(datagram: &[u8]) -> bool {
-    matches!(datagram.first(), Some(0 | 1))
-}
-
-/// The transaction that a datagram names, which may be cut off behind its header: for what the
-/// network sends back of a request of ours.
-pub fn transaction(datagram: &[u8]) -> Option<[u8; 12]> {
-    if !is_stun_message(datagram) {
-        return None;
-    }
-    datagram[8..MESSAGE_HEADER_SIZE].try_into().ok()
-}
-
 /// What somebody wants with a STUN message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A response to a Binding request, by its transaction.
-    Response([u8; 12]),
+    Response(TransactionId),
     /// A request, an indication, or another method.
     Other,
 }
@@ -48,20 +27,11 @@ pub enum Kind {
 impl Kind {
     /// By the header alone, without a look at the attributes; `None` for what is no STUN.
     pub fn read(datagram: &[u8]) -> Option<Self> {
-        let transaction = transaction(datagram)?;
-        let length = usize::from(u16::from_be_bytes([datagram[2], datagram[3]]));
-        // A message fills its datagram, and its attributes are padded to four bytes.
-        if MESSAGE_HEADER_SIZE + length != datagram.len() || length % 4 != 0 {
-            return None;
-        }
-        let kind = u16::from_be_bytes([datagram[0], datagram[1]]);
-        Some(
-            if [BINDING_SUCCESS.value(), BINDING_ERROR.value()].contains(&kind) {
-                Kind::Response(transaction)
-            } else {
-                Kind::Other
-            },
-        )
+        let header = Header::read_whole(datagram)?;
+        Some(match header.binding {
+            Some(Class::Success | Class::Error) => Kind::Response(header.transaction),
+            Some(Class::Request | Class::Indication) | None => Kind::Other,
+        })
     }
 }
 
@@ -78,43 +48,39 @@ pub enum Answer {
 impl Answer {
     /// Reads a response; `None` where its attributes cannot be told apart.
     pub fn read(datagram: &[u8]) -> Option<Self> {
-        let mut message = Message::new();
-        message.unmarshal_binary(datagram).ok()?;
-        let known = |kind: AttrType| kind.optional() || is_known(kind.value());
-        let understood = message.attributes.0.iter().all(|one| known(one.typ));
-        if message.typ != BINDING_SUCCESS || !understood {
+        let message = Message::parse(datagram)?;
+        let understood = message.attributes().all(|(kind, _)| is_understood(kind));
+        if message.class != Class::Success || !understood {
             return Some(Answer::Refused);
         }
-        let mut seen = XorMappedAddress::default();
-        if seen.get_from(&message).is_err() {
-            return Some(Answer::Refused);
-        }
-        // The crate fills a short address up with zeros.
-        let whole = if seen.ip.is_ipv4() { 8 } else { 20 };
-        if message.get(ATTR_XORMAPPED_ADDRESS).ok()?.len() != whole || seen.port == 0 {
-            return Some(Answer::Refused);
-        }
-        Some(Answer::Seen((seen.ip, seen.port).into()))
+        let seen = message.xor_mapped_address().filter(|seen| seen.port() != 0);
+        Some(seen.map_or(Answer::Refused, Answer::Seen))
     }
+}
+
+/// Whether an attribute may be left out of account (RFC 8489 section 14) or changes nothing of an
+/// answer.
+const fn is_understood(kind: u16) -> bool {
+    kind >= 0x8000 || is_known(kind)
 }
 
 /// Attributes that must be understood and change nothing of an answer: those of RFC 8489 section
 /// 18.3, and those of RFC 3489 that old servers still send.
 const fn is_known(kind: u16) -> bool {
-    matches!(kind, 0x01..=0x0b | 0x14 | 0x15 | 0x1c..=0x1e | 0x20)
+    matches!(kind, 0x01..=0x0b | 0x14 | 0x15 | 0x1c..=0x1e | kind::XOR_MAPPED_ADDRESS)
 }
 
 /// A Binding request that waits for its answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Binding {
-    transaction: [u8; 12],
+    transaction: TransactionId,
     sent: u32,
     next: Instant,
 }
 
 impl Binding {
     /// One that is sent now; `transaction` comes from a random source that nobody guesses.
-    pub fn new(transaction: [u8; 12], now: Instant) -> Self {
+    pub fn new(transaction: TransactionId, now: Instant) -> Self {
         Binding {
             transaction,
             sent: 1,
@@ -124,15 +90,13 @@ impl Binding {
 
     /// Its bytes, the same each time.
     pub fn request(&self) -> Bytes {
-        let mut message = Message::new();
-        message.typ = BINDING_REQUEST;
-        message.transaction_id = TransactionId(self.transaction);
-        message.write_header();
-        message.raw.into()
+        Builder::new(Class::Request, self.transaction)
+            .finish_without_integrity()
+            .into()
     }
 
     /// Whether a response to this transaction is meant for it.
-    pub fn is(&self, transaction: [u8; 12]) -> bool {
+    pub fn is(&self, transaction: TransactionId) -> bool {
         self.transaction == transaction
     }
 
@@ -162,9 +126,12 @@ impl Binding {
 mod tests {
     use rand::rngs::StdRng;
     use rand::{RngExt, SeedableRng};
-    use rtc_stun::message::Setter;
+    use rtc_stun::attributes::AttrType;
+    use rtc_stun::message::{BINDING_ERROR, BINDING_REQUEST, BINDING_SUCCESS, Message, Setter};
 
-    use super::*;
+    use super::{Answer, Binding, Kind};
+    use crate::stun::{HEADER_LENGTH, Header, begins_like_stun};
+    use std::time::Instant;
 
     /// The responses of RFC 5769 sections 2.2 and 2.3: SOFTWARE, XOR-MAPPED-ADDRESS,
     /// MESSAGE-INTEGRITY, FINGERPRINT.
@@ -205,7 +172,7 @@ mod tests {
             (BY_IPV6, "[2001:db8:1234:5678:11:2233:4455:6677]:32853"),
         ] {
             let datagram = bytes(vector);
-            assert!(is_stun(&datagram));
+            assert!(begins_like_stun(&datagram));
             let kind = Kind::read(&datagram);
             assert_eq!(kind, Some(Kind::Response(THEIR_TRANSACTION)));
             let seen = seen.parse().expect("an address");
@@ -236,7 +203,7 @@ mod tests {
             let mut datagram = bytes(BY_IPV6);
             // Kinds, lengths and values alike; the header stays, as it is looked at before.
             for _ in 0..random.random_range(1..8) {
-                let at = random.random_range(MESSAGE_HEADER_SIZE..datagram.len());
+                let at = random.random_range(HEADER_LENGTH..datagram.len());
                 datagram[at] = random.random();
             }
             match Answer::read(&datagram) {
@@ -280,7 +247,7 @@ mod tests {
         assert!(BINDING_REQUEST.add_to(&mut message).is_ok());
         assert_eq!(Kind::read(&message.raw), Some(Kind::Other));
         for sip in ["INVITE sip:a SIP/2.0", "!x sip:a SIP/2.0", "SIP/2.0 200 OK"] {
-            assert!(!is_stun(sip.as_bytes()), "{sip}");
+            assert!(!begins_like_stun(sip.as_bytes()), "{sip}");
         }
     }
 
@@ -289,8 +256,9 @@ mod tests {
         let start = Instant::now();
         let mut binding = Binding::new([7; 12], start);
         let first = binding.request();
-        assert_eq!(first.len(), MESSAGE_HEADER_SIZE);
-        assert_eq!(transaction(&first), Some([7; 12]));
+        assert_eq!(first.len(), HEADER_LENGTH);
+        let header = Header::read(&first).expect("a header");
+        assert_eq!(header.transaction, [7; 12]);
         let mut sent = vec![0];
         let given_up = loop {
             let now = binding.poll_timeout();

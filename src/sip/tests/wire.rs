@@ -10,8 +10,8 @@ use rand::rngs::StdRng;
 
 use crate::redacted::Redacted;
 use crate::sip::stack::message::{Message, Request, Response};
-use crate::sip::stack::stun::is_stun;
 use crate::sip::*;
+use crate::stun::begins_like_stun;
 
 pub const SDP: &str = "v=0\r\no=- 1 1 IN IP4 192.0.2.2\r\ns=-\r\n";
 pub const PEER: &str = "192.0.2.2:5060";
@@ -120,7 +120,7 @@ impl Wire {
         // Keep-alives are no messages: their tests look for themselves.
         let transmit = loop {
             let transmit = self.agent.poll_transmit()?;
-            if &transmit.bytes[..] != b"\r\n\r\n" && !is_stun(&transmit.bytes) {
+            if &transmit.bytes[..] != b"\r\n\r\n" && !begins_like_stun(&transmit.bytes) {
                 break transmit;
             }
         };

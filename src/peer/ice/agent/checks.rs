@@ -6,8 +6,8 @@ use super::{Agent, Mode};
 use crate::peer::candidate::peer_reflexive_priority;
 use crate::peer::ice::budget::Refusal;
 use crate::peer::ice::pair::Check;
-use crate::peer::stun::{Builder, Class, IceRole, Message, TransactionId};
 use crate::peer::{Drop, Route};
+use crate::stun::{Builder, Class, IceRole, Message, TransactionId};
 
 /// Consent checks of the route (RFC 7675 section 5.1): every 5 s, give or take a fifth.
 const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ impl Agent {
             return;
         }
         let pair = &mut self.pairs[index];
-        let mut builder = Builder::new(Class::Request, &id)
+        let mut builder = Builder::new(Class::Request, id)
             .username(&remote.ufrag, &self.settings.credentials.ufrag)
             .priority(peer_reflexive_priority(pair.local_index))
             .role(if controlling {

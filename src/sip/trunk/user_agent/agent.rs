@@ -29,7 +29,6 @@ use crate::sip::stack::method::Method;
 use crate::sip::stack::resolver::{Resolver, SupportedTransports};
 use crate::sip::stack::screening::fault_refusal;
 use crate::sip::stack::sips::wants_sips;
-use crate::sip::stack::stun::is_stun;
 use crate::sip::stack::transaction::key::{ClientKey, Matching};
 use crate::sip::stack::transaction::{TimerKey, Transactions};
 use crate::sip::trunk::admission::Admission;
@@ -37,6 +36,7 @@ use crate::sip::trunk::config::Config;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{Event, LegId, RegistrationStatus};
 use crate::sip::trunk::health::TrunkHealth;
+use crate::stun::begins_like_stun;
 use crate::timer_queue::KeyedTimers;
 
 /// How long our BYE waits for the answer to a last NOTIFY when everything ends.
@@ -160,7 +160,7 @@ impl UserAgent {
     /// Takes one datagram or one frame of a stream.
     pub fn handle_message(&mut self, bytes: &Bytes, mut flow: Flow, now: Instant) {
         let source = flow.remote;
-        if is_stun(bytes) && !flow.transport.is_reliable() {
+        if begins_like_stun(bytes) && !flow.transport.is_reliable() {
             return self.handle_stun(bytes, flow, now);
         }
         let received = match Message::read(bytes) {

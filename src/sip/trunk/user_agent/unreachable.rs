@@ -14,8 +14,8 @@ use super::agent::UserAgent;
 use super::client_context::Client;
 use super::owner::Owner;
 use crate::sip::stack::method::Method;
-use crate::sip::stack::stun::{is_stun, transaction};
 use crate::sip::stack::transaction::key::ClientKey;
+use crate::stun::{Header, begins_like_stun};
 
 /// What a quote tells of the datagram that it begins.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,9 +35,10 @@ impl<'a> Quoted<'a> {
         if quote.starts_with(b"SIP/") || quote.starts_with(b"\r\n") {
             return Quoted::Other;
         }
-        if is_stun(quote) {
+        if begins_like_stun(quote) {
             // Without a whole transaction it proves nothing, and none but us can go on elsewhere.
-            return transaction(quote).map_or(Quoted::Other, Quoted::Check);
+            let header = Header::read(quote);
+            return header.map_or(Quoted::Other, |header| Quoted::Check(header.transaction));
         }
         // The Via of ours is the first header of all that we send.
         let mut lines = Lines(quote);
