@@ -1,4 +1,4 @@
-//! The way between us and a peer, and bytes to send by it.
+//! A flow between us and a peer (RFC 5626 section 3), and bytes to send by it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::domain::{Domain, DomainId};
 use super::transaction::key::ClientKey;
 use super::transport_protocol::Transport;
 
-/// One way between us and a peer.
+/// One flow between us and a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// Protocol.
@@ -33,7 +33,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// The way to or from `remote` by a listener; streams name their connection besides.
+    /// The flow to or from `remote` by a listener; streams name their connection besides.
     pub const fn new(transport: Transport, listener: usize, remote: SocketAddr) -> Self {
         Flow {
             transport,
@@ -46,6 +46,23 @@ impl Flow {
             sips: false,
         }
     }
+
+    /// What names the flow to others.
+    pub const fn key(&self) -> FlowKey {
+        FlowKey {
+            listener: self.listener,
+            remote: self.remote,
+        }
+    }
+}
+
+/// A flow by its ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FlowKey {
+    /// Index of our listener.
+    pub listener: usize,
+    /// The peer.
+    pub remote: SocketAddr,
 }
 
 /// Bytes to send.

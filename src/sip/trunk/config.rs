@@ -10,7 +10,7 @@ use crate::dscp::Dscp;
 use crate::redacted::Redacted;
 use crate::sip::stack::address::sip_uri;
 use crate::sip::stack::dialog_rules::DialogRules;
-use crate::sip::stack::digest::{Aka, Credentials};
+use crate::sip::stack::digest::{Aka, Authorizer, Credentials};
 use crate::sip::stack::listen::Listen;
 use crate::sip::stack::target::Target;
 use crate::sip::stack::transport::{ConnectionLimits, PeerTls, Tls, TransportConfig};
@@ -161,6 +161,14 @@ impl Trunk {
             srtp_required: false,
             transfer: true,
         }
+    }
+
+    /// What answers the challenges to its own requests; `index` is that of the trunk, whose key of a
+    /// subscriber counts.
+    pub fn authorizer(&self, index: usize) -> Option<Authorizer> {
+        let subscriber = self.aka.is_some().then_some(index);
+        let own = self.credentials.clone()?;
+        Some(Authorizer::new(own).with_subscriber(subscriber))
     }
 
     /// The URI of a user at this trunk; of the trunk itself for an empty one.

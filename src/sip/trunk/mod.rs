@@ -4,6 +4,7 @@
 pub(crate) mod admission;
 pub(crate) mod called;
 pub(crate) mod config;
+pub(crate) mod contact;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod handle;
@@ -14,6 +15,6 @@ pub(crate) mod network_headers;
 pub(crate) mod policy;
 pub(crate) mod redirection;
 pub(crate) mod refer;
-pub(crate) mod registration;
+pub(crate) mod registrations;
 pub(crate) mod task;
 pub(crate) mod user_agent;

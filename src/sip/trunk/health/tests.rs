@@ -60,7 +60,7 @@ impl Setup {
     }
 
     fn take(&mut self) -> Vec<HealthAction> {
-        std::iter::from_fn(|| self.health.poll_action()).collect()
+        self.health.take_actions()
     }
 
     /// What is due within that time.

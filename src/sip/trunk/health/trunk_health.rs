@@ -2,7 +2,7 @@
 //! its addresses, and is out when all of them are. A destination that is out is tried after all
 //! others, never left out: when all are out, all are tried.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
@@ -53,7 +53,7 @@ pub struct TrunkHealth {
     /// The targets that are watched.
     targets: BTreeMap<TargetId, TargetHealth>,
     timers: KeyedTimers<TargetId>,
-    actions: VecDeque<HealthAction>,
+    actions: Vec<HealthAction>,
 }
 
 impl TrunkHealth {
@@ -67,7 +67,7 @@ impl TrunkHealth {
             trunks: rules.collect(),
             targets: BTreeMap::new(),
             timers: KeyedTimers::default(),
-            actions: VecDeque::new(),
+            actions: Vec::new(),
         }
     }
 
@@ -80,20 +80,20 @@ impl TrunkHealth {
             for target in 0..rules.targets {
                 let target = TargetId { trunk, target };
                 self.targets.insert(target, TargetHealth::default());
-                self.actions.push_back(HealthAction::TellTarget {
+                self.actions.push(HealthAction::TellTarget {
                     target,
                     destination: None,
                     is_up: true,
                     why: "assumed",
                 });
-                self.actions.push_back(HealthAction::Resolve(target));
+                self.actions.push(HealthAction::Resolve(target));
             }
         }
     }
 
-    /// The next thing to do or to tell.
-    pub fn poll_action(&mut self) -> Option<HealthAction> {
-        self.actions.pop_front()
+    /// What is to be done and told by now.
+    pub fn take_actions(&mut self) -> Vec<HealthAction> {
+        std::mem::take(&mut self.actions)
     }
 
     /// When [`TrunkHealth::handle_timeout`] is wanted.
@@ -141,7 +141,7 @@ impl TrunkHealth {
         };
         if target.resolve_at.take_if(|at| *at <= now).is_some() {
             // Its probes follow when the destinations are known: some may be gone.
-            return self.actions.push_back(HealthAction::Resolve(id));
+            return self.actions.push(HealthAction::Resolve(id));
         }
         for index in 0..target.destinations.len() {
             let Some((destination, health)) = self.at(id, index) else {
@@ -156,7 +156,7 @@ impl TrunkHealth {
                 self.put_in(of, "tried again");
             }
             if is_due {
-                self.actions.push_back(HealthAction::Probe(of));
+                self.actions.push(HealthAction::Probe(of));
             }
         }
         self.arm(id);
@@ -244,7 +244,7 @@ impl TrunkHealth {
             .destination_mut(of)
             .is_some_and(DestinationHealth::begin_probe)
         {
-            self.actions.push_back(HealthAction::Probe(of));
+            self.actions.push(HealthAction::Probe(of));
             self.arm(of.target);
         }
     }
@@ -323,7 +323,7 @@ impl TrunkHealth {
         let held = self.targets.get(&target);
         let several = held.is_some_and(|held| held.destinations.len() > 1);
         if several && let Some(destination) = of.destination {
-            self.actions.push_back(HealthAction::TellDestination {
+            self.actions.push(HealthAction::TellDestination {
                 target,
                 destination,
                 is_up,
@@ -345,10 +345,10 @@ impl TrunkHealth {
         let target = id;
         if before != (up, out) {
             self.actions
-                .push_back(HealthAction::TellCounts { target, up, out });
+                .push(HealthAction::TellCounts { target, up, out });
         }
         if was_out != is_out {
-            self.actions.push_back(HealthAction::TellTarget {
+            self.actions.push(HealthAction::TellTarget {
                 target,
                 destination,
                 is_up: !is_out,

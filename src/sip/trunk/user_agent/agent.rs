@@ -1,7 +1,7 @@
 //! The user agent itself: what it holds, and the verbs its driver uses.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,24 +11,24 @@ use rand::{Rng, RngExt};
 use super::acknowledgements::LargeAcknowledgements;
 use super::client_context::ClientContext;
 use super::dialogs::Dialogs;
-use super::keep_alive::{KeepAlive, Way};
 use super::outbound::Outbound;
 use super::pending_messages::Messaging;
-use super::registrations::Registrations;
 use super::server_context::ServerContext;
 use super::timer_key::Wake;
-use super::tokens::random_token;
 use super::user_agent_event::UserAgentEvent;
 use crate::sip::stack::digest::{Subscriber, Verifier};
 use crate::sip::stack::domain::Domains;
 use crate::sip::stack::envelope::{Envelope, has_one_via, stamp_via};
 use crate::sip::stack::flow::{Flow, Transmit};
+use crate::sip::stack::flow_probes::FlowProbes;
 use crate::sip::stack::listen::Listen;
+use crate::sip::stack::local_addresses::{LocalAddress, LocalAddresses};
 use crate::sip::stack::message::{Fault, Message, Received};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::resolver::{Resolver, SupportedTransports};
 use crate::sip::stack::screening::fault_refusal;
 use crate::sip::stack::sips::wants_sips;
+use crate::sip::stack::tokens::random_token;
 use crate::sip::stack::transaction::key::{ClientKey, Matching};
 use crate::sip::stack::transaction::{TimerKey, Transactions};
 use crate::sip::trunk::admission::Admission;
@@ -36,21 +36,18 @@ use crate::sip::trunk::config::Config;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{Event, LegId, RegistrationStatus};
 use crate::sip::trunk::health::TrunkHealth;
+use crate::sip::trunk::registrations::Registrations;
 use crate::stun::begins_like_stun;
 use crate::timer_queue::KeyedTimers;
 
 /// How long our BYE waits for the answer to a last NOTIFY when everything ends.
 const LAST_WORD_OF_ALL: Duration = Duration::from_secs(1);
 
-/// Finds the local address that packets to a peer leave from, for a listener bound to all of them.
-pub type LocalAddress = Box<dyn Fn(SocketAddr) -> Option<IpAddr> + Send>;
-
 /// Everything the user agent knows.
 pub struct UserAgent {
     pub(super) config: Config,
-    /// The listeners with their real ports.
-    pub(super) listeners: Vec<Listen>,
-    pub(super) local_address: LocalAddress,
+    /// Our listeners, and where peers reach them.
+    pub(super) local_addresses: LocalAddresses,
     pub(super) random: StdRng,
     pub(super) transactions: Transactions<ClientContext, ServerContext>,
     pub(super) legs: Dialogs,
@@ -68,10 +65,8 @@ pub struct UserAgent {
     pub(super) admission: Admission,
     /// Makes the To tags of answers without state.
     pub(super) stateless_secret: u64,
-    /// Where peers behind NAT of ours see us, by listener and peer.
-    pub(super) views: HashMap<(usize, SocketAddr), SocketAddr>,
-    /// Ways to registrars that are kept open.
-    pub(super) keep_alives: HashMap<Way, KeepAlive>,
+    /// Flows to registrars that are kept open.
+    pub(super) flow_probes: FlowProbes,
     /// Messages outside dialogs.
     pub(super) messaging: Messaging,
     /// Whom TLS connections must lead to.
@@ -124,8 +119,7 @@ impl UserAgent {
             admission: Admission::new(&config.limits),
             stateless_secret,
             config,
-            listeners,
-            local_address,
+            local_addresses: LocalAddresses::new(listeners, local_address),
             random,
             transactions: Transactions::new(matching.clone()),
             legs: Dialogs::new(matching),
@@ -135,8 +129,7 @@ impl UserAgent {
             health,
             resolver,
             large_acknowledgements: LargeAcknowledgements::default(),
-            views: HashMap::new(),
-            keep_alives: HashMap::new(),
+            flow_probes: FlowProbes::new(),
             messaging: Messaging::default(),
             domains: Domains::default(),
             deadlines: KeyedTimers::default(),
@@ -250,8 +243,8 @@ impl UserAgent {
         while let Some(wake) = self.deadlines.expired(now) {
             match wake {
                 Wake::Leg(leg) => self.handle_leg_timeout(leg, now),
-                Wake::KeepAlive(way) => self.handle_keep_alive_timeout(way, now),
-                Wake::Registration(id) => self.handle_registration_timeout(id, now),
+                Wake::FlowProbes => self.handle_flow_probe_timeout(now),
+                Wake::Registrations => self.handle_registration_timeout(now),
                 Wake::Resolver => self.handle_resolver_timeout(now),
                 Wake::Health => self.handle_health_timeout(now),
             }
@@ -278,10 +271,7 @@ impl UserAgent {
 
     /// State of every registration: by trunk in configuration order, the trunk's own first.
     pub fn registrations(&self) -> Vec<RegistrationStatus> {
-        self.registrations
-            .iter()
-            .map(|(_, entry)| entry.status(&self.config))
-            .collect()
+        self.registrations.statuses(&self.config)
     }
 
     /// Takes registrations back and ends every leg; [`UserAgent::is_idle`] tells when it is done.

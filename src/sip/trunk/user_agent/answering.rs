@@ -5,7 +5,6 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::contact::ContactUser;
 use super::leg::{Established, Ringing, State, Unacknowledged};
 use crate::sip::stack::envelope::sequence;
 use crate::sip::stack::flow::Flow;
@@ -14,6 +13,7 @@ use crate::sip::stack::method::Method;
 use crate::sip::stack::screening::SUPPORTED_VALUE;
 use crate::sip::stack::session_timer::{Refresher, SessionTimer};
 use crate::sip::stack::warning::{self, Warning};
+use crate::sip::trunk::contact::ContactUser;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::LegId;
 

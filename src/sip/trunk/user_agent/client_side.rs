@@ -45,7 +45,7 @@ impl UserAgent {
         {
             self.run_health(now);
         }
-        self.learn_own_address(flow, response);
+        self.learn_reflexive(flow, response);
         if let Owner::Invite(id) = owner {
             self.learn_peer_address(id, source);
         }
@@ -54,8 +54,7 @@ impl UserAgent {
             && let Some(entry) = self.transactions.client(&key)
         {
             let request = entry.user.request().clone();
-            self.take_outbound_flow(id, flow, response);
-            self.keep_alive(id, flow, &request, response, now);
+            self.take_registered_flow(id, flow, &request, response, now);
         }
         let (deliver, _) = self.run_client(&key);
         if deliver {

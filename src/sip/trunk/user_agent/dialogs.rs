@@ -108,10 +108,10 @@ impl Dialogs {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::contact::ContactUser;
     use super::super::leg::Calling;
     use super::*;
     use crate::sip::stack::message::{Message, Request};
+    use crate::sip::trunk::contact::ContactUser;
 
     fn leg(dialogs: &mut Dialogs, call_id: &str, local_tag: &str) -> LegId {
         let id = dialogs.next_id();

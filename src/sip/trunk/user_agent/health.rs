@@ -4,16 +4,16 @@
 use std::time::{Duration, Instant};
 
 use super::agent::UserAgent;
-use super::contact::ContactUser;
 use super::outbound::Outbound;
 use super::owner::Owner;
-use super::targets::put_routes;
 use super::timer_key::Wake;
 use super::user_agent_event::UserAgentEvent;
 use crate::sip::stack::address::{Address, sip_uri};
-use crate::sip::stack::message::{Name, Request};
+use crate::sip::stack::message::Name;
 use crate::sip::stack::method::Method;
+use crate::sip::stack::request_outside_dialog::RequestOutsideDialog;
 use crate::sip::stack::transaction::key::ClientKey;
+use crate::sip::trunk::contact::ContactUser;
 use crate::sip::trunk::health::{HealthAction, ProbeEffect, TargetDestination, TargetId};
 
 /// A probe whose answer takes longer has failed.
@@ -33,57 +33,68 @@ impl UserAgent {
 
     /// Carries out what the health of trunks asks for.
     pub(super) fn run_health(&mut self, now: Instant) {
-        while let Some(action) = self.health.poll_action() {
-            match action {
-                HealthAction::Resolve(target) => {
-                    let found = self.destinations_of_target(target, now);
-                    let random = &mut self.random;
-                    self.health.set_destinations(target, found, random, now);
-                }
-                HealthAction::Probe(of) => self.send_probe(of, now),
-                HealthAction::TellTarget {
-                    target,
-                    destination,
-                    is_up,
-                    why,
-                } => {
-                    let (trunk, target) = self.names_of(target);
-                    self.emit(UserAgentEvent::Target {
-                        trunk,
-                        target,
-                        address: destination.map(|destination| destination.address),
-                        is_up,
-                        why,
-                    });
-                }
-                HealthAction::TellDestination {
-                    target,
-                    destination,
-                    is_up,
-                    why,
-                } => {
-                    let (trunk, target) = self.names_of(target);
-                    self.emit(UserAgentEvent::TargetDestination {
-                        trunk,
-                        target,
-                        destination,
-                        is_up,
-                        why,
-                    });
-                }
-                HealthAction::TellCounts { target, up, out } => {
-                    let (trunk, target) = self.names_of(target);
-                    self.emit(UserAgentEvent::TargetDestinations {
-                        trunk,
-                        target,
-                        up,
-                        out,
-                    });
-                }
+        loop {
+            // A probe that cannot be sent comes back here: it finds no other action.
+            let actions = self.health.take_actions();
+            if actions.is_empty() {
+                break;
+            }
+            for action in actions {
+                self.run_health_action(action, now);
             }
         }
         let timeout = self.health.poll_timeout();
         self.deadlines.set(&Wake::Health, timeout);
+    }
+
+    fn run_health_action(&mut self, action: HealthAction, now: Instant) {
+        match action {
+            HealthAction::Resolve(target) => {
+                let found = self.destinations_of_target(target, now);
+                let random = &mut self.random;
+                self.health.set_destinations(target, found, random, now);
+            }
+            HealthAction::Probe(of) => self.send_probe(of, now),
+            HealthAction::TellTarget {
+                target,
+                destination,
+                is_up,
+                why,
+            } => {
+                let (trunk, target) = self.names_of(target);
+                self.emit(UserAgentEvent::Target {
+                    trunk,
+                    target,
+                    address: destination.map(|destination| destination.address),
+                    is_up,
+                    why,
+                });
+            }
+            HealthAction::TellDestination {
+                target,
+                destination,
+                is_up,
+                why,
+            } => {
+                let (trunk, target) = self.names_of(target);
+                self.emit(UserAgentEvent::TargetDestination {
+                    trunk,
+                    target,
+                    destination,
+                    is_up,
+                    why,
+                });
+            }
+            HealthAction::TellCounts { target, up, out } => {
+                let (trunk, target) = self.names_of(target);
+                self.emit(UserAgentEvent::TargetDestinations {
+                    trunk,
+                    target,
+                    up,
+                    out,
+                });
+            }
+        }
     }
 
     /// The trunk's name, and the target as a URI.
@@ -97,15 +108,17 @@ impl UserAgent {
         let config = self.config.trunks[of.target.trunk].clone();
         let uri = sip_uri("", &config.targets[of.target.target].target.host);
         let from = Address::new(sip_uri("", &config.domain)).with_tag(&self.token(8));
-        let mut request = Request::new(Method::Options, uri.clone());
-        let headers = &mut request.headers;
-        headers.insert(Name::MAX_FORWARDS, 70u32);
-        headers.insert(Name::FROM, from.to_string());
-        headers.insert(Name::TO, Address::new(uri).to_string());
-        headers.insert(Name::CALL_ID, self.token(16));
-        headers.insert(Name::CSEQ, "1 OPTIONS");
-        headers.insert(Name::ACCEPT, "application/sdp");
-        put_routes(&mut request, &config.routes);
+        let mut request = RequestOutsideDialog {
+            method: Method::Options,
+            uri: uri.clone(),
+            from,
+            to: uri,
+            call_id: &self.token(16),
+            sequence: 1,
+            routes: &config.routes,
+        }
+        .request();
+        request.headers.insert(Name::ACCEPT, "application/sdp");
         let outbound = Outbound {
             contact: Some((ContactUser::default(), String::new())),
             give_up: PROBE_TIMEOUT,

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::acknowledgements::Acknowledgement;
-use super::contact::ContactUser;
 use super::incoming_request::IncomingRequest;
 use super::intervals::{LIFETIME, T1};
 use super::transfers::Transfers;
@@ -18,6 +17,7 @@ use crate::sip::stack::flow::Flow;
 use crate::sip::stack::message::Request;
 use crate::sip::stack::session_timer::SessionTimer;
 use crate::sip::stack::transaction::key::{ClientKey, ServerKey};
+use crate::sip::trunk::contact::ContactUser;
 use crate::sip::trunk::event::LegId;
 use crate::sip::trunk::network_headers::NetworkHeaders;
 use crate::sip::trunk::redirection::Redirection;

@@ -9,14 +9,13 @@ use super::incoming_request::IncomingRequest;
 use super::outbound::Outbound;
 use super::owner::Owner;
 use super::pending_messages::Sent;
-use super::targets::put_routes;
-use super::tokens::random_token;
 use super::user_agent_event::UserAgentEvent;
-use crate::sip::stack::address::Address;
 use crate::sip::stack::digest::Authorizer;
 use crate::sip::stack::message::{Name, Request};
 use crate::sip::stack::method::Method;
+use crate::sip::stack::request_outside_dialog::RequestOutsideDialog;
 use crate::sip::stack::screening::Refusal;
+use crate::sip::stack::tokens::random_token;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::identity;
 use crate::sip::trunk::instant_message::{
@@ -67,13 +66,12 @@ impl UserAgent {
             .of_caller(index, outgoing.account.as_deref());
         let account = registration.filter(|entry| entry.account.is_some());
         let from_user = account.map_or(outgoing.from_user, |entry| entry.user.clone());
-        let subscriber = (account.is_none() && trunk.aka.is_some()).then_some(index);
-        let credentials = match account {
-            Some(entry) => entry.credentials.clone(),
-            None => trunk.credentials.clone(),
+        let authorizer = match account {
+            Some(entry) => entry.credentials.clone().map(Authorizer::new),
+            None => trunk.authorizer(index),
         };
         // What the registrar said is the way to it, behind our own proxy (RFC 3608 section 5).
-        let served = registration.map_or(&[][..], |entry| &entry.service_route);
+        let served = registration.map_or(&[][..], |entry| &entry.granted.service_route);
         let routes = [&trunk.routes, served].concat();
         let presented = identity::present(
             &trunk.identity,
@@ -81,29 +79,32 @@ impl UserAgent {
             outgoing.from_name.as_deref(),
             &trunk.domain,
             false,
-            registration.and_then(|entry| entry.associated.first().map(String::as_str)),
+            registration.and_then(|entry| entry.granted.associated.first().map(String::as_str)),
         );
         let icid = || random_token(&mut self.random, 16);
         let network = NetworkHeaders::of_request(&trunk.identity, &mut Vec::new(), icid);
         let (call_id, tag) = (self.token(16), self.token(8));
-        let mut request = Request::new(Method::Message, uri.clone());
         // No Contact: a MESSAGE makes no dialog (RFC 3428 section 4).
+        let mut request = RequestOutsideDialog {
+            method: Method::Message,
+            uri: uri.clone(),
+            from: presented.from.with_tag(&tag),
+            to: uri.clone(),
+            call_id: &call_id,
+            sequence: 1,
+            routes: &routes,
+        }
+        .request();
         let headers = &mut request.headers;
-        headers.insert(Name::MAX_FORWARDS, 70u32);
-        headers.insert(Name::FROM, presented.from.with_tag(&tag).to_string());
-        headers.insert(Name::TO, Address::new(uri.clone()).to_string());
-        headers.insert(Name::CALL_ID, call_id);
-        headers.insert(Name::CSEQ, "1 MESSAGE");
         for (name, value) in presented.headers {
             headers.insert(Name::from(name), value);
         }
         network.put(headers);
-        put_routes(&mut request, &routes);
         put_text(&mut request, &outgoing.text);
         let id = self.messaging.next();
         let sent = Sent {
             trunk: index,
-            authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
+            authorizer,
             sequence: 1,
             uri,
             waiting: (to_one > 0).then(|| request.clone()),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::agent::UserAgent;
 use super::incoming_request::Origin;
 use crate::sip::stack::envelope::canonical;
+use crate::sip::stack::flow::FlowKey;
 
 impl UserAgent {
     /// The trunk of a request to this URI: that of the Contact that we registered, else that of the
@@ -19,11 +20,11 @@ impl UserAgent {
             return source_trunk.map(Origin::verified);
         };
         let ip = canonical(source.ip());
-        let is_registrar = |way: (usize, SocketAddr)| canonical(way.1.ip()) == ip;
+        let is_registrar = |flow: FlowKey| canonical(flow.remote.ip()) == ip;
         Some(Origin {
             trunk: registration.trunk,
             verified: self.comes_from(registration.trunk, source)
-                || registration.way.is_some_and(is_registrar),
+                || registration.granted.flow.is_some_and(is_registrar),
         })
     }
 

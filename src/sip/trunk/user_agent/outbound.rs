@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::contact::ContactUser;
 use super::intervals::LIFETIME;
 use super::owner::Owner;
 use super::way::Way;
 use crate::sip::stack::message::Request;
+use crate::sip::trunk::contact::ContactUser;
 
 /// A request to send and what is needed to send it again.
 #[derive(Debug, Clone)]

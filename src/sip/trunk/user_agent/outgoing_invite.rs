@@ -8,15 +8,14 @@ use super::leg::{Calling, Leg, State};
 use super::outbound::Outbound;
 use super::owner::Owner;
 use super::refreshing::ask_for_timer;
-use super::targets::put_routes;
-use super::tokens::random_token;
-use crate::sip::stack::address::Address;
 use crate::sip::stack::dialog_rules::Prack;
 use crate::sip::stack::digest::Authorizer;
 use crate::sip::stack::message::{Name, Request};
 use crate::sip::stack::method::Method;
 use crate::sip::stack::number::is_tel;
+use crate::sip::stack::request_outside_dialog::RequestOutsideDialog;
 use crate::sip::stack::screening::SUPPORTED_VALUE;
+use crate::sip::stack::tokens::random_token;
 use crate::sip::trunk::config::{Registered, Trunk};
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{LegId, Outgoing};
@@ -58,7 +57,7 @@ impl UserAgent {
             outgoing.from_name.as_deref(),
             &trunk.domain,
             outgoing.anonymous,
-            registration.and_then(|entry| entry.associated.first().map(String::as_str)),
+            registration.and_then(|entry| entry.granted.associated.first().map(String::as_str)),
         );
         let icid = || random_token(&mut self.random, 16);
         let network = NetworkHeaders::of_request(&trunk.identity, &mut outgoing.headers, icid);
@@ -68,15 +67,14 @@ impl UserAgent {
             _ if outgoing.anonymous => identity::ANONYMOUS.to_owned().into(),
             _ => from_user.into(),
         };
-        let subscriber = (account.is_none() && trunk.aka.is_some()).then_some(index);
-        let credentials = match account {
-            Some(entry) => entry.credentials.clone(),
-            None => trunk.credentials.clone(),
+        let authorizer = match account {
+            Some(entry) => entry.credentials.clone().map(Authorizer::new),
+            None => trunk.authorizer(index),
         };
         // What the registrar said is the way to it, behind our own proxy (RFC 3608 section 5).
-        let served = registration.map_or(&[][..], |entry| &entry.service_route);
+        let served = registration.map_or(&[][..], |entry| &entry.granted.service_route);
         let routes = [&trunk.routes, served].concat();
-        let mut request = invite_request(trunk, uri, &call_id, &local_tag, presented);
+        let mut request = invite_request(trunk, uri, &call_id, &local_tag, presented, &routes);
         let mut client_headers = Vec::new();
         for (name, value) in outgoing.headers {
             let name = Name::from(name);
@@ -84,11 +82,10 @@ impl UserAgent {
             request.headers.insert(name, value);
         }
         network.put(&mut request.headers);
-        put_routes(&mut request, &routes);
         put_sdp(&mut request, outgoing.body.clone());
         let state = State::Calling(Box::new(Calling::new(outgoing.body)));
         self.legs.insert(Leg {
-            authorizer: credentials.map(|own| Authorizer::new(own).with_subscriber(subscriber)),
+            authorizer,
             trunk: Some(index),
             verified: true,
             redirection: Redirection::new(trunk, &request, client_headers),
@@ -143,14 +140,19 @@ fn invite_request(
     call_id: &str,
     local_tag: &str,
     presented: Presented,
+    routes: &[String],
 ) -> Request {
-    let mut request = Request::new(Method::Invite, uri.clone());
+    let mut request = RequestOutsideDialog {
+        method: Method::Invite,
+        uri: uri.clone(),
+        from: presented.from.with_tag(local_tag),
+        to: uri,
+        call_id,
+        sequence: 1,
+        routes,
+    }
+    .request();
     let headers = &mut request.headers;
-    headers.insert(Name::MAX_FORWARDS, 70u32);
-    headers.insert(Name::FROM, presented.from.with_tag(local_tag).to_string());
-    headers.insert(Name::TO, Address::new(uri).to_string());
-    headers.insert(Name::CALL_ID, call_id.to_owned());
-    headers.insert(Name::CSEQ, "1 INVITE");
     headers.insert(Name::ALLOW, Method::ALLOW);
     match trunk.dialogs.prack {
         Prack::Off => headers.insert(Name::SUPPORTED, "timer, replaces, norefersub"),

@@ -1,9 +1,9 @@
 //! Who hears of the answer to a request of ours.
 
-use super::registrations::RegistrationId;
 use crate::sip::trunk::event::LegId;
 use crate::sip::trunk::health::TargetDestination;
 use crate::sip::trunk::instant_message::MessageId;
+use crate::sip::trunk::registrations::RegistrationId;
 
 /// Who hears of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,12 +2,12 @@
 
 use super::agent::UserAgent;
 use super::incoming_request::IncomingRequest;
-use super::registrations::RegistrationEntry;
 use crate::sip::stack::number::number_of;
 use crate::sip::trunk::called::{Called, CalledNumber, called};
 use crate::sip::trunk::config::Trunk;
 use crate::sip::trunk::identity::{Caller, caller};
 use crate::sip::trunk::policy::IdentityPolicy;
+use crate::sip::trunk::registrations::RegistrationEntry;
 
 /// Whom a request is from and for.
 pub(super) struct Parties<'a> {

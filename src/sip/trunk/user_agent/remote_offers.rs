@@ -5,7 +5,6 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::agent::UserAgent;
-use super::contact::ContactUser;
 use super::incoming_request::IncomingRequest;
 use super::leg::{Established, Leg, PendingRequest, State, Termination, Unacknowledged};
 use super::refreshing::screen_timer;
@@ -16,6 +15,7 @@ use crate::sip::stack::method::Method;
 use crate::sip::stack::screening::Refusal;
 use crate::sip::stack::session_timer::{SessionExpires, SessionTimer};
 use crate::sip::stack::warning::{self, Warning};
+use crate::sip::trunk::contact::ContactUser;
 use crate::sip::trunk::error::Error;
 use crate::sip::trunk::event::{Event, LegId};
 

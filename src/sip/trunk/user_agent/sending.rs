@@ -53,13 +53,13 @@ impl UserAgent {
             && outbound.may_upgrade
             && outbound.way.last_flow_taken().is_none()
             && !self.resolver.has_refused_tcp(address, now)
-            && self.listener_for(large, address).is_some()
+            && self.local_addresses.listener_for(large, address).is_some()
             && let Some(larger) = self.write(&mut outbound, large, address, &branch)
         {
             transport = large;
             bytes = larger;
         }
-        let Some(listener) = self.listener_for(transport, address) else {
+        let Some(listener) = self.local_addresses.listener_for(transport, address) else {
             return self.fail_here(outbound, 503, now);
         };
         let mut flow = Flow::new(transport, listener, address);
@@ -253,7 +253,7 @@ impl UserAgent {
     fn authorizer(&mut self, owner: Owner) -> Option<&mut Authorizer> {
         match owner {
             Owner::Message(id) => self.messaging.sent_mut(id)?.authorizer.as_mut(),
-            Owner::Register(id) => self.registrations.get_mut(id)?.authorizer.as_mut(),
+            Owner::Register(id) => self.registrations.authorizer_mut(id),
             _ => self.legs.get_mut(&owner.leg()?)?.authorizer.as_mut(),
         }
     }
@@ -271,7 +271,7 @@ impl UserAgent {
     pub(super) fn next_sequence(&mut self, owner: Owner) -> Option<u32> {
         let sequence = match owner {
             Owner::Message(id) => &mut self.messaging.sent_mut(id)?.sequence,
-            Owner::Register(id) => &mut self.registrations.get_mut(id)?.sequence,
+            Owner::Register(id) => return self.registrations.next_sequence(id),
             Owner::Prack(leg, fork) => {
                 &mut self.legs.get_mut(&leg)?.dialog_mut(fork)?.local_sequence
             }
@@ -293,8 +293,8 @@ impl UserAgent {
         address: SocketAddr,
         branch: &str,
     ) -> Option<Bytes> {
-        let listener = self.listener_for(transport, address)?;
-        let sent_by = self.reachable(listener, address);
+        let listener = self.local_addresses.listener_for(transport, address)?;
+        let sent_by = self.sent_by(listener, address);
         // A large request that goes by TCP for its size leaves the Contact as it is.
         let ordinary = outbound.way.here().map_or(transport, |here| here.transport);
         let contact = match &outbound.contact {

@@ -10,10 +10,8 @@ use super::outbound::Outbound;
 use super::timer_key::Wake;
 use super::user_agent_event::UserAgentEvent;
 use super::way::{Late, Way};
-use crate::sip::stack::address::is_loose;
 use crate::sip::stack::envelope::canonical;
 use crate::sip::stack::flow::Flow;
-use crate::sip::stack::message::{Name, Request};
 use crate::sip::stack::next_hop::NextHop;
 use crate::sip::stack::resolver::{
     Destination, DnsQuery, DnsResponse, Resolution, ResolverEvent, arrange,
@@ -302,24 +300,4 @@ impl UserAgent {
 
 fn first_route(routes: &[String]) -> Option<NextHop> {
     NextHop::of_uri(routes.first()?)
-}
-
-/// Puts a preloaded route set into a request outside of dialogs (RFC 3261 section 8.1.2). A first
-/// route without `lr` wants itself as the request URI and the destination as the last route
-/// (section 12.2.1.1).
-pub(super) fn put_routes(request: &mut Request, routes: &[String]) {
-    let Some((first, rest)) = routes.split_first() else {
-        return;
-    };
-    let mut values: Vec<&str> = rest.iter().map(String::as_str).collect();
-    let destination = request.uri.clone();
-    if is_loose(first) {
-        values.insert(0, first);
-    } else {
-        values.push(&destination);
-        request.uri = first.clone();
-    }
-    for value in values {
-        request.headers.insert(Name::ROUTE, format!("<{value}>"));
-    }
 }

@@ -13,6 +13,7 @@ use std::time::Instant;
 use super::agent::UserAgent;
 use super::client_context::Client;
 use super::owner::Owner;
+use crate::sip::stack::flow::FlowKey;
 use crate::sip::stack::method::Method;
 use crate::sip::stack::transaction::key::ClientKey;
 use crate::stun::{Header, begins_like_stun};
@@ -25,7 +26,7 @@ enum Quoted<'a> {
     /// Too little to know.
     Cut,
     /// A STUN keep-alive, by its transaction.
-    Check([u8; 12]),
+    Probe([u8; 12]),
     /// A response or a keep-alive: nobody waits for what becomes of it.
     Other,
 }
@@ -38,7 +39,7 @@ impl<'a> Quoted<'a> {
         if begins_like_stun(quote) {
             // Without a whole transaction it proves nothing, and none but us can go on elsewhere.
             let header = Header::read(quote);
-            return header.map_or(Quoted::Other, |header| Quoted::Check(header.transaction));
+            return header.map_or(Quoted::Other, |header| Quoted::Probe(header.transaction));
         }
         // The Via of ours is the first header of all that we send.
         let mut lines = Lines(quote);
@@ -96,8 +97,9 @@ impl UserAgent {
                 }
                 true
             }
-            Quoted::Check(transaction) => {
-                if self.take_unreachable_check((listener, remote), transaction, now) {
+            Quoted::Probe(transaction) => {
+                let key = FlowKey { listener, remote };
+                if self.take_unreachable_probe(key, transaction, now) {
                     return 1;
                 }
                 self.reject("icmp_unmatched", remote);

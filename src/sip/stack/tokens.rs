@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 /// `bytes` random bytes in hexadecimal.
-pub(super) fn random_token(random: &mut StdRng, bytes: usize) -> String {
+pub fn random_token(random: &mut StdRng, bytes: usize) -> String {
     let mut buffer = [0u8; 16];
     let buffer = &mut buffer[..bytes.min(16)];
     random.fill_bytes(buffer);

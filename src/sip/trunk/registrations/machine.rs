@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::event::RegistrationState;
+use crate::sip::trunk::event::RegistrationState;
 
 /// Base of the wait after a failure (RFC 5626 section 4.5, all flows failed).
 const BASE_RETRY: Duration = Duration::from_secs(30);
