@@ -1,9 +1,9 @@
 //! SIP over WebSocket (RFC 7118) for user agents in browsers, at `/sip`: from SIP to
 //! [`crate::call::Command`], from [`crate::call::Notice`] to SIP. Decides nothing about calls.
 //!
-//! [`route`] makes the door. Behind it a pure [`client::Client`] for each connection takes messages and
-//! the time, and gives messages and questions; [`connection`] drives it. What connections share is in
-//! [`registrar`] and [`authenticator`].
+//! [`route`] makes the door. Behind it a pure `client::Client` for each connection takes messages and
+//! the time, and gives messages and questions; `connection` drives it. What connections share is in
+//! `registrar` and `authenticator`.
 
 mod authenticator;
 mod bindings;

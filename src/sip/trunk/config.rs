@@ -219,8 +219,8 @@ pub struct Registration {
 /// A line that one user has at a trunk.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// The user whose it is, as [`Outgoing::account`](super::Outgoing) and
-    /// [`Handle::present`](super::Handle) name it.
+    /// The user whose it is, as [`Outgoing::account`](crate::sip::Outgoing) and
+    /// [`Handle::present`](crate::sip::Handle) name it.
     pub user: String,
     /// The address of record and how it is registered.
     pub registration: Registration,

@@ -57,7 +57,7 @@ pub struct Incoming {
     pub leg: LegId,
     /// The trunk it came from; `None` when the source is nobody we know.
     pub trunk: Option<String>,
-    /// The called number, by the trunk's policy ([`CalledNumber`](super::CalledNumber)): that of
+    /// The called number, by the trunk's policy ([`CalledNumber`](crate::sip::CalledNumber)): that of
     /// the request URI, without its parameters; for a call to a contact that we registered, the
     /// registered user or the number in To.
     pub request_user: String,
@@ -165,7 +165,7 @@ pub enum Command {
     Message {
         /// Comes back with the outcome.
         reference: Option<String>,
-        /// At most [`super::LONGEST_TEXT`] bytes.
+        /// At most [`LONGEST_TEXT`](crate::sip::LONGEST_TEXT) bytes.
         text: String,
     },
     /// Sends an INFO request inside the call.
@@ -277,7 +277,7 @@ pub enum Event {
     },
     /// A text arrived inside the call and was answered 200.
     Message {
-        /// At most [`super::LONGEST_TEXT`] bytes.
+        /// At most [`LONGEST_TEXT`](crate::sip::LONGEST_TEXT) bytes.
         text: String,
     },
     /// Our text has its outcome; texts still under way when the leg ends get none.

@@ -171,7 +171,7 @@ impl Handle {
         let _ = self.order(Order::AnswerMessage { id, status }).await;
     }
 
-    /// Tells whether `user` is there: accounts with [`Registered::Present`](super::Registered)
+    /// Tells whether `user` is there: accounts with [`Registered::Present`](crate::sip::Registered)
     /// are registered meanwhile. An error says that the user agent has stopped.
     pub async fn present(&self, user: String, present: bool) -> Result<(), Error> {
         self.order(Order::Present { user, present }).await

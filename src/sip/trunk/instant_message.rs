@@ -38,9 +38,9 @@ pub struct IncomingMessage {
     pub id: MessageId,
     /// The trunk it came from; `None` when the source is nobody we know.
     pub trunk: Option<String>,
-    /// The called number, as [`Incoming::request_user`](super::Incoming).
+    /// The called number, as [`Incoming::request_user`](crate::sip::Incoming).
     pub request_user: String,
-    /// As [`Incoming::otherwise`](super::Incoming).
+    /// As [`Incoming::otherwise`](crate::sip::Incoming).
     pub otherwise: Option<String>,
     /// The user of ours whose registered account it is for.
     pub account: Option<String>,
