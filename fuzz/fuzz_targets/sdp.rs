@@ -5,13 +5,13 @@
 use libfuzzer_sys::fuzz_target;
 use trunkline::codec::Direction;
 use trunkline::sdp::{
-    Answer, BrowserPolicy, Description, KeySeed, LocalRtp, Offer, RtpFamilies, SessionIds, Setup, SrtpMode,
-    TrunkPolicy, connection_names, jsep, offer_answer, with_addresses,
+    Answer, BrowserPolicy, IceDtlsParameters, KeySeed, LocalMedia, Offer, RtpFamilies, SessionIds,
+    Setup, SrtpMode, TrunkPolicy, connection_names, jsep, offer_answer, with_addresses,
 };
 
 fuzz_target!(|bytes: &[u8]| {
     let session = SessionIds::new(1);
-    let local = Description {
+    let local = IceDtlsParameters {
         ufrag: "abcdefgh".into(),
         pwd: "abcdefghabcdefghabcdefgh".into(),
         lite: false,
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         candidates: vec!["candidate:1 1 udp 1 192.0.2.1 4000 typ host".into()],
         end_of_candidates: false,
     };
-    let address = LocalRtp::new(
+    let address = LocalMedia::new(
         "192.0.2.1:4000".parse().expect("an address"),
         KeySeed::new([3; 32]),
     );
@@ -50,7 +50,8 @@ fuzz_target!(|bytes: &[u8]| {
                 Answer::parse(answer.to_string()).expect("our answer is a description");
             }
             if let Ok(read) = offer_answer::read_offer(&offer, &trunk)
-                && let Ok((answer, _, _)) = offer_answer::answer(&read, address, &trunk, session, both)
+                && let Ok((answer, _, _)) =
+                    offer_answer::answer(&read, address, &trunk, session, both)
             {
                 Answer::parse(answer.to_string()).expect("our answer is a description");
             }

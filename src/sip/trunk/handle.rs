@@ -29,7 +29,7 @@ pub struct Held {
 /// An order to the task.
 #[derive(Debug)]
 pub enum Order {
-    /// Destination a call.
+    /// Place a call.
     Invite {
         /// The call.
         outgoing: Box<Outgoing>,
