@@ -65,6 +65,8 @@ pub(super) struct Client {
     calls: Calls,
     /// Who proved to be at the other end. Never another one as long as the connection lasts.
     user: Option<User>,
+    /// When the connection is closed; none once the user is known.
+    sign_in_by: Option<Instant>,
     registered: Option<Registered>,
     pending: KeyMap<ServerKey, Pending>,
     held: Option<Held>,
@@ -72,8 +74,9 @@ pub(super) struct Client {
 
 impl Client {
     /// `secrets` are two that nobody else has.
-    pub fn new(profile: Profile, secrets: [[u8; 16]; 2]) -> Self {
+    pub fn new(profile: Profile, secrets: [[u8; 16]; 2], now: Instant) -> Self {
         Client {
+            sign_in_by: Some(now + profile.sign_in_within),
             context: Context::new(profile, secrets),
             calls: Calls::default(),
             user: None,
@@ -144,6 +147,7 @@ impl Client {
                     self.context.set_domain(domain);
                 }
                 self.user = Some(user);
+                self.sign_in_by = None;
                 self.proceed(request, pending, now);
             }
             Admission::Challenged(challenge) => {
@@ -216,6 +220,7 @@ impl Client {
             self.context.transactions.poll_timeout(),
             self.calls.poll_timeout(),
             self.held.as_ref().map(|held| held.until),
+            self.sign_in_by.filter(|_| self.held.is_none()),
             self.registered.as_ref().map(|registered| registered.until),
         ]
         .into_iter()
@@ -226,10 +231,19 @@ impl Client {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.calls.handle_timeout(&mut self.context, now);
-        if let Some(held) = self.held.take_if(|held| held.until <= now)
-            && let Some(pending) = self.pending.remove(&held.request)
-        {
-            self.challenge(&pending.incoming, &held.challenge, now);
+        if let Some(held) = self.held.take_if(|held| held.until <= now) {
+            if let Some(pending) = self.pending.remove(&held.request) {
+                self.challenge(&pending.incoming, &held.challenge, now);
+            }
+            // While a refusal is held back the client cannot show other credentials; the limits on
+            // wrong passwords bound how often one is.
+            let within = self.context.profile.sign_in_within;
+            self.sign_in_by = self.sign_in_by.map(|_| now + within);
+        }
+        let may_sign_in = self.held.is_none();
+        let is_silent = |by: &mut Instant| may_sign_in && *by <= now;
+        if self.sign_in_by.take_if(is_silent).is_some() {
+            self.context.push(Output::CloseSilent);
         }
         let ended = self
             .registered

@@ -71,11 +71,12 @@ pub(super) async fn run(opened: Opened, shared: Arc<Shared>) {
         flow: Flow::new(transport, 0, remote),
         product: PRODUCT,
         most_calls: shared.door.limits.calls_per_connection,
+        sign_in_within: shared.door.limits.hello,
     };
     let call_control = Arc::clone(&shared.door.call_control);
     let mut connection = Connection {
         socket,
-        client: Client::new(profile, rand::random()),
+        client: Client::new(profile, rand::random(), Instant::now().into_std()),
         calls: CallHandles::new(call_control, Endpoint::new(id, sender), remote),
         liveness: Liveness::new(shared.door.limits.idle, Instant::now()),
         shared,
@@ -222,6 +223,13 @@ impl Connection {
                     }
                 }
                 Output::Command { call, command } => self.calls.command(&call, command).await,
+                Output::CloseSilent => {
+                    metrics::counter!("trunkline_sockets_refused_total", "reason" => "silent")
+                        .increment(1);
+                    let refusals = &self.shared.door.refusals;
+                    refusals.note(self.peer.address, "silent", "", "sip");
+                    return Err(Disconnect::Close(1008));
+                }
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What the calls of one connection share: how messages leave, and what is asked of others.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::incoming::Incoming;
 use super::output::Output;
@@ -33,6 +33,8 @@ pub(super) struct Profile {
     pub product: &'static str,
     /// Calls that the client makes at once.
     pub most_calls: usize,
+    /// How long the client may take to show credentials that are right.
+    pub sign_in_within: Duration,
 }
 
 /// Shared by the calls of a connection.

@@ -27,6 +27,8 @@ pub(super) enum Output {
     Place(Place),
     /// Ask something of a call.
     Command { call: String, command: Command },
+    /// Close the connection: its client has shown no credentials that are right.
+    CloseSilent,
 }
 
 /// Who sent a request?

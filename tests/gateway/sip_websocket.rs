@@ -213,6 +213,29 @@ async fn wrong_passwords_are_refused_late_and_then_not_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_that_shows_no_password_is_let_go() {
+    let setup = Setup::start().await;
+    let reason = [("reason", "silent")];
+    let silent = setup
+        .counter("trunkline_sockets_refused_total", &reason)
+        .await;
+    let began = std::time::Instant::now();
+    let mut client = SipClient::connect(setup.http, "alice").await;
+    let mut other = registered(&setup, "bob").await;
+    // What a client without credentials says does not prolong its time.
+    client.say_octets(b"\r\n\r\n".to_vec()).await.expect("open");
+    let frame = client.closed().await.expect("a close frame");
+    assert_eq!(u16::from(frame.code), 1008);
+    assert!(began.elapsed() >= Duration::from_secs(9));
+    setup
+        .counted("trunkline_sockets_refused_total", &reason, silent, 1.0)
+        .await;
+    // One whose user is known stays.
+    other.say_octets(b"\r\n\r\n".to_vec()).await.expect("open");
+    assert_eq!(other.hear_text().await, "\r\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_ends_when_the_connection_of_the_client_does() {
     let mut setup = Setup::start().await;
     let mut client = registered(&setup, "alice").await;

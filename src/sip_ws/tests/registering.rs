@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::setup::{CHALLENGES, CONTACT, DELAY, RIGHT, Setup, TOO_MANY, WRONG, value};
+use super::setup::{
+    CHALLENGES, CONTACT, DELAY, RIGHT, SIGN_IN_WITHIN, Setup, TOO_MANY, WRONG, value,
+};
 use crate::sip::stack::message::{Message, Name};
 
 fn bind() -> String {
@@ -162,4 +164,43 @@ fn unknown_and_unserved_methods_are_told_what_is_allowed() {
         assert_eq!(response.status, status, "{method}");
         assert!(value(&response.headers, &Name::ALLOW).contains("INVITE"));
     }
+}
+
+#[test]
+fn client_without_credentials_is_closed_whatever_it_says() {
+    let mut setup = Setup::new();
+    for _ in 0..9 {
+        setup.pass(Duration::from_secs(1));
+        setup.say("\r\n\r\n");
+        setup.register(&bind());
+        setup.say(
+            "OPTIONS sip:pbx.example SIP/2.0\r\n\
+             Via: SIP/2.0/WS 8fj2.invalid;branch=z9hG4bKo\r\nMax-Forwards: 69\r\n\
+             To: <sip:pbx.example>\r\nFrom: <sip:alice@pbx.example>;tag=o\r\n\
+             Call-ID: o\r\nCSeq: 1 OPTIONS\r\n\r\n",
+        );
+        assert!(!setup.is_closed);
+    }
+    setup.pass(Duration::from_secs(1));
+    assert!(setup.is_closed);
+}
+
+#[test]
+fn client_whose_user_is_known_is_not_closed() {
+    let mut setup = Setup::registered();
+    setup.pass(SIGN_IN_WITHIN * 2);
+    assert!(!setup.is_closed);
+}
+
+#[test]
+fn time_of_a_refusal_held_back_is_not_the_clients() {
+    let mut setup = Setup::new();
+    setup.pass(Duration::from_secs(9));
+    setup.register(&format!("{}{WRONG}", bind()));
+    setup.pass(DELAY);
+    assert_eq!(setup.response().status, 401);
+    setup.pass(SIGN_IN_WITHIN - Duration::from_millis(1));
+    assert!(!setup.is_closed);
+    setup.pass(Duration::from_millis(1));
+    assert!(setup.is_closed);
 }

@@ -24,6 +24,9 @@ pub const RIGHT: &str = "Authorization: alice\r\n";
 pub const WRONG: &str = "Authorization: wrong\r\n";
 pub const TOO_MANY: &str = "Authorization: too many\r\n";
 
+/// How long the client may take to show credentials.
+pub const SIGN_IN_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long a refusal is held back.
 pub const DELAY: Duration = Duration::from_secs(2);
 
@@ -47,6 +50,8 @@ pub struct Setup {
     pub placed: VecDeque<Place>,
     /// Users whose binding ended by time.
     pub expired: Vec<String>,
+    /// The connection is to be closed.
+    pub is_closed: bool,
     /// CSeq and branch of the next request.
     next: u32,
 }
@@ -63,15 +68,18 @@ impl Setup {
             flow: Flow::new(Transport::Ws, 0, remote),
             product: "Trunkline/test",
             most_calls: 2,
+            sign_in_within: SIGN_IN_WITHIN,
         };
+        let now = Instant::now();
         Setup {
-            client: Client::new(profile, [[1; 16], [2; 16]]),
+            client: Client::new(profile, [[1; 16], [2; 16]], now),
             bindings: Bindings::default(),
-            now: Instant::now(),
+            now,
             sent: VecDeque::new(),
             commands: VecDeque::new(),
             placed: VecDeque::new(),
             expired: Vec::new(),
+            is_closed: false,
             next: 0,
         }
     }
@@ -152,6 +160,7 @@ impl Setup {
                 }
                 Output::Place(place) => self.placed.push_back(place),
                 Output::Command { call, command } => self.commands.push_back((call, command)),
+                Output::CloseSilent => self.is_closed = true,
             }
         }
     }
