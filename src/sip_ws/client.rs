@@ -148,6 +148,7 @@ impl Client {
                 }
                 self.user = Some(user);
                 self.sign_in_by = None;
+                self.context.transactions.raise_limit();
                 self.proceed(request, pending, now);
             }
             Admission::Challenged(challenge) => {

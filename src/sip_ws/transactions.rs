@@ -16,6 +16,9 @@ use crate::sip::stack::transaction::{self, ClientUser, TimerKey, Timers};
 /// Transactions that are kept. One lasts up to 32 s after its end.
 const MOST: usize = 256;
 
+/// The same of a connection whose user is not known: each may be as large as a message.
+const MOST_WITHOUT_USER: usize = 8;
+
 /// What becomes of an INVITE that arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arrival {
@@ -60,6 +63,8 @@ impl ClientUser for Sent {
 pub(super) struct Transactions {
     table: transaction::Transactions<Sent, ()>,
     flow: Flow,
+    /// How many are kept.
+    most: usize,
     outgoing: VecDeque<Bytes>,
 }
 
@@ -69,8 +74,14 @@ impl Transactions {
         Transactions {
             table: transaction::Transactions::new(Matching::new(secret)),
             flow,
+            most: MOST_WITHOUT_USER,
             outgoing: VecDeque::new(),
         }
+    }
+
+    /// The user of the connection is known.
+    pub fn raise_limit(&mut self) {
+        self.most = MOST;
     }
 
     /// The key of a request that leaves no transaction behind, for the time until it is answered.
@@ -97,7 +108,7 @@ impl Transactions {
             }
             transaction::Arrival::BranchReused => return Arrival::Merged,
         };
-        if self.table.len() >= MOST {
+        if self.table.len() >= self.most {
             return Arrival::Full;
         }
         let merged = self
@@ -133,7 +144,7 @@ impl Transactions {
     /// is not waited for.
     pub fn send(&mut self, request: Request, branch: &str, call: &str, now: Instant) {
         let bytes = request.write();
-        if self.table.len() >= MOST {
+        if self.table.len() >= self.most {
             return self.send_once(bytes);
         }
         let key = self.table.client_key(branch, &request.method);

@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::setup::{CONTACT, RIGHT, Setup, invite};
+use super::setup::{CONTACT, RIGHT, Setup, invite, value};
+use crate::sip::stack::message::Name;
 
 /// Transactions, and requests that wait to be decided.
 const MOST: usize = 256 + 8;
+/// The same before the user is known.
+const MOST_WITHOUT_USER: usize = 8 + 8;
 
 /// Pieces that messages are made of.
 fn piece() -> impl Strategy<Value = String> {
@@ -84,5 +87,24 @@ fn invites_without_end_are_kept_to_a_bound() {
     for number in 0..1_000 {
         setup.invite(&format!("n{number}"), "600", "Authorization: wrong\r\n");
     }
-    assert!(setup.client.kept() <= MOST, "{}", setup.client.kept());
+    let kept = setup.client.kept();
+    assert!(kept <= MOST_WITHOUT_USER, "{kept}");
+}
+
+#[test]
+fn ninth_invite_before_credentials_is_told_to_come_later() {
+    let mut setup = Setup::new();
+    for number in 0..8 {
+        setup.invite(&format!("n{number}"), "600", "");
+        assert_eq!(setup.response().status, 401);
+    }
+    setup.invite("n8", "600", RIGHT);
+    let refused = setup.response();
+    assert_eq!(refused.status, 503);
+    assert!(!value(&refused.headers, &Name::RETRY_AFTER).is_empty());
+    // REGISTER leaves no transaction, and raises the limit.
+    setup.register(&format!("Contact: {CONTACT}\r\n{RIGHT}"));
+    assert_eq!(setup.response().status, 200);
+    setup.invite("n9", "600", "");
+    assert_eq!(setup.response().status, 100);
 }
