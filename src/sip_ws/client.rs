@@ -342,13 +342,8 @@ impl Client {
         let key = match self.context.transactions.invite(&incoming.envelope, now) {
             Arrival::New(key) => key,
             Arrival::Repeated => return,
-            // Not by a transaction: that of the branch is another request's.
-            Arrival::Merged => {
-                let response = self
-                    .context
-                    .refusal(&incoming.request, &Refusal::plain(482));
-                return self.context.answer(&response);
-            }
+            // By its transaction, which ends so; where the branch is another request's there is none.
+            Arrival::Merged => return self.refuse(&incoming, &Refusal::plain(482), now),
             Arrival::Full => {
                 let response = self.context.overload(&incoming.request);
                 return self.context.answer(&response);

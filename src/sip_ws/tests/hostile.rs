@@ -108,3 +108,21 @@ fn ninth_invite_before_credentials_is_told_to_come_later() {
     setup.invite("n9", "600", "");
     assert_eq!(setup.response().status, 100);
 }
+
+#[test]
+fn merged_invite_and_reused_branch_leave_nothing_behind() {
+    let mut setup = Setup::registered();
+    let first = invite("a", "600", "");
+    setup.say(&first);
+    assert_eq!(setup.response().status, 100);
+    assert_eq!(setup.client.kept(), 1);
+    // The same request in another branch, and another request in the same branch.
+    setup.say(&first.replace("z9hG4bKa", "z9hG4bKb"));
+    assert_eq!(setup.response().status, 482);
+    assert_eq!(setup.client.kept(), 2, "until its ACK or timer H");
+    setup.say(&first.replace("Call-ID: call-a", "Call-ID: call-c"));
+    assert_eq!(setup.response().status, 482);
+    setup.pass(std::time::Duration::from_secs(33));
+    assert_eq!(setup.client.kept(), 1);
+    setup.is_silent();
+}
