@@ -212,9 +212,14 @@ impl Called {
         Step::Over
     }
 
-    pub fn handle_timeout(&self, now: Instant) -> Step {
+    /// No final response came within 64 * T1 of the CANCEL: the INVITE counts as cancelled
+    /// (section 9.1).
+    pub fn handle_timeout(&self, context: &mut Context, now: Instant) -> Step {
         match self.poll_timeout() {
-            Some(until) if until <= now => Step::Over,
+            Some(until) if until <= now => {
+                context.transactions.give_up_invite(&self.branch);
+                Step::Over
+            }
             _ => Step::Stay,
         }
     }

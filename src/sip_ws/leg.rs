@@ -107,7 +107,7 @@ impl Leg {
 
     pub fn handle_timeout(&mut self, context: &mut Context, now: Instant) -> Progress {
         let step = match self {
-            Leg::Called(called) => called.handle_timeout(now),
+            Leg::Called(called) => called.handle_timeout(context, now),
             Leg::Session(session) => return session.handle_timeout(context, now),
             Leg::Calling(_) => Step::Stay,
         };

@@ -174,6 +174,13 @@ impl Transactions {
         about
     }
 
+    /// Ends the transaction of an INVITE of ours that was cancelled and has no final response
+    /// (section 9.1); `branch` is that of its Via.
+    pub fn give_up_invite(&mut self, branch: &str) {
+        let key = self.table.client_key(branch, &Method::Invite);
+        self.table.remove_client(&key);
+    }
+
     /// Runs the timers that are due; gives the calls whose requests were not answered.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Delivery> {
         let mut unanswered = Vec::new();

@@ -137,6 +137,23 @@ fn cancel_waits_for_a_provisional_response() {
         !setup.client.has_calls(),
         "nothing is waited for any longer"
     );
+    assert_eq!(setup.client.kept(), 0);
+}
+
+#[test]
+fn cancelled_invite_without_final_response_is_forgotten() {
+    let mut setup = Setup::registered();
+    let invite = ringing(&mut setup);
+    setup.tell("in-1", ended(EndReason::Cancelled));
+    let cancel = setup.request();
+    assert_eq!(cancel.method.as_str(), "CANCEL");
+    setup.say(&answer(&cancel, 200, ""));
+    setup.pass(Duration::from_millis(31_999));
+    assert_eq!(setup.client.kept(), 1, "a 2xx may have met the CANCEL");
+    setup.pass(Duration::from_millis(1));
+    assert_eq!(setup.client.kept(), 0);
+    setup.say(&answer(&invite, 487, ""));
+    setup.is_silent();
 }
 
 #[test]
