@@ -107,8 +107,9 @@ impl Client {
 
     /// A call rings at this client. `notice` is [`Notice::Incoming`].
     pub fn ring(&mut self, call: &str, notice: Notice, now: Instant) {
-        let (Some(user), Some(registered)) = (&self.user, &self.registered) else {
-            // It unregistered meanwhile.
+        let has_room = self.context.transactions.has_room();
+        let (Some(user), Some(registered), true) = (&self.user, &self.registered, has_room) else {
+            // It unregistered meanwhile, or no answer of it could be matched.
             let endpoint = self.context.profile.endpoint;
             let reason = EndReason::Unavailable;
             let command = Command::Detach { endpoint, reason };

@@ -108,7 +108,7 @@ impl Transactions {
             }
             transaction::Arrival::BranchReused => return Arrival::Merged,
         };
-        if self.table.len() >= self.most {
+        if !self.has_room() {
             return Arrival::Full;
         }
         let merged = self
@@ -140,11 +140,16 @@ impl Transactions {
         self.outgoing.push_back(message);
     }
 
+    /// Whether a request whose answer matters can be sent.
+    pub fn has_room(&self) -> bool {
+        self.table.len() < self.most
+    }
+
     /// Sends a request of a call; `branch` is that of its Via. Where there are too many its answer
     /// is not waited for.
     pub fn send(&mut self, request: Request, branch: &str, call: &str, now: Instant) {
         let bytes = request.write();
-        if self.table.len() >= self.most {
+        if !self.has_room() {
             return self.send_once(bytes);
         }
         let key = self.table.client_key(branch, &request.method);

@@ -231,3 +231,23 @@ fn call_after_the_contact_has_gone_is_left_to_others() {
     setup.ring("in-2");
     assert_eq!(setup.request().method.as_str(), "INVITE");
 }
+
+#[test]
+fn call_to_a_connection_without_room_is_left_to_others() {
+    let mut setup = Setup::registered();
+    // Two calls, and refusals that are not acknowledged.
+    for number in 0..256 {
+        setup.invite(&format!("n{number}"), "600", "");
+        assert_ne!(setup.response().status, 503);
+    }
+    setup.ring("in-1");
+    setup.is_silent();
+    let detach = Command::Detach {
+        endpoint: ENDPOINT,
+        reason: EndReason::Unavailable,
+    };
+    assert_eq!(setup.command(), ("in-1".to_owned(), detach));
+    setup.pass(Duration::from_secs(33));
+    setup.ring("in-2");
+    assert_eq!(setup.request().method.as_str(), "INVITE");
+}
