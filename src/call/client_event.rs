@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::EndReason;
 use super::handle::CallHandle;
-use super::message::Notice;
+use super::ids::EndpointId;
+use super::message::{Command, Notice};
 use super::message_notice::MessageNotice;
 use super::snapshot::Snapshot;
 
@@ -52,3 +54,48 @@ pub enum ClientEvent {
 
 /// How client events reach an endpoint; bounded.
 pub type EventSender = mpsc::Sender<ClientEvent>;
+
+/// Detaches an endpoint that has gone from the calls that it was not told of: their events wait in
+/// its queue, which takes no further ones.
+pub(crate) fn detach_from_waiting(
+    events: &mut mpsc::Receiver<ClientEvent>,
+    endpoint: EndpointId,
+    reason: EndReason,
+) {
+    events.close();
+    while let Ok(event) = events.try_recv() {
+        if let ClientEvent::Begin { handle, .. } | ClientEvent::Resumed { handle, .. } = event {
+            let _ = handle.end(Command::Detach { endpoint, reason });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::ids::{CallId, ResumeToken};
+    use crate::call::inbox::inbox;
+
+    const ENDPOINT: EndpointId = EndpointId(7);
+
+    #[tokio::test]
+    async fn call_that_waits_in_the_queue_is_told_of_the_loss() {
+        let (sender, mut events) = mpsc::channel(8);
+        let (outlet, mut commands) = inbox();
+        let begin = ClientEvent::Begin {
+            call: "in-1".to_owned(),
+            handle: CallHandle::new(outlet, CallId::new(1), ResumeToken::new([1; 32])),
+            notice: Notice::Ringing,
+        };
+        sender.try_send(ClientEvent::Probe).expect("room");
+        sender.try_send(begin).expect("room");
+        detach_from_waiting(&mut events, ENDPOINT, EndReason::SignalingLost);
+        let detach = Command::Detach {
+            endpoint: ENDPOINT,
+            reason: EndReason::SignalingLost,
+        };
+        assert_eq!(commands.next().await, detach);
+        // A call that comes later learns at once that nobody is there.
+        assert!(sender.try_send(ClientEvent::Probe).is_err());
+    }
+}

@@ -51,6 +51,9 @@ pub use refusal::Refusal;
 pub use snapshot::{CallDirection, CallState, EndSnapshot, Held, Parties, Snapshot};
 pub use transport_event::{CandidatePair, DtlsFailure, TransportEvent};
 
+// For the doors.
+pub(crate) use client_event::detach_from_waiting;
+
 // For assembly (`crate::control`), which makes calls of their parts.
 pub(crate) use endpoints::{Endpoints, MOST_RINGING};
 pub(crate) use names::{has_names, resolved as resolve_names};

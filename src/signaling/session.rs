@@ -24,7 +24,7 @@ use super::sign_in::Credentials;
 use super::websocket::{Message, WebSocket};
 use crate::call::{
     CallHandle, ClientEvent, Command, EndReason, Endpoint, EndpointId, MessageNotice, Notice,
-    Refusal, TransferTarget,
+    Refusal, TransferTarget, detach_from_waiting,
 };
 use crate::control::{self, CallRequest, LONGEST_TEXT, MessageRequest};
 use crate::redacted::Redacted;
@@ -80,7 +80,7 @@ pub(super) async fn run(socket: WebSocket, door: Arc<Door>, admitted: Admitted, 
     door.location_service.unregister(&user, id);
     tracing::info!(session = %id, %remote, %user, calls = session.calls.len(), "page left");
     // Tells every call that this client has gone.
-    session.leave(disconnect).await;
+    session.leave(disconnect, &mut events).await;
 }
 
 impl Session {
@@ -505,12 +505,13 @@ impl Session {
         }
     }
 
-    async fn leave(mut self, disconnect: Disconnect) {
+    async fn leave(mut self, disconnect: Disconnect, events: &mut mpsc::Receiver<ClientEvent>) {
         let endpoint = self.connection.id;
         let reason = match disconnect {
             Disconnect::TokenExpired => EndReason::TokenExpired,
             Disconnect::Gone | Disconnect::Close(..) => EndReason::SignalingLost,
         };
+        detach_from_waiting(events, endpoint, reason);
         for handle in self.calls.handles() {
             let _ = handle.end(Command::Detach { endpoint, reason });
         }

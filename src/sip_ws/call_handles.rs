@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::output::Place;
-use crate::call::{CallHandle, ClientEvent, Command, EndReason, Endpoint, Notice};
+use crate::call::{
+    CallHandle, ClientEvent, Command, EndReason, Endpoint, Notice, detach_from_waiting,
+};
 use crate::control::{CallControl, CallRequest, Error};
 
 /// What a client event means for the connection.
@@ -112,13 +116,13 @@ impl CallHandles {
         }
     }
 
-    /// The connection has gone.
-    pub fn leave(&self) {
+    /// The connection has gone; `events` are those that still wait for it.
+    pub fn leave(&self, events: &mut mpsc::Receiver<ClientEvent>) {
+        let endpoint = self.endpoint.id;
+        let reason = EndReason::SignalingLost;
+        detach_from_waiting(events, endpoint, reason);
         for handle in self.handles.values() {
-            let _ = handle.end(Command::Detach {
-                endpoint: self.endpoint.id,
-                reason: EndReason::SignalingLost,
-            });
+            let _ = handle.end(Command::Detach { endpoint, reason });
         }
     }
 }

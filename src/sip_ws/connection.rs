@@ -85,7 +85,7 @@ pub(super) async fn run(opened: Opened, shared: Arc<Shared>) {
     connection.note_heard();
     tracing::debug!(session = %id, %remote, "SIP client connected");
     let disconnect = connection.serve(&mut events).await;
-    connection.leave(disconnect).await;
+    connection.leave(disconnect, &mut events).await;
 }
 
 impl Connection {
@@ -266,12 +266,12 @@ impl Connection {
         self.calls.endpoint().id
     }
 
-    async fn leave(mut self, disconnect: Disconnect) {
+    async fn leave(mut self, disconnect: Disconnect, events: &mut mpsc::Receiver<ClientEvent>) {
         let user = self.client.user().unwrap_or_default();
         self.shared.registrar.remove(user, self.id());
         let (remote, calls) = (self.peer.address, self.calls.len());
         tracing::info!(session = %self.id(), %remote, user, calls, "SIP client left");
-        self.calls.leave();
+        self.calls.leave(events);
         let Disconnect::Close(code) = disconnect else {
             return;
         };
