@@ -216,6 +216,12 @@ impl Client {
         self.context.poll_output()
     }
 
+    /// The connection is broken: no message or question comes out any more, what was asked of calls
+    /// does.
+    pub fn break_off(&mut self) {
+        self.context.break_off();
+    }
+
     /// When [`Client::handle_timeout`] is wanted next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         [

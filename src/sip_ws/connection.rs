@@ -182,12 +182,19 @@ impl Connection {
         }
     }
 
-    /// Does what the client's state machine asks for.
+    /// Does what the client's state machine asks for. Where the connection breaks meanwhile its calls
+    /// still get what was asked of them.
     async fn act(&mut self) -> Result<(), Disconnect> {
+        let mut written = Ok(());
         while let Some(output) = self.client.poll_output() {
             let now = Instant::now().into_std();
             match output {
-                Output::Send(bytes) => self.send(bytes).await?,
+                Output::Send(bytes) => {
+                    if let Err(disconnect) = self.send(bytes).await {
+                        written = Err(disconnect);
+                        self.client.break_off();
+                    }
+                }
                 Output::Authenticate(question) => {
                     let Shared {
                         door,
@@ -232,7 +239,7 @@ impl Connection {
                 }
             }
         }
-        Ok(())
+        written
     }
 
     /// Text where it can be: both kinds are SIP (RFC 7118 section 5), and text is what clients send.

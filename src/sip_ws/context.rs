@@ -85,6 +85,15 @@ impl Context {
         });
     }
 
+    /// Nothing can be written any more: of what is to do only that remains which calls and bindings
+    /// are to be told.
+    pub fn break_off(&mut self) {
+        while self.transactions.poll_transmit().is_some() {}
+        let is_told =
+            |output: &Output| matches!(output, Output::Command { .. } | Output::Expire { .. });
+        self.outputs.retain(is_told);
+    }
+
     /// The next thing to do, messages in the order in which they were made.
     pub fn poll_output(&mut self) -> Option<Output> {
         let message = self.transactions.poll_transmit().map(Output::Send);

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::setup::{ANSWER, OFFER, RIGHT, Setup, in_dialog, value};
 use crate::call::EndReason;
 use crate::call::message::{Command, Notice};
 use crate::sip::stack::message::{Name, Response};
+use crate::sip_ws::output::Output;
 
 fn answer() -> Notice {
     Notice::Answer {
@@ -102,6 +105,27 @@ fn client_hangs_up() {
     setup.is_silent();
     setup.say(&in_dialog(&accepted, "BYE", 12, ""));
     assert_eq!(setup.response().status, 481);
+}
+
+#[test]
+fn hang_up_on_a_connection_that_breaks_reaches_the_call() {
+    let mut setup = Setup::registered();
+    let accepted = established(&mut setup);
+    for sequence in [11, 12] {
+        let bye = Bytes::from(in_dialog(&accepted, "BYE", sequence, ""));
+        let taken = setup.client.handle_frame(&bye, setup.now);
+        assert!(taken.is_ok());
+    }
+    // The first answer cannot be written.
+    let answer = setup.client.poll_output();
+    assert!(matches!(answer, Some(Output::Send(_))), "{answer:?}");
+    setup.client.break_off();
+    let hang_up = Output::Command {
+        call: "out-1".to_owned(),
+        command: HANG_UP,
+    };
+    assert_eq!(setup.client.poll_output(), Some(hang_up));
+    assert_eq!(setup.client.poll_output(), None);
 }
 
 #[test]
