@@ -81,14 +81,12 @@ impl Calls {
         true
     }
 
-    /// A CANCEL of the INVITE with this transaction; false where nothing is left to be cancelled.
-    pub fn cancel(&mut self, context: &mut Context, transaction: ServerKey, now: Instant) -> bool {
+    /// A CANCEL of the INVITE with this transaction.
+    pub fn cancel(&mut self, context: &mut Context, transaction: ServerKey, now: Instant) {
         let invited = |(_, leg): &(&String, &Leg)| leg.is_invited_by(transaction);
-        let Some(call) = self.legs.iter().find(invited).map(|(call, _)| call.clone()) else {
-            return false;
-        };
-        self.step(&call, |leg| leg.cancel(context, now));
-        true
+        if let Some(call) = self.legs.iter().find(invited).map(|(call, _)| call.clone()) {
+            self.step(&call, |leg| leg.cancel(context, now));
+        }
     }
 
     /// The ACK of a 2xx.

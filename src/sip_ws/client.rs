@@ -304,6 +304,10 @@ impl Client {
 
     fn take_request(&mut self, incoming: Incoming, now: Instant) {
         if let Err(refusal) = screen(&incoming.request, &incoming.envelope) {
+            // An ACK is never answered.
+            if incoming.request.method == Method::Ack {
+                return;
+            }
             let response = self.context.refusal(&incoming.request, &refusal);
             return self.context.answer(&response);
         }
@@ -338,8 +342,10 @@ impl Client {
         if let Some(pending) = self.pending.remove(&invite) {
             let status = EndReason::Cancelled.ending().sip_status;
             self.refuse(&pending.incoming, &Refusal::plain(status), now);
-        } else if !self.calls.cancel(&mut self.context, invite, now) {
-            return self.refuse(incoming, &Refusal::plain(481), now);
+        } else {
+            // Without effect where the final response was sent, and answered all the same (section
+            // 9.2).
+            self.calls.cancel(&mut self.context, invite, now);
         }
         let response = self.context.response(&incoming.request, 200);
         self.context.answer(&response);

@@ -179,6 +179,31 @@ fn client_cancels() {
 }
 
 #[test]
+fn cancel_after_the_final_response_has_no_effect_and_gets_200() {
+    let mut setup = Setup::registered();
+    let accepted = established(&mut setup);
+    let cancel = in_dialog(&accepted, "CANCEL", 10, "").replace("bKCANCEL10", "bKa");
+    setup.say(&cancel);
+    assert_eq!(setup.response().status, 200);
+    setup.is_silent();
+    assert!(setup.commands.is_empty());
+    // The transaction of the INVITE is gone after 64 * T1.
+    setup.pass(Duration::from_secs(32));
+    setup.say(&cancel);
+    assert_eq!(setup.response().status, 481);
+}
+
+#[test]
+fn ack_is_never_answered() {
+    let mut setup = Setup::registered();
+    let accepted = accepted(&mut setup);
+    let ack = in_dialog(&accepted, "ACK", 10, "");
+    setup.say(&ack.replace("10 ACK", "10 INVITE"));
+    setup.say(&ack.replace("To: ", "Too: "));
+    setup.is_silent();
+}
+
+#[test]
 fn end_reasons_become_the_status_of_the_table() {
     for (reason, status) in [
         (EndReason::Busy, 486),
