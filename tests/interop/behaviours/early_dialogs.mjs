@@ -35,7 +35,7 @@ behaviour("a reliable 180 and a reliable 183 get a PRACK each, then the call is 
     .answer(183, "Session Progress", { headers: reliable(8), body: sdp({ audio: "played" }) })
     .receive("PRACK", { has: ["RAck: 8 1 INVITE"] }).reply()
     .play()
-    .pause(2500)
+    .pause(5000)
     .answer(200, "OK", { body: sdp({ audio: "played" }) })
     .receive("ACK")
     .isHungUp(), { tone: 700 });

@@ -37,10 +37,30 @@ export async function openChromium({ url, microphone, codecs, flags = [], insecu
   });
   try {
     if (codecs) await tab.addInitScript(onlyCodecs, codecs);
-    await tab.goto(url);
+    await load(tab, url);
   } catch (error) {
     await page.close();
     throw error;
   }
   return page;
+}
+
+/**
+ * Opens the page. Chromium drops what it is loading when its network changes, and a namespace that was
+ * made a moment ago may still change: the page is loaded again then, twice at most.
+ */
+async function load(tab, url) {
+  for (let left = 2; ; left -= 1) {
+    let isDropped = false;
+    const note = (request) => { isDropped ||= request.failure()?.errorText === "net::ERR_NETWORK_CHANGED"; };
+    tab.on("requestfailed", note);
+    try {
+      await tab.goto(url);
+    } catch (error) {
+      if (!isDropped || left === 0) throw error;
+    } finally {
+      tab.off("requestfailed", note);
+    }
+    if (!isDropped || left === 0) return;
+  }
 }
