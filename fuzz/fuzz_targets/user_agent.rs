@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use trunkline::sip::{Answer, Command, Flow, UserAgentEvent, Outgoing, Transport, UserAgent};
+use trunkline::sip::{Command, DnsResponse, Flow, UserAgentEvent, Outgoing, Transport, UserAgent};
 
 use crate::fixture::{PEER, user_agent};
 
@@ -26,10 +26,10 @@ fn drain(agent: &mut UserAgent, now: Instant) {
         }
         while let Some(event) = agent.poll_event() {
             busy = true;
-            if let UserAgentEvent::Resolve { question } = &event {
+            if let UserAgentEvent::Resolve { query } = &event {
                 // Every look-up is answered in the end.
                 let why = "there is no DNS here".to_owned();
-                agent.handle_resolved(question, Answer::Failed { why }, now);
+                agent.handle_resolved(query, DnsResponse::Failed { why }, now);
             }
             if let UserAgentEvent::Message(message) = &event {
                 // Who takes texts answers each of them.
